@@ -1,0 +1,208 @@
+"""The command line. A command is one call; torch is imported when one runs, not for --help."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from iiae.errors import IIAEError, Interrupted, SettingsError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Learn what two paired domains share and what is exclusive to each; translate and "
+    "search across them.",
+)
+
+RunFolder = Annotated[Path, typer.Argument(help="run folder, as iiae train writes it")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="section.name=value; may be repeated")
+]
+
+
+@app.command()
+def train(
+    experiment: Annotated[
+        Path | None, typer.Argument(help="settings file, as in experiments/")
+    ] = None,
+    x: Annotated[Path | None, typer.Option(help="x side: .npy, or .npz with x and y")] = None,
+    y: Annotated[Path | None, typer.Option(help="y side: .npy")] = None,
+    out: Annotated[Path | None, typer.Option(help="run folder to write")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on where a run stopped")] = False,
+    overrides: Overrides = None,
+) -> None:
+    """Train on the pairs of a settings file, or of two array files."""
+    from iiae.data import suggest_settings
+    from iiae.runs import SETTINGS
+    from iiae.settings import load_settings, make_settings
+    from iiae.training import fit
+
+    if resume and experiment is None and x is None:
+        if out is None:
+            raise SettingsError("--resume needs --out, the folder of the run to go on with")
+        settings = load_settings(out / SETTINGS, overrides or [])
+    elif (experiment is None) == (x is None):
+        raise SettingsError(
+            "give a settings file (iiae train experiments/NAME.toml) or arrays (--x, --y)"
+        )
+    elif experiment is not None:
+        settings = load_settings(experiment, overrides or [])
+    else:
+        settings = make_settings(suggest_settings(x, y), overrides or [])
+    named = experiment or x
+    out = out or Path("runs") / (named.stem if named else "run")
+    run = fit(settings, out, resume=resume)
+    typer.echo(f"wrote {run.folder}; next: iiae evaluate {run.folder}")
+
+
+@app.command()
+def evaluate(
+    run: RunFolder,
+    split: Annotated[str, typer.Option(help="test or validation")] = "test",
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON, not tables")] = False,
+    overrides: Overrides = None,
+) -> None:
+    """Retrieval with its chance line, probes, bound terms in nats; kept in metrics.json."""
+    import json
+
+    from iiae.tables import result_tables
+
+    found = _evaluate(_open(run, overrides), split)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        _show(result_tables(found))
+
+
+@app.command()
+def translate(
+    run: RunFolder,
+    inputs: Annotated[
+        list[Path], typer.Argument(help="images or folders of them; .npy for feature models")
+    ],
+    to: Annotated[str, typer.Option(help="domain to translate to: x or y")],
+    out: Annotated[
+        Path, typer.Option(help="grid as .png, or a folder for one file each; .npy for features")
+    ] = Path("translation.png"),
+    like: Annotated[
+        Path | None, typer.Option(help="take the exclusive latent from this sample of domain --to")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=0, help="draw the exclusive latent so often")] = 0,
+    seed: Annotated[int, typer.Option(help="of the draws")] = 0,
+) -> None:
+    """Show the content of samples in the other domain."""
+    from iiae.runs import load_run
+    from iiae.translating import translate_files
+
+    if to not in ("x", "y"):
+        raise SettingsError(f"--to {to}: is x or y")
+    if like and samples:
+        raise SettingsError("--like and --samples exclude each other: a reference, or draws")
+    written = translate_files(load_run(run), inputs, to, out, like, samples, seed)
+    typer.echo(f"wrote {written}")
+
+
+@app.command()
+def report(
+    run: RunFolder,
+    out: Annotated[Path | None, typer.Option(help="file; by default report.html in RUN")] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Write one self-contained HTML page: settings, curves, results, pictures."""
+    from iiae.data import load
+    from iiae.report import write_report
+    from iiae.runs import load_metrics
+
+    opened = _open(run, overrides)
+    if "test" not in load_metrics(run):
+        _evaluate(opened, "test")
+    pairs = load(opened.settings.data).test
+    typer.echo(f"wrote {write_report(opened, pairs, out or run / 'report.html')}")
+
+
+@app.command()
+def data(
+    name: Annotated[str | None, typer.Argument(help="data set; none lists them")] = None,
+    root: Annotated[Path | None, typer.Option(help="folder for its files")] = None,
+    export: Annotated[Path | None, typer.Option(help="write test pairs as PNGs here")] = None,
+    count: Annotated[int, typer.Option(min=1, help="how many pairs to write")] = 16,
+    size: Annotated[int, typer.Option(help="side of the images written")] = 32,
+) -> None:
+    """List data sets, fetch the files of one, or look at its pairs."""
+    from iiae.data import DATASETS, export_pairs, fetch, load
+    from iiae.settings import DataSettings
+
+    if name is None:
+        for known, loader in DATASETS.items():
+            typer.echo(f"{known:14}{(loader.__doc__ or '').splitlines()[0]}")
+        return
+    if export is None:
+        typer.echo(fetch(name, root))
+        return
+    settings = DataSettings(name=name, root=str(root) if root else None, size=size)  # pyright: ignore[reportCallIssue]
+    export_pairs(load(settings).test, export, count)
+    typer.echo(f"wrote {count} pairs into {export / 'x'} and {export / 'y'}")
+
+
+@app.command()
+def settings() -> None:
+    """List every setting, its default and what it does."""
+    from iiae.settings import describe_settings
+
+    for name, default, text in describe_settings():
+        typer.echo(f"{name:34}{default:12}{text}")
+
+
+def main() -> None:
+    """Runs a command; what a user can mend is one line and exit code 2."""
+    try:
+        app()
+    except Interrupted as error:
+        typer.echo(str(error), err=True)
+        sys.exit(130)
+    except IIAEError as error:
+        typer.echo(f"{type(error).__name__}: {error}", err=True)
+        sys.exit(2)
+
+
+def _open(folder: Path, overrides: list[str] | None) -> Any:
+    """A run, with settings changed for this command alone."""
+    from iiae.runs import SETTINGS, load_run
+    from iiae.settings import load_settings
+
+    run = load_run(folder)
+    return run._replace(settings=load_settings(folder / SETTINGS, overrides or []))
+
+
+def _evaluate(run: Any, split: str) -> dict[str, Any]:
+    from iiae.data import load
+    from iiae.evaluation import evaluate
+    from iiae.runs import save_metrics
+
+    if split not in ("test", "validation"):
+        raise SettingsError(f"--split {split}: is test or validation")
+    pairs = getattr(load(run.settings.data), split)
+    found = evaluate(run, pairs, split).as_dict()
+    save_metrics(run.folder, split, found)
+    return found
+
+
+def _show(tables: list[Any]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console()
+    for table in tables:
+        shown = Table(title=table.title, title_justify="left", caption_justify="left")
+        for i, column in enumerate(table.columns):
+            shown.add_column(escape(column), justify="left" if i == 0 else "right")
+        for row in table.rows:
+            shown.add_row(*map(escape, row))
+        if table.columns:
+            console.print(shown)
+        console.print(escape(table.note), style="dim", highlight=False)
+        console.print()

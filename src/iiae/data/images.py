@@ -1,0 +1,80 @@
+"""Image files as tensors in [-1, 1]."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from iiae.errors import DataError
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+
+
+def read_image(path: Path, shape: Sequence[int]) -> Float[Tensor, "channels height width"]:
+    """An image file, resized by area to `shape`, as floats in [-1, 1].
+
+    Turned as its EXIF tag says; transparency is laid on white; 16-bit greys keep their
+    range; every colour space becomes grey (1 channel) or RGB (3).
+
+    Args:
+        path: PNG, JPEG or whatever else Pillow reads.
+        shape: (channels, height, width) wanted; 1 or 3 channels.
+
+    Raises:
+        DataError: The file is missing, no image, damaged or cut off, or too large to be safe.
+    """
+    channels, height, width = shape
+    try:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file)
+            image = _plain(image).convert("L" if channels == 1 else "RGB")
+            image = image.resize((width, height), Image.Resampling.BOX)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except UnidentifiedImageError as error:
+        raise DataError(f"{path}: not an image that can be read") from error
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{path}: too many pixels to be read safely: {error}") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DataError(f"{path}: damaged or cut off: {error}") from error
+    pixels = torch.from_numpy(np.array(image, dtype=np.float32))
+    pixels = pixels.unsqueeze(-1) if channels == 1 else pixels
+    return pixels.permute(2, 0, 1).contiguous().div_(127.5).sub_(1)
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """8 bits a channel and no transparency."""
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image, dtype=np.float64)
+        top = 65535 if image.mode.startswith("I") else 255
+        return Image.fromarray((values.clip(0, top) * (255 / top)).round().astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, image)
+    return image
+
+
+def to_image(values: Float[Tensor, "channels height width"]) -> Image.Image:
+    """An image tensor in [-1, 1] as a Pillow image; one channel becomes grey."""
+    pixels = ((values.detach().cpu().clamp(-1, 1) + 1) * 127.5).round().byte()
+    array = np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())
+    return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Image files of a folder, by name.
+
+    Raises:
+        DataError: There are none.
+    """
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    if not found:
+        raise DataError(f"{folder}: holds no images ({', '.join(sorted(SUFFIXES))})")
+    return found

@@ -1,0 +1,233 @@
+r"""Distributions that networks return: diagonal-normal posteriors and likelihoods.
+
+Every `log_prob` and `kl` is in nats, one value per pair: summed over all elements of a
+sample, never averaged over the batch.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+LOG_VARIANCE_MAX = 9.21035
+# Paper: no bound below. Here: exp(-15), because an unbounded one can overflow the inter-KLs to NaN.
+LOG_VARIANCE_MIN = -15.0
+
+
+class DiagonalNormal(NamedTuple):
+    """Normal distribution with diagonal covariance over latents `(batch, size)`."""
+
+    loc: Float[Tensor, "batch size"]
+    log_variance: Float[Tensor, "batch size"]
+
+    @property
+    def mean(self) -> Float[Tensor, "batch size"]:
+        return self.loc
+
+    @property
+    def variance(self) -> Float[Tensor, "batch size"]:
+        return self.log_variance.exp()
+
+    def rsample(self) -> Float[Tensor, "batch size"]:
+        """Draws with torch's own generator; gradients reach both parameters."""
+        return self.loc + torch.randn_like(self.loc) * (0.5 * self.log_variance).exp()
+
+    def kl(self, other: DiagonalNormal) -> Float[Tensor, " batch"]:
+        """KL[self || other] in nats per sample."""
+        difference = self.log_variance - other.log_variance
+        squared = (self.loc - other.loc).square() * (-other.log_variance).exp()
+        return 0.5 * (squared + difference.exp() - difference - 1).sum(-1)
+
+    def kl_standard(self) -> Float[Tensor, " batch"]:
+        """KL[self || N(0, I)] in nats per sample."""
+        terms = self.loc.square() + self.log_variance.exp() - self.log_variance - 1
+        return 0.5 * terms.sum(-1)
+
+
+def diagonal_normal(parameters: Float[Tensor, "batch two *shape"]) -> DiagonalNormal:
+    """Splits axis 1 of a network's output into loc and bounded log-variance, flattened.
+
+    Computed in float32 at least, whatever the network's precision.
+    """
+    loc, log_variance = _full(parameters).chunk(2, dim=1)
+    log_variance = log_variance.clamp(LOG_VARIANCE_MIN, LOG_VARIANCE_MAX)
+    return DiagonalNormal(loc.flatten(1), log_variance.flatten(1))
+
+
+class Likelihood(ABC):
+    """p(x | z) of a batch."""
+
+    @property
+    @abstractmethod
+    def mean(self) -> Tensor:
+        """Expected sample, in the shape of the data."""
+
+    @abstractmethod
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log density (or mass) of each sample in nats, `(batch,)`."""
+
+
+class Laplace(Likelihood):
+    """Independent Laplace elements with one scale: an L1 reconstruction term."""
+
+    def __init__(self, loc: Tensor, scale: float):
+        self.loc, self.scale = loc, scale
+
+    @property
+    def mean(self) -> Tensor:
+        return self.loc
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        distance = (value - self.loc).abs().flatten(1).sum(1)
+        return -distance / self.scale - self.loc[0].numel() * math.log(2 * self.scale)
+
+
+class Normal(Likelihood):
+    """Independent normal elements with one variance: a squared-error reconstruction term."""
+
+    def __init__(self, loc: Tensor, variance: float):
+        self.loc, self.variance = loc, variance
+
+    @property
+    def mean(self) -> Tensor:
+        return self.loc
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        distance = (value - self.loc).square().flatten(1).sum(1)
+        constant = 0.5 * self.loc[0].numel() * math.log(2 * math.pi * self.variance)
+        return -distance / (2 * self.variance) - constant
+
+
+class Bernoulli(Likelihood):
+    """Independent binary elements; data in [0, 1]."""
+
+    def __init__(self, logits: Tensor):
+        self.logits = logits
+
+    @property
+    def mean(self) -> Tensor:
+        return self.logits.sigmoid()
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        terms = F.binary_cross_entropy_with_logits(self.logits, value, reduction="none")
+        return -terms.flatten(1).sum(1)
+
+
+class Categorical(Likelihood):
+    """Independent categories; logits and one-hot (or soft) data have classes on axis 1."""
+
+    def __init__(self, logits: Tensor):
+        self.logits = logits
+
+    @property
+    def mean(self) -> Tensor:
+        return self.logits.softmax(1)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        return (value * self.logits.log_softmax(1)).flatten(1).sum(1)
+
+
+class Head(ABC):
+    """Turns what a decoder's last layer gives into the likelihood of the data.
+
+    `tanh` bounds the location to [-1, 1], the range of images.
+    """
+
+    @abstractmethod
+    def __call__(self, raw: Tensor) -> Likelihood: ...
+
+
+class LaplaceHead(Head):
+    r"""Laplace with scale $b = D / w$, so that $-\log p = w \cdot mean|x - x'|$ + constant.
+
+    Args:
+        weight: $w$, the published reconstruction weight.
+        tanh: Bound the location to [-1, 1].
+    """
+
+    def __init__(self, weight: float, tanh: bool):
+        self.weight, self.tanh = weight, tanh
+
+    def __call__(self, raw: Tensor) -> Laplace:
+        loc = _location(raw, self.tanh)
+        return Laplace(loc, loc[0].numel() / self.weight)
+
+
+class NormalHead(Head):
+    r"""Normal with $\sigma^2 = D / (2w)$, so that $-\log p = w \cdot mean(x - x')^2$ + constant."""
+
+    def __init__(self, weight: float, tanh: bool):
+        self.weight, self.tanh = weight, tanh
+
+    def __call__(self, raw: Tensor) -> Normal:
+        loc = _location(raw, self.tanh)
+        return Normal(loc, loc[0].numel() / (2 * self.weight))
+
+
+class BernoulliHead(Head):
+    """Logits as they are."""
+
+    def __call__(self, raw: Tensor) -> Bernoulli:
+        return Bernoulli(_full(raw))
+
+
+class CategoricalHead(Head):
+    """Logits as they are, classes on axis 1."""
+
+    def __call__(self, raw: Tensor) -> Categorical:
+        return Categorical(_full(raw))
+
+
+def _location(raw: Tensor, tanh: bool) -> Tensor:
+    return _full(raw).tanh() if tanh else _full(raw)
+
+
+def _full(tensor: Tensor) -> Tensor:
+    """float32 for half precisions; float32 and float64 stay."""
+    return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor
+
+
+class Latents(NamedTuple):
+    """One value of each latent, `(batch, size)` each."""
+
+    shared: Float[Tensor, "batch shared"]
+    exclusive_x: Float[Tensor, "batch exclusive_x"]
+    exclusive_y: Float[Tensor, "batch exclusive_y"]
+
+
+class Posteriors(NamedTuple):
+    """What the encoders say of a batch of pairs.
+
+    | field | maths |
+    |---|---|
+    | `shared` | q(z_s given x, y) |
+    | `shared_given_x`, `shared_given_y` | r_x(z_s given x), r_y(z_s given y) |
+    | `exclusive_x`, `exclusive_y` | q(z_x given x), q(z_y given y) |
+    """
+
+    shared: DiagonalNormal
+    shared_given_x: DiagonalNormal
+    shared_given_y: DiagonalNormal
+    exclusive_x: DiagonalNormal
+    exclusive_y: DiagonalNormal
+
+    def rsample(self) -> Latents:
+        return Latents(
+            self.shared.rsample(), self.exclusive_x.rsample(), self.exclusive_y.rsample()
+        )
+
+    def mean(self) -> Latents:
+        return Latents(self.shared.mean, self.exclusive_x.mean, self.exclusive_y.mean)
+
+
+class Likelihoods(NamedTuple):
+    """p(x given z_s, z_x) and p(y given z_s, z_y)."""
+
+    x: Likelihood
+    y: Likelihood

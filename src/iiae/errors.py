@@ -1,0 +1,33 @@
+"""What a user can mend, as exceptions: `cli` and `web` show the message alone."""
+
+
+class IIAEError(Exception):
+    """Something the caller can fix; the message says what was given and what would be right."""
+
+
+class SettingsError(IIAEError):
+    """A setting is unknown or has a value that cannot be used."""
+
+
+class DataError(IIAEError):
+    """Data is missing, damaged or of the wrong form."""
+
+
+class RunError(IIAEError):
+    """A run folder cannot be read, written or resumed, or training had to stop."""
+
+
+class GalleryError(IIAEError):
+    """A gallery cannot be opened or does not fit the model that searches it."""
+
+
+class MissingExtra(IIAEError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, extra: str, what: str):
+        super().__init__(f"{what} needs the extra '{extra}': pip install 'iiae[{extra}]'")
+        self.extra = extra
+
+
+class Interrupted(IIAEError):
+    """Training was stopped from the keyboard after its state was saved."""

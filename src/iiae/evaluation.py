@@ -1,0 +1,118 @@
+"""Everything that is measured of a trained model on held-out pairs."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from iiae.data.base import PairSet
+from iiae.errors import MissingExtra
+from iiae.metrics.retrieval import InstanceRetrieval
+from iiae.model import IIAE, embed
+from iiae.objectives import Terms, elbo, iiae_terms, information_bound
+from iiae.runs import Run
+from iiae.tasks.disentanglement import Readability, probe_factors
+from iiae.tasks.retrieval import Retrieval, retrieve_partners
+from iiae.types import Pair
+
+
+class Evaluation(NamedTuple):
+    """Results on one set of pairs.
+
+    `terms` are in nats per pair, means over the set with one sample of z a pair;
+    `absolute_error` is the mean |x - x'| per element of reconstructions from posterior means,
+    for x and for y. `readability` is None where the extra for probes is missing, and empty
+    where no factor is known.
+    """
+
+    split: str
+    pairs: int
+    retrieval: Retrieval
+    terms: Terms
+    elbo: float
+    information_bound: float
+    absolute_error: tuple[float, float]
+    readability: list[Readability] | None
+    active: int
+    shared: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for metrics.json."""
+        return {
+            "pairs": self.pairs,
+            "retrieval": {
+                name: _direction(found)
+                for name, found in self.retrieval._asdict().items()
+                if found is not None
+            },
+            "nats": {
+                **{name: float(value) for name, value in self.terms._asdict().items()},
+                "elbo": self.elbo,
+                "information_bound": self.information_bound,
+            },
+            "absolute_error": dict(zip("xy", self.absolute_error, strict=True)),
+            "readability": self.readability and [row._asdict() for row in self.readability],
+            "active_dimensions": self.active,
+            "shared_dimensions": self.shared,
+        }
+
+
+def evaluate(run: Run, pairs: PairSet, split: str = "test") -> Evaluation:
+    """Retrieval, bound terms, reconstruction and probes of a run on held-out pairs.
+
+    Args:
+        run: A trained model.
+        pairs: The set, in its fixed appearance.
+        split: Its name, for the record.
+    """
+    settings, model = run.settings.evaluation, run.model
+    found = embed(model, pairs.batches(settings.batch))
+    terms, errors = _reconstruct(model, pairs, settings.batch, settings.seed)
+    try:
+        readability = probe_factors(found, pairs.factors(), model.active, settings.seed)
+    except MissingExtra:
+        readability = None
+    return Evaluation(
+        split=split,
+        pairs=len(pairs),
+        retrieval=retrieve_partners(found, model.active),
+        terms=Terms(*(term.mean() for term in terms)),
+        elbo=elbo(terms).mean().item(),
+        information_bound=information_bound(terms).mean().item(),
+        absolute_error=(errors[0].item(), errors[1].item()),
+        readability=readability,
+        active=int(model.active.sum()),
+        shared=len(model.active),
+    )
+
+
+@torch.inference_mode()
+def _reconstruct(
+    model: IIAE, pairs: PairSet, batch: int, seed: int
+) -> tuple[Terms, Float[Tensor, " two"]]:
+    """Terms of every pair, with one sample of z, and mean absolute errors from means."""
+    device = model.active.device
+    rows: list[Terms] = []
+    errors = torch.zeros(2, dtype=torch.float64)
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed)
+        for pair in pairs.batches(batch):
+            pair = Pair(*(v.to(device) for v in pair))
+            q = model.encode(pair)
+            rows.append(iiae_terms(pair, q, model.decode(q.rsample())))
+            means = model.decode(q.mean())
+            for i, (value, likelihood) in enumerate(zip(pair, means, strict=True)):
+                errors[i] += (value - likelihood.mean).abs().flatten(1).mean(1).sum().item()
+    terms = Terms(*(torch.cat(parts).cpu() for parts in zip(*rows, strict=True)))
+    return terms, errors / len(pairs)
+
+
+def _direction(found: InstanceRetrieval) -> dict[str, Any]:
+    return {
+        f"recall@{k}": {**rate._asdict(), "chance": found.chance[k]}
+        for k, rate in found.recall.items()
+    }

@@ -1,0 +1,1 @@
+"""Pure functions on arrays, useful without the rest of the package."""

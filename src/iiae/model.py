@@ -1,0 +1,216 @@
+"""The model: seven networks composed, and how settings choose them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from iiae.distributions import (
+    BernoulliHead,
+    CategoricalHead,
+    DiagonalNormal,
+    Head,
+    LaplaceHead,
+    Latents,
+    Likelihood,
+    Likelihoods,
+    NormalHead,
+    Posteriors,
+)
+from iiae.errors import SettingsError
+from iiae.networks import conv, mlp
+from iiae.networks.interface import Networks
+from iiae.settings import LikelihoodSettings, ModelSettings, ObjectiveSettings
+from iiae.types import Pair
+
+
+class DomainPosteriors(NamedTuple):
+    """What one domain alone says: r(z_s given it) and q of its exclusive latent."""
+
+    shared: DiagonalNormal
+    exclusive: DiagonalNormal
+
+
+class IIAE(nn.Module):
+    """Interaction-information auto-encoder of pairs (x, y), composed of seven networks.
+
+    `networks` says what each part takes and returns; `active` marks the dimensions of z_s
+    that carry signal above their noise (all, until `select_active` finds them).
+
+    Args:
+        networks: The seven parts.
+        shared_size: Dimensions of z_s, flat.
+        exclusive_sizes: Dimensions of z_x and of z_y.
+    """
+
+    active: Tensor
+    exclusive_x: nn.Module
+    exclusive_y: nn.Module
+    shared_given_x: nn.Module
+    shared_given_y: nn.Module
+    shared: nn.Module
+    decoder_x: nn.Module
+    decoder_y: nn.Module
+
+    def __init__(self, networks: Networks, shared_size: int, exclusive_sizes: tuple[int, int]):
+        super().__init__()
+        self.exclusive_sizes = exclusive_sizes
+        for name, network in networks._asdict().items():
+            self.add_module(name, network)
+        self.register_buffer("active", torch.ones(shared_size, dtype=torch.bool))
+
+    def encode(self, pair: Pair) -> Posteriors:
+        """All five posteriors of a batch of pairs."""
+        given_x = self.shared_given_x(pair.x)
+        given_y = self.shared_given_y(pair.y)
+        return Posteriors(
+            shared=self.shared(given_x.features, given_y.features),
+            shared_given_x=given_x.posterior,
+            shared_given_y=given_y.posterior,
+            exclusive_x=self.exclusive_x(pair.x),
+            exclusive_y=self.exclusive_y(pair.y),
+        )
+
+    def encode_x(self, x: Float[Tensor, "batch *shape_x"]) -> DomainPosteriors:
+        """r_x(z_s given x) and q(z_x given x): what x alone says."""
+        return DomainPosteriors(self.shared_given_x(x).posterior, self.exclusive_x(x))
+
+    def encode_y(self, y: Float[Tensor, "batch *shape_y"]) -> DomainPosteriors:
+        """r_y(z_s given y) and q(z_y given y): what y alone says."""
+        return DomainPosteriors(self.shared_given_y(y).posterior, self.exclusive_y(y))
+
+    def decode(self, z: Latents) -> Likelihoods:
+        """Likelihoods of both domains."""
+        return Likelihoods(
+            self.decoder_x(z.shared, z.exclusive_x), self.decoder_y(z.shared, z.exclusive_y)
+        )
+
+    def decode_x(
+        self, shared: Float[Tensor, "batch shared"], exclusive: Float[Tensor, "batch exclusive_x"]
+    ) -> Likelihood:
+        """p(x given z_s, z_x)."""
+        return self.decoder_x(shared, exclusive)
+
+    def decode_y(
+        self, shared: Float[Tensor, "batch shared"], exclusive: Float[Tensor, "batch exclusive_y"]
+    ) -> Likelihood:
+        """p(y given z_s, z_y)."""
+        return self.decoder_y(shared, exclusive)
+
+    def forward(self, pair: Pair) -> tuple[Posteriors, Likelihoods]:
+        """Encode, sample every latent once, decode: one estimate of the objective."""
+        q = self.encode(pair)
+        return q, self.decode(q.rsample())
+
+
+class Embeddings(NamedTuple):
+    """Posteriors of a whole set, on the CPU: every pair, in the set's order."""
+
+    shared_given_x: DiagonalNormal
+    shared_given_y: DiagonalNormal
+    exclusive_x: DiagonalNormal
+    exclusive_y: DiagonalNormal
+
+
+@torch.inference_mode()
+def embed(model: IIAE, batches: Iterable[Pair]) -> Embeddings:
+    """One-domain posteriors of every pair; the model is left in evaluation mode."""
+    model.eval()
+    device = model.active.device
+    rows: list[tuple[DiagonalNormal, ...]] = []
+    for pair in batches:
+        given_x = model.encode_x(pair.x.to(device))
+        given_y = model.encode_y(pair.y.to(device))
+        posteriors = (given_x.shared, given_y.shared, given_x.exclusive, given_y.exclusive)
+        rows.append(tuple(DiagonalNormal(*(t.cpu() for t in p)) for p in posteriors))
+    joined = [
+        DiagonalNormal(*(torch.cat(parts) for parts in zip(*column, strict=True)))
+        for column in zip(*rows, strict=True)
+    ]
+    return Embeddings(*joined)
+
+
+def signal_share(
+    posterior: DiagonalNormal,
+) -> Float[Tensor, " size"]:
+    """Var[mean] / (Var[mean] + E[variance]) of each dimension over a set, in [0, 1].
+
+    Near 0 the posterior says the same of every sample (its mean may still order them, by
+    differences far below its own noise); near 1 it tells samples apart.
+    """
+    signal = posterior.mean.var(0)
+    return signal / (signal + posterior.variance.mean(0))
+
+
+def select_active(found: Embeddings, threshold: float) -> Bool[Tensor, " shared"]:
+    """Dimensions of z_s whose signal share exceeds `threshold` in r_x and in r_y alike."""
+    share_x, share_y = signal_share(found.shared_given_x), signal_share(found.shared_given_y)
+    return torch.minimum(share_x, share_y) > threshold
+
+
+FAMILIES: dict[str, Callable[..., Networks]] = {
+    "image-map": conv.image_map,
+    "image-flat": conv.image_flat,
+    "small": conv.small,
+    "features": mlp.features,
+}
+
+
+def build_model(
+    model: ModelSettings, objective: ObjectiveSettings, shapes: tuple[Sequence[int], Sequence[int]]
+) -> IIAE:
+    """The model that settings describe, for data of these shapes.
+
+    Args:
+        model: Family and sizes of the networks.
+        objective: Its likelihoods become the decoders' heads.
+        shapes: Of one x and one y, without the batch axis.
+
+    Raises:
+        SettingsError: The family does not take data of these shapes.
+    """
+    images = model.family != "features"
+    _check_shapes(model.family, shapes)
+    heads = (build_head(objective.x, images), build_head(objective.y, images))
+    extra = {} if model.width is None else {"width": model.width}
+    networks = FAMILIES[model.family](shapes, model.exclusive, model.shared, heads, **extra)
+    sizes = (model.exclusive, model.exclusive)
+    return IIAE(networks, _shared_size(model, shapes), sizes)
+
+
+def build_head(likelihood: LikelihoodSettings, images: bool) -> Head:
+    """The likelihood of one domain; locations of images are bounded to [-1, 1]."""
+    weighted = {"laplace": LaplaceHead, "normal": NormalHead}
+    if likelihood.kind in weighted:
+        return weighted[likelihood.kind](likelihood.weight, tanh=images)
+    return {"bernoulli": BernoulliHead, "categorical": CategoricalHead}[likelihood.kind]()
+
+
+def _shared_size(model: ModelSettings, shapes: tuple[Sequence[int], Sequence[int]]) -> int:
+    side = {"image-map": shapes[0][-1] // 32, "small": 4}.get(model.family, 1)
+    return model.shared * side * side
+
+
+def _check_shapes(family: str, shapes: tuple[Sequence[int], Sequence[int]]) -> None:
+    given = " and ".join("x".join(map(str, shape)) for shape in shapes)
+    if family == "features":
+        if any(len(shape) != 1 for shape in shapes):
+            raise SettingsError(
+                f"model.family = 'features' takes vectors, the data is {given}; "
+                "use 'small', 'image-map' or 'image-flat' for images"
+            )
+        return
+    smallest, largest = (16, 64) if family == "small" else (64, 512)
+    sides = {side for shape in shapes for side in shape[1:]}
+    side = next(iter(sides), 0)
+    images = all(len(shape) == 3 for shape in shapes) and len(sides) == 1
+    if not images or side & (side - 1) or not smallest <= side <= largest:
+        raise SettingsError(
+            f"model.family = '{family}' takes square images of both domains with one side, a "
+            f"power of two from {smallest} to {largest}; the data is {given} "
+            "(channels x height x width); resize it or choose another family"
+        )

@@ -1,0 +1,1 @@
+"""Encoders and decoders: they take tensors and return distributions."""

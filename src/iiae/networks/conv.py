@@ -1,0 +1,268 @@
+"""Convolutional networks: the two published image families and a small one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from iiae.distributions import DiagonalNormal, Head, Likelihood, diagonal_normal
+from iiae.networks.interface import Networks, SharedEncoding
+from iiae.networks.layers import conv, deconv, dense, norm1d, norm2d
+
+
+def trunk(channels: int, widths: Sequence[int]) -> nn.Sequential:
+    """A convolution per width, BatchNorm and LeakyReLU before each but the first, and last."""
+    layers: list[nn.Module] = [conv(channels, widths[0])]
+    for before, after in pairwise(widths):
+        layers += [norm2d(before), nn.LeakyReLU(0.2), conv(before, after)]
+    return nn.Sequential(*layers, norm2d(widths[-1]), nn.LeakyReLU(0.2))
+
+
+class MapEncoder(nn.Module):
+    """r(z_s given x) with a map-shaped z_s; hands the last convolution's input to q_s."""
+
+    def __init__(self, channels: int, widths: Sequence[int], shared: int):
+        super().__init__()
+        self.trunk = trunk(channels, widths)
+        self.out = conv(widths[-1], 2 * shared)
+
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> SharedEncoding:
+        features = self.trunk(x)
+        return SharedEncoding(diagonal_normal(self.out(features)), features)
+
+
+class MapFusion(nn.Module):
+    """q(z_s given x, y) from both domains' feature maps."""
+
+    def __init__(self, width: int, shared: int):
+        super().__init__()
+        self.out = conv(2 * width, 2 * shared)
+
+    def forward(self, features_x: Tensor, features_y: Tensor) -> DiagonalNormal:
+        return diagonal_normal(self.out(torch.cat([features_x, features_y], 1)))
+
+
+class FlatEncoder(nn.Module):
+    """r(z_s given x) with a flat z_s; hands the flattened last map to q_s."""
+
+    def __init__(self, size: int, channels: int, widths: Sequence[int], hidden: int, shared: int):
+        super().__init__()
+        side = size >> len(widths)
+        self.trunk = nn.Sequential(trunk(channels, widths), nn.Flatten())
+        self.out = nn.Sequential(
+            dense(side * side * widths[-1], hidden),
+            norm1d(hidden),
+            nn.LeakyReLU(0.2),
+            dense(hidden, 2 * shared),
+        )
+
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> SharedEncoding:
+        features = self.trunk(x)
+        return SharedEncoding(diagonal_normal(self.out(features)), features)
+
+
+class FlatFusion(nn.Module):
+    """q(z_s given x, y) from both domains' flattened features."""
+
+    def __init__(self, width: int, hidden: int, shared: int):
+        super().__init__()
+        self.out = nn.Sequential(
+            dense(2 * width, hidden), norm1d(hidden), nn.LeakyReLU(0.2), dense(hidden, 2 * shared)
+        )
+
+    def forward(self, features_x: Tensor, features_y: Tensor) -> DiagonalNormal:
+        return diagonal_normal(self.out(torch.cat([features_x, features_y], 1)))
+
+
+class ExclusiveEncoder(nn.Module):
+    """q(z_x given x): convolutions, then one dense layer."""
+
+    def __init__(self, size: int, channels: int, widths: Sequence[int], exclusive: int):
+        super().__init__()
+        side = size >> len(widths)
+        self.net = nn.Sequential(
+            trunk(channels, widths),
+            nn.Flatten(),
+            dense(side * side * widths[-1], 2 * exclusive),
+        )
+
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> DiagonalNormal:
+        return diagonal_normal(self.net(x))
+
+
+def upward(
+    channels: int, widths: Sequence[int], channels_out: int, dropout: Sequence[float]
+) -> nn.Sequential:
+    """A transposed convolution per width with BatchNorm, dropout and ReLU, and one to the image."""
+    layers: list[nn.Module] = []
+    for before, after, rate in zip([channels, *widths], widths, dropout, strict=False):
+        layers += [deconv(before, after), norm2d(after)]
+        layers += [nn.Dropout(rate)] if rate else []
+        layers += [nn.ReLU()]
+    return nn.Sequential(*layers, deconv(widths[-1], channels_out))
+
+
+class MapDecoder(nn.Module):
+    """p(x given z_s, z_x): the exclusive latent tiled over the map of z_s, then upward."""
+
+    def __init__(
+        self,
+        side: int,
+        shared: int,
+        exclusive: int,
+        widths: Sequence[int],
+        dropout: Sequence[float],
+        channels: int,
+        head: Head,
+    ):
+        super().__init__()
+        self.map = (shared, side, side)
+        self.net = upward(shared + exclusive, widths, channels, dropout)
+        self.head = head
+
+    def forward(
+        self, shared: Float[Tensor, "batch shared"], exclusive: Float[Tensor, "batch exclusive"]
+    ) -> Likelihood:
+        tiled = exclusive[:, :, None, None].expand(-1, -1, *self.map[1:])
+        return self.head(self.net(torch.cat([shared.unflatten(1, self.map), tiled], 1)))
+
+
+class FlatDecoder(nn.Module):
+    """p(x given z_s, z_x): a dense layer to a map, then upward."""
+
+    def __init__(
+        self,
+        side: int,
+        shared: int,
+        exclusive: int,
+        widths: Sequence[int],
+        dropout: Sequence[float],
+        channels: int,
+        head: Head,
+    ):
+        super().__init__()
+        width = widths[0] * side * side
+        self.net = nn.Sequential(
+            dense(shared + exclusive, width),
+            norm1d(width),
+            nn.Dropout(dropout[0]),
+            nn.ReLU(),
+            nn.Unflatten(1, (widths[0], side, side)),
+            upward(widths[0], widths, channels, dropout),
+        )
+        self.head = head
+
+    def forward(
+        self, shared: Float[Tensor, "batch shared"], exclusive: Float[Tensor, "batch exclusive"]
+    ) -> Likelihood:
+        return self.head(self.net(torch.cat([shared, exclusive], 1)))
+
+
+PUBLISHED_WIDTHS = (32, 64, 128, 256)
+PUBLISHED_UPWARD = (512, 256, 128, 64)
+PUBLISHED_DROPOUT = (0.5, 0.5, 0.0, 0.0)
+
+
+def image_map(
+    shapes: tuple[Sequence[int], Sequence[int]],
+    exclusive: int,
+    shared: int,
+    heads: tuple[Head, Head],
+) -> Networks:
+    """Published image networks with a map z_s of `shared` channels, 1/32 of the image's side.
+
+    16,801,830 parameters at 3x256x256, 8 and 128.
+
+    Args:
+        shapes: (channels, height, width) of x and of y; square, alike but for channels.
+        exclusive: Size of z_x and of z_y.
+        shared: Channels of z_s.
+        heads: Likelihood of each domain.
+    """
+    size = shapes[0][-1]
+    parts: list[tuple[nn.Module, ...]] = []
+    for (channels, *_), head in zip(shapes, heads, strict=True):
+        parts.append(
+            (
+                ExclusiveEncoder(size, channels, PUBLISHED_WIDTHS, exclusive),
+                MapEncoder(channels, PUBLISHED_WIDTHS, shared),
+                MapDecoder(
+                    size >> 5,
+                    shared,
+                    exclusive,
+                    PUBLISHED_UPWARD,
+                    PUBLISHED_DROPOUT,
+                    channels,
+                    head,
+                ),
+            )
+        )
+    return _assemble(parts, MapFusion(PUBLISHED_WIDTHS[-1], shared))
+
+
+def image_flat(
+    shapes: tuple[Sequence[int], Sequence[int]],
+    exclusive: int,
+    shared: int,
+    heads: tuple[Head, Head],
+) -> Networks:
+    """Published image networks with a flat z_s of `shared` values (Cars).
+
+    46.95 M parameters at 3x256x256, 8 and 128. Arguments as for `image_map`.
+    """
+    size, widths = shapes[0][-1], (*PUBLISHED_WIDTHS, PUBLISHED_WIDTHS[-1])
+    side = size >> 5
+    parts: list[tuple[nn.Module, ...]] = []
+    for (channels, *_), head in zip(shapes, heads, strict=True):
+        parts.append(
+            (
+                ExclusiveEncoder(size, channels, PUBLISHED_WIDTHS, exclusive),
+                FlatEncoder(size, channels, widths, 256, shared),
+                FlatDecoder(
+                    side,
+                    shared,
+                    exclusive,
+                    PUBLISHED_UPWARD,
+                    PUBLISHED_DROPOUT,
+                    channels,
+                    head,
+                ),
+            )
+        )
+    return _assemble(parts, FlatFusion(side * side * widths[-1], 256, shared))
+
+
+def small(
+    shapes: tuple[Sequence[int], Sequence[int]],
+    exclusive: int,
+    shared: int,
+    heads: tuple[Head, Head],
+    width: int = 24,
+) -> Networks:
+    """Networks for images of 16 to 64 pixels that a CPU trains in minutes.
+
+    z_s is a 4x4 map of `shared` channels; widths double from `width` at each halving.
+    Arguments as for `image_map`.
+    """
+    size = shapes[0][-1]
+    halvings = size.bit_length() - 3  # down to 4x4
+    widths = [width << i for i in range(halvings - 1)]
+    parts: list[tuple[nn.Module, ...]] = []
+    for (channels, *_), head in zip(shapes, heads, strict=True):
+        parts.append(
+            (
+                ExclusiveEncoder(size, channels, [*widths, width << halvings - 1], exclusive),
+                MapEncoder(channels, widths, shared),
+                MapDecoder(4, shared, exclusive, widths[::-1], [0.0] * len(widths), channels, head),
+            )
+        )
+    return _assemble(parts, MapFusion(widths[-1], shared))
+
+
+def _assemble(parts: Sequence[tuple[nn.Module, ...]], shared: nn.Module) -> Networks:
+    (exclusive_x, given_x, decoder_x), (exclusive_y, given_y, decoder_y) = parts
+    return Networks(exclusive_x, exclusive_y, given_x, given_y, shared, decoder_x, decoder_y)

@@ -1,0 +1,37 @@
+"""What the model asks of the seven networks; any `nn.Module` that keeps it will do."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from iiae.distributions import DiagonalNormal
+
+
+class SharedEncoding(NamedTuple):
+    """What a one-domain shared encoder returns: r(z_s given its domain), and the hidden
+    features that the joint encoder builds q(z_s given x, y) from."""
+
+    posterior: DiagonalNormal
+    features: Tensor
+
+
+class Networks(NamedTuple):
+    """The seven parts of the model.
+
+    | field | maths | takes | returns |
+    |---|---|---|---|
+    | `exclusive_x`, `exclusive_y` | q(z_x given x), q(z_y given y) | x or y | `DiagonalNormal` |
+    | `shared_given_x`, `shared_given_y` | r_x, r_y | x or y | `SharedEncoding` |
+    | `shared` | q(z_s given x, y) | features of x, features of y | `DiagonalNormal` |
+    | `decoder_x`, `decoder_y` | p(x given z_s, z_x), p(y ..) | z_s, z_x or z_y | `Likelihood` |
+    """
+
+    exclusive_x: nn.Module
+    exclusive_y: nn.Module
+    shared_given_x: nn.Module
+    shared_given_y: nn.Module
+    shared: nn.Module
+    decoder_x: nn.Module
+    decoder_y: nn.Module

@@ -1,0 +1,110 @@
+"""Dense networks for feature vectors: the published zero-shot retrieval family."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from iiae.distributions import DiagonalNormal, Head, Likelihood, diagonal_normal
+from iiae.networks.interface import Networks, SharedEncoding
+from iiae.networks.layers import dense, norm1d
+
+
+def hidden(size: int, width: int, activation: nn.Module) -> nn.Sequential:
+    """Dense, BatchNorm (gain from N(1, 0.02)), activation."""
+    return nn.Sequential(dense(size, width), norm1d(width), activation)
+
+
+class Encoder(nn.Module):
+    """q(z_x given x): size -> 2 width -> width -> 2 exclusive."""
+
+    def __init__(self, size: int, width: int, exclusive: int):
+        super().__init__()
+        self.net = nn.Sequential(
+            hidden(size, 2 * width, nn.LeakyReLU(0.2)),
+            hidden(2 * width, width, nn.LeakyReLU(0.2)),
+            dense(width, 2 * exclusive),
+        )
+
+    def forward(self, x: Float[Tensor, "batch size"]) -> DiagonalNormal:
+        return diagonal_normal(self.net(x))
+
+
+class SharedEncoder(nn.Module):
+    """r(z_s given x), as `Encoder`; hands its first hidden layer to q_s."""
+
+    def __init__(self, size: int, width: int, shared: int):
+        super().__init__()
+        self.first = hidden(size, 2 * width, nn.LeakyReLU(0.2))
+        self.rest = nn.Sequential(
+            hidden(2 * width, width, nn.LeakyReLU(0.2)), dense(width, 2 * shared)
+        )
+
+    def forward(self, x: Float[Tensor, "batch size"]) -> SharedEncoding:
+        features = self.first(x)
+        return SharedEncoding(diagonal_normal(self.rest(features)), features)
+
+
+class Fusion(nn.Module):
+    """q(z_s given x, y): both first hidden layers -> 2 width -> 2 shared."""
+
+    def __init__(self, width: int, shared: int):
+        super().__init__()
+        self.net = nn.Sequential(
+            hidden(4 * width, 2 * width, nn.LeakyReLU(0.2)), dense(2 * width, 2 * shared)
+        )
+
+    def forward(self, features_x: Tensor, features_y: Tensor) -> DiagonalNormal:
+        return diagonal_normal(self.net(torch.cat([features_x, features_y], 1)))
+
+
+class Decoder(nn.Module):
+    """p(x given z_s, z_x): both latents -> hidden of the same size -> data."""
+
+    def __init__(self, latent: int, size: int, head: Head):
+        super().__init__()
+        self.net = nn.Sequential(hidden(latent, latent, nn.ReLU()), dense(latent, size))
+        self.head = head
+
+    def forward(
+        self, shared: Float[Tensor, "batch shared"], exclusive: Float[Tensor, "batch exclusive"]
+    ) -> Likelihood:
+        return self.head(self.net(torch.cat([shared, exclusive], 1)))
+
+
+def features(
+    shapes: tuple[Sequence[int], Sequence[int]],
+    exclusive: int,
+    shared: int,
+    heads: tuple[Head, Head],
+    width: int = 256,
+) -> Networks:
+    """Published feature networks: 2,470,784 parameters at 512, 64 and 64.
+
+    The published count of 2,477,284 includes a class head, `class_head(64, 100)`.
+
+    Args:
+        shapes: (size,) of x and of y.
+        exclusive: Size of z_x and of z_y.
+        shared: Size of z_s.
+        heads: Likelihood of each domain.
+        width: Of the second hidden layer; the first has twice as many units.
+    """
+    (size_x,), (size_y,) = shapes
+    return Networks(
+        exclusive_x=Encoder(size_x, width, exclusive),
+        exclusive_y=Encoder(size_y, width, exclusive),
+        shared_given_x=SharedEncoder(size_x, width, shared),
+        shared_given_y=SharedEncoder(size_y, width, shared),
+        shared=Fusion(width, shared),
+        decoder_x=Decoder(shared + exclusive, size_x, heads[0]),
+        decoder_y=Decoder(shared + exclusive, size_y, heads[1]),
+    )
+
+
+def class_head(shared: int, classes: int) -> nn.Linear:
+    """Logits of the seen classes from z_s; optional, and no part of the objective."""
+    return dense(shared, classes)

@@ -1,0 +1,49 @@
+"""Pictures of tensors: titled and labelled grids, as Pillow images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from jaxtyping import Float
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from iiae.data.images import to_image
+
+INK, PAPER, MARGIN, TEXT = (24, 24, 27), (255, 255, 255), 12, 13
+LEAST_TILE = 64
+
+
+class Row(NamedTuple):
+    """One labelled row of a grid: images in [-1, 1]."""
+
+    label: str
+    images: Float[Tensor, "count channels height width"]
+
+
+def grid(title: str, rows: Sequence[Row]) -> Image.Image:
+    """Rows of images under a title, each row with its label on the left.
+
+    Small images are enlarged by whole factors, without smoothing.
+    """
+    font = ImageFont.load_default(size=TEXT)
+    factor = max(1, -(-LEAST_TILE // rows[0].images.shape[-1]))
+    tile_h = max(row.images.shape[-2] for row in rows) * factor
+    tile_w = max(row.images.shape[-1] for row in rows) * factor
+    labels = int(max(font.getlength(row.label) for row in rows)) + 2 * MARGIN
+    columns = max(len(row.images) for row in rows)
+    top = 2 * MARGIN + TEXT
+    width = max(labels + columns * (tile_w + 4) + MARGIN, int(font.getlength(title)) + 2 * MARGIN)
+    canvas = Image.new("RGB", (width, top + len(rows) * (tile_h + 4) + MARGIN), PAPER)
+    draw = ImageDraw.Draw(canvas)
+    draw.text((MARGIN, MARGIN - 2), title, INK, font)
+    for r, row in enumerate(rows):
+        y = top + r * (tile_h + 4)
+        draw.text((MARGIN, y + (tile_h - TEXT) // 2), row.label, INK, font)
+        for c, values in enumerate(row.images):
+            image = to_image(values).convert("RGB")
+            size = (image.width * factor, image.height * factor)
+            tile = image.resize(size, Image.Resampling.NEAREST)
+            canvas.paste(tile, (labels + c * (tile_w + 4), y))
+    return canvas

@@ -1,0 +1,182 @@
+"""One self-contained HTML page about a run."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from PIL import Image
+
+from iiae.data.base import PairSet
+from iiae.errors import MissingExtra
+from iiae.files import write_text
+from iiae.pictures import Row, grid
+from iiae.runs import Run, load_history, load_metrics
+from iiae.settings import dump_settings
+from iiae.tables import result_tables
+from iiae.tasks.translation import Domain, analogies, draw_exclusive, translate
+from iiae.types import Draw, Pair
+
+SAMPLES = 8
+
+
+class Figure(NamedTuple):
+    """A picture as a data address, and what it shows."""
+
+    title: str
+    source: str
+    note: str
+
+
+def write_report(run: Run, pairs: PairSet, out: Path) -> Path:
+    """Settings, curves, results and pictures of a run as one HTML file.
+
+    Args:
+        run: A trained run; its metrics.json should have a section `test`.
+        pairs: Held-out pairs that the pictures show.
+        out: The file to write.
+
+    Raises:
+        MissingExtra: matplotlib or jinja2 is not installed.
+        RunError: The file cannot be written.
+    """
+    try:
+        from jinja2 import Environment, PackageLoader
+    except ImportError as error:
+        raise MissingExtra("report", "iiae report") from error
+    metrics = load_metrics(run.folder)
+    environment = Environment(loader=PackageLoader("iiae", "."), autoescape=True)
+    page = environment.get_template("report.html").render(
+        title=run.settings.title or run.folder.name,
+        folder=run.folder.name,
+        training=metrics.get("training", {}),
+        tables=result_tables(metrics["test"]) if "test" in metrics else [],
+        curves=_curves(load_history(run.folder)),
+        pictures=_pictures(run, pairs) if len(run.shapes[0]) == 3 else [],
+        settings=dump_settings(run.settings),
+    )
+    write_text(out, page)
+    return out
+
+
+def _pictures(run: Run, pairs: PairSet) -> list[Figure]:
+    """Reconstruction, translation and analogies of the first held-out pairs."""
+    count = min(SAMPLES, len(pairs))
+    pair = pairs.pairs(Draw(torch.arange(count)))
+    figures = [
+        _figure(
+            "Reconstruction",
+            _reconstruction(run, pair),
+            "From posterior means of (z_s, z_x) and (z_s, z_y).",
+        )
+    ]
+    for to in ("x", "y"):
+        source = "y" if to == "x" else "x"
+        figures.append(
+            _figure(
+                f"Translation, {source} to {to}",
+                _translation(run, pair, to),
+                "Content from the source alone. Exclusive latent: that of the true partner; the "
+                "prior's mean; five draws from the prior.",
+            )
+        )
+    figures += [
+        _figure(
+            f"Analogies in {domain}",
+            _analogies(run, pair, domain),
+            f"z_s of each row's own sample with z_{domain} of each column's.",
+        )
+        for domain in ("x", "y")
+    ]
+    return figures
+
+
+@torch.inference_mode()
+def _reconstruction(run: Run, pair: Pair) -> Image.Image:
+    q = run.model.encode(pair)
+    p = run.model.decode(q.mean())
+    rows = [
+        Row("x", pair.x),
+        Row("x reconstructed", p.x.mean),
+        Row("y", pair.y),
+        Row("y reconstructed", p.y.mean),
+    ]
+    return grid("Reconstruction", rows)
+
+
+def _translation(run: Run, pair: Pair, to: Domain) -> Image.Image:
+    source, partner = (pair.x, pair.y) if to == "y" else (pair.y, pair.x)
+    name = "x" if to == "y" else "y"
+    generator = torch.Generator().manual_seed(run.settings.evaluation.seed)
+    rows = [
+        Row(f"source {name}", source),
+        Row(f"true partner {to}", partner),
+        Row("like the partner", translate(run.model, source, to, like=partner)),
+        Row("prior mean", translate(run.model, source, to)),
+    ]
+    for i, drawn in enumerate(draw_exclusive(run.model, to, 5, generator)):
+        rows.append(
+            Row(f"prior draw {i + 1}", translate(run.model, source, to, exclusive=drawn[None]))
+        )
+    return grid(f"{name} to {to}", rows)
+
+
+def _analogies(run: Run, pair: Pair, domain: Domain) -> Image.Image:
+    values = pair.x if domain == "x" else pair.y
+    table = analogies(run.model, values, domain)
+    rows = [Row(f"exclusive z_{domain} of", values)]
+    rows += [Row(f"content of {i + 1}", row) for i, row in enumerate(table)]
+    return grid(f"Content by row, z_{domain} by column", rows)
+
+
+def _figure(title: str, image: Image.Image, note: str) -> Figure:
+    data = io.BytesIO()
+    image.save(data, "PNG")
+    return Figure(title, _address(data.getvalue()), note)
+
+
+def _address(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def _curves(history: list[dict[str, float]]) -> list[Figure]:
+    try:
+        from matplotlib.figure import Figure as Canvas
+    except ImportError as error:
+        raise MissingExtra("report", "iiae report") from error
+    if not history:
+        return []
+    panels = {
+        "Loss": ["train_loss", "validation_loss"],
+        "Reconstruction": ["validation_nll_x", "validation_nll_y"],
+        "What the latents hold, at most": [
+            "validation_kl_s",
+            "validation_kl_x",
+            "validation_kl_y",
+        ],
+        "What one domain does not know of z_s": ["validation_kl_s_x", "validation_kl_s_y"],
+    }
+    canvas = Canvas(figsize=(11, 6.5), layout="constrained")
+    steps = [row["step"] for row in history]
+    for axes, (title, names) in zip(canvas.subplots(2, 2).flat, panels.items(), strict=True):
+        for name in names:
+            _curve(axes, steps, [row[name] for row in history], name)
+        axes.set(title=title, xlabel="optimiser step", ylabel="nats a pair")
+        axes.legend()
+        axes.grid(alpha=0.3)
+    data = io.BytesIO()
+    canvas.savefig(data, format="png", dpi=110)
+    note = "Each value once an epoch; the first steps may lie outside the frame."
+    return [Figure("Learning", _address(data.getvalue()), note)]
+
+
+def _curve(axes: Any, steps: list[float], values: list[float], name: str) -> None:
+    label = name.replace("validation_", "held-out ").replace("train_", "training ")
+    axes.plot(steps, values, label=label.replace("_", " "))
+    late = values[len(values) // 20 :]
+    low, high = axes.get_ylim() if len(axes.lines) > 1 else (min(late), max(late))
+    low, high = min(low, *late), max(high, *late)
+    axes.set_ylim(low - 0.05 * (high - low) - 1e-9, high + 0.05 * (high - low) + 1e-9)

@@ -1,0 +1,229 @@
+"""Settings of a run: frozen, read from TOML, with errors that name the closest setting."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from iiae.errors import SettingsError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSettings(_Section):
+    """Which pairs, and how they are split."""
+
+    name: str = Field(description="data set: see `iiae data`")
+    root: str | None = Field(None, description="folder of the data set's files")
+    x: str | None = Field(None, description="array file of the x side")
+    y: str | None = Field(None, description="array file of the y side")
+    size: int = Field(32, ge=8, description="side of images, in pixels")
+    validation: int | None = Field(
+        None, ge=1, description="pairs held out of the training set; by default a tenth"
+    )
+    test: int | None = Field(
+        None, ge=1, description="pairs held out for testing where the data has no test set"
+    )
+    limit: int | None = Field(None, ge=2, description="use only so many training pairs")
+    seed: int = Field(0, description="of the splits and of fixed appearances")
+
+
+class ModelSettings(_Section):
+    """Which networks, and the sizes of the latents."""
+
+    family: Literal["small", "image-map", "image-flat", "features"] = Field(
+        "small", description="networks: small (16 to 64 pixels), image-map, image-flat, features"
+    )
+    exclusive: int = Field(8, ge=1, description="size of z_x and of z_y")
+    shared: int = Field(32, ge=1, description="size of z_s, or its channels where it is a map")
+    width: int | None = Field(
+        None, ge=1, description="first width of `small`, hidden width of `features`"
+    )
+
+
+class LikelihoodSettings(_Section):
+    """Likelihood of one domain."""
+
+    kind: Literal["laplace", "normal", "bernoulli", "categorical"] = Field(
+        "laplace", description="L1, squared error, binary in [0, 1], one-hot on axis 1"
+    )
+    weight: float = Field(
+        1000.0, gt=0, description="w: of the mean error over the elements (laplace, normal)"
+    )
+
+
+class ObjectiveSettings(_Section):
+    """Weights of the objective."""
+
+    beta: float = Field(0.2, ge=0, description="weight of the ELBO")
+    lam: float = Field(1.0, ge=0, description="weight of the information bound")
+    tau: float = Field(2000.0, ge=0, description="KL warm-up, in steps; 0 for none")
+    x: LikelihoodSettings = Field(LikelihoodSettings(), description="likelihood of x")  # pyright: ignore[reportCallIssue]
+    y: LikelihoodSettings = Field(LikelihoodSettings(), description="likelihood of y")  # pyright: ignore[reportCallIssue]
+
+
+class TrainingSettings(_Section):
+    """How long and how fast to learn."""
+
+    epochs: int = Field(10, ge=1, description="passes over the training pairs")
+    batch: int = Field(128, ge=2, description="pairs a step")
+    learning_rate: float = Field(1e-3, gt=0, description="of Adam")
+    adam_beta1: float = Field(0.9, ge=0, lt=1, description="first moment's decay of Adam")
+    decay_from: float = Field(
+        0.5, ge=0, le=1, description="part of training after which the rate falls linearly to 0"
+    )
+    gradient_clip: float | None = Field(
+        None, gt=0, description="largest norm of the gradient; none by default"
+    )
+    precision: Literal["32", "bf16"] = Field("32", description="32, or bf16 autocast")
+    compile: bool = Field(False, description="torch.compile the loss (needs a C++ compiler)")
+    patience: int | None = Field(
+        None, ge=1, description="stop after so many epochs without a better validation loss"
+    )
+    keep: Literal["best", "last"] = Field(
+        "best", description="weights kept: lowest validation loss, or last epoch"
+    )
+    checkpoint_seconds: float = Field(
+        30.0, ge=0, description="most seconds lost to a crash: how often the state is saved"
+    )
+    workers: int = Field(0, ge=0, description="processes that prepare batches; 0 for none")
+    seed: int = Field(0, description="of weights, order, draws and samples")
+
+
+class EvaluationSettings(_Section):
+    """What is measured after training."""
+
+    batch: int = Field(500, ge=1, description="pairs a step of evaluation")
+    active_threshold: float = Field(
+        0.8, ge=0, lt=1, description="least signal share of an active dimension of z_s"
+    )
+    seed: int = Field(0, description="of posterior samples and of cross-validation")
+
+
+class Settings(_Section):
+    """All settings of a run."""
+
+    title: str = Field("", description="one line that says what the run is")
+    data: DataSettings
+    model: ModelSettings = ModelSettings()  # pyright: ignore[reportCallIssue]
+    objective: ObjectiveSettings = ObjectiveSettings()  # pyright: ignore[reportCallIssue]
+    training: TrainingSettings = TrainingSettings()  # pyright: ignore[reportCallIssue]
+    evaluation: EvaluationSettings = EvaluationSettings()  # pyright: ignore[reportCallIssue]
+
+
+def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
+    """Settings of a TOML file, with `section.name=value` overrides applied in order.
+
+    Raises:
+        SettingsError: The file cannot be read, or a setting is unknown or wrong.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not a TOML file: {error}") from error
+    return make_settings(values, overrides, source=path.name)
+
+
+def make_settings(
+    values: Mapping[str, Any], overrides: Sequence[str] = (), source: str = "settings"
+) -> Settings:
+    """Settings of a nested mapping; `source` names it in messages.
+
+    >>> make_settings({"data": {"name": "synthetic"}}, ["objective.lam=0.5"]).objective.lam
+    0.5
+    """
+    merged = dict(values)
+    for text in overrides:
+        merged = _override(merged, text)
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        raise SettingsError(_explain(error, merged, source)) from error
+
+
+def dump_settings(settings: Settings) -> str:
+    """Settings as TOML; values that are None are left out."""
+    return tomli_w.dumps(settings.model_dump(exclude_none=True))
+
+
+def describe_settings(
+    model: type[BaseModel] = Settings, prefix: str = ""
+) -> list[tuple[str, str, str]]:
+    """Name, default and meaning of every setting."""
+    rows: list[tuple[str, str, str]] = []
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            rows += describe_settings(inner, f"{prefix}{name}.")
+            continue
+        default = "required" if field.is_required() else _shown(field.default)
+        rows.append((prefix + name, default, field.description or ""))
+    return rows
+
+
+def _shown(value: Any) -> str:
+    return "none" if value is None else tomli_w.dumps({"v": value}).strip().removeprefix("v = ")
+
+
+def _override(values: Mapping[str, Any], text: str) -> dict[str, Any]:
+    name, found, value = text.partition("=")
+    if not found or not name:
+        raise SettingsError(f"--set {text}: write section.name=value, as in training.epochs=3")
+    *sections, last = name.strip().split(".")
+    changed = dict(values)
+    inner = changed
+    for section in sections:
+        below = inner.get(section, {})
+        if not isinstance(below, Mapping):
+            raise SettingsError(f"--set {text}: {section} is not a section")
+        inner[section] = dict(below)
+        inner = inner[section]
+    inner[last] = _parse(value.strip())
+    return changed
+
+
+def _parse(value: str) -> Any:
+    """A TOML value; what is none is taken as text, so that quotes are not needed."""
+    try:
+        return tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return value
+
+
+def _explain(error: ValidationError, values: Mapping[str, Any], source: str) -> str:
+    first = error.errors()[0]
+    name = ".".join(map(str, first["loc"]))
+    if first["type"] == "extra_forbidden":
+        close = _closest(name)
+        hint = f"; did you mean {close}?" if close else "; `iiae settings` lists them all"
+        return f"{source}: {name} is not a setting{hint}"
+    if first["type"] == "missing":
+        return f"{source}: {name} is missing"
+    if first["type"] == "string_type" and isinstance(first["input"], (int, float)):
+        text = dict(values)
+        for key in first["loc"]:
+            text = text[key]  # pyright: ignore[reportArgumentType]
+        return f'{source}: {name} = {text} is a number; write it in quotes: "{text}"'
+    return f"{source}: {name} = {first['input']!r}: {first['msg'].lower()}"
+
+
+def _closest(name: str) -> str | None:
+    """The known setting most like `name`: in its own section first, then anywhere."""
+    section, _, last = name.rpartition(".")
+    names = [row[0] for row in describe_settings()]
+    own = [n.rpartition(".")[2] for n in names if n.rpartition(".")[0] == section]
+    found = difflib.get_close_matches(last, own, 1)
+    if found:
+        return found[0]
+    elsewhere = [n for n in names if n.rpartition(".")[2] == last]
+    return (elsewhere or difflib.get_close_matches(name, names, 1) or [None])[0]

@@ -1,0 +1,109 @@
+"""Results as tables of text, for the terminal and the report alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Table(NamedTuple):
+    """A titled table, and a note that says how to read it."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+    note: str
+
+
+DIRECTIONS = {
+    "shared_x_to_y": "shared, x to y",
+    "shared_y_to_x": "shared, y to x",
+    "active_x_to_y": "shared (active), x to y",
+    "active_y_to_x": "shared (active), y to x",
+    "exclusive_x_to_y": "exclusive, x to y",
+    "exclusive_y_to_x": "exclusive, y to x",
+}
+
+TERMS = {
+    "nll_x": "-log p(x | z_s, z_x)",
+    "nll_y": "-log p(y | z_s, z_y)",
+    "kl_x": "KL[q(z_x|x) || p], at least I(X;Z_x)",
+    "kl_y": "KL[q(z_y|y) || p], at least I(Y;Z_y)",
+    "kl_s": "KL[q(z_s|x,y) || p], at least I(X,Y;Z_s)",
+    "kl_s_x": "KL[q(z_s|x,y) || r_x], at least I(Y;Z_s|X)",
+    "kl_s_y": "KL[q(z_s|x,y) || r_y], at least I(X;Z_s|Y)",
+    "elbo": "ELBO",
+    "information_bound": "information bound",
+}
+
+
+def result_tables(metrics: Mapping[str, Any]) -> list[Table]:
+    """The tables of one evaluated set, a section of metrics.json."""
+    tables = [_retrieval(metrics)]
+    if metrics["readability"]:
+        tables.append(_readability(metrics))
+    elif metrics["readability"] is None:
+        note = "Not measured: probes need the extra 'sklearn': pip install 'iiae[sklearn]'"
+        tables.append(Table("What can be read from which latent", [], [], note))
+    return [*tables, _nats(metrics)]
+
+
+def _retrieval(metrics: Mapping[str, Any]) -> Table:
+    found = metrics["retrieval"]
+    ks = list(next(iter(found.values())))
+    rows: list[list[str]] = []
+    for name, recalls in found.items():
+        cells = [
+            f"{_percent(r['rate'])} [{_percent(r['low'])}, {_percent(r['high'])}]"
+            for r in recalls.values()
+        ]
+        rows.append([DIRECTIONS[name], *cells])
+    chance = [_percent(found["shared_x_to_y"][k]["chance"]) for k in ks]
+    rows.append(["chance", *chance])
+    return Table(
+        f"Instance retrieval among {metrics['pairs']:,} items, %",
+        ["latent and direction", *(f"Recall@{k.removeprefix('recall@')}" for k in ks)],
+        rows,
+        "Share of queries whose own partner is among the K nearest items of the other domain "
+        "(squared Euclidean distance of posterior means), with its 95% Wilson interval. Shared "
+        "latents should find it; exclusive latents must stay at chance. Active: only the "
+        f"{metrics['active_dimensions']} of {metrics['shared_dimensions']} dimensions of z_s whose "
+        "signal exceeds their noise.",
+    )
+
+
+def _readability(metrics: Mapping[str, Any]) -> Table:
+    factors = metrics["readability"]
+    rows = [
+        [latent, *(f"{factor['scores'][latent]:.3f}" for factor in factors)]
+        for latent in factors[0]["scores"]
+    ]
+    return Table(
+        "What can be read linearly from which latent",
+        ["latent", *(f"{f['factor']} ({f['measure']}), of {f['belongs_to']}" for f in factors)],
+        [*rows, ["chance", *(f"{factor['chance']:.3f}" for factor in factors)]],
+        "R2 (1 is perfect, 0 or below is no better than the mean) or accuracy of a ridge "
+        "probe on held-out pairs, five folds. A factor should be read from its own latent alone. "
+        "A mean can show what a sample does not: a dimension whose signal lies far below its "
+        "noise still orders its means; the active dimensions leave such ones out.",
+    )
+
+
+def _nats(metrics: Mapping[str, Any]) -> Table:
+    nats = metrics["nats"]
+    rows = [[text, f"{nats[name]:.2f}"] for name, text in TERMS.items()]
+    rows += [
+        [f"mean |{side} - {side}'| of an element", f"{metrics['absolute_error'][side]:.4f}"]
+        for side in "xy"
+    ]
+    return Table(
+        "Terms of the objective, nats a pair",
+        ["term", "value"],
+        rows,
+        "Means over the set. KL terms bound from above what a latent holds; the information "
+        "bound is up to the entropies of the data.",
+    )
+
+
+def _percent(rate: float) -> str:
+    return f"{100 * rate:.2f}"

@@ -1,0 +1,67 @@
+"""Which latent each known factor can be read from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from iiae.data.base import Factor
+from iiae.distributions import DiagonalNormal
+from iiae.metrics.disentanglement import chance_accuracy, readable_class, readable_linearly
+from iiae.model import Embeddings
+
+
+class Readability(NamedTuple):
+    """How well one factor is read linearly from each latent, on held-out pairs.
+
+    R2 for continuous factors, accuracy for categories; `chance` is what no information gives.
+    `scores` is by latent: see `probe_factors`.
+    """
+
+    factor: str
+    measure: str
+    belongs_to: str
+    chance: float
+    scores: dict[str, float]
+
+
+def probe_factors(
+    found: Embeddings, factors: Mapping[str, Factor], active: Tensor, seed: int
+) -> list[Readability]:
+    """Linear probes of every factor from every latent.
+
+    Latents: means of z_x and z_y; of z_s given x and given y the means, the means of the
+    active dimensions, and one sample of the posterior. Means can show what samples do not:
+    a dimension whose signal lies far below its noise still orders its means.
+    """
+    latents = _latents(found, active, seed)
+    return [_probe(name, factor, latents) for name, factor in factors.items()]
+
+
+def _latents(found: Embeddings, active: Tensor, seed: int) -> dict[str, np.ndarray]:
+    generator = torch.Generator().manual_seed(seed)
+    latents = {"z_x mean": found.exclusive_x.mean, "z_y mean": found.exclusive_y.mean}
+    for domain, posterior in (("x", found.shared_given_x), ("y", found.shared_given_y)):
+        latents[f"z_s given {domain}, mean"] = posterior.mean
+        latents[f"z_s given {domain}, active mean"] = posterior.mean[:, active]
+        latents[f"z_s given {domain}, sample"] = _sample(posterior, generator)
+    return {name: latent.numpy() for name, latent in latents.items()}
+
+
+def _sample(posterior: DiagonalNormal, generator: torch.Generator) -> Tensor:
+    noise = torch.randn(posterior.loc.shape, generator=generator)
+    return posterior.loc + noise * posterior.variance.sqrt()
+
+
+def _probe(name: str, factor: Factor, latents: Mapping[str, np.ndarray]) -> Readability:
+    block = {"shared": "z_s", "x": "z_x", "y": "z_y"}[factor.block]
+    if factor.kind == "categorical":
+        scores = {k: readable_class(z, factor.values) for k, z in latents.items()}
+        return Readability(name, "accuracy", block, chance_accuracy(factor.values), scores)
+    values = factor.values.reshape(len(factor.values), -1).astype(np.float64)
+    scores = {k: readable_linearly(z, values) for k, z in latents.items()}
+    return Readability(name, "R2", block, 0.0, scores)

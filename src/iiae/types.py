@@ -1,0 +1,30 @@
+"""Names shared by every floor: what a pair is, and how one is asked for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+
+class Pair(NamedTuple):
+    """Matched samples of two domains: row i of `x` and row i of `y` have the same content.
+
+    Images are floats in [-1, 1], `(batch, channels, height, width)`; features are
+    `(batch, size)`.
+    """
+
+    x: Float[Tensor, "batch *shape_x"]
+    y: Float[Tensor, "batch *shape_y"]
+
+
+class Draw(NamedTuple):
+    """Which pairs of a data set to make into a batch.
+
+    `seed` feeds whatever the data set draws anew (colours, crops); None asks for the
+    fixed appearance that evaluation uses, the same at every call.
+    """
+
+    indices: Int64[Tensor, " batch"]
+    seed: int | None = None

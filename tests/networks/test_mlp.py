@@ -1,0 +1,43 @@
+import torch
+
+from iiae.distributions import NormalHead
+from iiae.model import IIAE
+from iiae.networks.mlp import class_head, features
+from iiae.objectives import iiae_loss, iiae_terms
+from iiae.types import Pair
+
+HEADS = (NormalHead(10, False), NormalHead(10, False))
+
+
+def count(module):
+    return sum(p.numel() for p in module.parameters())
+
+
+def test_published_feature_networks_layer_by_layer():
+    networks = features(((512,), (512,)), 64, 64, HEADS)
+    assert count(networks.exclusive_x) == count(networks.shared_given_x) == 428_416
+    assert count(networks.shared) == 591_488
+    assert count(networks.decoder_x) == 82_816
+    assert sum(map(count, networks)) == 2_470_784
+    assert sum(map(count, networks)) + count(class_head(64, 100)) == 2_477_284
+
+
+def test_the_joint_encoder_takes_both_first_hidden_layers():
+    networks = features(((20,), (30,)), 4, 6, HEADS, width=8)
+    x, y = (
+        networks.shared_given_x(torch.randn(5, 20)),
+        networks.shared_given_y(torch.randn(5, 30)),
+    )
+    assert x.features.shape == y.features.shape == (5, 16)
+    assert networks.shared(x.features, y.features).mean.shape == (5, 6)
+
+
+def test_every_parameter_gets_a_finite_gradient():
+    model = IIAE(features(((20,), (30,)), 4, 6, HEADS, width=8), 6, (4, 4))
+    pair = Pair(torch.randn(9, 20), torch.randn(9, 30))
+    q, p = model(pair)
+    iiae_loss(iiae_terms(pair, q, p), 0.2, 1.0).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().max() > 0, name
