@@ -13,6 +13,9 @@ from jaxtyping import install_import_hook
 CHECKED = ("types", "distributions", "objectives", "metrics", "networks", "model", "data", "tasks")
 install_import_hook([f"iiae.{name}" for name in CHECKED], "shape_checker.check")
 
+torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
+
 hypothesis_settings.register_profile("iiae", deadline=None, max_examples=30, derandomize=True)
 hypothesis_settings.load_profile("iiae")
 

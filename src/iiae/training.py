@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import lightning as L
@@ -86,7 +87,7 @@ def fit(
     learner = Learner(model, settings, data, out)
     sampler = AlignedBatches(len(data.train), settings.training.batch, settings.training.seed)
     if checkpoint:
-        sampler.seek(torch.load(checkpoint, weights_only=True)["global_step"])
+        sampler.seek(_steps_done(checkpoint))
     save_settings(out, settings)
     with _quiet(), _stop_on_interrupt(learner):
         trainer = L.Trainer(
@@ -177,7 +178,7 @@ class Learner(L.LightningModule):
 
     @torch.no_grad()
     def validate(self) -> Terms:
-        """Mean terms over the validation set, one fixed sample of z a pair."""
+        """Mean terms over the validation set, `(1,)` each: one fixed sample of z a pair."""
         self.model.eval()
         sums, pairs = torch.zeros(len(Terms._fields), device=self.device), 0
         devices = [self.device] if self.device.type == "cuda" else []
@@ -189,11 +190,11 @@ class Learner(L.LightningModule):
                 sums += torch.stack([term.sum() for term in iiae_terms(pair, q, p)])
                 pairs += len(pair.x)
         self.model.train()
-        return Terms(*(sums / pairs).cpu())
+        return Terms(*(sums / pairs).cpu().split(1))
 
     def _row(self, held: Terms) -> dict[str, float]:
         objective, step = self.settings.objective, self.global_step
-        train = Terms(*(self.sums / max(1, self.counted)).cpu())
+        train = Terms(*(self.sums / max(1, self.counted)).cpu().split(1))
         values: dict[str, float] = {
             "epoch": len(self.history) + 1,
             "step": step,
@@ -442,6 +443,14 @@ def _prepare(out: Path, settings: Settings, resume: bool) -> Path | None:
         except OSError as error:
             raise RunError(f"{out}: cannot be written to: {error.strerror}") from error
     return None
+
+
+def _steps_done(checkpoint: Path) -> int:
+    try:
+        state = torch.load(checkpoint, weights_only=True)
+        return state["global_step"]
+    except (RuntimeError, UnpicklingError, EOFError, KeyError, TypeError) as error:
+        raise RunError(f"{checkpoint}: damaged, or not written by iiae train") from error
 
 
 def _check_same(before: Settings, now: Settings, out: Path) -> None:

@@ -1,0 +1,295 @@
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import SMALL, small_settings
+from safetensors.torch import load_file
+
+from iiae.data import load
+from iiae.errors import Interrupted, RunError, SettingsError
+from iiae.runs import BEST, CHECKPOINT, HISTORY, METRICS, MODEL, SETTINGS, load_history, load_run
+from iiae.settings import make_settings
+from iiae.training import Learner, fit
+
+
+def weights(folder):
+    return load_file(Path(folder) / MODEL)
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+class StopsAt(Exception):
+    pass
+
+
+def interrupt_at(monkeypatch, step, every_step=True):
+    """Makes training die at an optimiser step, as a crash would, after a checkpoint."""
+    original = Learner.training_step
+
+    def step_or_die(self, batch):
+        if self.global_step == step:
+            raise StopsAt
+        return original(self, batch)
+
+    monkeypatch.setattr(Learner, "training_step", step_or_die)
+    return lambda: monkeypatch.setattr(Learner, "training_step", original)
+
+
+def test_a_run_folder_holds_what_it_should(tmp_path):
+    run = fit(small_settings(), tmp_path, progress=False)
+    files = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+    assert {SETTINGS, MODEL, METRICS, HISTORY, CHECKPOINT, BEST} <= files
+    assert not any(name.startswith(".") for name in files)
+    rows = load_history(tmp_path)
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert rows[-1]["step"] == 8
+    for name in ("validation_nll_x", "train_kl_s_y", "validation_elbo", "learning_rate"):
+        assert name in rows[0]
+    assert same(weights(tmp_path), run.model.state_dict())
+
+
+def test_a_seed_gives_the_same_weights_twice_and_another_seed_others(tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        fit(small_settings(f"training.seed={seed}"), tmp_path / name, progress=False)
+    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+    assert not same(weights(tmp_path / "a"), weights(tmp_path / "c"))
+
+
+def test_training_lowers_the_loss(tmp_path):
+    fit(small_settings("training.epochs=12"), tmp_path, progress=False)
+    losses = [row["validation_loss"] for row in load_history(tmp_path)]
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("step", [1, 3, 4, 5, 8, 11])
+def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path, monkeypatch, step):
+    settings = small_settings("training.epochs=3", "training.checkpoint_seconds=0")
+    fit(settings, tmp_path / "whole", progress=False)
+    undo = interrupt_at(monkeypatch, step)
+    with pytest.raises(StopsAt):
+        fit(settings, tmp_path / "parts", progress=False)
+    undo()
+    fit(settings, tmp_path / "parts", resume=True, progress=False)
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+    timeless = [
+        [{k: v for k, v in row.items() if k != "seconds"} for row in load_history(tmp_path / name)]
+        for name in ("whole", "parts")
+    ]
+    assert timeless[0] == timeless[1]
+
+
+def test_a_run_resumed_with_worker_processes_is_the_same(tmp_path, monkeypatch):
+    settings = small_settings(
+        "training.epochs=2", "training.checkpoint_seconds=0", "training.workers=1"
+    )
+    fit(settings, tmp_path / "whole", progress=False)
+    undo = interrupt_at(monkeypatch, 3)
+    with pytest.raises(StopsAt):
+        fit(settings, tmp_path / "parts", progress=False)
+    undo()
+    fit(settings, tmp_path / "parts", resume=True, progress=False)
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+
+
+PROGRAM = """
+import sys
+sys.path.insert(0, {tests!r})
+from helpers import SMALL
+from iiae.settings import make_settings
+from iiae.training import fit
+fit(make_settings(SMALL, {overrides!r}), {out!r}, resume={resume}, progress=False)
+"""
+
+
+def start(out, overrides, resume=False):
+    code = PROGRAM.format(
+        tests=str(Path(__file__).parent), overrides=overrides, out=str(out), resume=resume
+    )
+    return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(path, process, seconds=60):
+    until = time.monotonic() + seconds
+    while not path.exists():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+def test_kill_minus_9_at_any_moment_loses_nothing(tmp_path):
+    overrides = ["training.epochs=60", "training.checkpoint_seconds=0"]
+    settings = make_settings(SMALL, overrides)
+    fit(settings, tmp_path / "whole", progress=False)
+    out = tmp_path / "killed"
+    kills, resume = 0, False
+    for pause in (0.0, 0.15, 0.4, 0.05):
+        process = start(out, overrides, resume)
+        wait_for(out / CHECKPOINT, process)
+        if resume:  # let it start, then go on a little
+            time.sleep(3 + pause)
+        time.sleep(pause)
+        if process.poll() is None:
+            process.kill()
+            kills += 1
+        process.communicate()
+        resume = True
+    assert kills >= 2
+    if not (out / MODEL).exists():
+        fit(settings, out, resume=True, progress=False)
+    assert same(weights(tmp_path / "whole"), weights(out))
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_and_says_how_to_resume(tmp_path):
+    overrides = ["training.epochs=2000", "training.checkpoint_seconds=1000"]
+    out = tmp_path / "run"
+    process = start(out, overrides)
+    wait_for(out / HISTORY, process)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "Interrupted: stopped at step" in errors
+    assert f"iiae train --resume --out {out}" in errors
+    state = torch.load(out / CHECKPOINT, weights_only=True)
+    assert state["global_step"] > 0
+
+
+def test_an_interrupt_saves_the_step_it_stops_at(tmp_path, monkeypatch):
+    original = Learner.training_step
+
+    def ask(self, batch):
+        if self.global_step == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self, batch)
+
+    settings = small_settings("training.epochs=3", "training.checkpoint_seconds=1000")
+    fit(settings, tmp_path / "whole", progress=False)
+    monkeypatch.setattr(Learner, "training_step", ask)
+    with pytest.raises(Interrupted, match="stopped at step 6 of 12"):
+        fit(settings, tmp_path / "parts", progress=False)
+    monkeypatch.setattr(Learner, "training_step", original)
+    fit(settings, tmp_path / "parts", resume=True, progress=False)
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+
+
+def test_resume_refuses_settings_of_another_model(tmp_path):
+    fit(small_settings(), tmp_path, progress=False)
+    with pytest.raises(SettingsError, match=r"trained with model.shared = 4, not 5"):
+        fit(small_settings("model.shared=5"), tmp_path, resume=True, progress=False)
+
+
+def test_resume_needs_a_checkpoint(tmp_path):
+    with pytest.raises(RunError, match="nothing to resume"):
+        fit(small_settings(), tmp_path, resume=True, progress=False)
+
+
+def test_a_finished_run_can_be_resumed_for_more_epochs(tmp_path):
+    fit(small_settings(), tmp_path, progress=False)
+    fit(small_settings("training.epochs=4"), tmp_path, resume=True, progress=False)
+    assert [row["epoch"] for row in load_history(tmp_path)] == [1, 2, 3, 4]
+
+
+def test_a_nan_stops_with_the_step_and_a_remedy(tmp_path):
+    settings = small_settings("training.learning_rate=1e30", "training.epochs=5")
+    with pytest.raises(RunError, match=r"NaN or infinite at step \d+.*lower\s+training.learning_rate"):
+        fit(settings, tmp_path, progress=False)
+    if (tmp_path / CHECKPOINT).exists():
+        state = torch.load(tmp_path / CHECKPOINT, weights_only=True)
+        assert all(v.isfinite().all() for v in state["state_dict"].values())
+
+
+def test_a_collapsed_shared_latent_stops_with_a_remedy(tmp_path):
+    settings = small_settings(
+        "objective.x.weight=0.01", "objective.y.weight=0.01", "objective.beta=200",
+        "objective.tau=0", "training.epochs=60", "training.learning_rate=0.01",
+        "training.decay_from=1",
+    )  # fmt: skip
+    with pytest.raises(RunError, match=r"shared latent collapsed.*lower objective.beta"):
+        fit(settings, tmp_path, progress=False)
+
+
+def test_early_stop_waits_for_patience(tmp_path):
+    settings = small_settings(
+        "training.patience=2", "training.epochs=50", "training.learning_rate=0.3"
+    )
+    fit(settings, tmp_path, progress=False)
+    losses = [row["validation_loss"] for row in load_history(tmp_path)]
+    assert len(losses) < 50
+    assert len(losses) - 1 - losses.index(min(losses)) == 2
+
+
+def test_the_best_weights_are_kept(tmp_path):
+    run = fit(
+        small_settings("training.epochs=8", "training.learning_rate=0.3"), tmp_path, progress=False
+    )
+    rows = load_history(tmp_path)
+    learner = Learner(run.model, run.settings, load(run.settings.data), tmp_path)
+    found = learner.validate()
+    best = min(rows, key=lambda row: row["validation_loss"])
+    assert found.kl_s.item() == pytest.approx(best["validation_kl_s"], rel=1e-5)
+
+
+def test_an_unwritable_folder_is_said_in_one_line(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    with pytest.raises(RunError, match="is a file; --out names a folder"):
+        fit(small_settings(), blocked, progress=False)
+    with pytest.raises(RunError, match="cannot be written to"):
+        fit(small_settings(), blocked / "run", progress=False)
+
+
+def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path, monkeypatch):
+    settings = small_settings("training.checkpoint_seconds=0")
+    original = torch.save
+    saved = []
+
+    def full_after_two(state, path, *args, **kwargs):
+        original(state, path, *args, **kwargs)
+        saved.append(path)
+        if len(saved) > 2:
+            Path(path).write_bytes(b"half of i")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full_after_two)
+    with pytest.raises(RunError, match="disk is full; the file that was there before is kept"):
+        fit(settings, tmp_path, progress=False)
+    monkeypatch.setattr(torch, "save", original)
+    assert torch.load(tmp_path / CHECKPOINT, weights_only=True)["global_step"] == 2
+    fit(settings, tmp_path, resume=True, progress=False)
+
+
+def test_a_checkpoint_with_pickled_code_is_not_loaded(tmp_path):
+    settings = small_settings()
+    fit(settings, tmp_path, progress=False)
+    torch.save({"global_step": 1, "evil": Path("x")}, tmp_path / CHECKPOINT)
+    with pytest.raises(RunError, match="damaged"):
+        fit(settings, tmp_path, resume=True, progress=False)
+
+
+@pytest.mark.parametrize("precision", ["32", "bf16"])
+def test_images_train_in_both_precisions(tmp_path, precision):
+    settings = make_settings(
+        {
+            "data": {"name": "digits-cdcb", "size": 16, "limit": 100},
+            "model": {"width": 4, "shared": 2, "exclusive": 2},
+            "training": {"epochs": 1, "batch": 32, "precision": precision},
+        }
+    )
+    run = fit(settings, tmp_path, progress=False)
+    assert all(p.dtype == torch.float32 for p in run.model.parameters())
+    assert load_run(tmp_path).shapes == ((3, 16, 16), (3, 16, 16))
+
+
+def test_gradient_clipping_changes_the_steps(tmp_path):
+    fit(small_settings(), tmp_path / "free", progress=False)
+    fit(small_settings("training.gradient_clip=1e-3"), tmp_path / "clipped", progress=False)
+    assert not same(weights(tmp_path / "free"), weights(tmp_path / "clipped"))
