@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import SMALL, small_settings
 from safetensors.torch import load_file
 
+from helpers import SMALL, small_settings
 from iiae.data import load
 from iiae.errors import Interrupted, RunError, SettingsError
 from iiae.runs import BEST, CHECKPOINT, HISTORY, METRICS, MODEL, SETTINGS, load_history, load_run
@@ -200,7 +200,9 @@ def test_a_finished_run_can_be_resumed_for_more_epochs(tmp_path):
 
 def test_a_nan_stops_with_the_step_and_a_remedy(tmp_path):
     settings = small_settings("training.learning_rate=1e30", "training.epochs=5")
-    with pytest.raises(RunError, match=r"NaN or infinite at step \d+.*lower\s+training.learning_rate"):
+    with pytest.raises(
+        RunError, match=r"NaN or infinite at step \d+.*lower\s+training.learning_rate"
+    ):
         fit(settings, tmp_path, progress=False)
     if (tmp_path / CHECKPOINT).exists():
         state = torch.load(tmp_path / CHECKPOINT, weights_only=True)

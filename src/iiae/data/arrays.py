@@ -80,11 +80,12 @@ def read_array(path: Path, key: str | None = None) -> np.ndarray:
         DataError: The file is missing, damaged, holds Python objects, or has no such array.
     """
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if not isinstance(loaded, np.ndarray):
-            if key not in loaded.files:
-                raise DataError(f"{path}: holds {', '.join(loaded.files)}, not {key}")
-            loaded = loaded[key]
+        with path.open("rb") as file:  # numpy leaves damaged files open
+            loaded = np.load(file, allow_pickle=False)
+            if not isinstance(loaded, np.ndarray):
+                if key not in loaded.files:
+                    raise DataError(f"{path}: holds {', '.join(loaded.files)}, not {key}")
+                loaded = loaded[key]
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
     except ValueError as error:

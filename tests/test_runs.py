@@ -1,0 +1,80 @@
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from helpers import small_settings
+from iiae.errors import RunError
+from iiae.runs import METRICS, MODEL, SETTINGS, load_metrics, load_run, save_metrics
+from iiae.training import fit
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("run")
+    torch.manual_seed(0)
+    fit(small_settings(), path, progress=False)
+    return path
+
+
+def test_a_loaded_run_gives_the_same_answers(folder):
+    x = torch.randn(5, 32)
+    one, other = load_run(folder), load_run(folder)
+    assert torch.equal(one.model.encode_x(x).shared.mean, other.model.encode_x(x).shared.mean)
+    assert not one.model.training
+    assert one.settings == small_settings()
+
+
+def test_metrics_say_how_they_came_about(folder):
+    found = load_metrics(folder)["training"]
+    assert found["seed"] == 0
+    assert found["pairs"] == {"train": 200, "validation": 40, "test": 60}
+    assert {"command", "commit", "python", "versions", "hardware"} <= found["made_with"].keys()
+
+
+def test_sections_of_metrics_do_not_touch_each_other(tmp_path):
+    save_metrics(tmp_path, "one", {"a": 1})
+    save_metrics(tmp_path, "two", {"b": 2})
+    save_metrics(tmp_path, "one", {"a": 3})
+    found = json.loads((tmp_path / METRICS).read_text())
+    assert found["one"]["a"] == 3
+    assert found["two"]["b"] == 2
+
+
+def copy(folder, to, without=()):
+    to.mkdir()
+    for name in (SETTINGS, MODEL):
+        if name not in without:
+            (to / name).write_bytes((folder / name).read_bytes())
+    return to
+
+
+def test_what_is_no_run_is_refused(folder, tmp_path):
+    with pytest.raises(RunError, match=r"not a run folder: it has no settings.toml"):
+        load_run(tmp_path)
+    with pytest.raises(RunError, match=r"has no model.safetensors"):
+        load_run(copy(folder, tmp_path / "a", {MODEL}))
+
+
+def test_damaged_weights_are_refused(folder, tmp_path):
+    cut = copy(folder, tmp_path / "cut")
+    (cut / MODEL).write_bytes((cut / MODEL).read_bytes()[:1000])
+    with pytest.raises(RunError, match="damaged, or not of these settings"):
+        load_run(cut)
+    other = copy(folder, tmp_path / "other")
+    save_file({"a": torch.zeros(1)}, other / MODEL, {"shapes": "[[32], [32]]"})
+    with pytest.raises(RunError, match="damaged, or not of these settings"):
+        load_run(other)
+    foreign = copy(folder, tmp_path / "foreign")
+    save_file({"a": torch.zeros(1)}, foreign / MODEL)
+    with pytest.raises(RunError, match="damaged, or not of these settings"):
+        load_run(foreign)
+
+
+def test_an_unfinished_run_says_how_to_go_on(folder, tmp_path):
+    unfinished = copy(folder, tmp_path / "u", {MODEL})
+    (unfinished / "checkpoints").mkdir()
+    (unfinished / "checkpoints" / "last.ckpt").write_bytes(b"")
+    with pytest.raises(RunError, match="training has not finished: iiae train --resume --out"):
+        load_run(unfinished)
