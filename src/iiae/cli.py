@@ -40,18 +40,20 @@ def train(
     from iiae.settings import load_settings, make_settings
     from iiae.training import fit
 
-    if resume and experiment is None and x is None:
-        if out is None:
-            raise SettingsError("--resume needs --out, the folder of the run to go on with")
+    if experiment and x:
+        raise SettingsError("give a settings file or arrays (--x, --y), not both")
+    if experiment:
+        settings = load_settings(experiment, overrides or [])
+    elif x:
+        settings = make_settings(suggest_settings(x, y), overrides or [])
+    elif resume and out:
         settings = load_settings(out / SETTINGS, overrides or [])
-    elif (experiment is None) == (x is None):
+    elif resume:
+        raise SettingsError("--resume needs --out, the folder of the run to go on with")
+    else:
         raise SettingsError(
             "give a settings file (iiae train experiments/NAME.toml) or arrays (--x, --y)"
         )
-    elif experiment is not None:
-        settings = load_settings(experiment, overrides or [])
-    else:
-        settings = make_settings(suggest_settings(x, y), overrides or [])
     named = experiment or x
     out = out or Path("runs") / (named.stem if named else "run")
     run = fit(settings, out, resume=resume)

@@ -140,14 +140,17 @@ class Learner(L.LightningModule):
         loss = iiae_loss(terms, objective.beta, objective.lam, anneal)
         return loss, torch.stack([term.detach().mean() for term in terms])
 
-    def configure_optimizers(self) -> Any:
+    def make_optimiser(self) -> torch.optim.Adam:
         training = self.settings.training
-        optimiser = torch.optim.Adam(
+        return torch.optim.Adam(
             self.parameters(),
             lr=training.learning_rate,
             betas=(training.adam_beta1, 0.999),
             fused=True,
         )
+
+    def configure_optimizers(self) -> Any:
+        optimiser = self.make_optimiser()
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._rate)
         return {
             "optimizer": optimiser,

@@ -104,7 +104,7 @@ def read_array(path: Path, key: str | None = None) -> np.ndarray:
     return loaded
 
 
-def suggest_settings(x: Path | None, y: Path | None) -> dict[str, Any]:
+def suggest_settings(x: str | Path, y: str | Path | None = None) -> dict[str, Any]:
     """Settings that suit array files: feature networks for vectors, image networks for images.
 
     Raises:

@@ -124,7 +124,8 @@ def load_digits(settings: DataSettings) -> Splits:
     digits = (found.images * (255 / 16)).round().astype(np.uint8)
     total = len(digits)
     validation = settings.validation or total // 10
-    parts = held_out(total, validation, settings.test or total // 5, settings.seed)
+    train, *held = held_out(total, validation, settings.test or total // 5, settings.seed)
+    parts = (train[: settings.limit], *held)
     return Splits(
         *(
             ColouredDigits(digits[part], found.target[part], settings.size, 3 * settings.seed + i)

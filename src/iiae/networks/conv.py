@@ -8,6 +8,7 @@ from itertools import pairwise
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from iiae.distributions import DiagonalNormal, Head, Likelihood, diagonal_normal
 from iiae.networks.interface import Networks, SharedEncoding
@@ -33,6 +34,17 @@ class MapEncoder(nn.Module):
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> SharedEncoding:
         features = self.trunk(x)
         return SharedEncoding(diagonal_normal(self.out(features)), features)
+
+
+class ContrastCopy(nn.Module):
+    """Puts a contrast-normalised copy behind the channels of an image.
+
+    Each channel of the copy has mean 0 and variance 1 over its own pixels, so that faint
+    content enters with full strength. The image itself stays, and with it all it says.
+    """
+
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Tensor:
+        return torch.cat([x, F.instance_norm(x)], 1)
 
 
 class MapFusion(nn.Module):
@@ -246,7 +258,9 @@ def small(
     """Networks for images of 16 to 64 pixels that a CPU trains in minutes.
 
     z_s is a 4x4 map of `shared` channels; widths double from `width` at each halving.
-    Arguments as for `image_map`.
+    Paper: encoders see the image. Here: the shared encoders also see it with its contrast
+    normalised, because without that nearly all retrieval errors on MNIST-CDCB were images of
+    little contrast. Arguments as for `image_map`.
     """
     size = shapes[0][-1]
     halvings = size.bit_length() - 3  # down to 4x4
@@ -256,7 +270,7 @@ def small(
         parts.append(
             (
                 ExclusiveEncoder(size, channels, [*widths, width << halvings - 1], exclusive),
-                MapEncoder(channels, widths, shared),
+                nn.Sequential(ContrastCopy(), MapEncoder(2 * channels, widths, shared)),
                 MapDecoder(4, shared, exclusive, widths[::-1], [0.0] * len(widths), channels, head),
             )
         )

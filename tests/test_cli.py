@@ -1,0 +1,147 @@
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers import small_settings
+from iiae.settings import dump_settings
+
+
+def iiae(*arguments, cwd=None):
+    code = "from iiae.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+    )
+
+
+@pytest.fixture(scope="module")
+def digits_run(tmp_path_factory):
+    """A run on small images, trained by the command."""
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "digits.toml").write_text(
+        'title = "digits"\n[data]\nname = "digits-cdcb"\nsize = 16\nlimit = 100\n'
+        "[model]\nwidth = 4\nshared = 2\nexclusive = 2\n[training]\nepochs = 1\nbatch = 32\n"
+    )
+    done = iiae("train", folder / "digits.toml", "--out", folder / "run")
+    assert done.returncode == 0, done.stderr
+    assert "next: iiae evaluate" in done.stdout
+    return folder / "run"
+
+
+def test_help_is_quick_and_imports_neither_torch_nor_lightning():
+    code = (
+        "import sys\nfrom iiae.cli import main\nsys.argv = ['iiae', '--help']\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print('HEAVY', [m for m in ('torch', 'lightning', 'numpy') if m in sys.modules])"
+    )
+    started = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "HEAVY []" in done.stdout
+    assert "translate" in done.stdout
+    assert time.perf_counter() - started < 5
+
+
+def test_a_run_is_evaluated_translated_and_reported(digits_run, tmp_path):
+    done = iiae("evaluate", digits_run)
+    assert done.returncode == 0, done.stderr
+    assert "Instance retrieval among 359 items" in done.stdout
+    found = json.loads(iiae("evaluate", digits_run, "--json", "--split", "validation").stdout)
+    assert found["pairs"] == 179
+    assert json.loads((digits_run / "metrics.json").read_text())["test"]["pairs"] == 359
+
+    done = iiae("data", "digits-cdcb", "--export", tmp_path, "--count", 3, "--size", 16)
+    assert done.returncode == 0, done.stderr
+    picture = tmp_path / "grid.png"
+    done = iiae(
+        "translate", digits_run, tmp_path / "x", "--to", "y", "--samples", 2, "--out", picture
+    )
+    assert done.returncode == 0, done.stderr
+    assert Image.open(picture).width > 3 * 64
+    done = iiae(
+        "translate", digits_run, tmp_path / "y" / "0000.png", tmp_path / "y" / "0001.png",
+        "--to", "x", "--like", tmp_path / "x" / "0002.png", "--out", tmp_path / "folder",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert sorted(p.name for p in (tmp_path / "folder").iterdir()) == ["0000.png", "0001.png"]
+
+    done = iiae("report", digits_run)
+    assert done.returncode == 0, done.stderr
+    assert (digits_run / "report.html").stat().st_size > 50_000
+
+
+def test_features_are_trained_from_arrays_and_translated(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(80, 6)).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", x[:, :4] * 2)
+    done = iiae(
+        "train", "--x", tmp_path / "x.npy", "--y", tmp_path / "y.npy", "--set",
+        "training.epochs=1", "--set", "training.batch=16", "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    done = iiae(
+        "translate", tmp_path / "run", tmp_path / "x.npy", "--to", "y", "--out", tmp_path / "t.npy"
+    )
+    assert done.returncode == 0, done.stderr
+    assert np.load(tmp_path / "t.npy").shape == (80, 4)
+    done = iiae(
+        "translate", tmp_path / "run", tmp_path / "y.npy", "--to", "y", "--out", tmp_path / "t.npy"
+    )
+    assert done.returncode == 2
+    assert "has 4 features; the model takes 6" in done.stderr
+
+
+def test_a_run_is_resumed_without_its_file(tmp_path):
+    (tmp_path / "s.toml").write_text(dump_settings(small_settings()))
+    assert iiae("train", tmp_path / "s.toml", "--out", tmp_path / "run").returncode == 0
+    done = iiae("train", "--resume", "--out", tmp_path / "run", "--set", "training.epochs=3")
+    assert done.returncode == 0, done.stderr
+    assert "epoch 3/3" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train"], "SettingsError: give a settings file"),
+        (["train", "none.toml"], "SettingsError: none.toml: cannot be read"),
+        (["train", "--resume"], "SettingsError: --resume needs --out"),
+        (["train", "--x", "none.npy", "--y", "n.npy"], "DataError: none.npy: no such file"),
+        (["evaluate", "nowhere"], "RunError: nowhere: not a run folder"),
+        (["translate", "nowhere", "a.png", "--to", "z"], "SettingsError: --to z: is x or y"),
+        (["data", "mnist"], "DataError: data.name = 'mnist' is not a data set; did you mean"),
+        (["data", "synthetic", "--export", "x"], "DataError: only images can be written"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line_and_exit_code_2(arguments, message, tmp_path):
+    done = iiae(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith(message)
+    assert done.stderr.count("\n") == 1
+
+
+def test_translate_names_what_is_wrong_with_its_input(digits_run, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    done = iiae("translate", digits_run, tmp_path / "broken.png", "--to", "y")
+    assert (done.returncode, "broken.png: not an image" in done.stderr) == (2, True)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    for folder in "ab":
+        Image.new("RGB", (16, 16)).save(tmp_path / folder / "same.png")
+    done = iiae(
+        "translate", digits_run, tmp_path / "a" / "same.png", tmp_path / "b" / "same.png",
+        "--to", "y", "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "two inputs are called same" in done.stderr
+
+
+def test_every_setting_and_data_set_is_listed():
+    assert "objective.tau" in iiae("settings").stdout
+    assert "mnist-cdcb" in iiae("data").stdout

@@ -1,0 +1,46 @@
+"""In a process of its own: the shape checks of the other tests break torch.compile."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import torch
+from iiae.data import load
+from iiae.model import build_model
+from iiae.settings import make_settings
+from iiae.training import Learner
+from iiae.types import Draw
+from pathlib import Path
+base = {"data": {"name": "synthetic"}, "model": {"family": "features", "width": 16, "shared": 4}}
+losses = []
+for compiled in (False, True):
+    settings = make_settings(base, [f"training.compile={str(compiled).lower()}"])
+    data = load(settings.data)
+    torch.manual_seed(0)
+    model = build_model(settings.model, settings.objective, data.train.shapes)
+    learner = Learner(model, settings, data, Path("."))
+    model.eval()
+    pair = data.train.pairs(Draw(torch.arange(32)))
+    # the compiled program draws other noise; without variance there is none to draw
+    for part in (model.exclusive_x.net, model.exclusive_y.net, model.shared.net):
+        half = part[-1].out_features // 2
+        part[-1].weight.data[half:] = 0
+        part[-1].bias.data[half:] = -100
+    loss, means = learner.loss(pair, torch.tensor(0.5))
+    loss.backward()
+    losses.append(loss.item())
+    assert means.isfinite().all()
+assert abs(losses[0] - losses[1]) < 1e-3 * abs(losses[0]), losses
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
+def test_the_compiled_loss_equals_the_plain_one(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr

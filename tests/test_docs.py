@@ -1,0 +1,62 @@
+"""Examples in the docs run; the reference is that of the program."""
+
+import importlib.util
+import re
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page, language):
+    text = page.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if blocks(p, "python")], ids=lambda page: page.name
+)
+def test_python_examples_run(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in blocks(page, "python"):
+        exec(compile(block, str(page), "exec"), names)
+
+
+def test_the_reference_is_current():
+    loader = SourceFileLoader("reference", str(ROOT / "scripts" / "reference"))
+    spec = importlib.util.spec_from_loader("reference", loader)
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    written = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    assert written == module.reference(), "stale: run scripts/reference"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_every_command_in_the_docs_exists():
+    import typer.main
+
+    from iiae.cli import app
+
+    known = typer.main.get_command(app).commands
+    options = {name: {o for p in c.params for o in p.opts} for name, c in known.items()}
+    seen = 0
+    for page in PAGES:
+        for line in "".join(blocks(page, "console")).splitlines():
+            words = line.removeprefix("$ ").split(" #")[0].split()
+            if words[:1] != ["iiae"]:
+                continue
+            seen += 1
+            assert words[1] in known, line
+            for word in words[2:]:
+                if word.startswith("--"):
+                    assert word in options[words[1]], line
+    assert seen > 5

@@ -1,0 +1,47 @@
+import re
+import sys
+
+import pytest
+import torch
+
+from iiae.data import load
+from iiae.errors import MissingExtra
+from iiae.evaluation import evaluate
+from iiae.report import write_report
+from iiae.runs import save_metrics
+from iiae.settings import make_settings
+from iiae.training import fit
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    torch.manual_seed(0)
+    settings = make_settings(
+        {
+            "title": "A <title> & more",
+            "data": {"name": "digits-cdcb", "size": 16, "limit": 100},
+            "model": {"width": 4, "shared": 2, "exclusive": 2},
+            "training": {"epochs": 2, "batch": 32},
+        }
+    )
+    return fit(settings, tmp_path_factory.mktemp("run"), progress=False)
+
+
+def test_the_page_is_complete_and_stands_alone(run, tmp_path):
+    pairs = load(run.settings.data).test
+    save_metrics(run.folder, "test", evaluate(run, pairs).as_dict())
+    page = write_report(run, pairs, tmp_path / "report.html").read_text(encoding="utf-8")
+    for part in (
+        "Instance retrieval among 359 items", "What can be read linearly", "Reconstruction",
+        "Translation, y to x", "Analogies in x", "Learning", "information_bound",
+        "A &lt;title&gt; &amp; more",
+    ):  # fmt: skip
+        assert part in page or part.replace("_", " ") in page, part
+    assert not re.search(r"(src|href)=[\"'](?!data:)", page)
+    assert page.count("<img") == page.count('alt="') == 6
+
+
+def test_a_missing_extra_is_named(run, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(MissingExtra, match=r"iiae report needs the extra 'report'"):
+        write_report(run, load(run.settings.data).test, tmp_path / "report.html")
