@@ -29,6 +29,7 @@ from iiae.model import build_model
 from iiae.objectives import iiae_loss, iiae_terms
 from iiae.settings import Settings, make_settings
 from iiae.training import Learner, fit
+from iiae.types import Pair
 
 NETWORKS = {
     "features": {
@@ -177,10 +178,15 @@ def draws(settings: Settings, data: Splits) -> Iterator:
         batches.set_epoch(batches.epoch + 1)
 
 
+def warm_steps(settings: Settings) -> int:
+    """Steps before time counts: compilation, caches, allocator."""
+    return 30 if settings.training.compile else 3
+
+
 def bare_loop(step: Callable, settings: Settings, data: Splits, seconds: float) -> Iterator[float]:
     """Seconds a step, each time over `seconds`; the first steps are not counted."""
     batches = draws(settings, data)
-    for _ in range(3):
+    for _ in range(warm_steps(settings)):
         step(next(batches))
     while True:
         steps, started = 0, time.perf_counter()
@@ -198,28 +204,28 @@ def lightning(settings: Settings, data: Splits, seconds: float) -> Iterator[floa
     """Seconds a step inside `iiae.fit`, start-up and the first steps not counted."""
     counted = settings.training.model_copy(update={"epochs": 10_000})
     settings = settings.model_copy(update={"training": counted})
+    original, warm = Learner.optimise, warm_steps(settings)
     while True:
         started, steps = 0.0, 0
-        original = Learner.training_step
 
-        def timed(self, batch, original=original):
+        def timed(self: Learner, pair: Pair) -> None:
             nonlocal started, steps
             now = time.perf_counter()
-            if self.global_step == 3:
+            if self.global_step == warm:
                 started = now
             if started and now - started > seconds:
-                steps = self.global_step - 3
+                steps = self.global_step - warm
                 started = now - started
                 raise Enough
-            return original(self, batch)
+            original(self, pair)
 
-        Learner.training_step = timed
+        Learner.optimise = timed
         try:
             fit(settings, tempfile.mkdtemp(), data=data, progress=False)
         except Enough:
             yield started / steps
         finally:
-            Learner.training_step = original
+            Learner.optimise = original
 
 
 if __name__ == "__main__":

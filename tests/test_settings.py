@@ -25,6 +25,12 @@ def test_overrides_apply_in_order_and_need_no_quotes():
     assert settings.data.name == "a b"
 
 
+def test_numbers_stand_for_text_where_text_is_asked_for():
+    settings = make_settings(LEAST, ["training.precision=32", "data.root=3"])
+    assert settings.training.precision == "32"
+    assert settings.data.root == "3"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -33,7 +39,7 @@ def test_overrides_apply_in_order_and_need_no_quotes():
         ("training.epochs=0", "training.epochs = 0: input should be greater than or equal to 1"),
         ("model.family=cnn", "model.family = 'cnn': input should be 'small', 'image-map'"),
         ("data.name.x=1", "name is not a section"),
-        ("data.root=3", 'data.root = 3 is a number; write it in quotes: "3"'),
+        ("training.precision=16", "training.precision = '16': input should be '32' or 'bf16'"),
     ],
 )
 def test_a_wrong_override_says_what_would_be_right(text, message):

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from helpers import SMALL, small_settings
+from iiae import training
 from iiae.data import load
 from iiae.errors import Interrupted, RunError, SettingsError
 from iiae.runs import BEST, CHECKPOINT, HISTORY, METRICS, MODEL, SETTINGS, load_history, load_run
@@ -30,17 +31,17 @@ class StopsAt(Exception):
     pass
 
 
-def interrupt_at(monkeypatch, step, every_step=True):
+def interrupt_at(monkeypatch, step):
     """Makes training die at an optimiser step, as a crash would, after a checkpoint."""
-    original = Learner.training_step
+    original = Learner.optimise
 
-    def step_or_die(self, batch):
+    def step_or_die(self, pair):
         if self.global_step == step:
             raise StopsAt
-        return original(self, batch)
+        return original(self, pair)
 
-    monkeypatch.setattr(Learner, "training_step", step_or_die)
-    return lambda: monkeypatch.setattr(Learner, "training_step", original)
+    monkeypatch.setattr(Learner, "optimise", step_or_die)
+    return lambda: monkeypatch.setattr(Learner, "optimise", original)
 
 
 def test_a_run_folder_holds_what_it_should(tmp_path):
@@ -69,11 +70,15 @@ def test_training_lowers_the_loss(tmp_path):
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.parametrize("group", [1, 3])
 @pytest.mark.parametrize("step", [1, 3, 4, 5, 8, 11])
-def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path, monkeypatch, step):
+def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
+    tmp_path, monkeypatch, step, group
+):
+    monkeypatch.setattr(training, "FEATURE_STEPS", group)
     settings = small_settings("training.epochs=3", "training.checkpoint_seconds=0")
     fit(settings, tmp_path / "whole", progress=False)
-    undo = interrupt_at(monkeypatch, step)
+    undo = interrupt_at(monkeypatch, max(step, group))  # after the first saved state
     with pytest.raises(StopsAt):
         fit(settings, tmp_path / "parts", progress=False)
     undo()
@@ -87,6 +92,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path, m
 
 
 def test_a_run_resumed_with_worker_processes_is_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "FEATURE_STEPS", 1)
     settings = small_settings(
         "training.epochs=2", "training.checkpoint_seconds=0", "training.workers=1"
     )
@@ -164,19 +170,20 @@ def test_ctrl_c_saves_and_says_how_to_resume(tmp_path):
 
 
 def test_an_interrupt_saves_the_step_it_stops_at(tmp_path, monkeypatch):
-    original = Learner.training_step
+    monkeypatch.setattr(training, "FEATURE_STEPS", 2)
+    original = Learner.optimise
 
-    def ask(self, batch):
+    def ask(self, pair):
         if self.global_step == 5:
             os.kill(os.getpid(), signal.SIGINT)
-        return original(self, batch)
+        return original(self, pair)
 
     settings = small_settings("training.epochs=3", "training.checkpoint_seconds=1000")
     fit(settings, tmp_path / "whole", progress=False)
-    monkeypatch.setattr(Learner, "training_step", ask)
+    monkeypatch.setattr(Learner, "optimise", ask)
     with pytest.raises(Interrupted, match="stopped at step 6 of 12"):
         fit(settings, tmp_path / "parts", progress=False)
-    monkeypatch.setattr(Learner, "training_step", original)
+    monkeypatch.setattr(Learner, "optimise", original)
     fit(settings, tmp_path / "parts", resume=True, progress=False)
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
 
@@ -250,6 +257,7 @@ def test_an_unwritable_folder_is_said_in_one_line(tmp_path):
 
 
 def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "FEATURE_STEPS", 1)
     settings = small_settings("training.checkpoint_seconds=0")
     original = torch.save
     saved = []

@@ -6,16 +6,16 @@ import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from iiae.errors import SettingsError
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
 
 class DataSettings(_Section):
@@ -83,7 +83,9 @@ class TrainingSettings(_Section):
     gradient_clip: float | None = Field(
         None, gt=0, description="largest norm of the gradient; none by default"
     )
-    precision: Literal["32", "bf16"] = Field("32", description="32, or bf16 autocast")
+    precision: Annotated[Literal["32", "bf16"], BeforeValidator(str)] = Field(
+        "32", description="32, or bf16 autocast"
+    )
     compile: bool = Field(False, description="torch.compile the loss (needs a C++ compiler)")
     patience: int | None = Field(
         None, ge=1, description="stop after so many epochs without a better validation loss"
@@ -148,7 +150,7 @@ def make_settings(
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
-        raise SettingsError(_explain(error, merged, source)) from error
+        raise SettingsError(_explain(error, source)) from error
 
 
 def dump_settings(settings: Settings) -> str:
@@ -200,7 +202,7 @@ def _parse(value: str) -> Any:
         return value
 
 
-def _explain(error: ValidationError, values: Mapping[str, Any], source: str) -> str:
+def _explain(error: ValidationError, source: str) -> str:
     first = error.errors()[0]
     name = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
@@ -209,11 +211,6 @@ def _explain(error: ValidationError, values: Mapping[str, Any], source: str) -> 
         return f"{source}: {name} is not a setting{hint}"
     if first["type"] == "missing":
         return f"{source}: {name} is missing"
-    if first["type"] == "string_type" and isinstance(first["input"], (int, float)):
-        text = dict(values)
-        for key in first["loc"]:
-            text = text[key]  # pyright: ignore[reportArgumentType]
-        return f'{source}: {name} = {text} is a number; write it in quotes: "{text}"'
     return f"{source}: {name} = {first['input']!r}: {first['msg'].lower()}"
 
 

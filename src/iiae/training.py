@@ -7,7 +7,7 @@ import math
 import signal
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from itertools import islice
@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from iiae.data import Splits, load
+from iiae.data import PairSet, Splits, load
 from iiae.data.pairing import AlignedBatches
 from iiae.errors import Interrupted, RunError, SettingsError
 from iiae.files import write_atomically
@@ -46,6 +46,7 @@ from iiae.settings import Settings, load_settings
 from iiae.types import Pair
 
 ACTIVE_PAIRS = 10_000
+FEATURE_STEPS, IMAGE_STEPS = 16, 1  # optimiser steps that Lightning handles in one go
 COLLAPSED = 1e-2  # nats of KL[q(z_s given x, y) || p] under which z_s tells nothing
 MAY_CHANGE = ("training.epochs", "training.patience", "training.checkpoint_seconds")
 
@@ -108,7 +109,9 @@ class Learner(L.LightningModule):
         self.images = len(data.train.shapes[0]) == 3
         if self.images:
             self.model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        self.loss = torch.compile(self._loss) if settings.training.compile else self._loss
+        self.loss = _compiled(self._loss) if settings.training.compile else self._loss
+        # optimised by hand: Lightning's closures cost a twentieth of a feature model's step
+        self.automatic_optimization = False
         steps = max(1, len(data.train) // min(settings.training.batch, len(data.train)))
         self.total = steps * settings.training.epochs
         self.history: list[dict[str, float]] = []
@@ -119,14 +122,24 @@ class Learner(L.LightningModule):
         self.random_state: dict[str, Any] | None = None
         self.stop_asked = False
 
-    def training_step(self, batch: Pair) -> Tensor:
-        objective = self.settings.objective
-        anneal = torch.tensor(kl_warmup(self.global_step, objective.tau))
-        terms = self.loss(batch, anneal.to(self.device))
-        loss, means = terms
+    def training_step(self, batch: Sequence[Pair]) -> None:
+        for pair in batch:
+            self.optimise(pair)
+
+    def optimise(self, pair: Pair) -> None:
+        """One optimiser step."""
+        training, step = self.settings.training, self.global_step
+        anneal = torch.tensor(kl_warmup(step, self.settings.objective.tau), device=self.device)
+        loss, means = self.loss(pair, anneal)
+        optimiser: Any = self.optimizers()
+        optimiser.param_groups[0]["lr"] = training.learning_rate * self._rate(step)
+        optimiser.zero_grad()
+        self.manual_backward(loss)
+        if training.gradient_clip:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), training.gradient_clip)
+        optimiser.step()
         self.sums = self.sums.to(means.device) + means
         self.counted += 1
-        return loss
 
     def _loss(self, pair: Pair, anneal: Tensor) -> tuple[Tensor, Tensor]:
         """The loss, and the mean of each term (detached)."""
@@ -149,13 +162,8 @@ class Learner(L.LightningModule):
             fused=True,
         )
 
-    def configure_optimizers(self) -> Any:
-        optimiser = self.make_optimiser()
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._rate)
-        return {
-            "optimizer": optimiser,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+    def configure_optimizers(self) -> torch.optim.Adam:
+        return self.make_optimiser()
 
     def _rate(self, step: int) -> float:
         """1, then linear to 0 over the part of training after `decay_from`."""
@@ -170,8 +178,6 @@ class Learner(L.LightningModule):
         save_history(self.out, self.history)
         for logger in self.loggers:
             logger.log_metrics(row, step=self.global_step)
-        if not math.isfinite(row["train_loss"] + row["validation_loss"]):
-            raise RunError(self.diverged())
         self._stop_if_collapsed()
         if row["validation_loss"] < self.best:
             self.best = row["validation_loss"]
@@ -212,8 +218,11 @@ class Learner(L.LightningModule):
             values |= {f"{name}_{k}": v.item() for k, v in terms._asdict().items()}
         return values
 
-    def diverged(self) -> str:
-        return (
+    def check_finite(self) -> None:
+        """Raises RunError once any term of this epoch was NaN or infinite."""
+        if math.isfinite(self.sums.sum().item()):
+            return
+        raise RunError(
             f"the loss became NaN or infinite at step {self.global_step}; {self.out / CHECKPOINT} "
             "holds the last sound state if there is one. It usually helps to lower "
             "training.learning_rate, to set training.gradient_clip=1, or training.precision=32"
@@ -261,22 +270,40 @@ class Learner(L.LightningModule):
             torch.cuda.set_rng_state_all(self.random_state["cuda_random_state"])
 
 
-class _Loader(DataLoader):
-    """Batches as a sampler orders them.
+class _Loader:
+    """Groups of batches in the order of a sampler, made here or in worker processes.
+
+    A group is what Lightning handles in one go. Feature models take a few milliseconds a step,
+    of which Lightning's bookkeeping would be a tenth; once a group it is not noticed.
 
     Has the state methods by which Lightning knows that a loader goes on in mid-epoch; the
     position itself is the sampler's, which `fit` has set.
     """
 
-    def __init__(self, pairs: Any, sampler: AlignedBatches, workers: int):
-        # a generator of its own: otherwise every epoch would advance torch's
-        super().__init__(
-            pairs,
-            batch_size=None,
-            sampler=sampler,
-            num_workers=workers,
-            persistent_workers=False,
-            generator=torch.Generator(),
+    def __init__(self, pairs: PairSet, sampler: AlignedBatches, workers: int):
+        self.pairs, self.sampler, self.workers = pairs, sampler, workers
+        self.group = IMAGE_STEPS if len(pairs.shapes[0]) == 3 else FEATURE_STEPS
+
+    def __len__(self) -> int:
+        return -(-len(self.sampler) // self.group)
+
+    def __iter__(self) -> Iterator[list[Pair]]:
+        batches = self._batches()
+        while group := list(islice(batches, self.group)):
+            yield group
+
+    def _batches(self) -> Iterator[Pair]:
+        if self.workers == 0:
+            return map(self.pairs.pairs, self.sampler)
+        return iter(
+            DataLoader(
+                self.pairs,  # pyright: ignore[reportArgumentType]
+                batch_size=None,
+                sampler=self.sampler,
+                num_workers=self.workers,
+                # a generator of its own: otherwise every epoch would advance torch's
+                generator=torch.Generator(),
+            )
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -297,11 +324,9 @@ class _Keeper(L.Callback):
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         learner = self.learner
-        # on a GPU a look at the loss waits for it, so look seldom
-        if (learner.device.type == "cpu" or batch_idx % 50 == 0) and not math.isfinite(
-            outputs["loss"].item()
-        ):
-            raise RunError(learner.diverged())
+        # on a GPU a look at the terms waits for them, so look seldom
+        if learner.device.type == "cpu" or batch_idx % 50 == 0:
+            learner.check_finite()
         if trainer.is_last_batch:
             return  # the epoch's end saves
         late = time.monotonic() - self.saved > learner.settings.training.checkpoint_seconds
@@ -313,8 +338,7 @@ class _Keeper(L.Callback):
         self._save(trainer)
 
     def _save(self, trainer: L.Trainer) -> None:
-        if not bool(self.learner.sums.isfinite().all()):
-            raise RunError(self.learner.diverged())
+        self.learner.check_finite()
         path = self.learner.out / CHECKPOINT
         trainer.save_checkpoint(path)
         self.saved = time.monotonic()
@@ -400,12 +424,17 @@ def _torch_save(checkpoint: dict[str, Any], path: Path) -> None:
         raise OSError(28, "No space left on device") from error
 
 
+def _compiled(loss: Callable[..., Any]) -> Callable[..., Any]:
+    """The loss compiled; networks are not looked at again, since training never changes them."""
+    skip = getattr(torch.compiler, "skip_guard_on_all_nn_modules_unsafe", None)
+    return torch.compile(loss, options={"guard_filter_fn": skip} if skip else None)
+
+
 def _trainer_options(settings: Settings, out: Path) -> dict[str, Any]:
     return {
         "max_epochs": settings.training.epochs,
         "accelerator": "auto",
         "devices": 1,
-        "gradient_clip_val": settings.training.gradient_clip,
         "num_sanity_val_steps": 0,
         "logger": _loggers(out),
         "enable_checkpointing": False,

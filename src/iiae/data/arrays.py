@@ -41,7 +41,7 @@ class ArrayPairs(PairSet):
         return len(self.x)
 
     def pairs(self, draw: Draw) -> Pair:
-        return Pair(_rows(self.x[draw.indices]), _rows(self.y[draw.indices]))
+        return Pair(*(_rows(side.index_select(0, draw.indices)) for side in (self.x, self.y)))
 
     def factors(self) -> dict[str, Factor]:
         return {}

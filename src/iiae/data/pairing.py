@@ -26,7 +26,7 @@ class AlignedBatches(Sampler[Draw]):
     def __init__(self, pairs: int, batch: int, seed: int):
         self.pairs, self.batch, self.seed = pairs, min(batch, pairs), seed
         self.epoch = 0
-        self.start = 0
+        self.sought = (0, 0)
 
     def __len__(self) -> int:
         return self.pairs // self.batch
@@ -35,14 +35,16 @@ class AlignedBatches(Sampler[Draw]):
         self.epoch = epoch
 
     def seek(self, step: int) -> None:
-        """Makes the next iteration begin at optimiser step `step`."""
-        self.epoch, self.start = divmod(step, len(self))
+        """Makes the epoch of optimiser step `step` begin at that step."""
+        self.sought = divmod(step, len(self))
+        self.epoch = self.sought[0]
 
     def __iter__(self) -> Iterator[Draw]:
-        epoch, start = self.epoch, self.start
-        self.start = 0
-        order = torch.from_numpy(np.random.default_rng((self.seed, epoch)).permutation(self.pairs))
+        epoch = self.epoch
+        start = self.sought[1] if epoch == self.sought[0] else 0
+        generator = np.random.default_rng((self.seed, epoch))
+        order = torch.from_numpy(generator.permutation(self.pairs))
+        seeds = generator.integers(2**32, size=len(self)).tolist()
         for position in range(start, len(self)):
             index = order[position * self.batch : (position + 1) * self.batch]
-            seed = np.random.SeedSequence((self.seed, epoch, position)).generate_state(1)[0]
-            yield Draw(index, int(seed))
+            yield Draw(index, seeds[position])
