@@ -77,15 +77,11 @@ def measure(name: str, seconds: float, rounds: int, peaks: dict[str, float]) -> 
     settings = make_settings(network["settings"])
     data = random_pairs(network["pairs"], network["shape"])
     flops = step_flops(settings, data)
-    variants: dict[str, Iterator[float]] = {
+    loops = {
         "plain eager float32": bare_loop(plain_step(settings, data), settings, data, seconds),
         "bare loop, tuned": bare_loop(tuned_step(settings, data), settings, data, seconds),
-        "iiae.fit, tuned": lightning(settings, data, seconds),
     }
-    found: dict[str, list[float]] = {variant: [] for variant in variants}
-    for _ in range(rounds):
-        for variant, times in variants.items():
-            found[variant].append(next(times))
+    found = take_turns(loops, settings, data, seconds, rounds)
     batch = settings.training.batch
     plain = median(found["plain eager float32"])
     bare = median(found["bare loop, tuned"])
@@ -200,32 +196,40 @@ class Enough(Exception):
     """Ends a Lightning run whose steps have been timed."""
 
 
-def lightning(settings: Settings, data: Splits, seconds: float) -> Iterator[float]:
-    """Seconds a step inside `iiae.fit`, start-up and the first steps not counted."""
-    counted = settings.training.model_copy(update={"epochs": 10_000})
-    settings = settings.model_copy(update={"training": counted})
+def take_turns(
+    loops: dict[str, Iterator[float]], settings: Settings, data: Splits, seconds: float, rounds: int
+) -> dict[str, list[float]]:
+    """Seconds a step of each loop and of `iiae.fit`, in turn, `rounds` times.
+
+    All happens inside one call of `fit`: between its turns it waits while the others run.
+    """
+    found: dict[str, list[float]] = {name: [] for name in [*loops, "iiae.fit, tuned"]}
     original, warm = Learner.optimise, warm_steps(settings)
-    while True:
-        started, steps = 0.0, 0
+    began, first = 0.0, 0
 
-        def timed(self: Learner, pair: Pair) -> None:
-            nonlocal started, steps
-            now = time.perf_counter()
-            if self.global_step == warm:
-                started = now
-            if started and now - started > seconds:
-                steps = self.global_step - warm
-                started = now - started
+    def timed(self: Learner, pair: Pair) -> None:
+        nonlocal began, first
+        now = time.perf_counter()
+        if self.steps >= warm and (not began or now - began > seconds):
+            if began:
+                found["iiae.fit, tuned"].append((now - began) / (self.steps - first))
+            if len(found["iiae.fit, tuned"]) == rounds:
                 raise Enough
-            original(self, pair)
+            for name, loop in loops.items():
+                found[name].append(next(loop))
+            began, first = time.perf_counter(), self.steps
+        original(self, pair)
 
-        Learner.optimise = timed
-        try:
-            fit(settings, tempfile.mkdtemp(), data=data, progress=False)
-        except Enough:
-            yield started / steps
-        finally:
-            Learner.optimise = original
+    Learner.optimise = timed
+    counted = settings.training.model_copy(update={"epochs": 10_000})
+    try:
+        everlasting = settings.model_copy(update={"training": counted})
+        fit(everlasting, tempfile.mkdtemp(), data=data, progress=False)
+    except Enough:
+        return found
+    finally:
+        Learner.optimise = original
+    raise AssertionError("10,000 epochs were not enough")
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def interrupt_at(monkeypatch, step):
     original = Learner.optimise
 
     def step_or_die(self, pair):
-        if self.global_step == step:
+        if self.steps == step:
             raise StopsAt
         return original(self, pair)
 
@@ -166,7 +166,7 @@ def test_ctrl_c_saves_and_says_how_to_resume(tmp_path):
     assert "Interrupted: stopped at step" in errors
     assert f"iiae train --resume --out {out}" in errors
     state = torch.load(out / CHECKPOINT, weights_only=True)
-    assert state["global_step"] > 0
+    assert state["iiae"]["steps"] > 0
 
 
 def test_an_interrupt_saves_the_step_it_stops_at(tmp_path, monkeypatch):
@@ -174,7 +174,7 @@ def test_an_interrupt_saves_the_step_it_stops_at(tmp_path, monkeypatch):
     original = Learner.optimise
 
     def ask(self, pair):
-        if self.global_step == 5:
+        if self.steps == 5:
             os.kill(os.getpid(), signal.SIGINT)
         return original(self, pair)
 
@@ -273,7 +273,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path, monkeypatch):
     with pytest.raises(RunError, match="disk is full; the file that was there before is kept"):
         fit(settings, tmp_path, progress=False)
     monkeypatch.setattr(torch, "save", original)
-    assert torch.load(tmp_path / CHECKPOINT, weights_only=True)["global_step"] == 2
+    assert torch.load(tmp_path / CHECKPOINT, weights_only=True)["iiae"]["steps"] == 2
     fit(settings, tmp_path, resume=True, progress=False)
 
 

@@ -7,7 +7,7 @@ import math
 import signal
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from itertools import islice
@@ -109,9 +109,11 @@ class Learner(L.LightningModule):
         self.images = len(data.train.shapes[0]) == 3
         if self.images:
             self.model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        self.loss = _compiled(self._loss) if settings.training.compile else self._loss
-        # optimised by hand: Lightning's closures cost a twentieth of a feature model's step
+        self.loss = torch.compile(self._loss) if settings.training.compile else self._loss
+        # Optimised and counted by hand: Lightning's wrappers cost a twentieth of a feature
+        # model's step. Its own `global_step` stays 0.
         self.automatic_optimization = False
+        self.steps = 0
         steps = max(1, len(data.train) // min(settings.training.batch, len(data.train)))
         self.total = steps * settings.training.epochs
         self.history: list[dict[str, float]] = []
@@ -128,16 +130,19 @@ class Learner(L.LightningModule):
 
     def optimise(self, pair: Pair) -> None:
         """One optimiser step."""
-        training, step = self.settings.training, self.global_step
-        anneal = torch.tensor(kl_warmup(step, self.settings.objective.tau), device=self.device)
+        training = self.settings.training
+        anneal = torch.tensor(
+            kl_warmup(self.steps, self.settings.objective.tau), device=self.device
+        )
         loss, means = self.loss(pair, anneal)
-        optimiser: Any = self.optimizers()
-        optimiser.param_groups[0]["lr"] = training.learning_rate * self._rate(step)
+        optimiser: Any = self.optimizers(use_pl_optimizer=False)
+        optimiser.param_groups[0]["lr"] = training.learning_rate * self._rate(self.steps)
         optimiser.zero_grad()
-        self.manual_backward(loss)
+        loss.backward()
         if training.gradient_clip:
             torch.nn.utils.clip_grad_norm_(self.parameters(), training.gradient_clip)
         optimiser.step()
+        self.steps += 1
         self.sums = self.sums.to(means.device) + means
         self.counted += 1
 
@@ -177,7 +182,7 @@ class Learner(L.LightningModule):
         self.history.append(row)
         save_history(self.out, self.history)
         for logger in self.loggers:
-            logger.log_metrics(row, step=self.global_step)
+            logger.log_metrics(row, step=self.steps)
         self._stop_if_collapsed()
         if row["validation_loss"] < self.best:
             self.best = row["validation_loss"]
@@ -202,7 +207,7 @@ class Learner(L.LightningModule):
         return Terms(*(sums / pairs).cpu().split(1))
 
     def _row(self, held: Terms) -> dict[str, float]:
-        objective, step = self.settings.objective, self.global_step
+        objective, step = self.settings.objective, self.steps
         train = Terms(*(self.sums / max(1, self.counted)).cpu().split(1))
         values: dict[str, float] = {
             "epoch": len(self.history) + 1,
@@ -223,7 +228,7 @@ class Learner(L.LightningModule):
         if math.isfinite(self.sums.sum().item()):
             return
         raise RunError(
-            f"the loss became NaN or infinite at step {self.global_step}; {self.out / CHECKPOINT} "
+            f"the loss became NaN or infinite at step {self.steps}; {self.out / CHECKPOINT} "
             "holds the last sound state if there is one. It usually helps to lower "
             "training.learning_rate, to set training.gradient_clip=1, or training.precision=32"
         )
@@ -248,6 +253,7 @@ class Learner(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["iiae"] = {
+            "steps": self.steps,
             "history": self.history,
             "best": self.best,
             "sums": self.sums,
@@ -259,6 +265,7 @@ class Learner(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.random_state = state = checkpoint["iiae"]
+        self.steps = state["steps"]
         self.history, self.best = state["history"], state["best"]
         self.sums, self.counted = state["sums"], state["counted"]
 
@@ -344,7 +351,7 @@ class _Keeper(L.Callback):
         self.saved = time.monotonic()
         if self.learner.stop_asked:
             raise Interrupted(
-                f"stopped at step {trainer.global_step} of {self.learner.total}; go on with: "
+                f"stopped at step {self.learner.steps} of {self.learner.total}; go on with: "
                 f"iiae train --resume --out {self.learner.out}"
             )
 
@@ -385,7 +392,7 @@ class _Bar(L.Callback):
             f"nll {means.nll_x:.0f} {means.nll_y:.0f}  kl s {means.kl_s:.1f} x {means.kl_x:.1f} "
             f"y {means.kl_y:.1f}  s|x {means.kl_s_x:.1f} s|y {means.kl_s_y:.1f}"
         )
-        self.bar.update(self.task, completed=trainer.global_step, terms=text)
+        self.bar.update(self.task, completed=self.learner.steps, terms=text)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         row = self.learner.history[-1]
@@ -422,12 +429,6 @@ def _torch_save(checkpoint: dict[str, Any], path: Path) -> None:
         torch.save(checkpoint, path)
     except RuntimeError as error:  # torch's zip writer hides the system's reason
         raise OSError(28, "No space left on device") from error
-
-
-def _compiled(loss: Callable[..., Any]) -> Callable[..., Any]:
-    """The loss compiled; networks are not looked at again, since training never changes them."""
-    skip = getattr(torch.compiler, "skip_guard_on_all_nn_modules_unsafe", None)
-    return torch.compile(loss, options={"guard_filter_fn": skip} if skip else None)
 
 
 def _trainer_options(settings: Settings, out: Path) -> dict[str, Any]:
@@ -480,7 +481,7 @@ def _prepare(out: Path, settings: Settings, resume: bool) -> Path | None:
 def _steps_done(checkpoint: Path) -> int:
     try:
         state = torch.load(checkpoint, weights_only=True)
-        return state["global_step"]
+        return state["iiae"]["steps"]
     except (RuntimeError, UnpicklingError, EOFError, KeyError, TypeError) as error:
         raise RunError(f"{checkpoint}: damaged, or not written by iiae train") from error
 
