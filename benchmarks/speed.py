@@ -53,7 +53,7 @@ NETWORKS = {
             "training": {"batch": 8, "precision": "bf16"},
         },
         "shape": (3, 256, 256),
-        "pairs": 64,
+        "pairs": 256,
     },
 }
 
@@ -221,7 +221,9 @@ def take_turns(
         original(self, pair)
 
     Learner.optimise = timed
-    counted = settings.training.model_copy(update={"epochs": 10_000})
+    # no state is saved meanwhile: the pauses would make every turn save one
+    endless = {"epochs": 10_000, "checkpoint_seconds": 1e9}
+    counted = settings.training.model_copy(update=endless)
     try:
         everlasting = settings.model_copy(update={"training": counted})
         fit(everlasting, tempfile.mkdtemp(), data=data, progress=False)

@@ -94,7 +94,7 @@ class TrainingSettings(_Section):
         "best", description="weights kept: lowest validation loss, or last epoch"
     )
     checkpoint_seconds: float = Field(
-        30.0, ge=0, description="most seconds lost to a crash: how often the state is saved"
+        120.0, ge=0, description="most seconds lost to a crash: how often the state is saved"
     )
     workers: int = Field(0, ge=0, description="processes that prepare batches; 0 for none")
     seed: int = Field(0, description="of weights, order, draws and samples")

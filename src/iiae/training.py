@@ -118,6 +118,7 @@ class Learner(L.LightningModule):
         self.total = steps * settings.training.epochs
         self.history: list[dict[str, float]] = []
         self.best = math.inf
+        self.best_weights: dict[str, Tensor] | None = None  # not yet written
         self.sums = torch.zeros(len(Terms._fields))
         self.counted = 0
         self.started = time.perf_counter()
@@ -186,7 +187,7 @@ class Learner(L.LightningModule):
         self._stop_if_collapsed()
         if row["validation_loss"] < self.best:
             self.best = row["validation_loss"]
-            save_weights(self.out / BEST, self.model.state_dict(), self.data.train.shapes)
+            self.best_weights = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self._stop_if_patient()
         self.sums, self.counted = torch.zeros_like(self.sums), 0
 
@@ -321,7 +322,7 @@ class _Loader:
 
 
 class _Keeper(L.Callback):
-    """Ends each epoch; saves the state then, every so often, and when asked to stop."""
+    """Ends each epoch; saves the state every so often, at the end, and when asked to stop."""
 
     def __init__(self, learner: Learner):
         self.learner = learner
@@ -336,18 +337,26 @@ class _Keeper(L.Callback):
             learner.check_finite()
         if trainer.is_last_batch:
             return  # the epoch's end saves
-        late = time.monotonic() - self.saved > learner.settings.training.checkpoint_seconds
-        if late or learner.stop_asked:
+        if self._due():
             self._save(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         self.learner.end_epoch()
-        self._save(trainer)
+        last = len(self.learner.history) == self.learner.settings.training.epochs
+        if self._due() or last or trainer.should_stop:
+            self._save(trainer)
+
+    def _due(self) -> bool:
+        late = time.monotonic() - self.saved >= self.learner.settings.training.checkpoint_seconds
+        return late or self.learner.stop_asked
 
     def _save(self, trainer: L.Trainer) -> None:
-        self.learner.check_finite()
-        path = self.learner.out / CHECKPOINT
-        trainer.save_checkpoint(path)
+        learner = self.learner
+        learner.check_finite()
+        if learner.best_weights is not None:
+            save_weights(learner.out / BEST, learner.best_weights, learner.data.train.shapes)
+            learner.best_weights = None
+        trainer.save_checkpoint(learner.out / CHECKPOINT)
         self.saved = time.monotonic()
         if self.learner.stop_asked:
             raise Interrupted(
