@@ -63,7 +63,8 @@ def test_a_run_is_evaluated_translated_and_reported(digits_run, tmp_path):
         "translate", digits_run, tmp_path / "x", "--to", "y", "--samples", 2, "--out", picture
     )
     assert done.returncode == 0, done.stderr
-    assert Image.open(picture).width > 3 * 64
+    with Image.open(picture) as image:
+        assert image.width > 3 * 64
     done = iiae(
         "translate", digits_run, tmp_path / "y" / "0000.png", tmp_path / "y" / "0001.png",
         "--to", "x", "--like", tmp_path / "x" / "0002.png", "--out", tmp_path / "folder",

@@ -47,6 +47,7 @@ from iiae.types import Pair
 
 ACTIVE_PAIRS = 10_000
 FEATURE_STEPS, IMAGE_STEPS = 16, 1  # optimiser steps that Lightning handles in one go
+LEARNING_STEPS = 500  # by then z_s should tell something
 COLLAPSED = 1e-2  # nats of KL[q(z_s given x, y) || p] under which z_s tells nothing
 MAY_CHANGE = ("training.epochs", "training.patience", "training.checkpoint_seconds")
 
@@ -235,12 +236,11 @@ class Learner(L.LightningModule):
         )
 
     def _stop_if_collapsed(self) -> None:
-        latest = [row["validation_kl_s"] for row in self.history[-2:]]
-        if self.settings.objective.beta + self.settings.objective.lam == 0:
-            return
-        if len(latest) == 2 and max(latest) < COLLAPSED:
+        told = [row["validation_kl_s"] for row in self.history]
+        fell = max(told) >= COLLAPSED or self.steps >= LEARNING_STEPS  # not: has yet to learn
+        if len(told) > 1 and fell and max(told[-2:]) < COLLAPSED:
             raise RunError(
-                f"the shared latent collapsed: KL[q(z_s given x, y) || p] is {latest[-1]:.1e} "
+                f"the shared latent collapsed: KL[q(z_s given x, y) || p] is {told[-1]:.1e} "
                 "nats a pair, so z_s tells nothing. It usually helps to raise the likelihoods' "
                 "weights (objective.x.weight, objective.y.weight), to lower objective.beta, or to "
                 "lengthen the warm-up objective.tau"
