@@ -28,33 +28,38 @@ def train(
     experiment: Annotated[
         Path | None, typer.Argument(help="settings file, as in experiments/")
     ] = None,
-    x: Annotated[Path | None, typer.Option(help="x side: .npy, or .npz with x and y")] = None,
-    y: Annotated[Path | None, typer.Option(help="y side: .npy")] = None,
+    x: Annotated[
+        Path | None, typer.Option(help="x side: folder of images, .npy, or .npz with x and y")
+    ] = None,
+    y: Annotated[Path | None, typer.Option(help="y side: folder of images, or .npy")] = None,
+    pairs: Annotated[
+        Path | None, typer.Option(help="folder of images with x and y side by side")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="run folder to write")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on where a run stopped")] = False,
     overrides: Overrides = None,
 ) -> None:
-    """Train on the pairs of a settings file, or of two array files."""
+    """Train on the pairs of a settings file, or of folders or arrays of your own."""
     from iiae.data import suggest_settings
     from iiae.runs import SETTINGS
     from iiae.settings import load_settings, make_settings
     from iiae.training import fit
 
-    if experiment and x:
-        raise SettingsError("give a settings file or arrays (--x, --y), not both")
+    if sum(map(bool, (experiment, x, pairs))) > 1:
+        raise SettingsError("give one of: a settings file, --x with --y, --pairs")
     if experiment:
         settings = load_settings(experiment, overrides or [])
-    elif x:
-        settings = make_settings(suggest_settings(x, y), overrides or [])
+    elif x or pairs:
+        settings = make_settings(suggest_settings(x, y, pairs), overrides or [])
     elif resume and out:
         settings = load_settings(out / SETTINGS, overrides or [])
     elif resume:
         raise SettingsError("--resume needs --out, the folder of the run to go on with")
     else:
         raise SettingsError(
-            "give a settings file (iiae train experiments/NAME.toml) or arrays (--x, --y)"
+            "give a settings file (iiae train experiments/NAME.toml), --x with --y, or --pairs"
         )
-    named = experiment or x
+    named = experiment or x or pairs
     out = out or Path("runs") / (named.stem if named else "run")
     run = fit(settings, out, resume=resume)
     typer.echo(f"wrote {run.folder}; next: iiae evaluate {run.folder}")

@@ -23,8 +23,9 @@ class DataSettings(_Section):
 
     name: str = Field(description="data set: see `iiae data`")
     root: str | None = Field(None, description="folder of the data set's files")
-    x: str | None = Field(None, description="array file of the x side")
-    y: str | None = Field(None, description="array file of the y side")
+    x: str | None = Field(None, description="array file, or folder of images, of the x side")
+    y: str | None = Field(None, description="array file, or folder of images, of the y side")
+    flip: bool = Field(False, description="mirror both images of half of the training pairs")
     size: int = Field(32, ge=8, description="side of images, in pixels")
     validation: int | None = Field(
         None, ge=1, description="pairs held out of the training set; by default a tenth"

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from iiae.data import load
-from iiae.data.arrays import ArrayPairs, read_array, suggest_settings
+from iiae.data import load, suggest_settings
+from iiae.data.arrays import ArrayPairs, read_array
 from iiae.errors import DataError
 from iiae.settings import DataSettings, make_settings
 from iiae.types import Draw

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import torch
 
-from iiae.data.arrays import load_arrays, suggest_settings
+from iiae.data.arrays import load_arrays
 from iiae.data.base import Factor, PairSet, Splits
+from iiae.data.cars import load_cars
 from iiae.data.digits import fetch_mnist, load_digits, load_mnist, mnist_folders
+from iiae.data.folders import load_side_by_side, load_two_folders
 from iiae.data.images import to_image
+from iiae.data.suggest import suggest_settings
 from iiae.data.synthetic import load_synthetic
 from iiae.errors import DataError
 from iiae.settings import DataSettings
@@ -21,6 +24,9 @@ DATASETS: dict[str, Callable[[DataSettings], Splits]] = {
     "mnist-cdcb": load_mnist,
     "digits-cdcb": load_digits,
     "arrays": load_arrays,
+    "side-by-side": load_side_by_side,
+    "two-folders": load_two_folders,
+    "cars": load_cars,
     "synthetic": load_synthetic,
 }
 

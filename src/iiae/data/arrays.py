@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -102,32 +101,6 @@ def read_array(path: Path, key: str | None = None) -> np.ndarray:
     if loaded.dtype.kind not in "buif":
         raise DataError(f"{path}: holds {loaded.dtype}, not numbers")
     return loaded
-
-
-def suggest_settings(x: str | Path, y: str | Path | None = None) -> dict[str, Any]:
-    """Settings that suit array files: feature networks for vectors, image networks for images.
-
-    Raises:
-        DataError: A file cannot be read.
-    """
-    data = {"name": "arrays", **{k: str(v) for k, v in (("x", x), ("y", y)) if v}}
-    pairs = load_arrays(DataSettings.model_validate(data)).train
-    sides = {len(shape) for shape in pairs.shapes}
-    if sides == {1}:
-        likelihood = {side: {"kind": "normal", "weight": 100.0} for side in "xy"}
-        return {
-            "data": data,
-            "model": {"family": "features", "exclusive": 64, "shared": 64},
-            "objective": {"beta": 0.5, "tau": 2000.0, **likelihood},
-            "training": {"epochs": 50, "batch": 100, "learning_rate": 2e-4, "adam_beta1": 0.5},
-        }
-    small = pairs.shapes[0][-1] <= 64
-    likelihood = {side: {"weight": 3000.0 if small else 1000.0} for side in "xy"}
-    training = {"precision": "bf16", "epochs": 20, "batch": 64 if small else 8}
-    if not small:
-        training |= {"learning_rate": 2e-4, "adam_beta1": 0.5}
-    model = {"family": "small"} if small else {"family": "image-map", "shared": 128}
-    return {"data": data, "model": model, "objective": likelihood, "training": training}
 
 
 def _read(settings: DataSettings) -> tuple[np.ndarray, np.ndarray, tuple[str, str]]:

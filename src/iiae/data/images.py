@@ -30,11 +30,22 @@ def read_image(path: Path, shape: Sequence[int]) -> Float[Tensor, "channels heig
         DataError: The file is missing, no image, damaged or cut off, or too large to be safe.
     """
     channels, height, width = shape
+    image = fit_image(open_image(path), width, height)
+    image = image.convert("L") if channels == 1 else image
+    pixels = torch.from_numpy(np.array(image, dtype=np.float32))
+    pixels = pixels.unsqueeze(-1) if channels == 1 else pixels
+    return pixels.permute(2, 0, 1).contiguous().div_(127.5).sub_(1)
+
+
+def open_image(path: Path) -> Image.Image:
+    """An image file as 8-bit RGB, turned as its EXIF tag says, transparency laid on white.
+
+    Raises:
+        DataError: The file is missing, no image, damaged or cut off, or too large to be safe.
+    """
     try:
         with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file)
-            image = _plain(image).convert("L" if channels == 1 else "RGB")
-            image = image.resize((width, height), Image.Resampling.BOX)
+            return _plain(ImageOps.exif_transpose(file)).convert("RGB")
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
     except UnidentifiedImageError as error:
@@ -43,9 +54,13 @@ def read_image(path: Path, shape: Sequence[int]) -> Float[Tensor, "channels heig
         raise DataError(f"{path}: too many pixels to be read safely: {error}") from error
     except (OSError, SyntaxError, ValueError) as error:
         raise DataError(f"{path}: damaged or cut off: {error}") from error
-    pixels = torch.from_numpy(np.array(image, dtype=np.float32))
-    pixels = pixels.unsqueeze(-1) if channels == 1 else pixels
-    return pixels.permute(2, 0, 1).contiguous().div_(127.5).sub_(1)
+
+
+def fit_image(image: Image.Image, width: int, height: int) -> Image.Image:
+    """Made smaller by area, larger by bilinear interpolation."""
+    smaller = image.width >= width and image.height >= height
+    kind = Image.Resampling.BOX if smaller else Image.Resampling.BILINEAR
+    return image.resize((width, height), kind)
 
 
 def _plain(image: Image.Image) -> Image.Image:
