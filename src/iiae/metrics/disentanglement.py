@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float, Shaped
 
@@ -23,20 +26,11 @@ def readable_linearly(
     Raises:
         MissingExtra: scikit-learn is not installed.
     """
-    try:
-        from sklearn.linear_model import RidgeCV
-        from sklearn.metrics import r2_score
-        from sklearn.model_selection import KFold, cross_val_predict
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
-    except ImportError as error:
-        raise MissingExtra("sklearn", "a probe") from error
     if latent.shape[1] == 0:
         return 0.0
-    probe = make_pipeline(StandardScaler(), RidgeCV(ALPHAS))
-    folds = KFold(FOLDS, shuffle=True, random_state=0)
-    predicted = cross_val_predict(probe, latent.astype(np.float64), factor, cv=folds)
-    return float(r2_score(factor, predicted))
+    models = _sklearn("linear_model")
+    predicted = _held_out(models.RidgeCV(ALPHAS), latent, factor)
+    return float(_sklearn("metrics").r2_score(factor, predicted))
 
 
 def readable_class(
@@ -50,21 +44,27 @@ def readable_class(
     Raises:
         MissingExtra: scikit-learn is not installed.
     """
-    try:
-        from sklearn.linear_model import RidgeClassifierCV
-        from sklearn.model_selection import KFold, cross_val_predict
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
-    except ImportError as error:
-        raise MissingExtra("sklearn", "a probe") from error
     if latent.shape[1] == 0:
         return chance_accuracy(label)
-    probe = make_pipeline(StandardScaler(), RidgeClassifierCV(ALPHAS))
-    folds = KFold(FOLDS, shuffle=True, random_state=0)
-    predicted = cross_val_predict(probe, latent.astype(np.float64), label, cv=folds)
+    predicted = _held_out(_sklearn("linear_model").RidgeClassifierCV(ALPHAS), latent, label)
     return float(np.mean(predicted == label))
 
 
 def chance_accuracy(label: Shaped[np.ndarray, " samples"]) -> float:
     """Share of the most common label: what always answering it would score."""
     return float(np.unique(label, return_counts=True)[1].max() / len(label))
+
+
+def _held_out(probe: Any, latent: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Predictions of every sample by a probe that was not fitted on it."""
+    selection, pipeline = _sklearn("model_selection"), _sklearn("pipeline")
+    whole = pipeline.make_pipeline(_sklearn("preprocessing").StandardScaler(), probe)
+    folds = selection.KFold(FOLDS, shuffle=True, random_state=0)
+    return selection.cross_val_predict(whole, latent.astype(np.float64), target, cv=folds)
+
+
+def _sklearn(part: str) -> Any:
+    try:
+        return import_module(f"sklearn.{part}")
+    except ImportError as error:
+        raise MissingExtra("sklearn", "a probe") from error

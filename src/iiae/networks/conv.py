@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -196,24 +197,18 @@ def image_map(
         heads: Likelihood of each domain.
     """
     size = shapes[0][-1]
-    parts: list[tuple[nn.Module, ...]] = []
-    for (channels, *_), head in zip(shapes, heads, strict=True):
-        parts.append(
-            (
-                ExclusiveEncoder(size, channels, PUBLISHED_WIDTHS, exclusive),
-                MapEncoder(channels, PUBLISHED_WIDTHS, shared),
-                MapDecoder(
-                    size >> 5,
-                    shared,
-                    exclusive,
-                    PUBLISHED_UPWARD,
-                    PUBLISHED_DROPOUT,
-                    channels,
-                    head,
-                ),
-            )
+
+    def domain(channels: int, head: Head) -> Domain:
+        return Domain(
+            ExclusiveEncoder(size, channels, PUBLISHED_WIDTHS, exclusive),
+            MapEncoder(channels, PUBLISHED_WIDTHS, shared),
+            MapDecoder(
+                size >> 5, shared, exclusive, PUBLISHED_UPWARD, PUBLISHED_DROPOUT, channels, head
+            ),
         )
-    return _assemble(parts, MapFusion(PUBLISHED_WIDTHS[-1], shared))
+
+    x, y = _both(domain, shapes, heads)
+    return _assemble(x, y, MapFusion(PUBLISHED_WIDTHS[-1], shared))
 
 
 def image_flat(
@@ -228,24 +223,18 @@ def image_flat(
     """
     size, widths = shapes[0][-1], (*PUBLISHED_WIDTHS, PUBLISHED_WIDTHS[-1])
     side = size >> 5
-    parts: list[tuple[nn.Module, ...]] = []
-    for (channels, *_), head in zip(shapes, heads, strict=True):
-        parts.append(
-            (
-                ExclusiveEncoder(size, channels, PUBLISHED_WIDTHS, exclusive),
-                FlatEncoder(size, channels, widths, 256, shared),
-                FlatDecoder(
-                    side,
-                    shared,
-                    exclusive,
-                    PUBLISHED_UPWARD,
-                    PUBLISHED_DROPOUT,
-                    channels,
-                    head,
-                ),
-            )
+
+    def domain(channels: int, head: Head) -> Domain:
+        return Domain(
+            ExclusiveEncoder(size, channels, PUBLISHED_WIDTHS, exclusive),
+            FlatEncoder(size, channels, widths, 256, shared),
+            FlatDecoder(
+                side, shared, exclusive, PUBLISHED_UPWARD, PUBLISHED_DROPOUT, channels, head
+            ),
         )
-    return _assemble(parts, FlatFusion(side * side * widths[-1], 256, shared))
+
+    x, y = _both(domain, shapes, heads)
+    return _assemble(x, y, FlatFusion(side * side * widths[-1], 256, shared))
 
 
 def small(
@@ -265,18 +254,35 @@ def small(
     size = shapes[0][-1]
     halvings = size.bit_length() - 3  # down to 4x4
     widths = [width << i for i in range(halvings - 1)]
-    parts: list[tuple[nn.Module, ...]] = []
-    for (channels, *_), head in zip(shapes, heads, strict=True):
-        parts.append(
-            (
-                ExclusiveEncoder(size, channels, [*widths, width << halvings - 1], exclusive),
-                nn.Sequential(ContrastCopy(), MapEncoder(2 * channels, widths, shared)),
-                MapDecoder(4, shared, exclusive, widths[::-1], [0.0] * len(widths), channels, head),
-            )
+
+    def domain(channels: int, head: Head) -> Domain:
+        return Domain(
+            ExclusiveEncoder(size, channels, [*widths, width << halvings - 1], exclusive),
+            nn.Sequential(ContrastCopy(), MapEncoder(2 * channels, widths, shared)),
+            MapDecoder(4, shared, exclusive, widths[::-1], [0.0] * len(widths), channels, head),
         )
-    return _assemble(parts, MapFusion(widths[-1], shared))
+
+    x, y = _both(domain, shapes, heads)
+    return _assemble(x, y, MapFusion(widths[-1], shared))
 
 
-def _assemble(parts: Sequence[tuple[nn.Module, ...]], shared: nn.Module) -> Networks:
-    (exclusive_x, given_x, decoder_x), (exclusive_y, given_y, decoder_y) = parts
-    return Networks(exclusive_x, exclusive_y, given_x, given_y, shared, decoder_x, decoder_y)
+class Domain(NamedTuple):
+    """The three networks of one domain."""
+
+    exclusive: nn.Module
+    shared_given: nn.Module
+    decoder: nn.Module
+
+
+def _both(
+    domain: Callable[[int, Head], Domain],
+    shapes: tuple[Sequence[int], Sequence[int]],
+    heads: tuple[Head, Head],
+) -> tuple[Domain, Domain]:
+    return domain(shapes[0][0], heads[0]), domain(shapes[1][0], heads[1])
+
+
+def _assemble(x: Domain, y: Domain, shared: nn.Module) -> Networks:
+    return Networks(
+        x.exclusive, y.exclusive, x.shared_given, y.shared_given, shared, x.decoder, y.decoder
+    )
