@@ -11,12 +11,11 @@ import torch
 from safetensors.torch import load_file
 
 from helpers import SMALL, small_settings
-from iiae import training
 from iiae.data import load
 from iiae.errors import Interrupted, RunError, SettingsError
 from iiae.runs import BEST, CHECKPOINT, HISTORY, METRICS, MODEL, SETTINGS, load_history, load_run
 from iiae.settings import make_settings
-from iiae.training import Learner, fit
+from iiae.training import Learner, fit, loader
 
 
 def weights(folder):
@@ -75,7 +74,7 @@ def test_training_lowers_the_loss(tmp_path):
 def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
     tmp_path, monkeypatch, step, group
 ):
-    monkeypatch.setattr(training, "FEATURE_STEPS", group)
+    monkeypatch.setattr(loader, "FEATURE_STEPS", group)
     settings = small_settings("training.epochs=3", "training.checkpoint_seconds=0")
     fit(settings, tmp_path / "whole", progress=False)
     undo = interrupt_at(monkeypatch, max(step, group))  # after the first saved state
@@ -92,7 +91,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
 
 
 def test_a_run_resumed_with_worker_processes_is_the_same(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "FEATURE_STEPS", 1)
+    monkeypatch.setattr(loader, "FEATURE_STEPS", 1)
     settings = small_settings(
         "training.epochs=2", "training.checkpoint_seconds=0", "training.workers=1"
     )
@@ -170,7 +169,7 @@ def test_ctrl_c_saves_and_says_how_to_resume(tmp_path):
 
 
 def test_an_interrupt_saves_the_step_it_stops_at(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "FEATURE_STEPS", 2)
+    monkeypatch.setattr(loader, "FEATURE_STEPS", 2)
     original = Learner.optimise
 
     def ask(self, pair):
@@ -257,7 +256,7 @@ def test_an_unwritable_folder_is_said_in_one_line(tmp_path):
 
 
 def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "FEATURE_STEPS", 1)
+    monkeypatch.setattr(loader, "FEATURE_STEPS", 1)
     settings = small_settings("training.checkpoint_seconds=0")
     original = torch.save
     saved = []

@@ -1,0 +1,192 @@
+"""Training with Lightning; nothing else imports it."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from safetensors.torch import load_file
+
+from iiae.data import Splits, load
+from iiae.data.pairing import AlignedBatches
+from iiae.errors import SettingsError
+from iiae.model import IIAE, build_model, embed, select_active
+from iiae.runs import (
+    BEST,
+    MODEL,
+    Run,
+    Shapes,
+    load_run,
+    save_metrics,
+    save_settings,
+    save_weights,
+)
+from iiae.settings import Settings
+from iiae.training.callbacks import Bar, Keeper
+from iiae.training.checkpoints import AtomicCheckpoints, prepare, steps_done
+from iiae.training.learner import Learner
+from iiae.training.loader import GroupLoader
+
+ACTIVE_PAIRS = 10_000  # training pairs that the active dimensions are chosen on
+
+
+def fit(
+    settings: Settings,
+    out: str | Path,
+    data: Splits | None = None,
+    model: IIAE | None = None,
+    resume: bool = False,
+    progress: bool = True,
+) -> Run:
+    """Trains a model, writes its run folder, and returns the run.
+
+    The weights kept are those of the lowest validation loss, or the last ones
+    (`training.keep`); the active dimensions of z_s are chosen on training pairs.
+
+    Args:
+        settings: What to learn, from what, how.
+        out: The run folder.
+        data: Pairs to use instead of those that `settings.data` names.
+        model: Model to train instead of the one that settings describe.
+        resume: Go on where a stopped run in `out` was; bit for bit on a CPU in float32.
+        progress: Show a progress bar.
+
+    Raises:
+        DataError: The data is missing or damaged.
+        SettingsError: Settings do not fit the data, or those of the run to resume.
+        RunError: The folder cannot be used, or training had to stop.
+        Interrupted: Ctrl-C; the state was saved.
+    """
+    out = Path(out)
+    checkpoint = prepare(out, settings, resume)
+    data = data or load(settings.data)
+    _check_sizes(data)
+    torch.manual_seed(settings.training.seed)
+    shapes = data.train.shapes
+    model = model or build_model(settings.model, settings.objective, shapes)
+    learner = Learner(model, settings, data, out)
+    sampler = AlignedBatches(len(data.train), settings.training.batch, settings.training.seed)
+    if checkpoint:
+        sampler.seek(steps_done(checkpoint))
+    save_settings(out, settings)
+    with _quiet(), _stop_on_interrupt(learner):
+        trainer = L.Trainer(
+            **_trainer_options(settings, out),
+            callbacks=[Keeper(learner), *([Bar(learner)] if progress else [])],
+        )
+        loader = GroupLoader(data.train, sampler, settings.training.workers)
+        trainer.fit(learner, loader, ckpt_path=checkpoint, weights_only=True)
+    return _finish(learner, shapes)
+
+
+def _trainer_options(settings: Settings, out: Path) -> dict[str, Any]:
+    return {
+        "max_epochs": settings.training.epochs,
+        "accelerator": "auto",
+        "devices": 1,
+        "num_sanity_val_steps": 0,
+        "logger": _loggers(out),
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "use_distributed_sampler": False,
+        "default_root_dir": out,
+        "plugins": [AtomicCheckpoints()],
+    }
+
+
+def _loggers(out: Path) -> Any:
+    """TensorBoard's files where it is installed."""
+    if find_spec("tensorboard") is None:
+        return False
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    return TensorBoardLogger(out, name="", version="tensorboard")
+
+
+def _check_sizes(data: Splits) -> None:
+    for name, part in data._asdict().items():
+        if len(part) < (2 if name == "train" else 1):
+            raise SettingsError(f"the {name} set has {len(part)} pairs; more are needed")
+
+
+def _finish(learner: Learner, shapes: Shapes) -> Run:
+    """Keeps the chosen weights, finds the active dimensions and writes the run's files."""
+    settings, model, out = learner.settings, learner.model, learner.out
+    if settings.training.keep == "best":
+        model.load_state_dict(load_file(out / BEST))
+    model.cpu()
+    train = learner.data.train
+    sample = max(1, ACTIVE_PAIRS // settings.evaluation.batch)
+    some = islice(train.batches(settings.evaluation.batch), sample)
+    active = select_active(embed(model, some), settings.evaluation.active_threshold)
+    model.active.copy_(active)
+    save_weights(out / MODEL, model.state_dict(), shapes)
+    losses = [row["validation_loss"] for row in learner.history]
+    summary = {
+        "seed": settings.training.seed,
+        "epochs": len(learner.history),
+        "kept_epoch": losses.index(min(losses)) + 1
+        if settings.training.keep == "best"
+        else len(losses),
+        "validation_loss": min(losses) if settings.training.keep == "best" else losses[-1],
+        "seconds": learner.history[-1]["seconds"],
+        "pairs_per_second": learner.history[-1]["step"]
+        * min(settings.training.batch, len(train))
+        / learner.history[-1]["seconds"],
+        "pairs": {name: len(part) for name, part in learner.data._asdict().items()},
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "active_dimensions": int(active.sum()),
+        "shared_dimensions": len(active),
+    }
+    save_metrics(out, "training", summary)
+    return load_run(out, model)
+
+
+@contextmanager
+def _stop_on_interrupt(learner: Learner) -> Iterator[None]:
+    """The first Ctrl-C asks training to save and stop after the step; the second stops at once."""
+
+    def ask(number: int, frame: Any) -> None:
+        if learner.stop_asked:
+            raise KeyboardInterrupt
+        learner.stop_asked = True
+
+    try:
+        before = signal.signal(signal.SIGINT, ask)
+    except ValueError:  # not in the main thread, where signals cannot be set
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning's hints are for those who write trainers, not for those who run this one."""
+    names = ("lightning.pytorch", "lightning.fabric")
+    levels = [logging.getLogger(name).level for name in names]
+    for name in names:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        warnings.filterwarnings("ignore", message=".*num_workers.*|.*isinstance.*LeafSpec.*")
+        try:
+            yield
+        finally:
+            for name, level in zip(names, levels, strict=True):
+                logging.getLogger(name).setLevel(level)
+
+
+__all__ = ["Learner", "fit"]

@@ -1,0 +1,201 @@
+"""The objective as Lightning wants it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from iiae.data import Splits
+from iiae.errors import RunError
+from iiae.model import IIAE
+from iiae.objectives import Terms, elbo, iiae_loss, iiae_terms, information_bound, kl_warmup
+from iiae.runs import CHECKPOINT, save_history
+from iiae.settings import Settings
+from iiae.types import Pair
+
+LEARNING_STEPS = 500  # by then z_s should tell something
+COLLAPSED = 1e-2  # nats of KL[q(z_s given x, y) || p] under which z_s tells nothing
+
+
+class Learner(L.LightningModule):
+    """The objective as Lightning wants it; keeps one history row an epoch."""
+
+    def __init__(self, model: IIAE, settings: Settings, data: Splits, out: Path):
+        super().__init__()
+        self.model, self.settings, self.data, self.out = model, settings, data, out
+        self.images = len(data.train.shapes[0]) == 3
+        if self.images:
+            self.model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self.loss = torch.compile(self._loss) if settings.training.compile else self._loss
+        # Optimised and counted by hand: Lightning's wrappers cost a twentieth of a feature
+        # model's step. Its own `global_step` stays 0.
+        self.automatic_optimization = False
+        self.steps = 0
+        steps = max(1, len(data.train) // min(settings.training.batch, len(data.train)))
+        self.total = steps * settings.training.epochs
+        self.history: list[dict[str, float]] = []
+        self.best = math.inf
+        self.best_weights: dict[str, Tensor] | None = None  # not yet written
+        self.sums = torch.zeros(len(Terms._fields))
+        self.counted = 0
+        self.started = time.perf_counter()
+        self.random_state: dict[str, Any] | None = None
+        self.stop_asked = False
+
+    def training_step(self, batch: Sequence[Pair]) -> None:
+        for pair in batch:
+            self.optimise(pair)
+
+    def optimise(self, pair: Pair) -> None:
+        """One optimiser step."""
+        training = self.settings.training
+        anneal = torch.tensor(
+            kl_warmup(self.steps, self.settings.objective.tau), device=self.device
+        )
+        loss, means = self.loss(pair, anneal)
+        optimiser: Any = self.optimizers(use_pl_optimizer=False)
+        optimiser.param_groups[0]["lr"] = training.learning_rate * self._rate(self.steps)
+        optimiser.zero_grad()
+        loss.backward()
+        if training.gradient_clip:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), training.gradient_clip)
+        optimiser.step()
+        self.steps += 1
+        self.sums = self.sums.to(means.device) + means
+        self.counted += 1
+
+    def _loss(self, pair: Pair, anneal: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss, and the mean of each term (detached)."""
+        if self.images:
+            pair = Pair(*(v.contiguous(memory_format=torch.channels_last) for v in pair))
+        half = self.settings.training.precision == "bf16"
+        with torch.autocast(pair.x.device.type, torch.bfloat16, enabled=half):
+            q, p = self.model(pair)
+        terms = iiae_terms(pair, q, p)
+        objective = self.settings.objective
+        loss = iiae_loss(terms, objective.beta, objective.lam, anneal)
+        return loss, torch.stack([term.detach().mean() for term in terms])
+
+    def make_optimiser(self) -> torch.optim.Adam:
+        training = self.settings.training
+        return torch.optim.Adam(
+            self.parameters(),
+            lr=training.learning_rate,
+            betas=(training.adam_beta1, 0.999),
+            fused=True,
+        )
+
+    def configure_optimizers(self) -> torch.optim.Adam:
+        return self.make_optimiser()
+
+    def _rate(self, step: int) -> float:
+        """1, then linear to 0 over the part of training after `decay_from`."""
+        start = self.settings.training.decay_from
+        done = step / self.total
+        return 1.0 if done <= start or start == 1 else max(0.0, (1 - done) / (1 - start))
+
+    def end_epoch(self) -> None:
+        """Validates, writes the history, keeps the best weights, and stops where it must."""
+        row = self._row(self.validate())
+        self.history.append(row)
+        save_history(self.out, self.history)
+        for logger in self.loggers:
+            logger.log_metrics(row, step=self.steps)
+        self._stop_if_collapsed()
+        if row["validation_loss"] < self.best:
+            self.best = row["validation_loss"]
+            self.best_weights = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        self._stop_if_patient()
+        self.sums, self.counted = torch.zeros_like(self.sums), 0
+
+    @torch.no_grad()
+    def validate(self) -> Terms:
+        """Mean terms over the validation set, `(1,)` each: one fixed sample of z a pair."""
+        self.model.eval()
+        sums, pairs = torch.zeros(len(Terms._fields), device=self.device), 0
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(self.settings.training.seed)
+            for pair in self.data.validation.batches(self.settings.evaluation.batch):
+                pair = Pair(*(v.to(self.device) for v in pair))
+                q, p = self.model(pair)
+                sums += torch.stack([term.sum() for term in iiae_terms(pair, q, p)])
+                pairs += len(pair.x)
+        self.model.train()
+        return Terms(*(sums / pairs).cpu().split(1))
+
+    def _row(self, held: Terms) -> dict[str, float]:
+        objective, step = self.settings.objective, self.steps
+        train = Terms(*(self.sums / max(1, self.counted)).cpu().split(1))
+        values: dict[str, float] = {
+            "epoch": len(self.history) + 1,
+            "step": step,
+            "seconds": time.perf_counter() - self.started,
+            "anneal": kl_warmup(step, objective.tau),
+            "learning_rate": self.settings.training.learning_rate * self._rate(step),
+        }
+        for name, terms in (("train", train), ("validation", held)):
+            values[f"{name}_loss"] = iiae_loss(terms, objective.beta, objective.lam).item()
+            values[f"{name}_elbo"] = elbo(terms).item()
+            values[f"{name}_information_bound"] = information_bound(terms).item()
+            values |= {f"{name}_{k}": v.item() for k, v in terms._asdict().items()}
+        return values
+
+    def check_finite(self) -> None:
+        """Raises RunError once any term of this epoch was NaN or infinite."""
+        if math.isfinite(self.sums.sum().item()):
+            return
+        raise RunError(
+            f"the loss became NaN or infinite at step {self.steps}; {self.out / CHECKPOINT} "
+            "holds the last sound state if there is one. It usually helps to lower "
+            "training.learning_rate, to set training.gradient_clip=1, or training.precision=32"
+        )
+
+    def _stop_if_collapsed(self) -> None:
+        told = [row["validation_kl_s"] for row in self.history]
+        fell = max(told) >= COLLAPSED or self.steps >= LEARNING_STEPS  # not: has yet to learn
+        if len(told) > 1 and fell and max(told[-2:]) < COLLAPSED:
+            raise RunError(
+                f"the shared latent collapsed: KL[q(z_s given x, y) || p] is {told[-1]:.1e} "
+                "nats a pair, so z_s tells nothing. It usually helps to raise the likelihoods' "
+                "weights (objective.x.weight, objective.y.weight), to lower objective.beta, or to "
+                "lengthen the warm-up objective.tau"
+            )
+
+    def _stop_if_patient(self) -> None:
+        patience = self.settings.training.patience
+        losses = [row["validation_loss"] for row in self.history]
+        if patience and len(losses) - 1 - losses.index(min(losses)) >= patience:
+            self.trainer.should_stop = True
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["iiae"] = {
+            "steps": self.steps,
+            "history": self.history,
+            "best": self.best,
+            "sums": self.sums,
+            "counted": self.counted,
+            "seconds": time.perf_counter() - self.started,
+            "random_state": torch.get_rng_state(),
+            "cuda_random_state": torch.cuda.get_rng_state_all(),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.random_state = state = checkpoint["iiae"]
+        self.steps = state["steps"]
+        self.history, self.best = state["history"], state["best"]
+        self.sums, self.counted = state["sums"], state["counted"]
+
+    def on_train_start(self) -> None:
+        self.started = time.perf_counter()
+        if self.random_state is not None:
+            self.started -= self.random_state["seconds"]
+            torch.set_rng_state(self.random_state["random_state"])
+            torch.cuda.set_rng_state_all(self.random_state["cuda_random_state"])
