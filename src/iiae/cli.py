@@ -113,6 +113,31 @@ def translate(
 
 
 @app.command()
+def score(
+    query: Annotated[Path, typer.Option(help=".npy, a row a query")],
+    gallery: Annotated[Path, typer.Option(help=".npy, a row an item")],
+    query_labels: Annotated[Path, typer.Option(help="class of each query: .npy, or a line each")],
+    gallery_labels: Annotated[Path, typer.Option(help="class of each item, likewise")],
+    distance: Annotated[str, typer.Option(help="cosine, euclidean or hamming")] = "cosine",
+    k: Annotated[list[int] | None, typer.Option(help="cut-off; may be repeated")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON, not tables")] = False,
+) -> None:
+    """Precision, recall and mean average precision of vectors of your own, by class."""
+    import json
+
+    from iiae.scoring import score_files
+    from iiae.tables import score_tables
+
+    found = score_files(
+        query, gallery, query_labels, gallery_labels, tuple(k or (100, 200)), distance
+    )
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        _show(score_tables(found))
+
+
+@app.command()
 def report(
     run: RunFolder,
     out: Annotated[Path | None, typer.Option(help="file; by default report.html in RUN")] = None,

@@ -48,6 +48,34 @@ def result_tables(metrics: Mapping[str, Any]) -> list[Table]:
     return [*tables, _nats(metrics)]
 
 
+def score_tables(found: Mapping[str, Any]) -> list[Table]:
+    """The tables of category retrieval: `iiae.metrics.ranking.Scores` as plain values."""
+    rows = [
+        [name, f"{value:.4f}", "[{:.4f}, {:.4f}]".format(*found["interval"][name])]
+        for name, value in found["mean"].items()
+    ]
+    left_out = found["queries_without_relevant"]
+    measures = Table(
+        f"{found['queries']:,} queries over {found['gallery']:,} items, {found['distance']}",
+        ["measure", "mean", "95% interval"],
+        rows,
+        "Means over queries, with bootstrap intervals. map@K_by_k divides by K, by_hits by the "
+        "relevant items among the first K, by_possible by the smaller of K and all relevant items; "
+        "map@all_voc interpolates precision. "
+        f"{left_out} queries have no relevant item and are left out.",
+    )
+    ordered = sorted(found["per_class"].items(), key=lambda item: item[1])
+    shown = ordered if len(ordered) <= 10 else [*ordered[:5], *ordered[-5:]]
+    classes = Table(
+        f"map@all by class, {'all' if len(ordered) <= 10 else 'the five worst and best'} "
+        f"of {len(ordered)}",
+        ["class", "map@all"],
+        [[name, f"{value:.4f}"] for name, value in shown],
+        "Mean over the queries of each class.",
+    )
+    return [measures, classes]
+
+
 def _retrieval(metrics: Mapping[str, Any]) -> Table:
     found = metrics["retrieval"]
     ks = list(next(iter(found.values())))

@@ -72,8 +72,10 @@ def load_arrays(settings: DataSettings) -> Splits:
     return Splits(*(ArrayPairs(x[part], y[part], names) for part in parts))
 
 
-def read_array(path: Path, key: str | None = None) -> np.ndarray:
+def read_array(path: Path, key: str | None = None, kinds: str = "buif") -> np.ndarray:
     """One array of an `.npy` file, or the array `key` of an `.npz` file; never a pickle.
+
+    `kinds` are NumPy's codes of the element types that will do; numbers by default.
 
     Raises:
         DataError: The file is missing, damaged, holds Python objects, or has no such array.
@@ -98,7 +100,7 @@ def read_array(path: Path, key: str | None = None) -> np.ndarray:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path}: damaged, cut off, or not a NumPy file: {error}") from error
-    if loaded.dtype.kind not in "buif":
+    if loaded.dtype.kind not in kinds:
         raise DataError(f"{path}: holds {loaded.dtype}, not numbers")
     return loaded
 
