@@ -19,6 +19,7 @@ distances are ranked by index in the gallery.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -141,7 +142,8 @@ def ranking_values(
         pairs = zip(distances, relevant[rows], strict=True)
         return query_values(_joined([_ranks(row, items) for row, items in pairs]), ks)
 
-    with ThreadPoolExecutor() as pool:  # numpy sorts without holding the interpreter's lock
+    # numpy sorts without holding the interpreter's lock
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         blocks = list(pool.map(block, range(0, len(query), BLOCK)))
     return {name: np.concatenate([found[name] for found in blocks]) for name in blocks[0]}
 
