@@ -254,3 +254,17 @@ def test_lambda_alone_trains_the_one_domain_encoders():
     iiae_loss(iiae_terms(pair, q, p), beta=1.0, lam=0.0).backward()
     last = model.shared_given_x.rest[-1].weight
     assert last.grad is None or last.grad.abs().max() == 0
+
+
+def test_inter_weights_the_two_inter_kls_alone_and_is_published_at_one():
+    pair, q, p = random_terms_inputs()
+    t = iiae_terms(pair, q, p)
+    inter = t.kl_s_x + t.kl_s_y
+    assert torch.equal(information_bound(t, 0.3), information_bound(t, 0.3, 1.0))
+    torch.testing.assert_close(
+        information_bound(t, 0.3, 2.5), information_bound(t, 0.3) - 1.5 * inter
+    )
+    torch.testing.assert_close(
+        iiae_loss(t, 0.2, 0.7, 0.3, 2.5), iiae_loss(t, 0.2, 0.7, 0.3) + 0.7 * 1.5 * inter.mean()
+    )
+    assert (information_bound(t, 1.0, 2.0) <= information_bound(t)).all()

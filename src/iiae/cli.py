@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,10 +34,14 @@ def train(
     ] = None,
     y: Annotated[Path | None, typer.Option(help="y side: folder of images, or .npy")] = None,
     pairs: Annotated[
-        Path | None, typer.Option(help="folder of images with x and y side by side")
+        Path | None,
+        typer.Option(help="folder of images with x and y side by side, or a .csv or .parquet"),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="run folder to write")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on where a run stopped")] = False,
+    on_error: Annotated[
+        str | None, typer.Option(help="where an image cannot be read: stop, or skip and list it")
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Train on the pairs of a settings file, or of folders or arrays of your own."""
@@ -45,6 +50,8 @@ def train(
     from iiae.settings import load_settings, make_settings
     from iiae.training import fit
 
+    if on_error:
+        overrides = [*(overrides or []), f'data.on_error="{on_error}"']
     if sum(map(bool, (experiment, x, pairs))) > 1:
         raise SettingsError("give one of: a settings file, --x with --y, --pairs")
     if experiment:
@@ -94,22 +101,46 @@ def translate(
     out: Annotated[
         Path, typer.Option(help="grid as .png, or a folder for one file each; .npy for features")
     ] = Path("translation.png"),
+    grid: Annotated[
+        Path | None, typer.Option(help="a grid of the first 16, beside the folder")
+    ] = None,
     like: Annotated[
-        Path | None, typer.Option(help="take the exclusive latent from this sample of domain --to")
+        list[Path] | None,
+        typer.Option(help="take the exclusive latent from this sample of domain --to"),
     ] = None,
     samples: Annotated[int, typer.Option(min=0, help="draw the exclusive latent so often")] = 0,
+    interpolate: Annotated[
+        int, typer.Option(min=0, help="so many steps between two --like, or between two draws")
+    ] = 0,
+    spread: Annotated[
+        bool, typer.Option("--spread", help="add a heat map of the draws' spread at each pixel")
+    ] = False,
+    full_size: Annotated[
+        bool, typer.Option("--full-size", help="enlarge results to the size of their source")
+    ] = False,
     seed: Annotated[int, typer.Option(help="of the draws")] = 0,
+    on_error: Annotated[
+        str, typer.Option(help="where an image cannot be read: stop, or skip and list it")
+    ] = "stop",
 ) -> None:
     """Show the content of samples in the other domain."""
     from iiae.runs import load_run
-    from iiae.translating import translate_files
+    from iiae.translating import Exclusive, Outputs, translate_array, translate_files
 
-    if to not in ("x", "y"):
-        raise SettingsError(f"--to {to}: is x or y")
-    if like and samples:
-        raise SettingsError("--like and --samples exclude each other: a reference, or draws")
-    written = translate_files(load_run(run), inputs, to, out, like, samples, seed)
-    typer.echo(f"wrote {written}")
+    _one_of("--to", to, ("x", "y"))
+    _one_of("--on-error", on_error, ("stop", "skip"))
+    if samples and (like or interpolate):
+        raise SettingsError("--samples excludes --like and --interpolate: draws, or given latents")
+    opened = load_run(run)
+    exclusive = Exclusive(tuple(like or ()), samples, interpolate, seed)
+    if len(opened.shapes[0]) == 1:
+        typer.echo(f"wrote {translate_array(opened, inputs, to, out, exclusive)}")  # pyright: ignore[reportArgumentType]
+        return
+    folder, picture = (None, out) if out.suffix else (out, grid)
+    outputs = Outputs(folder, picture, full_size, spread)
+    done = translate_files(opened, inputs, to, outputs, exclusive, on_error)  # pyright: ignore[reportArgumentType]
+    written = " and ".join(str(path) for path in (folder, picture) if path)
+    typer.echo(f"wrote {done} translation{'s' * (done != 1)} to {written}")
 
 
 @app.command()
@@ -190,6 +221,8 @@ def settings() -> None:
 
 def main() -> None:
     """Runs a command; what a user can mend is one line and exit code 2."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("iiae").setLevel(logging.INFO)
     try:
         app()
     except Interrupted as error:
@@ -209,13 +242,17 @@ def _open(folder: Path, overrides: list[str] | None) -> Any:
     return run._replace(settings=load_settings(folder / SETTINGS, overrides or []))
 
 
+def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise SettingsError(f"{option} {value}: is {' or '.join(allowed)}")
+
+
 def _evaluate(run: Any, split: str) -> dict[str, Any]:
     from iiae.data import load
     from iiae.evaluation import evaluate
     from iiae.runs import save_metrics
 
-    if split not in ("test", "validation"):
-        raise SettingsError(f"--split {split}: is test or validation")
+    _one_of("--split", split, ("test", "validation"))
     pairs = getattr(load(run.settings.data), split)
     found = evaluate(run, pairs, split).as_dict()
     save_metrics(run.folder, split, found)

@@ -10,11 +10,13 @@ from torch import Tensor
 
 from iiae.data.base import PairSet
 from iiae.errors import MissingExtra
+from iiae.features import load_backbone
 from iiae.metrics.retrieval import InstanceRetrieval
 from iiae.model import IIAE, embed
 from iiae.objectives import Terms, elbo, iiae_terms, information_bound
 from iiae.runs import Run
 from iiae.tasks.disentanglement import Readability, probe_factors
+from iiae.tasks.quality import TranslationQuality, translation_quality
 from iiae.tasks.retrieval import Retrieval, retrieve_partners
 from iiae.types import Pair
 
@@ -25,7 +27,8 @@ class Evaluation(NamedTuple):
     `terms` are in nats per pair, means over the set with one sample of z a pair;
     `absolute_error` is the mean |x - x'| per element of reconstructions from posterior means,
     for x and for y. `readability` is None where the extra for probes is missing, and empty
-    where no factor is known.
+    where no factor is known; `translation` is by the domain translated to, None for
+    features.
     """
 
     split: str
@@ -36,6 +39,7 @@ class Evaluation(NamedTuple):
     information_bound: float
     absolute_error: tuple[float, float]
     readability: list[Readability] | None
+    translation: dict[str, TranslationQuality] | None
     active: int
     shared: int
 
@@ -55,6 +59,8 @@ class Evaluation(NamedTuple):
             },
             "absolute_error": dict(zip("xy", self.absolute_error, strict=True)),
             "readability": self.readability and [row._asdict() for row in self.readability],
+            "translation": self.translation
+            and {f"to_{to}": _plain(found) for to, found in self.translation.items()},
             "active_dimensions": self.active,
             "shared_dimensions": self.shared,
         }
@@ -75,6 +81,7 @@ def evaluate(run: Run, pairs: PairSet, split: str = "test") -> Evaluation:
         readability = probe_factors(found, pairs.factors(), model.active, settings.seed)
     except MissingExtra:
         readability = None
+    images = len(pairs.shapes[0]) == len(pairs.shapes[1]) == 3 and settings.translations > 0
     return Evaluation(
         split=split,
         pairs=len(pairs),
@@ -84,9 +91,17 @@ def evaluate(run: Run, pairs: PairSet, split: str = "test") -> Evaluation:
         information_bound=information_bound(terms).mean().item(),
         absolute_error=(errors[0].item(), errors[1].item()),
         readability=readability,
+        translation=_translate(run, pairs) if images else None,
         active=int(model.active.sum()),
         shared=len(model.active),
     )
+
+
+def _translate(run: Run, pairs: PairSet) -> dict[str, TranslationQuality]:
+    settings = run.settings.evaluation
+    features = load_backbone(settings.backbone).embed if settings.backbone else None
+    limits = (min(settings.batch, 64), settings.translations, settings.seed)
+    return {to: translation_quality(run.model, pairs, to, *limits, features) for to in ("x", "y")}
 
 
 @torch.inference_mode()
@@ -109,6 +124,15 @@ def _reconstruct(
                 errors[i] += (value - likelihood.mean).abs().flatten(1).mean(1).sum().item()
     terms = Terms(*(torch.cat(parts).cpu() for parts in zip(*rows, strict=True)))
     return terms, errors / len(pairs)
+
+
+def _plain(value: Any) -> Any:
+    """Named tuples as mappings, all the way down."""
+    if hasattr(value, "_asdict"):
+        return {name: _plain(inner) for name, inner in value._asdict().items()}
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    return value
 
 
 def _direction(found: InstanceRetrieval) -> dict[str, Any]:

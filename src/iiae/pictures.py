@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from jaxtyping import Float
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 from torch import Tensor
 
 from iiae.data.images import to_image
@@ -47,3 +47,11 @@ def grid(title: str, rows: Sequence[Row]) -> Image.Image:
             tile = image.resize(size, Image.Resampling.NEAREST)
             canvas.paste(tile, (labels + c * (tile_w + 4), y))
     return canvas
+
+
+def heat(values: Float[Tensor, "height width"], top: float | None = None) -> Image.Image:
+    """A map of values >= 0: 0 black, half of `top` orange, `top` (by default the largest) white."""
+    top = values.max().item() if top is None else top
+    grey = (values.detach().cpu() / max(top, 1e-12)).clamp(0, 1).mul(255).round().byte()
+    image = Image.fromarray(grey.numpy())
+    return ImageOps.colorize(image, (0, 0, 0), (255, 255, 255), (226, 95, 22))

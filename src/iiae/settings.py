@@ -22,10 +22,25 @@ class DataSettings(_Section):
     """Which pairs, and how they are split."""
 
     name: str = Field(description="data set: see `iiae data`")
-    root: str | None = Field(None, description="folder of the data set's files")
-    x: str | None = Field(None, description="array file, or folder of images, of the x side")
-    y: str | None = Field(None, description="array file, or folder of images, of the y side")
+    root: str | None = Field(
+        None, description="folder of the data set's files, or a table of paths"
+    )
+    x: str | None = Field(
+        None, description="array file, folder of images, or column of a table, of the x side"
+    )
+    y: str | None = Field(
+        None, description="array file, folder of images, or column of a table, of the y side"
+    )
     flip: bool = Field(False, description="mirror both images of half of the training pairs")
+    crop: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="enlarge training images by this part, then cut a random window out of both",
+    )
+    on_error: Literal["stop", "skip"] = Field(
+        "stop", description="where an image cannot be read: stop, or skip and list the pair"
+    )
     size: int = Field(32, ge=8, description="side of images, in pixels")
     validation: int | None = Field(
         None, ge=1, description="pairs held out of the training set; by default a tenth"
@@ -66,6 +81,11 @@ class ObjectiveSettings(_Section):
 
     beta: float = Field(0.2, ge=0, description="weight of the ELBO")
     lam: float = Field(1.0, ge=0, description="weight of the information bound")
+    inter: float = Field(
+        1.0,
+        ge=0,
+        description="weight of both inter-KLs in the bound, 1 as published; more: less leakage",
+    )
     tau: float = Field(2000.0, ge=0, description="KL warm-up, in steps; 0 for none")
     x: LikelihoodSettings = Field(LikelihoodSettings(), description="likelihood of x")  # pyright: ignore[reportCallIssue]
     y: LikelihoodSettings = Field(LikelihoodSettings(), description="likelihood of y")  # pyright: ignore[reportCallIssue]
@@ -108,7 +128,13 @@ class EvaluationSettings(_Section):
     active_threshold: float = Field(
         0.8, ge=0, lt=1, description="least signal share of an active dimension of z_s"
     )
-    seed: int = Field(0, description="of posterior samples and of cross-validation")
+    translations: int = Field(
+        500, ge=0, description="pairs that the quality of translated images is measured on; 0: none"
+    )
+    backbone: str | None = Field(
+        None, description="folder or hub name of a vision model, for the perceptual distance"
+    )
+    seed: int = Field(0, description="of posterior samples, draws and cross-validation")
 
 
 class Settings(_Section):

@@ -37,6 +37,13 @@ TERMS = {
 }
 
 
+MEASURES = {
+    "l1": "mean |difference|",
+    "ssim": "SSIM",
+    "perceptual": "perceptual distance",
+}
+
+
 def result_tables(metrics: Mapping[str, Any]) -> list[Table]:
     """The tables of one evaluated set, a section of metrics.json."""
     tables = [_retrieval(metrics)]
@@ -45,6 +52,8 @@ def result_tables(metrics: Mapping[str, Any]) -> list[Table]:
     elif metrics["readability"] is None:
         note = "Not measured: probes need the extra 'sklearn': pip install 'iiae[sklearn]'"
         tables.append(Table("What can be read from which latent", [], [], note))
+    if metrics.get("translation"):
+        tables.append(_translation(metrics["translation"]))
     return [*tables, _nats(metrics)]
 
 
@@ -115,6 +124,33 @@ def _readability(metrics: Mapping[str, Any]) -> Table:
         "A mean can show what a sample does not: a dimension whose signal lies far below its "
         "noise still orders its means; the active dimensions leave such ones out.",
     )
+
+
+def _translation(found: Mapping[str, Any]) -> Table:
+    first = next(iter(found.values()))
+    rows: list[list[str]] = []
+    for measure in ("l1", "ssim", "perceptual"):
+        for source in first[measure] or ():
+            cells = [_estimate(one[measure][source]) for one in found.values()]
+            rows.append([f"{MEASURES[measure]}, z of the {source}", *cells])
+    rows.append(["difference between draws", *(_estimate(f["diversity"]) for f in found.values())])
+    kept = [_estimate(f["content_recall"]) for f in found.values()]
+    rows.append(["source found again from its translation, rate", *kept])
+    far = [f"{f['content_distance']:.4f}" for f in found.values()]
+    rows.append(["distance of z_s from the source's (1: anyone's)", *far])
+    return Table(
+        f"Translations of {first['pairs']:,} pairs",
+        ["measure", *(name.replace("_", " ") for name in found)],
+        rows,
+        "Means over pairs with 95% intervals; values lie in [-1, 1]. Against the true partner, "
+        "with the exclusive latent of that partner, of the prior's mean or drawn from the prior; "
+        "SSIM is 1 for equal images. Draws should differ in what is exclusive; z_s read back from a "
+        "translation with a drawn exclusive latent should still be that of its source.",
+    )
+
+
+def _estimate(found: Mapping[str, float]) -> str:
+    return f"{found['mean']:.4f} [{found['low']:.4f}, {found['high']:.4f}]"
 
 
 def _nats(metrics: Mapping[str, Any]) -> Table:

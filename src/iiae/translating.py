@@ -2,108 +2,269 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
 from torch import Tensor
 
 from iiae.data.arrays import read_array
-from iiae.data.images import image_files, read_image, to_image
+from iiae.data.decoding import DecodedBatch, OnError, decode_batches, expand_files
+from iiae.data.images import fit_image, read_image, to_image
 from iiae.errors import DataError
 from iiae.files import write_atomically
-from iiae.pictures import Row, grid
+from iiae.pictures import Row, grid, heat
 from iiae.runs import Run
-from iiae.tasks.translation import Domain, draw_exclusive, translate
+from iiae.tasks.translation import (
+    Domain,
+    draw_exclusive,
+    exclusive_means,
+    interpolate,
+    translate,
+)
+
+BATCH, GRID_COLUMNS = 32, 16
+
+
+class Exclusive(NamedTuple):
+    """Where the exclusive latents come from.
+
+    One reference in `like`: its own. `samples`: so many draws from the prior. `interpolate`: so
+    many steps on the line between two references, or between two draws. None of these: the
+    prior's mean.
+    """
+
+    like: Sequence[Path] = ()
+    samples: int = 0
+    interpolate: int = 0
+    seed: int = 0
+
+
+class Outputs(NamedTuple):
+    """What is written: one image a file into `folder`, a `grid`, or both.
+
+    Images have the model's resolution on their shorter side and the aspect of their source;
+    with `full_size`, the source's own size. `spread` adds the standard deviation over the
+    draws at each pixel, as a heat map.
+    """
+
+    folder: Path | None = None
+    grid: Path | None = None
+    full_size: bool = False
+    spread: bool = False
 
 
 def translate_files(
     run: Run,
     inputs: Sequence[Path],
     to: Domain,
-    out: Path,
-    like: Path | None = None,
-    samples: int = 0,
-    seed: int = 0,
-) -> Path:
-    """Translates files and writes a grid, a folder of images, or an array.
+    outputs: Outputs,
+    exclusive: Exclusive = Exclusive(),
+    on_error: OnError = "stop",
+) -> int:
+    """Translates image files, decoding and writing while the model works; returns how many.
 
     Args:
         run: A trained run.
-        inputs: Image files or folders of them, or one `.npy` of features.
+        inputs: Image files or folders of them.
         to: "x" or "y".
-        out: A `.png` for a grid, a folder for one image a file, an `.npy` for features.
-        like: Reference of domain `to`; without it the prior's mean is used.
-        samples: Draws of the exclusive latent from its prior, instead.
-        seed: Of the draws.
+        outputs: What to write; the grid shows the first 16.
+        exclusive: Where the exclusive latents come from.
+        on_error: "skip" lists files that cannot be read in the log and goes on.
+
+    Raises:
+        DataError: A file cannot be read, two have one name, or options do not fit.
+        RunError: A file cannot be written.
+    """
+    source_shape, target_shape = run.shapes if to == "y" else run.shapes[::-1]
+    files = expand_files(inputs)
+    if outputs.folder is not None:
+        _refuse_clashes(files)
+    latents, labels = _latents(run, to, exclusive, target_shape)
+    if outputs.spread and len(latents) < 2:
+        raise DataError("the spread is over draws: ask for at least 2 samples")
+    batches = decode_batches(files, source_shape, BATCH, on_error)
+    shown: list[tuple[Tensor, Tensor]] = []
+    done = 0
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        writing: list[Future] = []
+        for batch in _progress(batches, len(files)):
+            made = torch.stack(
+                [translate(run.model, batch.images, to, exclusive=z) for z in latents]
+            )
+            if done < GRID_COLUMNS:
+                shown.append((batch.images, made))
+            done += len(batch.files)
+            if outputs.folder is not None:
+                _settle(writing, keep=2 * BATCH)
+                writing += _submit(pool, batch, made, labels, outputs)
+        _settle(writing, keep=0)
+    if outputs.grid is not None and shown:
+        rows = _rows(shown, labels, outputs.spread, exclusive.like, target_shape)
+        picture = grid(f"translated to {to}", rows)
+        write_atomically(outputs.grid, lambda path: picture.save(path, "PNG"))
+    return done
+
+
+def translate_array(
+    run: Run, inputs: Sequence[Path], to: Domain, out: Path, exclusive: Exclusive = Exclusive()
+) -> Path:
+    """Translates rows of `.npy` features; `(rows, size)`, or `(draws, rows, size)` for several.
 
     Raises:
         DataError: A file cannot be read or does not fit the model.
         RunError: `out` cannot be written.
     """
     source_shape, target_shape = run.shapes if to == "y" else run.shapes[::-1]
-    names, source = _read_all(inputs, source_shape)
-    reference = None if like is None else _read(like, target_shape)
-    exclusive: list[Tensor | None] = [None]
-    if samples:
-        generator = torch.Generator().manual_seed(seed)
-        exclusive = list(draw_exclusive(run.model, to, samples, generator).split(1))
-    results = [translate(run.model, source, to, like=reference, exclusive=e) for e in exclusive]
-    if len(target_shape) == 1:
-        return _write_array(out, torch.stack(results) if samples else results[0])
-    labels = [f"draw {i + 1}" for i in range(samples)] or [f"as {to}"]
-    if out.suffix:
-        rows = [Row("source", source)]
-        if reference is not None:
-            rows.append(Row("like", reference.expand(len(source), -1, -1, -1)))
-        rows += [Row(label, result) for label, result in zip(labels, results, strict=True)]
-        picture = grid(f"translated to {to}", rows)
-        write_atomically(out, lambda path: picture.save(path, "PNG"))
-        return out
-    return _write_folder(out, names, labels if samples else [""], results)
+    source = torch.cat([_read_rows(path, source_shape) for path in inputs])
+    latents, _ = _latents(run, to, exclusive, target_shape)
+    results = [translate(run.model, source, to, exclusive=z) for z in latents]
+    several = exclusive.samples or exclusive.interpolate
+    values = (torch.stack(results) if several else results[0]).numpy()
+    out = out.with_suffix(".npy")
+
+    def write(path: Path) -> None:
+        with path.open("wb") as file:
+            np.save(file, values)
+
+    write_atomically(out, write)
+    return out
 
 
-def _read_all(inputs: Sequence[Path], shape: Sequence[int]) -> tuple[list[str], Tensor]:
-    if len(shape) == 1:
-        arrays = [_read(path, shape) for path in inputs]
-        return [path.stem for path in inputs], torch.cat(arrays)
-    files = [file for path in inputs for file in (image_files(path) if path.is_dir() else [path])]
-    return [file.stem for file in files], torch.cat([_read(file, shape) for file in files])
+def _latents(
+    run: Run, to: Domain, exclusive: Exclusive, shape: Sequence[int]
+) -> tuple[list[Tensor | None], list[str]]:
+    """Exclusive latents, `(1, size)` each, and their names; None for the prior's mean."""
+    generator = torch.Generator().manual_seed(exclusive.seed)
+    like = [_read(path, shape) for path in exclusive.like]
+    if exclusive.interpolate:
+        ends = (
+            exclusive_means(run.model, torch.cat(like), to)
+            if like
+            else draw_exclusive(run.model, to, 2, generator)
+        )
+        if len(ends) != 2:
+            raise DataError(
+                f"{len(ends)} references to interpolate between; give two, or none for two draws"
+            )
+        steps = interpolate(ends[0], ends[1], exclusive.interpolate)
+        return list(steps.split(1)), [f"step {i + 1}" for i in range(len(steps))]
+    if exclusive.samples:
+        drawn = draw_exclusive(run.model, to, exclusive.samples, generator)
+        return list(drawn.split(1)), [f"draw {i + 1}" for i in range(exclusive.samples)]
+    if len(like) > 1:
+        raise DataError(f"{len(like)} references; give one, or --interpolate between two")
+    return [exclusive_means(run.model, like[0], to) if like else None], [""]
+
+
+def _progress(batches: Iterator[DecodedBatch], files: int) -> Iterator[DecodedBatch]:
+    console = Console(stderr=True)
+    total = -(-files // BATCH)
+    quiet = not console.is_terminal or total < 2
+    return iter(track(batches, "translating", total=total, console=console, disable=quiet))
+
+
+def _refuse_clashes(files: Sequence[Path]) -> None:
+    seen: dict[str, Path] = {}
+    for file in files:
+        # as file systems that ignore case see it
+        key = file.stem.casefold()
+        if key in seen:
+            raise DataError(
+                f"two inputs are called {file.stem}: {seen[key]} and {file}; their outputs would "
+                "clash"
+            )
+        seen[key] = file
+
+
+def _submit(
+    pool: ThreadPoolExecutor,
+    batch: DecodedBatch,
+    made: Tensor,
+    labels: Sequence[str],
+    outputs: Outputs,
+) -> list[Future]:
+    assert outputs.folder is not None
+    jobs: list[Future] = []
+    for i, (file, size) in enumerate(zip(batch.files, batch.sizes, strict=True)):
+        pictures = {label: made[j, i] for j, label in enumerate(labels)}
+        for label, values in pictures.items():
+            name = f"{file.stem} {label}.png" if label else f"{file.stem}.png"
+            job = pool.submit(_write, outputs.folder / name, values, size, outputs.full_size)
+            jobs.append(job)
+        if outputs.spread:
+            spread = heat(made[:, i].std(0).mean(0))
+            name = outputs.folder / f"{file.stem} spread.png"
+            jobs.append(pool.submit(_save, name, _fit(spread, size, outputs.full_size)))
+    return jobs
+
+
+def _write(path: Path, values: Tensor, size: tuple[int, int], full_size: bool) -> None:
+    _save(path, _fit(to_image(values), size, full_size))
+
+
+def _fit(image: Image.Image, size: tuple[int, int], full_size: bool) -> Image.Image:
+    """The aspect, or the very size, of the source."""
+    width, height = size
+    if not full_size:
+        scale = min(image.size) / min(width, height)
+        width, height = round(width * scale), round(height * scale)
+    return image if image.size == (width, height) else fit_image(image, width, height)
+
+
+def _save(path: Path, image: Image.Image) -> None:
+    write_atomically(path, lambda temporary: image.save(temporary, "PNG", compress_level=1))
+
+
+def _settle(writing: list[Future], keep: int) -> None:
+    """Waits until at most `keep` files are still being written; their errors are raised here."""
+    while len(writing) > keep:
+        writing.pop(0).result()
+
+
+def _rows(
+    shown: Sequence[tuple[Tensor, Tensor]],
+    labels: Sequence[str],
+    spread: bool,
+    like: Sequence[Path],
+    shape: Sequence[int],
+) -> list[Row]:
+    source = torch.cat([batch for batch, _ in shown])[:GRID_COLUMNS]
+    made = torch.cat([part for _, part in shown], 1)[:, :GRID_COLUMNS]
+    rows = [Row("source", source)]
+    for number, path in enumerate(like):
+        label = "like" if len(like) == 1 else f"from {'AB'[number]}"
+        rows.append(Row(label, read_image(path, shape).expand(len(source), -1, -1, -1)))
+    rows += [Row(label or "translated", part) for label, part in zip(labels, made, strict=True)]
+    if spread:
+        values = made.std(0).mean(1)
+        top = values.max().item()
+        heats = torch.stack([heat_tensor(one, top) for one in values])
+        rows.append(Row(f"spread, white {top:.2f}", heats))
+    return rows
+
+
+def heat_tensor(values: Tensor, top: float) -> Tensor:
+    """A heat map as an image tensor in [-1, 1]."""
+    pixels = torch.from_numpy(np.array(heat(values, top))).permute(2, 0, 1)
+    return pixels.float() / 127.5 - 1
 
 
 def _read(path: Path, shape: Sequence[int]) -> Tensor:
     """One image, or the rows of a feature array, `(count, *shape)`."""
-    if len(shape) == 3:
-        return read_image(path, shape)[None]
+    return read_image(path, shape)[None] if len(shape) == 3 else _read_rows(path, shape)
+
+
+def _read_rows(path: Path, shape: Sequence[int]) -> Tensor:
     values = np.atleast_2d(read_array(path))
     if values.shape[1:] != tuple(shape):
         raise DataError(f"{path}: has {values.shape[1]} features; the model takes {shape[0]}")
     if not np.isfinite(values).all():
         raise DataError(f"{path}: holds NaN or infinite values")
     return torch.from_numpy(values.astype(np.float32))
-
-
-def _write_array(out: Path, values: Tensor) -> Path:
-    out = out.with_suffix(".npy")
-
-    def write(path: Path) -> None:
-        with path.open("wb") as file:
-            np.save(file, values.numpy())
-
-    write_atomically(out, write)
-    return out
-
-
-def _write_folder(
-    out: Path, names: Sequence[str], labels: Sequence[str], results: Sequence[Tensor]
-) -> Path:
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise DataError(f"two inputs are called {twice}; their outputs would clash")
-    for label, images in zip(labels, results, strict=True):
-        for name, values in zip(names, images, strict=True):
-            file = out / (f"{name} {label}.png" if label else f"{name}.png")
-            picture = to_image(values)
-            write_atomically(file, lambda path, picture=picture: picture.save(path, "PNG"))
-    return out

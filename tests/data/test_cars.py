@@ -52,7 +52,7 @@ def test_cars_are_split_by_their_published_numbers(tmp_path):
 @pytest.mark.parametrize(
     ("shape", "size", "message"),
     [
-        ((4, 24, 16, 16, 3), 64, r"images have side 16; set data.size=16"),
+        ((4, 24, 16, 16, 3), 64, r"images have side 16; data.size must divide it: set 16"),
         ((4, 20, 16, 16, 3), 16, r"expected bytes \(5, 4, 24\)"),
     ],
 )
@@ -62,8 +62,36 @@ def test_another_form_is_refused(tmp_path, shape, size, message):
         load(settings(tmp_path, size))
 
 
+def test_the_original_files_give_the_same_pairs(tmp_path):
+    from scipy.io import savemat
+
+    ids = [1, 2, 7, 191, 192]
+    images = write(tmp_path, ids)
+    original = tmp_path / "original"
+    original.mkdir()
+    for number, image in zip(ids, images, strict=True):
+        savemat(original / f"car_{number:03d}_mesh.mat", {"im": image.transpose(2, 3, 4, 1, 0)})
+    compact, read = load(settings(tmp_path)), load(settings(original))
+    for one, other in zip(compact, read, strict=True):
+        assert one.ids.tolist() == other.ids.tolist()
+        assert torch.equal(one.images, other.images)
+
+
+def test_larger_images_are_averaged_over_areas(tmp_path):
+    images = write(tmp_path, [1, 2, 3, 4, 192])
+    found = load(settings(tmp_path, 8)).test.images[0]
+    blocks = images[4].reshape(4, 24, 8, 2, 8, 2, 3).mean((3, 5)).round()
+    assert np.array_equal(found.numpy(), blocks)
+
+
+def test_damaged_original_files_are_named(tmp_path):
+    (tmp_path / "car_001.mat").write_bytes(b"nothing")
+    with pytest.raises(DataError, match=r"car_001.mat: not a .mat file with an array im"):
+        load(settings(tmp_path))
+
+
 def test_a_missing_file_says_where_was_looked(tmp_path):
-    with pytest.raises(DataError, match=r"cars64.npz is missing; looked in"):
+    with pytest.raises(DataError, match=r"cars64.npz, are missing; looked in"):
         load(settings(tmp_path))
 
 

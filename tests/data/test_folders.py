@@ -1,10 +1,8 @@
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from iiae.data import folders, load
-from iiae.data.folders import ImagePairs, PairFiles
+from iiae.data import load
 from iiae.errors import DataError
 from iiae.settings import DataSettings
 from iiae.types import Draw
@@ -106,49 +104,6 @@ def test_too_few_and_missing_folders_are_said(tmp_path, monkeypatch):
         load(settings(name="side-by-side", root="nowhere"))
     with pytest.raises(DataError, match=r"data.x is missing"):
         load(settings(name="two-folders"))
-
-
-def test_memory_and_disk_give_the_same_pixels(tmp_path, monkeypatch):
-    rng = np.random.default_rng(0)
-    for i in range(6):
-        noise = rng.integers(0, 256, (24, 48, 3)).astype(np.uint8)
-        Image.fromarray(noise).save(tmp_path / f"{i}.png")
-    files = [PairFiles(tmp_path / f"{i}.png", None) for i in range(6)]
-    kept = ImagePairs(files, 16, flip=False)
-    monkeypatch.setattr(folders, "IN_MEMORY", 0)
-    streamed = ImagePairs(files, 16, flip=False)
-    assert kept.pixels is not None
-    assert streamed.pixels is None
-    draw = Draw(torch.tensor([4, 1]))
-    for one, other in zip(kept.pairs(draw), streamed.pairs(draw), strict=True):
-        assert torch.equal(one, other)
-
-
-def test_a_broken_image_is_named_when_it_is_reached(tmp_path, monkeypatch):
-    monkeypatch.setattr(folders, "IN_MEMORY", 0)
-    side_by_side(tmp_path / "good.png")
-    (tmp_path / "bad.png").write_bytes((tmp_path / "good.png").read_bytes()[:60])
-    pairs = ImagePairs([PairFiles(tmp_path / f"{n}.png", None) for n in ("good", "bad")], 16, False)
-    pairs.pairs(Draw(torch.tensor([0])))
-    with pytest.raises(DataError, match=r"bad.png: damaged or cut off"):
-        pairs.pairs(Draw(torch.tensor([1])))
-
-
-def test_both_images_of_a_pair_are_mirrored_together_and_only_in_training(tmp_path):
-    ramp = np.tile(np.arange(0, 256, 16, dtype=np.uint8), (16, 1))
-    both = np.repeat(np.hstack([ramp, ramp])[..., None], 3, 2)
-    Image.fromarray(both).save(tmp_path / "a.png")
-    pairs = ImagePairs([PairFiles(tmp_path / "a.png", None)] * 40, 16, flip=True)
-    index = torch.arange(40)
-    fixed = pairs.pairs(Draw(index))
-    drawn = pairs.pairs(Draw(index, seed=5))
-    mirrored = torch.tensor(
-        [torch.equal(a, b.flip(-1)) for a, b in zip(drawn.x, fixed.x, strict=True)]
-    )
-    assert 8 < mirrored.sum() < 32
-    assert torch.equal(drawn.x, drawn.y)
-    assert torch.equal(drawn.x[~mirrored], fixed.x[~mirrored])
-    assert torch.equal(drawn.x, pairs.pairs(Draw(index, seed=5)).x)
 
 
 @pytest.mark.data

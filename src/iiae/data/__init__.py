@@ -14,6 +14,7 @@ from iiae.data.cars import load_cars
 from iiae.data.digits import fetch_mnist, load_digits, load_mnist, mnist_folders
 from iiae.data.folders import load_side_by_side, load_two_folders
 from iiae.data.images import to_image
+from iiae.data.path_tables import load_hugging_face, load_table
 from iiae.data.suggest import suggest_settings
 from iiae.data.synthetic import load_synthetic
 from iiae.errors import DataError
@@ -26,6 +27,8 @@ DATASETS: dict[str, Callable[[DataSettings], Splits]] = {
     "arrays": load_arrays,
     "side-by-side": load_side_by_side,
     "two-folders": load_two_folders,
+    "table": load_table,
+    "hugging-face": load_hugging_face,
     "cars": load_cars,
     "synthetic": load_synthetic,
 }

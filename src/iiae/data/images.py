@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +16,16 @@ from torch import Tensor
 from iiae.errors import DataError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+
+
+class Encoded(NamedTuple):
+    """An image file's content, and a name for messages."""
+
+    name: str
+    content: bytes
+
+    def __str__(self) -> str:
+        return self.name
 
 
 def read_image(path: Path, shape: Sequence[int]) -> Float[Tensor, "channels height width"]:
@@ -29,22 +41,32 @@ def read_image(path: Path, shape: Sequence[int]) -> Float[Tensor, "channels heig
     Raises:
         DataError: The file is missing, no image, damaged or cut off, or too large to be safe.
     """
+    return image_tensor(open_image(path), shape)
+
+
+def image_tensor(
+    image: Image.Image, shape: Sequence[int]
+) -> Float[Tensor, "channels height width"]:
+    """An RGB image resized by area to `shape`, as floats in [-1, 1]."""
     channels, height, width = shape
-    image = fit_image(open_image(path), width, height)
+    image = fit_image(image, width, height)
     image = image.convert("L") if channels == 1 else image
     pixels = torch.from_numpy(np.array(image, dtype=np.float32))
     pixels = pixels.unsqueeze(-1) if channels == 1 else pixels
     return pixels.permute(2, 0, 1).contiguous().div_(127.5).sub_(1)
 
 
-def open_image(path: Path) -> Image.Image:
-    """An image file as 8-bit RGB, turned as its EXIF tag says, transparency laid on white.
+def open_image(path: Path | Encoded) -> Image.Image:
+    """An image file, or its content, as 8-bit RGB.
+
+    Turned as its EXIF tag says, transparency laid on white.
 
     Raises:
         DataError: The file is missing, no image, damaged or cut off, or too large to be safe.
     """
     try:
-        with Image.open(path) as file:
+        source = io.BytesIO(path.content) if isinstance(path, Encoded) else path
+        with Image.open(source) as file:
             return _plain(ImageOps.exif_transpose(file)).convert("RGB")
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error

@@ -20,13 +20,15 @@ def suggest_settings(
     Args:
         x: Array file or folder of images of the x side; an `.npz` may hold both sides.
         y: The same of the y side.
-        pairs: Instead of both, a folder of images whose left half is x and right half y.
+        pairs: Instead of both, a folder of images whose left half is x and right half y, or a
+            .csv or .parquet table with columns x and y.
 
     Raises:
         DataError: A file cannot be read, or x and y are not of one kind.
     """
     if pairs is not None:
-        return _images({"name": "side-by-side", "root": str(pairs), "size": FOLDER_SIZE}, 64)
+        kind = "table" if Path(pairs).suffix in (".csv", ".parquet") else "side-by-side"
+        return _images({"name": kind, "root": str(pairs), "size": FOLDER_SIZE}, FOLDER_SIZE)
     sides = {name: str(side) for name, side in (("x", x), ("y", y)) if side is not None}
     folders = [Path(side).is_dir() for side in sides.values()]
     if any(folders):

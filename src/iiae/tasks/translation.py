@@ -45,7 +45,7 @@ def translate(
     if active_only:
         shared = shared * model.active
     if exclusive is None and like is not None:
-        exclusive = (model.encode_y if to == "y" else model.encode_x)(like).exclusive.mean
+        exclusive = exclusive_means(model, like, to)
     if exclusive is None:
         exclusive = shared.new_zeros(1, exclusive_size(model, to))
     if len(exclusive) not in (1, len(shared)):
@@ -62,6 +62,29 @@ def draw_exclusive(
     """Exclusive latents of domain `to` from their prior N(0, I)."""
     noise = torch.randn(samples, exclusive_size(model, to), generator=generator)
     return noise.to(model.active.device)
+
+
+@torch.inference_mode()
+def exclusive_means(
+    model: IIAE, reference: Float[Tensor, "batch *shape"], domain: Domain
+) -> Float[Tensor, "batch exclusive"]:
+    """Posterior means of the exclusive latents of references of one domain."""
+    model.eval()
+    encode = model.encode_x if domain == "x" else model.encode_y
+    return encode(reference).exclusive.mean
+
+
+def interpolate(
+    first: Float[Tensor, " size"], last: Float[Tensor, " size"], steps: int
+) -> Float[Tensor, "steps size"]:
+    """`steps` latents on the line from `first` to `last`, both included.
+
+    Raises:
+        DataError: Fewer than 2 steps.
+    """
+    if steps < 2:
+        raise DataError(f"{steps} steps; interpolation has at least 2, its ends")
+    return torch.lerp(first, last, torch.linspace(0, 1, steps)[:, None].to(first))
 
 
 @torch.inference_mode()

@@ -80,7 +80,7 @@ class Learner(L.LightningModule):
             q, p = self.model(pair)
         terms = iiae_terms(pair, q, p)
         objective = self.settings.objective
-        loss = iiae_loss(terms, objective.beta, objective.lam, anneal)
+        loss = iiae_loss(terms, objective.beta, objective.lam, anneal, objective.inter)
         return loss, torch.stack([term.detach().mean() for term in terms])
 
     def make_optimiser(self) -> torch.optim.Adam:
@@ -142,7 +142,8 @@ class Learner(L.LightningModule):
             "learning_rate": self.settings.training.learning_rate * self._rate(step),
         }
         for name, terms in (("train", train), ("validation", held)):
-            values[f"{name}_loss"] = iiae_loss(terms, objective.beta, objective.lam).item()
+            weights = {"beta": objective.beta, "lam": objective.lam, "inter": objective.inter}
+            values[f"{name}_loss"] = iiae_loss(terms, **weights).item()
             values[f"{name}_elbo"] = elbo(terms).item()
             values[f"{name}_information_bound"] = information_bound(terms).item()
             values |= {f"{name}_{k}": v.item() for k, v in terms._asdict().items()}

@@ -1,0 +1,184 @@
+"""Pairs of images from files or encoded bytes, kept in memory where they fit."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import psutil
+import torch
+from torch import Tensor
+
+from iiae.data.base import Factor, PairSet, Splits
+from iiae.data.images import Encoded, fit_image, open_image
+from iiae.data.splits import held_out
+from iiae.errors import DataError
+from iiae.settings import DataSettings
+from iiae.types import Draw, Pair
+
+MEMORY_SHARE = 0.25  # of the free memory that decoded pixels of one set may take
+
+log = logging.getLogger("iiae")
+
+Source = Path | Encoded
+
+
+class PairFiles(NamedTuple):
+    """Where a pair is: two images, or one whose left half is x and right half y (`y` is None)."""
+
+    x: Source
+    y: Source | None
+
+
+class ImagePairs(PairSet):
+    """Pairs of colour images, decoded once where they fit in memory, else at every draw.
+
+    Args:
+        files: One entry a pair.
+        size: Side that both images are resized to.
+        flip: Mirror both images of half of the pairs that are drawn with a seed.
+        crop: Enlarge images by this part of `size`; a draw with a seed cuts out a random window,
+            the same for x and y, one without a seed the middle.
+
+    Raises:
+        DataError: An image cannot be read; at once where the images are kept in memory.
+    """
+
+    def __init__(self, files: Sequence[PairFiles], size: int, flip: bool, crop: float = 0.0):
+        self.files, self.size, self.flip = list(files), size, flip
+        self.side = size + round(size * crop)
+        self.shapes = ((3, size, size), (3, size, size))
+        needed = len(self.files) * 6 * self.side**2
+        free = psutil.virtual_memory().available
+        self.pixels = None
+        if needed <= MEMORY_SHARE * free:
+            self.pixels = torch.from_numpy(np.stack(_in_threads(self._decode, self.files)))
+        log.info(
+            "%d pairs, %.0f MiB decoded, %.0f MiB of memory free: %s",
+            len(self.files),
+            needed / 2**20,
+            free / 2**20,
+            "kept in memory" if self.pixels is not None else "streamed from disk",
+        )
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def pairs(self, draw: Draw) -> Pair:
+        pixels = self._pixels(draw.indices)
+        generator = None if draw.seed is None else torch.Generator().manual_seed(draw.seed)
+        if self.side > self.size:
+            pixels = self._windows(pixels, generator)
+        x, y = pixels.permute(1, 0, 4, 2, 3).float().div_(127.5).sub_(1)
+        if generator is not None and self.flip:
+            mirrored = torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5
+            x, y = (torch.where(mirrored, side.flip(-1), side) for side in (x, y))
+        return Pair(x.contiguous(), y.contiguous())
+
+    def factors(self) -> dict[str, Factor]:
+        return {}
+
+    def _pixels(self, indices: Tensor) -> Tensor:
+        """Bytes `(batch, 2, side, side, 3)`."""
+        if self.pixels is not None:
+            return self.pixels[indices]
+        return torch.from_numpy(np.stack([self._decode(self.files[i]) for i in indices.tolist()]))
+
+    def _windows(self, pixels: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Bytes `(batch, 2, size, size, 3)`: one window a pair."""
+        spare = self.side - self.size
+        corners = torch.full((len(pixels), 2), spare // 2)
+        if generator is not None:
+            corners = torch.randint(spare + 1, (len(pixels), 2), generator=generator)
+        return torch.stack(
+            [
+                pair[:, top : top + self.size, left : left + self.size]
+                for pair, (top, left) in zip(pixels, corners.tolist(), strict=True)
+            ]
+        )
+
+    def _decode(self, files: PairFiles) -> np.ndarray:
+        return np.stack(
+            [np.asarray(fit_image(side, self.side, self.side)) for side in open_pair(files)]
+        )
+
+
+def open_pair(files: PairFiles):
+    """Both images of a pair, as files have them.
+
+    Raises:
+        DataError: One cannot be read, or two side by side have an odd width.
+    """
+    left = open_image(files.x)
+    if files.y is not None:
+        return left, open_image(files.y)
+    if left.width % 2:
+        raise DataError(
+            f"{files.x}: is {left.width} pixels wide; two images side by side have an even width"
+        )
+    half = left.width // 2
+    boxes = (0, 0, half, left.height), (half, 0, left.width, left.height)
+    return tuple(left.crop(box) for box in boxes)
+
+
+def split_files(files: Sequence[PairFiles], settings: DataSettings, name: str) -> Splits:
+    """Training, validation and test sets drawn from one list.
+
+    Raises:
+        DataError: There are fewer than 4 pairs, or an image cannot be read.
+    """
+    total = min(len(files), settings.limit or len(files))
+    if total < 4:
+        raise DataError(
+            f"{name}: {total} pair{'s' * (total != 1)}; at least 4 are needed: 2 to train on, "
+            "1 for validation, 1 for testing"
+        )
+    tenth = max(1, total // 10)
+    parts = held_out(total, settings.validation or tenth, settings.test or tenth, settings.seed)
+    return make_sets(tuple([files[i] for i in part] for part in parts), settings)
+
+
+def make_sets(files: Sequence[Sequence[PairFiles]], settings: DataSettings) -> Splits:
+    """The three sets of given lists; `data.on_error = "skip"` leaves out what cannot be read."""
+    if settings.on_error == "skip":
+        files = [_readable(part) for part in files]
+    train, validation, test = files
+    return Splits(
+        ImagePairs(train, settings.size, settings.flip, settings.crop),
+        ImagePairs(validation, settings.size, False),
+        ImagePairs(test, settings.size, False),
+    )
+
+
+def _readable(files: Sequence[PairFiles]) -> list[PairFiles]:
+    """Pairs that can be decoded; the others are counted and listed in the log."""
+
+    def problem(pair: PairFiles) -> str | None:
+        try:
+            open_pair(pair)
+        except DataError as error:
+            return str(error)
+        return None
+
+    problems = _in_threads(problem, files)
+    for text in filter(None, problems):
+        log.warning("skipped %s", text)
+    kept = [pair for pair, text in zip(files, problems, strict=True) if text is None]
+    if len(kept) < len(files):
+        log.warning(
+            "skipped %d of %d pairs that cannot be read", len(files) - len(kept), len(files)
+        )
+    if not kept:
+        raise DataError(f"none of {len(files)} pairs can be read")
+    return kept
+
+
+def _in_threads(function, items: Sequence[PairFiles]) -> list:
+    """Pillow decodes without the interpreter's lock."""
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        return list(pool.map(function, items))

@@ -1,0 +1,148 @@
+"""Image pairs named by a table: CSV or Parquet of paths, or Hugging Face image columns."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from iiae.data.base import Splits
+from iiae.data.image_pairs import PairFiles, Source, make_sets, split_files
+from iiae.data.images import Encoded
+from iiae.data.splits import held_out
+from iiae.errors import DataError, MissingExtra
+from iiae.settings import DataSettings
+
+PARTS = {"train": "train", "val": "val", "validation": "val", "valid": "val", "test": "test"}
+
+
+def load_table(settings: DataSettings) -> Splits:
+    """Pairs of a .csv or .parquet table: columns `x` and `y` hold paths or encoded images.
+
+    `data.root` is the file; `data.x` and `data.y` name the columns (x and y by default). Paths
+    are relative to the file. A column `split` (train, validation, test) is kept where it
+    stands; without it the sets are drawn. A Parquet column may hold images as Hugging Face
+    `datasets` writes them, `{bytes, path}`.
+
+    Raises:
+        DataError: The file or a column is missing, a row is incomplete, or an image cannot be
+            read.
+        MissingExtra: Parquet without pyarrow.
+    """
+    if settings.root is None:
+        raise DataError("data.root is missing: the .csv or .parquet file")
+    path = Path(settings.root)
+    if not path.is_file():
+        raise DataError(f"data.root = {path}: no such file")
+    columns = (settings.x or "x", settings.y or "y")
+    rows = _read_parquet(path, columns) if path.suffix == ".parquet" else _read_csv(path, columns)
+    parts: dict[str, list[PairFiles]] = {}
+    for number, row in enumerate(rows, start=1):
+        sides = [_source(row[name], path, f"row {number}, column {name}") for name in columns]
+        parts.setdefault(_part(row, path, number), []).append(PairFiles(*sides))
+    return _sets(parts, settings, str(path))
+
+
+def load_hugging_face(settings: DataSettings) -> Splits:
+    """Image columns of a Hugging Face data set: a hub id, or a folder that `datasets` reads.
+
+    `data.root` is the id or folder; `data.x` and `data.y` name the columns. Its splits train,
+    validation and test are kept; what is missing is held out.
+
+    Raises:
+        DataError: The data set cannot be loaded (offline, unknown), or a column is missing.
+        MissingExtra: `datasets` is not installed.
+    """
+    try:
+        import datasets
+    except ImportError as error:
+        raise MissingExtra("data", "Hugging Face data sets") from error
+    if settings.root is None:
+        raise DataError("data.root is missing: the hub id or folder of the data set")
+    try:
+        found = datasets.load_dataset(settings.root)
+    except Exception as error:  # each backend raises its own
+        reason = str(error).strip().splitlines()[0]
+        raise DataError(f"data.root = {settings.root}: cannot be loaded: {reason}") from error
+    columns = (settings.x or "x", settings.y or "y")
+    parts: dict[str, list[PairFiles]] = {}
+    for split, rows in dict(found).items():
+        _require(rows.column_names, columns, f"{settings.root} {split}")
+        for name in columns:
+            if isinstance(rows.features[name], datasets.Image):
+                rows = rows.cast_column(name, datasets.Image(decode=False))
+        part = parts.setdefault(PARTS.get(str(split), str(split)), [])
+        for number, row in enumerate(map(dict, rows), start=1):
+            where = f"{split} row {number}"
+            part.append(PairFiles(*(_source(row[n], Path(settings.root), where) for n in columns)))
+    return _sets(parts, settings, settings.root)
+
+
+def _sets(parts: Mapping[str, list[PairFiles]], settings: DataSettings, name: str) -> Splits:
+    train = parts.get("train", [])[: settings.limit]
+    if "test" not in parts or not train:
+        every = [pair for part in parts.values() for pair in part]
+        return split_files(every, settings, name)
+    if "val" in parts:
+        return make_sets((train, parts["val"], parts["test"]), settings)
+    held = settings.validation or max(1, len(train) // 10)
+    kept, validation, _ = held_out(len(train), held, 0, settings.seed)
+    return make_sets(
+        ([train[i] for i in kept], [train[i] for i in validation], parts["test"]), settings
+    )
+
+
+def _read_csv(path: Path, columns: tuple[str, str]) -> list[dict[str, Any]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            rows: list[dict[str, Any]] = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: not a CSV table in UTF-8: {error}") from error
+    _require(reader.fieldnames or [], columns, str(path))
+    return rows
+
+
+def _read_parquet(path: Path, columns: tuple[str, str]) -> list[dict[str, Any]]:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise MissingExtra("data", "reading Parquet") from error
+    try:
+        names = pq.read_schema(path).names
+        _require(names, columns, str(path))
+        wanted = [*columns, *(["split"] if "split" in names else [])]
+        return pq.read_table(path, columns=wanted).to_pylist()
+    except pa.ArrowException as error:
+        raise DataError(f"{path}: not a Parquet file that can be read: {error}") from error
+
+
+def _require(names: Iterable[str], columns: tuple[str, str], where: str) -> None:
+    names = list(names)
+    for column in columns:
+        if column not in names:
+            raise DataError(
+                f"{where}: has no column {column}, only {', '.join(names)}; name yours with "
+                "data.x and data.y"
+            )
+
+
+def _source(value: Any, table: Path, where: str) -> Source:
+    if isinstance(value, Mapping) and value.get("bytes") is not None:
+        return Encoded(f"{table} {where}", value["bytes"])
+    value = value.get("path") if isinstance(value, Mapping) else value
+    if isinstance(value, bytes):
+        return Encoded(f"{table} {where}", value)
+    if not value:
+        raise DataError(f"{table}: {where} is empty")
+    folder = table.parent if table.is_file() else table
+    return folder / str(value)
+
+
+def _part(row: Mapping[str, Any], path: Path, number: int) -> str:
+    named = row.get("split") or "all"
+    if named != "all" and named not in PARTS:
+        raise DataError(f"{path}: row {number}: split is {named!r}, not train, validation or test")
+    return PARTS.get(named, named)

@@ -1,0 +1,137 @@
+import csv
+import sys
+
+import pytest
+import torch
+from PIL import Image
+
+from iiae.data import load
+from iiae.errors import DataError, MissingExtra
+from iiae.settings import DataSettings
+from iiae.types import Draw
+
+RED, BLUE = (255, 0, 0), (0, 0, 255)
+PARTS = ["train"] * 5 + ["validation"] + ["test"] * 2
+
+
+def images(folder, count=8):
+    (folder / "left ä").mkdir()
+    (folder / "右").mkdir()
+    rows = []
+    for i in range(count):
+        x, y = folder / "left ä" / f"{i}.png", folder / "右" / f"other {i}.png"
+        Image.new("RGB", (16, 16), RED).save(x)
+        Image.new("RGB", (16, 16), BLUE).save(y)
+        rows.append((x.relative_to(folder), y.relative_to(folder)))
+    return rows
+
+
+def write_csv(path, rows, columns=("x", "y")):
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+def settings(root, **values):
+    return DataSettings(name="table", root=str(root), **{"size": 16, **values})
+
+
+def is_right(pairs):
+    pair = pairs.pairs(Draw(torch.arange(len(pairs))))
+    return bool((pair.x[:, 0] == 1).all() and (pair.y[:, 2] == 1).all())
+
+
+def test_paths_in_a_csv_are_relative_to_it(tmp_path, monkeypatch):
+    write_csv(tmp_path / "pairs.csv", images(tmp_path))
+    monkeypatch.chdir("/")
+    parts = load(settings(tmp_path / "pairs.csv"))
+    assert [len(p) for p in parts] == [6, 1, 1]
+    assert is_right(parts.train)
+
+
+def test_columns_are_named_by_settings_and_splits_are_kept(tmp_path):
+    rows = images(tmp_path)
+    named = [(*row, part) for row, part in zip(rows, PARTS, strict=True)]
+    write_csv(tmp_path / "pairs.csv", named, ("photo", "map", "split"))
+    parts = load(settings(tmp_path / "pairs.csv", x="photo", y="map"))
+    assert [len(p) for p in parts] == [5, 1, 2]
+    assert parts.test.files[0].x.name == "6.png"
+
+
+def test_parquet_of_paths_and_of_encoded_images(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = images(tmp_path)
+    paths = {"x": [str(r[0]) for r in rows], "y": [str(r[1]) for r in rows]}
+    pq.write_table(pa.table(paths), tmp_path / "paths.parquet")
+    assert is_right(load(settings(tmp_path / "paths.parquet")).train)
+    content = {
+        name: [{"bytes": (tmp_path / p).read_bytes(), "path": None} for p in column]
+        for name, column in paths.items()
+    }
+    pq.write_table(pa.table(content), tmp_path / "content.parquet")
+    assert is_right(load(settings(tmp_path / "content.parquet")).train)
+
+
+def test_hugging_face_data_sets_are_read_from_local_parquet(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    rows = images(tmp_path)
+    table = datasets.Dataset.from_dict(
+        {"a": [str(tmp_path / r[0]) for r in rows], "b": [str(tmp_path / r[1]) for r in rows]}
+    ).cast(datasets.Features({"a": datasets.Image(), "b": datasets.Image()}))
+    folder = tmp_path / "set" / "data"
+    folder.mkdir(parents=True)
+    table.select(range(6)).to_parquet(folder / "train-00000-of-00001.parquet")
+    table.select(range(6, 8)).to_parquet(folder / "test-00000-of-00001.parquet")
+    values = settings(tmp_path / "set", x="a", y="b").model_dump() | {"name": "hugging-face"}
+    parts = load(DataSettings(**values))
+    assert [len(p) for p in parts] == [5, 1, 2]
+    assert is_right(parts.test)
+
+
+def test_a_hub_id_that_cannot_be_reached_is_said(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets")
+
+    def offline(*_, **__):
+        raise ConnectionError("Couldn't reach the hub")
+
+    monkeypatch.setattr(datasets, "load_dataset", offline)
+    with pytest.raises(DataError, match="some/set: cannot be loaded: Couldn't reach the hub"):
+        load(DataSettings(name="hugging-face", root="some/set"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "message"),
+    [
+        ([("a.png", "b.png")], ("left", "right"), "has no column x, only left, right"),
+        ([("a.png", "")] * 5, ("x", "y"), "row 1, column y is empty"),
+        ([("a.png", "b.png")] * 5, ("x", "y"), r"a.png: no such file"),
+        ([("a.png", "b.png", "dev")], ("x", "y", "split"), "row 1: split is 'dev', not train"),
+        ([], ("x", "y"), "0 pairs; at least 4 are needed"),
+    ],
+)
+def test_wrong_tables_say_what_is_wrong(tmp_path, rows, columns, message):
+    write_csv(tmp_path / "pairs.csv", rows, columns)
+    with pytest.raises(DataError, match=message):
+        load(settings(tmp_path / "pairs.csv"))
+
+
+def test_files_that_are_no_tables_are_refused(tmp_path):
+    (tmp_path / "a.parquet").write_bytes(b"nothing")
+    with pytest.raises(DataError, match="not a Parquet file that can be read"):
+        load(settings(tmp_path / "a.parquet"))
+    (tmp_path / "a.csv").write_bytes(b"\xff\xfe\x00x,y")
+    with pytest.raises(DataError, match="not a CSV table in UTF-8"):
+        load(settings(tmp_path / "a.csv"))
+    with pytest.raises(DataError, match="no such file"):
+        load(settings(tmp_path / "missing.csv"))
+
+
+def test_a_missing_extra_is_named(tmp_path, monkeypatch):
+    (tmp_path / "a.parquet").write_bytes(b"nothing")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtra, match="extra 'data'"):
+        load(settings(tmp_path / "a.parquet"))

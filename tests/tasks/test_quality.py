@@ -1,0 +1,83 @@
+import pytest
+import torch
+
+from iiae.data.base import PairSet
+from iiae.model import build_model
+from iiae.settings import make_settings
+from iiae.tasks.quality import translation_quality
+from iiae.tasks.translation import translate
+from iiae.types import Draw, Pair
+
+SHAPE = (3, 16, 16)
+
+
+class Noise(PairSet):
+    shapes = (SHAPE, SHAPE)
+
+    def __len__(self):
+        return 10
+
+    def pairs(self, draw):
+        images = torch.rand(2, 10, *SHAPE, generator=torch.Generator().manual_seed(0)) * 2 - 1
+        return Pair(*(side[draw.indices] for side in images))
+
+    def factors(self):
+        return {}
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    values = {"data": {"name": "digits-cdcb", "size": 16}, "model": {"shared": 2, "width": 4}}
+    settings = make_settings(values)
+    return build_model(settings.model, settings.objective, (SHAPE, SHAPE)).eval()
+
+
+def test_l1_is_the_mean_distance_to_the_true_partner(model):
+    pairs = Noise()
+    found = translation_quality(model, pairs, "y", 4, 100, 0)
+    pair = pairs.pairs(Draw(torch.arange(10)))
+    made = translate(model, pair.x, "y", like=pair.y)
+    assert found.pairs == 10
+    assert found.l1["partner"].mean == pytest.approx((made - pair.y).abs().mean().item(), rel=1e-4)
+    assert found.l1["partner"].low < found.l1["partner"].mean < found.l1["partner"].high
+
+
+def test_the_true_partner_itself_would_be_perfect(model, monkeypatch):
+    from iiae.tasks import quality
+
+    pair = Noise().pairs(Draw(torch.arange(10)))
+    monkeypatch.setattr(quality, "translate", lambda *_, **__: pair.x)
+    found = translation_quality(model, Noise(), "x", 10, 100, 0, lambda images: images.flatten(1))
+    assert found.l1["prior mean"].mean == 0
+    assert found.ssim["prior mean"].mean == pytest.approx(1, abs=1e-6)
+    assert found.perceptual["prior draw"].mean == pytest.approx(0, abs=1e-6)
+    assert found.diversity.mean == 0
+
+
+def test_draws_that_differ_are_diverse_and_the_figures_repeat(model):
+    one, same = (translation_quality(model, Noise(), "x", 5, 8, 3) for _ in range(2))
+    assert one == same
+    assert one.diversity.mean > 0
+    assert one.perceptual is None
+    assert one.pairs == 8
+
+
+def test_content_that_is_kept_is_found_again(model, monkeypatch):
+    from iiae.tasks import quality
+
+    # encoders that read z_s off the image without fail
+    class Given:
+        def __init__(self, images):
+            self.shared = type("Posterior", (), {"mean": images.flatten(1)})
+
+    pair = Noise().pairs(Draw(torch.arange(10)))
+    monkeypatch.setattr(quality, "_encoders", lambda *_: (Given, Given))
+    monkeypatch.setattr(quality, "translate", lambda *_, **__: pair.y)
+    found = translation_quality(model, Noise(), "x", 10, 10, 0)
+    assert found.content_recall.mean == 1
+    assert found.content_distance == 0
+    monkeypatch.setattr(quality, "translate", lambda *_, **__: pair.y.roll(1, 0))
+    found = translation_quality(model, Noise(), "x", 10, 10, 0)
+    assert found.content_recall.mean == 0
+    assert found.content_distance == pytest.approx(1, abs=0.2)
