@@ -9,12 +9,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from iiae.data.base import PairSet
+from iiae.data.class_pairs import ClassPairs
 from iiae.errors import MissingExtra
 from iiae.features import load_backbone
 from iiae.metrics.retrieval import InstanceRetrieval
-from iiae.model import IIAE, embed
+from iiae.model import IIAE, Embeddings, embed, embed_sides
 from iiae.objectives import Terms, elbo, iiae_terms, information_bound
 from iiae.runs import Run
+from iiae.tasks.categories import CategoryRetrieval, retrieve_classes
 from iiae.tasks.disentanglement import Readability, probe_factors
 from iiae.tasks.quality import TranslationQuality, translation_quality
 from iiae.tasks.retrieval import Retrieval, retrieve_partners
@@ -27,13 +29,15 @@ class Evaluation(NamedTuple):
     `terms` are in nats per pair, means over the set with one sample of z a pair;
     `absolute_error` is the mean |x - x'| per element of reconstructions from posterior means,
     for x and for y. `readability` is None where the extra for probes is missing, and empty
-    where no factor is known; `translation` is by the domain translated to, None for
+    where no factor is known; `categories` is measured instead of `retrieval` where pairs are made
+    of classes; `translation` is by the domain translated to, None for
     features.
     """
 
     split: str
     pairs: int
-    retrieval: Retrieval
+    retrieval: Retrieval | None
+    categories: CategoryRetrieval | None
     terms: Terms
     elbo: float
     information_bound: float
@@ -47,11 +51,13 @@ class Evaluation(NamedTuple):
         """Plain values, for metrics.json."""
         return {
             "pairs": self.pairs,
-            "retrieval": {
+            "retrieval": self.retrieval
+            and {
                 name: _direction(found)
                 for name, found in self.retrieval._asdict().items()
                 if found is not None
             },
+            "categories": self.categories and self.categories.as_dict(),
             "nats": {
                 **{name: float(value) for name, value in self.terms._asdict().items()},
                 "elbo": self.elbo,
@@ -75,17 +81,22 @@ def evaluate(run: Run, pairs: PairSet, split: str = "test") -> Evaluation:
         split: Its name, for the record.
     """
     settings, model = run.settings.evaluation, run.model
-    found = embed(model, pairs.batches(settings.batch))
+    if isinstance(pairs, ClassPairs):
+        found = embed_sides(model, *pairs.sides(settings.batch))
+        retrieval = None
+        categories = retrieve_classes(found, model.active, pairs, settings.cutoffs, settings.seed)
+        readability: list[Readability] | None = []
+    else:
+        found = embed(model, pairs.batches(settings.batch))
+        retrieval, categories = retrieve_partners(found, model.active), None
+        readability = _probe(found, pairs, model, settings.seed)
     terms, errors = _reconstruct(model, pairs, settings.batch, settings.seed)
-    try:
-        readability = probe_factors(found, pairs.factors(), model.active, settings.seed)
-    except MissingExtra:
-        readability = None
     images = len(pairs.shapes[0]) == len(pairs.shapes[1]) == 3 and settings.translations > 0
     return Evaluation(
         split=split,
         pairs=len(pairs),
-        retrieval=retrieve_partners(found, model.active),
+        retrieval=retrieval,
+        categories=categories,
         terms=Terms(*(term.mean() for term in terms)),
         elbo=elbo(terms).mean().item(),
         information_bound=information_bound(terms).mean().item(),
@@ -95,6 +106,13 @@ def evaluate(run: Run, pairs: PairSet, split: str = "test") -> Evaluation:
         active=int(model.active.sum()),
         shared=len(model.active),
     )
+
+
+def _probe(found: Embeddings, pairs: PairSet, model: IIAE, seed: int) -> list[Readability] | None:
+    try:
+        return probe_factors(found, pairs.factors(), model.active, seed)
+    except MissingExtra:
+        return None
 
 
 def _translate(run: Run, pairs: PairSet) -> dict[str, TranslationQuality]:

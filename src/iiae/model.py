@@ -121,17 +121,32 @@ def embed(model: IIAE, batches: Iterable[Pair]) -> Embeddings:
     """One-domain posteriors of every pair; the model is left in evaluation mode."""
     model.eval()
     device = model.active.device
-    rows: list[tuple[DiagonalNormal, ...]] = []
-    for pair in batches:
+
+    def posteriors(pair: Pair) -> tuple[DiagonalNormal, ...]:
         given_x = model.encode_x(pair.x.to(device))
         given_y = model.encode_y(pair.y.to(device))
-        posteriors = (given_x.shared, given_y.shared, given_x.exclusive, given_y.exclusive)
-        rows.append(tuple(DiagonalNormal(*(t.cpu() for t in p)) for p in posteriors))
-    joined = [
+        return given_x.shared, given_y.shared, given_x.exclusive, given_y.exclusive
+
+    return Embeddings(*_joined(map(posteriors, batches)))
+
+
+@torch.inference_mode()
+def embed_sides(model: IIAE, x: Iterable[Tensor], y: Iterable[Tensor]) -> Embeddings:
+    """One-domain posteriors of two sets that need not match in number or order."""
+    model.eval()
+    device = model.active.device
+    of_x = _joined(model.encode_x(batch.to(device)) for batch in x)
+    of_y = _joined(model.encode_y(batch.to(device)) for batch in y)
+    return Embeddings(of_x[0], of_y[0], of_x[1], of_y[1])
+
+
+def _joined(rows: Iterable[tuple[DiagonalNormal, ...]]) -> list[DiagonalNormal]:
+    """Posteriors of batches, joined, on the CPU."""
+    plain = [tuple(DiagonalNormal(*(t.cpu() for t in p)) for p in row) for row in rows]
+    return [
         DiagonalNormal(*(torch.cat(parts) for parts in zip(*column, strict=True)))
-        for column in zip(*rows, strict=True)
+        for column in zip(*plain, strict=True)
     ]
-    return Embeddings(*joined)
 
 
 def signal_share(

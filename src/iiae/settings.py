@@ -41,6 +41,15 @@ class DataSettings(_Section):
     on_error: Literal["stop", "skip"] = Field(
         "stop", description="where an image cannot be read: stop, or skip and list the pair"
     )
+    split: str | None = Field(
+        None, description="unseen classes: sake25 and the like, or a file with a class a line"
+    )
+    pairing: Literal["class", "instance"] = Field(
+        "class", description="pairs of labelled collections: of one class, or of one instance"
+    )
+    standardise: bool = Field(
+        False, description="features of mean 0 and deviation 1 over the training classes"
+    )
     size: int = Field(32, ge=8, description="side of images, in pixels")
     validation: int | None = Field(
         None, ge=1, description="pairs held out of the training set; by default a tenth"
@@ -127,6 +136,9 @@ class EvaluationSettings(_Section):
     batch: int = Field(500, ge=1, description="pairs a step of evaluation")
     active_threshold: float = Field(
         0.8, ge=0, lt=1, description="least signal share of an active dimension of z_s"
+    )
+    cutoffs: tuple[int, ...] = Field(
+        (100, 200), description="K of precision, recall and mAP at K where pairs are of classes"
     )
     translations: int = Field(
         500, ge=0, description="pairs that the quality of translated images is measured on; 0: none"

@@ -46,7 +46,7 @@ MEASURES = {
 
 def result_tables(metrics: Mapping[str, Any]) -> list[Table]:
     """The tables of one evaluated set, a section of metrics.json."""
-    tables = [_retrieval(metrics)]
+    tables = [_retrieval(metrics)] if metrics["retrieval"] else category_tables(metrics)
     if metrics["readability"]:
         tables.append(_readability(metrics))
     elif metrics["readability"] is None:
@@ -55,6 +55,38 @@ def result_tables(metrics: Mapping[str, Any]) -> list[Table]:
     if metrics.get("translation"):
         tables.append(_translation(metrics["translation"]))
     return [*tables, _nats(metrics)]
+
+
+def category_tables(metrics: Mapping[str, Any]) -> list[Table]:
+    """The tables of zero-shot retrieval: each direction and latent, then the classes."""
+    found = metrics["categories"]
+    ways = {name: one for name, one in found.items() if isinstance(one, Mapping)}
+    rows = [
+        [
+            measure,
+            *(
+                "{:.4f} [{:.3f}, {:.3f}]".format(one["mean"][measure], *one["interval"][measure])
+                for one in ways.values()
+            ),
+        ]
+        for measure in found["shared_x_to_y"]["mean"]
+    ]
+    columns = ["measure", *(DIRECTIONS[name] for name in ways)]
+    shared = found["shared_x_to_y"]
+    return [
+        Table(
+            f"Category retrieval, {found['classes']} classes, split {found['split']}: "
+            f"{shared['queries']:,} x, {shared['gallery']:,} y",
+            columns,
+            rows,
+            "Cosine distance of posterior means; the gallery is every item of the other domain. "
+            f"Guessing reaches {found['chance']:.4f}, the mean share of relevant items. "
+            "map@K_by_k divides by K, by_hits by the relevant items among the first K, by_possible "
+            "by the smaller of K and all relevant items; map@all_voc interpolates precision. "
+            "Bootstrap intervals over queries. Exclusive latents should stay at chance.",
+        ),
+        score_tables(shared)[1],
+    ]
 
 
 def score_tables(found: Mapping[str, Any]) -> list[Table]:
@@ -143,9 +175,9 @@ def _translation(found: Mapping[str, Any]) -> Table:
         ["measure", *(name.replace("_", " ") for name in found)],
         rows,
         "Means over pairs with 95% intervals; values lie in [-1, 1]. Against the true partner, "
-        "with the exclusive latent of that partner, of the prior's mean or drawn from the prior; "
-        "SSIM is 1 for equal images. Draws should differ in what is exclusive; z_s read back from a "
-        "translation with a drawn exclusive latent should still be that of its source.",
+        "with the exclusive latent of that partner, of the prior mean or drawn from the prior; "
+        "SSIM is 1 for equal images. Draws should differ in what is exclusive; z_s read back from "
+        "a translation with a drawn exclusive latent should still be that of its source.",
     )
 
 

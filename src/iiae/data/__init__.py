@@ -11,6 +11,7 @@ import torch
 from iiae.data.arrays import load_arrays
 from iiae.data.base import Factor, PairSet, Splits
 from iiae.data.cars import load_cars
+from iiae.data.class_pairs import load_classes
 from iiae.data.digits import fetch_mnist, load_digits, load_mnist, mnist_folders
 from iiae.data.folders import load_side_by_side, load_two_folders
 from iiae.data.images import to_image
@@ -29,6 +30,7 @@ DATASETS: dict[str, Callable[[DataSettings], Splits]] = {
     "two-folders": load_two_folders,
     "table": load_table,
     "hugging-face": load_hugging_face,
+    "classes": load_classes,
     "cars": load_cars,
     "synthetic": load_synthetic,
 }

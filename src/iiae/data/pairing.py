@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch.utils.data import Sampler
 
+from iiae.data.base import PairSet
+from iiae.data.class_pairs import ClassPairs
 from iiae.types import Draw
 
 
@@ -43,8 +45,45 @@ class AlignedBatches(Sampler[Draw]):
         epoch = self.epoch
         start = self.sought[1] if epoch == self.sought[0] else 0
         generator = np.random.default_rng((self.seed, epoch))
-        order = torch.from_numpy(generator.permutation(self.pairs))
+        order = torch.from_numpy(self._order(generator))
         seeds = generator.integers(2**32, size=len(self)).tolist()
         for position in range(start, len(self)):
             index = order[position * self.batch : (position + 1) * self.batch]
             yield Draw(index, seeds[position])
+
+    def _order(self, generator: np.random.Generator) -> np.ndarray:
+        return generator.permutation(self.pairs)
+
+
+class ClassBatches(AlignedBatches):
+    """As `AlignedBatches`, but classes come in turn: a batch of C pairs has each of C classes once.
+
+    Paper: one random sketch and one random photo of each of the 100 seen classes a batch. Here:
+    any number of classes and any batch; rounds of all classes, each in a new order, are cut into
+    batches. An epoch has as many pairs as the larger domain has items.
+
+    Args:
+        class_of: Class of each pair, 0 to C - 1.
+        batch: Pairs a batch.
+        seed: Of the order and of what each batch draws anew.
+    """
+
+    def __init__(self, class_of: np.ndarray, batch: int, seed: int):
+        super().__init__(len(class_of), batch, seed)
+        self.members = [np.flatnonzero(class_of == c) for c in range(class_of.max() + 1)]
+
+    def _order(self, generator: np.random.Generator) -> np.ndarray:
+        rounds = -(-self.pairs // len(self.members))
+        classes = np.concatenate([generator.permutation(len(self.members)) for _ in range(rounds)])[
+            : self.pairs
+        ]
+        return np.array(
+            [self.members[c][generator.integers(len(self.members[c]))] for c in classes]
+        )
+
+
+def make_batches(pairs: PairSet, batch: int, seed: int) -> AlignedBatches:
+    """The order that suits a set: by class where pairs are made of classes."""
+    if isinstance(pairs, ClassPairs):
+        return ClassBatches(pairs.class_of, batch, seed)
+    return AlignedBatches(len(pairs), batch, seed)

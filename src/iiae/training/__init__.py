@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 from iiae.data import Splits, load
-from iiae.data.pairing import AlignedBatches
+from iiae.data.pairing import make_batches
 from iiae.errors import SettingsError
 from iiae.model import IIAE, build_model, embed, select_active
 from iiae.runs import (
@@ -74,7 +74,7 @@ def fit(
     shapes = data.train.shapes
     model = model or build_model(settings.model, settings.objective, shapes)
     learner = Learner(model, settings, data, out)
-    sampler = AlignedBatches(len(data.train), settings.training.batch, settings.training.seed)
+    sampler = make_batches(data.train, settings.training.batch, settings.training.seed)
     if checkpoint:
         sampler.seek(steps_done(checkpoint))
     save_settings(out, settings)

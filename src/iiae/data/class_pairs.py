@@ -1,0 +1,217 @@
+"""Pairs made of classes: a random x and a random y of one class, or x and y of one instance."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import PurePath
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from iiae.data.base import Factor, PairSet, Splits
+from iiae.data.class_split import ClassSplit, class_split, digest, known_to, plain
+from iiae.data.collections import Collections, Items, read_collections
+from iiae.errors import DataError
+from iiae.settings import DataSettings
+from iiae.types import Draw, Pair
+
+log = logging.getLogger("iiae")
+
+
+class ClassPairs(PairSet):
+    """Two labelled collections; pairs share a class.
+
+    Pair i has a class; drawn with a seed, it is a random x and a random y of that class; in its
+    fixed appearance the items of a class are matched in turn, every item at least once.
+
+    Args:
+        x: Items of one domain.
+        y: Items of the other, of the same classes.
+        split: Which classes these are, for the record.
+    """
+
+    def __init__(self, x: Items, y: Items, split: str = ""):
+        self.x, self.y, self.split = x, y, split
+        self.classes = sorted({str(name) for name in x.labels})
+        self._of_x, self._of_y = (
+            [np.flatnonzero(side.labels == name) for name in self.classes] for side in (x, y)
+        )
+        counts = [max(len(a), len(b)) for a, b in zip(self._of_x, self._of_y, strict=True)]
+        self.class_of = np.repeat(np.arange(len(self.classes)), counts)
+        self._turn = np.concatenate([np.arange(n) for n in counts])
+        self.shapes = (tuple(x.values.shape[1:]), tuple(y.values.shape[1:]))
+
+    def __len__(self) -> int:
+        return len(self.class_of)
+
+    def pairs(self, draw: Draw) -> Pair:
+        index = draw.indices.numpy()
+        classes = self.class_of[index]
+        sides = (self._of_x, self._of_y)
+        if draw.seed is None:
+            chosen = [
+                [
+                    of[c][turn % len(of[c])]
+                    for c, turn in zip(classes, self._turn[index], strict=True)
+                ]
+                for of in sides
+            ]
+        else:
+            generator = np.random.default_rng(draw.seed)
+            chosen = [[of[c][generator.integers(len(of[c]))] for c in classes] for of in sides]
+        x, y = (torch.tensor(np.array(rows)) for rows in chosen)
+        return Pair(as_float(self.x.values[x]), as_float(self.y.values[y]))
+
+    def factors(self) -> dict[str, Factor]:
+        names = np.array(self.classes)[self.class_of]
+        return {"class": Factor(names, "categorical", "shared")}
+
+    def sides(self, batch: int) -> tuple[Iterator[Tensor], Iterator[Tensor]]:
+        """Batches of every x, and of every y, each alone and in order."""
+        x, y = ((as_float(part) for part in side.values.split(batch)) for side in (self.x, self.y))
+        return x, y
+
+
+class InstancePairs(ClassPairs):
+    """x and y of one instance, told by their file names: `name-1.png` was drawn from `name.jpg`.
+
+    Raises:
+        DataError: No name matches.
+    """
+
+    def __init__(self, x: Items, y: Items, split: str = ""):
+        super().__init__(x, y, split)
+        by_stem = {PurePath(str(path)).stem: i for i, path in enumerate(y.paths)}
+        found = [
+            (i, by_stem[stem])
+            for i, path in enumerate(x.paths)
+            if (stem := re.sub(r"-\d+$", "", PurePath(str(path)).stem)) in by_stem
+        ]
+        if not found:
+            raise DataError(
+                "no x is called like a y: instances are told by names such as a-1.png and a.jpg"
+            )
+        self.matches = torch.tensor(found)
+        position = {name: i for i, name in enumerate(self.classes)}
+        self.class_of = np.array([position[str(x.labels[i])] for i, _ in found])
+
+    def pairs(self, draw: Draw) -> Pair:
+        x, y = self.matches[draw.indices].T
+        return Pair(as_float(self.x.values[x]), as_float(self.y.values[y]))
+
+
+def as_float(values: Tensor) -> Tensor:
+    """Features as they are, bytes as floats in [-1, 1]."""
+    return values.float().div(127.5).sub(1) if values.dtype == torch.uint8 else values
+
+
+def load_classes(settings: DataSettings) -> Splits:
+    """Seen classes to train on, some of them held out to validate, unseen classes to test.
+
+    `data.root` is class folders, an `.npz` or the authors' feature files; `data.split` names the
+    unseen classes; `data.x` and `data.y` the domains (sketch and photo by default).
+
+    Raises:
+        DataError: Files are wrong, a class is in one domain only, or the split does not fit.
+    """
+    if settings.root is None:
+        raise DataError("data.root is missing: class folders, an .npz, or a folder of features")
+    x, y = _domains(settings)
+    found = read_collections(settings.root, x, y, settings.size, settings.on_error)
+    names = [{str(n) for n in np.unique(side.labels)} for side in (found.x, found.y)]
+    if names[0] != names[1]:
+        raise DataError(
+            f"{settings.root}: classes in one domain only: {x} alone has "
+            f"{', '.join(sorted(names[0] - names[1])[:5]) or 'none'}; {y} alone has "
+            f"{', '.join(sorted(names[1] - names[0])[:5]) or 'none'}"
+        )
+    unseen = _unseen(found, settings, sorted(names[0]))
+    seen = sorted(names[0] - set(unseen.unseen))
+    train, validation = _held_classes(seen, settings)
+    if settings.standardise:
+        found = _standardised(found, train)
+    said = f"{unseen.name} (digest {unseen.digest})"
+    log.info(
+        "%d classes: %d to train on, %d to validate, %d unseen: %s",
+        len(names[0]),
+        len(train),
+        len(validation),
+        len(unseen.unseen),
+        said,
+    )
+    _warn_of_known(found, unseen)
+    kind = InstancePairs if settings.pairing == "instance" else ClassPairs
+    return Splits(
+        kind(found.x.of(train), found.y.of(train), "seen"),
+        ClassPairs(found.x.of(validation), found.y.of(validation), "held-out seen"),
+        ClassPairs(found.x.of(unseen.unseen), found.y.of(unseen.unseen), said),
+    )
+
+
+def _domains(settings: DataSettings) -> tuple[str, str]:
+    photo = "photo"
+    if settings.root and any(settings.root.rstrip("/").endswith(s) for s in ("split1", "split2")):
+        photo = "image"  # the authors' word
+    return settings.x or "sketch", settings.y or photo
+
+
+def _unseen(found: Collections, settings: DataSettings, names: list[str]) -> ClassSplit:
+    if settings.split is None:
+        if found.unseen is None:
+            raise DataError("data.split is missing: the unseen classes, such as sake25")
+        return ClassSplit("as the files say", found.unseen, digest(found.unseen))
+    split = class_split(settings.split)
+    spelled = {plain(name): name for name in names}
+    missing = [name for name in split.unseen if plain(name) not in spelled]
+    if missing:
+        raise DataError(
+            f"data.split = {settings.split}: {settings.root} has no class {', '.join(missing[:5])}"
+        )
+    unseen = tuple(sorted(spelled[plain(name)] for name in split.unseen))
+    if found.unseen is not None and set(found.unseen) - set(unseen):
+        raise DataError(
+            f"data.split = {settings.split}: {settings.root} tests on other classes, such as "
+            f"{min(set(found.unseen) - set(unseen))}; leave data.split out"
+        )
+    return ClassSplit(split.name, unseen, split.digest)
+
+
+def _held_classes(seen: list[str], settings: DataSettings) -> tuple[list[str], list[str]]:
+    held = settings.validation or max(1, len(seen) // 10)
+    if held > len(seen) - 2:
+        raise DataError(
+            f"{len(seen)} seen classes cannot give {held} for validation: at least 2 must be left "
+            "to train on; lower data.validation"
+        )
+    order = np.random.default_rng(settings.seed).permutation(len(seen))
+    validation = sorted(seen[i] for i in order[:held])
+    return [name for name in seen if name not in validation], validation
+
+
+def _standardised(found: Collections, classes: list[str]) -> Collections:
+    """Features of mean 0 and standard deviation 1 over the training classes of each domain."""
+
+    def scaled(side: Items) -> Items:
+        if side.values.dtype == torch.uint8:
+            raise DataError("data.standardise is for features; images have a fixed range")
+        train = side.of(classes).values
+        scale = train.std(0)
+        scale[scale < 1e-6] = 1
+        return side._replace(values=(side.values - train.mean(0)) / scale)
+
+    return found._replace(x=scaled(found.x), y=scaled(found.y))
+
+
+def _warn_of_known(found: Collections, unseen: ClassSplit) -> None:
+    known = known_to(found.backbone_labels, unseen.unseen)
+    if known:
+        log.warning(
+            "the backbone was taught %d of the %d unseen classes, so that they are unseen by this "
+            "model only: %s",
+            len(known),
+            len(unseen.unseen),
+            "; ".join(f"{name} ({label})" for name, label in known.items()),
+        )

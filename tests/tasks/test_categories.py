@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+import torch
+
+from iiae.data.class_pairs import ClassPairs
+from iiae.data.collections import Items
+from iiae.evaluation import evaluate
+from iiae.model import build_model, embed_sides
+from iiae.runs import Run
+from iiae.settings import make_settings
+from iiae.tables import result_tables
+from iiae.tasks.categories import retrieve_classes
+
+
+def make(order=None, counts=(4, 6)):
+    generator = np.random.default_rng(0)
+    labels = np.repeat(["a", "b", "c"], counts[0]), np.repeat(["a", "b", "c"], counts[1])
+    sides = []
+    for names in labels:
+        values = generator.standard_normal((len(names), 5)).astype(np.float32)
+        values[np.arange(len(names)), ["abc".index(n) for n in names]] += 3
+        sides.append(
+            Items(torch.from_numpy(values), names, np.array([str(i) for i in range(len(names))]))
+        )
+    y = sides[1] if order is None else sides[1].at(order)
+    return ClassPairs(sides[0], y, "test")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    torch.manual_seed(0)
+    settings = make_settings(
+        {
+            "data": {"name": "classes"},
+            "model": {"family": "features", "shared": 4, "exclusive": 3, "width": 8},
+            "evaluation": {"cutoffs": [2, 100]},
+        }
+    )
+    model = build_model(settings.model, settings.objective, ((5,), (5,))).eval()
+    return Run(tmp_path_factory.mktemp("run"), settings, model, ((5,), (5,)))
+
+
+def ranked(run, pairs):
+    found = embed_sides(run.model, *pairs.sides(7))
+    return retrieve_classes(found, run.model.active, pairs, (2,), 0)
+
+
+def test_queries_and_gallery_may_differ_in_number(run):
+    found = ranked(run, make())
+    assert (found.shared_x_to_y.queries, found.shared_x_to_y.gallery) == (12, 18)
+    assert (found.shared_y_to_x.queries, found.shared_y_to_x.gallery) == (18, 12)
+    assert found.chance == pytest.approx(1 / 3)
+
+
+def test_no_pairing_reaches_evaluation(run):
+    """Whatever the order of the gallery, and so whoever is paired with whom."""
+    plain = ranked(run, make())
+    shuffled = ranked(run, make(np.random.default_rng(1).permutation(18)))
+    for name, value in plain.shared_x_to_y.mean.items():
+        assert shuffled.shared_x_to_y.mean[name] == pytest.approx(value, abs=1e-6)
+
+
+def test_one_query_alone_scores_as_among_others(run):
+    pairs = make()
+    found = embed_sides(run.model, *pairs.sides(100))
+    alone = embed_sides(run.model, pairs.x.values[3:4].split(1), pairs.y.values.split(5))
+    torch.testing.assert_close(alone.shared_given_x.mean[0], found.shared_given_x.mean[3])
+
+
+def test_evaluation_of_classes_has_its_own_tables(run):
+    found = evaluate(run, make(), "test").as_dict()
+    assert found["retrieval"] is None
+    assert set(found["categories"]["shared_x_to_y"]["mean"]) >= {"map@all", "precision@2"}
+    titles = [table.title for table in result_tables(found)]
+    assert titles[0].startswith("Category retrieval, 3 classes, split test: 12 x, 18 y")
