@@ -144,6 +144,72 @@ def translate(
 
 
 @app.command()
+def features(
+    images: Annotated[
+        Path, typer.Argument(help="folder: domain/class/image, class/image, or images")
+    ],
+    backbone: Annotated[
+        str, typer.Option(help="folder or hub name of a transformers vision model")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help=".npz to write")] = Path("features.npz"),
+    cache: Annotated[Path | None, typer.Option(help="folder of kept features")] = None,
+    batch: Annotated[int, typer.Option(min=1, help="images a step")] = 64,
+    on_error: Annotated[
+        str, typer.Option(help="where an image cannot be read: stop, or skip and list it")
+    ] = "stop",
+) -> None:
+    """Features of image folders from a pretrained vision model; goes on where it stopped."""
+    from iiae.extracting import extract_features
+    from iiae.features import load_backbone
+
+    _one_of("--on-error", on_error, ("stop", "skip"))
+    counts = extract_features(images, load_backbone(backbone), out, cache, batch, on_error)  # pyright: ignore[reportArgumentType]
+    typer.echo(f"wrote {out}: {', '.join(f'{n:,} of {name}' for name, n in counts.items())}")
+
+
+@app.command()
+def head(
+    features: Annotated[Path, typer.Argument(help=".npz of features with classes")],
+    split: Annotated[str, typer.Option(help="unseen classes, as data.split")],
+    out: Annotated[Path, typer.Option("--out", "-o", help=".npz to write")] = Path("head.npz"),
+    size: Annotated[int, typer.Option(min=2, help="of the new features")] = 512,
+    validation: Annotated[int, typer.Option(min=1, help="seen classes held out")] = 10,
+    seed: Annotated[int, typer.Option(help="of weights and draws")] = 0,
+) -> None:
+    """Train a classifier of the seen classes on features; write its hidden layer as features."""
+    from iiae.settings import DataSettings
+    from iiae.supervised import HeadSettings, train_head
+
+    data = DataSettings(name="classes", root=str(features), split=split, validation=validation)  # pyright: ignore[reportCallIssue]
+    quality = train_head(data, out, HeadSettings(size=size, seed=seed))
+    typer.echo(f"wrote {out}; held-out seen classes: mAP@all {quality:.4f}")
+
+
+@app.command()
+def finetune(
+    images: Annotated[Path, typer.Argument(help="folder: domain/class/image")],
+    backbone: Annotated[
+        str, typer.Option(help="folder or hub name of a transformers vision model")
+    ],
+    split: Annotated[str, typer.Option(help="unseen classes, as data.split")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="folder to write")] = Path("backbone"),
+    epochs: Annotated[int, typer.Option(min=1, help="passes over the images")] = 6,
+    side: Annotated[int, typer.Option(min=32, help="side of images, in pixels")] = 128,
+    validation: Annotated[int, typer.Option(min=1, help="seen classes held out")] = 10,
+    seed: Annotated[int, typer.Option(help="of weights and draws")] = 0,
+) -> None:
+    """Fine-tune a vision model on the seen classes of both domains."""
+    from iiae.features import load_backbone
+    from iiae.settings import DataSettings
+    from iiae.supervised import TuneSettings
+    from iiae.supervised import finetune as tune
+
+    data = DataSettings(name="classes", root=str(images), split=split, validation=validation)  # pyright: ignore[reportCallIssue]
+    quality = tune(data, load_backbone(backbone), out, TuneSettings(epochs, side=side, seed=seed))
+    typer.echo(f"wrote {out}; held-out seen classes: mAP@all {quality:.4f}")
+
+
+@app.command()
 def score(
     query: Annotated[Path, typer.Option(help=".npy, a row a query")],
     gallery: Annotated[Path, typer.Option(help=".npy, a row an item")],

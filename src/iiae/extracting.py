@@ -1,0 +1,172 @@
+"""Feature files from image folders: `iiae features`."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sqlite3
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pooch
+import torch
+from rich.console import Console
+from rich.progress import track
+
+from iiae.data.collections import class_files
+from iiae.data.decoding import OnError, decode_batches
+from iiae.data.images import image_files
+from iiae.errors import DataError
+from iiae.features import Backbone
+from iiae.files import write_atomically
+
+log = logging.getLogger("iiae")
+
+
+class Cache:
+    """Features by backbone and content of the file, in one SQLite file; safe to interrupt."""
+
+    def __init__(self, folder: Path | None, digest: str):
+        folder = folder or Path(pooch.os_cache("iiae")) / "features"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.connection = sqlite3.connect(folder / f"{digest}.sqlite")
+        self.connection.execute(
+            "create table if not exists features (hash text primary key, v blob)"
+        )
+
+    def __contains__(self, key: str) -> bool:
+        query = "select 1 from features where hash = ?"
+        return self.connection.execute(query, (key,)).fetchone() is not None
+
+    def get(self, key: str) -> np.ndarray:
+        query = "select v from features where hash = ?"
+        return np.frombuffer(self.connection.execute(query, (key,)).fetchone()[0], np.float32)
+
+    def add(self, keys: Sequence[str], values: np.ndarray) -> None:
+        rows = [(k, v.astype(np.float32).tobytes()) for k, v in zip(keys, values, strict=True)]
+        with self.connection:
+            self.connection.executemany("insert or replace into features values (?, ?)", rows)
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+def extract_features(
+    root: Path,
+    backbone: Backbone,
+    out: Path,
+    cache: Path | None = None,
+    batch: int = 64,
+    on_error: OnError = "stop",
+) -> dict[str, int]:
+    """Features of every image of a folder, as an `.npz`; returns how many of each domain.
+
+    `root/domain/class/image` gives `{domain}_features` (float32), `{domain}_classes` and
+    `{domain}_paths` (relative to the domain's folder) for each domain; `root/class/image` and
+    `root/image` are one domain called as the folder is. `backbone` and `backbone_labels` say what
+    made them and which classes it was taught.
+
+    Features are kept by the backbone's digest and the file's content, so that a run that was
+    stopped goes on, and moved or copied files cost nothing.
+
+    Args:
+        root: The folder.
+        backbone: See `iiae.features.load_backbone`.
+        out: The file to write.
+        cache: Folder of kept features; by default the user's cache.
+        batch: Images a step.
+        on_error: "skip" lists files that cannot be read and leaves them out.
+
+    Raises:
+        DataError: The folder is missing or empty, or an image cannot be read.
+        RunError: `out` cannot be written.
+    """
+    arrays: dict[str, np.ndarray] = {
+        "backbone": np.array(f"{backbone.name} {backbone.digest}"),
+        "backbone_labels": np.array(backbone.classes, dtype=np.str_),
+    }
+    counts: dict[str, int] = {}
+    with closing(Cache(cache, backbone.digest)) as kept:
+        for folder in _domains(root):
+            files, labels = _labelled(folder)
+            keys = _hashes(files)
+            _fill(kept, backbone, files, keys, batch, on_error)
+            there = [i for i, key in enumerate(keys) if key in kept]
+            if not there:
+                raise DataError(f"{folder}: none of its {len(files)} images can be read")
+            name = folder.name
+            arrays[f"{name}_features"] = np.stack([kept.get(keys[i]) for i in there])
+            arrays[f"{name}_classes"] = labels[there]
+            relative = [files[i].relative_to(folder).as_posix() for i in there]
+            arrays[f"{name}_paths"] = np.array(relative)
+            counts[name] = len(there)
+
+    def write(path: Path) -> None:
+        with path.open("wb") as file:
+            np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
+
+    write_atomically(out, write)
+    return counts
+
+
+def _domains(root: Path) -> list[Path]:
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder")
+    inner = sorted(path for path in root.iterdir() if path.is_dir())
+    domains = [path for path in inner if any(below.is_dir() for below in path.iterdir())]
+    return domains or [root]
+
+
+def _labelled(folder: Path) -> tuple[list[Path], np.ndarray]:
+    if any(path.is_dir() for path in folder.iterdir()):
+        return class_files(folder)
+    files = image_files(folder)
+    return files, np.full(len(files), folder.name)
+
+
+def _hashes(files: Sequence[Path]) -> list[str]:
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda file: hashlib.sha256(file.read_bytes()).hexdigest(), files))
+
+
+def _fill(
+    kept: Cache,
+    backbone: Backbone,
+    files: Sequence[Path],
+    keys: Sequence[str],
+    batch: int,
+    on_error: OnError,
+) -> None:
+    """Computes what is not kept yet."""
+    key_of = dict(zip(files, keys, strict=True))
+    first = {key: file for file, key in reversed(key_of.items())}  # one file a content
+    missing = [file for key, file in first.items() if key not in kept]
+    if len(missing) < len(files):
+        log.info("%d of %d features are kept from before", len(files) - len(missing), len(files))
+    shape = (3, backbone.side, backbone.side)
+    batches = decode_batches(missing, shape, batch, on_error)
+    for found in _progress(batches, -(-len(missing) // batch)):
+        kept.add([key_of[file] for file in found.files], backbone.embed(found.images).numpy())
+
+
+def _progress(batches: Iterator, total: int) -> Iterator:
+    console = Console(stderr=True)
+    quiet = not console.is_terminal or total < 2
+    return iter(track(batches, "extracting", total=total, console=console, disable=quiet))
+
+
+def save_features(path: Path, source: Path, features: dict[str, torch.Tensor], note: str) -> None:
+    """A copy of a feature file with other features, `{domain}: (items, size)`."""
+    with np.load(source, allow_pickle=False) as arrays:
+        copied = {name: arrays[name] for name in arrays.files}
+    copied |= {f"{domain}_features": values.numpy() for domain, values in features.items()}
+    copied["backbone"] = np.array(f"{copied.get('backbone', '')} {note}".strip())
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            np.savez(file, **copied)  # pyright: ignore[reportArgumentType]
+
+    write_atomically(path, write)

@@ -1,0 +1,279 @@
+"""Feature extractors that know the seen classes: a head over features, or a whole backbone.
+
+The published features came from a network fine-tuned on the seen classes of both domains; IIAE
+itself sees no label but which x and y share a class.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from iiae.data.class_pairs import ClassPairs, as_float, load_classes
+from iiae.data.collections import read_collections
+from iiae.errors import MissingExtra
+from iiae.extracting import save_features
+from iiae.features import Backbone, pooled
+from iiae.metrics.ranking import score
+from iiae.settings import DataSettings
+
+SCALE = 10.0  # of the cosine between features and class weights
+
+log = logging.getLogger("iiae")
+
+
+class HeadSettings(NamedTuple):
+    """How the head is trained; chosen on held-out seen classes of Sketchy."""
+
+    size: int = 512
+    steps: int = 300
+    batch: int = 256
+    learning_rate: float = 1e-3
+    dropout: float = 0.5
+    mixup: float = 0.4
+    seed: int = 0
+
+
+class Head(nn.Module):
+    """features -> dropout -> dense -> BatchNorm -> LeakyReLU: the new features.
+
+    Logits are `SCALE` times their cosine with one weight a class.
+    """
+
+    def __init__(self, size: int, classes: int, settings: HeadSettings):
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.Dropout(settings.dropout),
+            nn.Linear(size, settings.size),
+            nn.BatchNorm1d(settings.size),
+            nn.LeakyReLU(0.2),
+        )
+        self.weights = nn.Parameter(0.02 * torch.randn(classes, settings.size))
+
+    def forward(self, x: Float[Tensor, "batch size"]) -> Float[Tensor, "batch features"]:
+        return self.net(x)
+
+    def logits(self, features: Float[Tensor, "batch features"]) -> Float[Tensor, "batch classes"]:
+        return SCALE * F.normalize(features) @ F.normalize(self.weights).T
+
+
+def train_head(data: DataSettings, out: Path, settings: HeadSettings = HeadSettings()) -> float:
+    """Trains a classifier of the training classes of both domains; writes its hidden layer.
+
+    Neither the unseen nor the validation classes are seen. The hidden layer of every item
+    replaces its features in a copy of the file.
+
+    Args:
+        data: A feature file and its split, as for training (`data.name = "classes"`).
+        out: The `.npz` to write.
+        settings: Size, length and regularisation.
+
+    Returns:
+        mAP@all of held-out seen classes, x searching y, with the new features.
+
+    Raises:
+        DataError: As `load_classes`.
+        RunError: `out` cannot be written.
+    """
+    data = data.model_copy(update={"standardise": True})
+    parts = load_classes(data)
+    train = parts.train
+    assert isinstance(train, ClassPairs) and isinstance(parts.validation, ClassPairs)
+    torch.manual_seed(settings.seed)
+    head = Head(train.shapes[0][0], len(train.classes), settings)
+    x, y = _with_labels(train)
+    _fit_head(head, x, y, settings)
+    head.eval()
+    with torch.inference_mode():
+        quality = _map(head, parts.validation)
+        assert data.root is not None
+        names = (data.x or "sketch", data.y or "photo")
+        found = read_collections(data.root, *names, data.size)
+        new = {
+            name: head(_standardise(side.values, side.of(train.classes).values))
+            for name, side in zip(names, (found.x, found.y), strict=True)
+        }
+    save_features(out, Path(data.root), new, f"head {settings.size} seed {settings.seed}")
+    return quality
+
+
+def _with_labels(pairs: ClassPairs) -> tuple[Tensor, Tensor]:
+    position = {name: i for i, name in enumerate(pairs.classes)}
+    values = torch.cat([pairs.x.values, pairs.y.values])
+    names = np.concatenate([pairs.x.labels, pairs.y.labels])
+    return values, torch.tensor([position[str(name)] for name in names])
+
+
+def _fit_head(head: Head, x: Tensor, y: Tensor, settings: HeadSettings) -> None:
+    optimiser = torch.optim.AdamW(head.parameters(), settings.learning_rate, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, settings.learning_rate, total_steps=settings.steps
+    )
+    mix = torch.distributions.Beta(settings.mixup, settings.mixup)
+    classes = len(head.weights)
+    for _ in _progress(settings.steps, "training the head"):
+        index = torch.randint(len(x), (settings.batch,))
+        other = index[torch.randperm(len(index))]
+        share = mix.sample((len(index), 1))
+        values = share * x[index] + (1 - share) * x[other]
+        target = share * F.one_hot(y[index], classes) + (1 - share) * F.one_hot(y[other], classes)
+        loss = F.cross_entropy(head.logits(F.dropout(head(values), settings.dropout)), target)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+
+
+def _standardise(values: Tensor, train: Tensor) -> Tensor:
+    scale = train.std(0)
+    scale[scale < 1e-6] = 1
+    return (values - train.mean(0)) / scale
+
+
+def _map(features: nn.Module, pairs: ClassPairs) -> float:
+    x, y = (torch.cat([features(part) for part in side]) for side in pairs.sides(256))
+    return score(x.numpy(), y.numpy(), pairs.x.labels, pairs.y.labels, (1,)).mean["map@all"]
+
+
+class TuneSettings(NamedTuple):
+    """How a backbone is fine-tuned."""
+
+    epochs: int = 6
+    batch: int = 64
+    learning_rate: float = 5e-4
+    side: int = 128
+    seed: int = 0
+
+
+def finetune(
+    data: DataSettings, backbone: Backbone, out: Path, settings: TuneSettings = TuneSettings()
+) -> float:
+    """Fine-tunes a whole backbone on the training classes of both domains; writes its folder.
+
+    Random crops and mirror images, AdamW with a one-cycle rate, bf16. The folder is one of
+    `transformers`, so that `iiae features --backbone` takes it.
+
+    Args:
+        data: Class folders of images and their split (`data.name = "classes"`).
+        backbone: See `iiae.features.load_backbone`; its model is changed.
+        out: The folder to write.
+        settings: Length, rate and the side of images, in pixels.
+
+    Returns:
+        mAP@all of held-out seen classes, x searching y, with the new features.
+
+    Raises:
+        DataError: As `load_classes`.
+        MissingExtra: `transformers` is not installed.
+    """
+    parts = load_classes(data.model_copy(update={"size": round(settings.side * 1.15)}))
+    train, validation = parts.train, parts.validation
+    assert isinstance(train, ClassPairs) and isinstance(validation, ClassPairs)
+    backbone = backbone._replace(side=settings.side)
+    torch.manual_seed(settings.seed)
+    network = backbone.model.train().requires_grad_(True)
+    network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    images, labels = _with_labels(train)
+    _fit_backbone(backbone, images, labels, settings)
+    network.eval()
+    with torch.inference_mode():
+        tuned = _Embedding(backbone)
+        quality = _map(tuned, validation)
+    _save_backbone(backbone, out)
+    return quality
+
+
+class _Embedding(nn.Module):
+    """A backbone's features of images in [-1, 1], the middle window cut out."""
+
+    def __init__(self, backbone: Backbone):
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.backbone.embed(_windows(images, self.backbone.side, None))
+
+
+def _fit_backbone(
+    backbone: Backbone, images: Tensor, labels: Tensor, settings: TuneSettings
+) -> None:
+    classes = int(labels.max()) + 1
+    network = backbone.model
+    with torch.no_grad():
+        size = backbone.embed(as_float(images[:1])).shape[1]
+    weights = nn.Parameter(0.02 * torch.randn(classes, size))
+    groups = [
+        {"params": list(network.parameters()), "lr": settings.learning_rate},
+        {"params": [weights], "lr": 10 * settings.learning_rate},
+    ]
+    optimiser = torch.optim.AdamW(groups, weight_decay=1e-2)
+    steps = settings.epochs * (len(images) // settings.batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, [g["lr"] for g in groups], total_steps=steps
+    )
+    generator = torch.Generator().manual_seed(settings.seed)
+    order: list[Tensor] = []
+    for _ in _progress(steps, "fine-tuning"):
+        if not order:
+            shuffled = torch.randperm(len(images), generator=generator).split(settings.batch)
+            order = [part for part in shuffled if len(part) == settings.batch]
+        index = order.pop()
+        batch = _windows(as_float(images[index]), settings.side, generator)
+        batch = backbone.prepare(batch).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(batch.device.type, torch.bfloat16):
+            features = pooled(network, batch)
+        logits = SCALE * F.normalize(features.float()) @ F.normalize(weights).T
+        loss = F.cross_entropy(logits, labels[index])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+
+
+def _windows(images: Tensor, side: int, generator: torch.Generator | None) -> Tensor:
+    """Windows of `side`: random and half of them mirrored, or the middle."""
+    spare = images.shape[-1] - side
+    if spare <= 0:
+        return images
+    if generator is None:
+        half = spare // 2
+        return images[..., half : half + side, half : half + side]
+    corners = torch.randint(spare + 1, (len(images), 2), generator=generator).tolist()
+    mirrored = torch.rand(len(images), generator=generator) < 0.5
+    cut = [
+        image[:, top : top + side, left : left + side]
+        for image, (top, left) in zip(images, corners, strict=True)
+    ]
+    return torch.stack([c.flip(-1) if m else c for c, m in zip(cut, mirrored, strict=True)])
+
+
+def _save_backbone(backbone: Backbone, out: Path) -> None:
+    if not hasattr(backbone.model, "save_pretrained"):
+        raise MissingExtra("features", "saving a backbone")
+    backbone.model.to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]
+    backbone.model.save_pretrained(out)  # pyright: ignore[reportCallIssue]
+    wanted = {
+        "size": {"height": backbone.side, "width": backbone.side},
+        "image_mean": list(backbone.mean),
+        "image_std": list(backbone.std),
+    }
+    (out / "preprocessor_config.json").write_text(json.dumps(wanted), encoding="utf-8")
+
+
+def _progress(steps: int, what: str) -> Iterator[int]:
+    console = Console(stderr=True)
+    return iter(track(range(steps), what, console=console, disable=not console.is_terminal))
+
+
+__all__ = ["HeadSettings", "TuneSettings", "finetune", "train_head"]

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from iiae.features import load_backbone
+from iiae.settings import DataSettings
+from iiae.supervised import HeadSettings, TuneSettings, finetune, train_head
+
+CLASSES = [f"c{i}" for i in range(8)]
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Classes differ in 4 of 20 features; each domain has an offset of its own."""
+    generator = np.random.default_rng(0)
+    centres = generator.standard_normal((8, 20)) * (np.arange(20) < 4) * 2
+    arrays = {}
+    for side, count in (("sketch", 12), ("photo", 15)):
+        labels = np.repeat(np.arange(8), count)
+        noise = generator.standard_normal((len(labels), 20))
+        arrays[f"{side}_features"] = centres[labels] + noise + generator.standard_normal(20)
+        arrays[f"{side}_classes"] = np.array(CLASSES)[labels]
+        arrays[f"{side}_paths"] = np.array([f"{i}.png" for i in range(len(labels))])
+    np.savez(tmp_path / "f.npz", **arrays)
+    (tmp_path / "split.txt").write_text("c1\nc5")
+    return DataSettings(
+        name="classes",
+        root=str(tmp_path / "f.npz"),
+        split=str(tmp_path / "split.txt"),
+        validation=2,
+    )
+
+
+def test_a_head_writes_features_that_know_the_classes(data, tmp_path):
+    out = tmp_path / "head.npz"
+    quality = train_head(data, out, HeadSettings(size=16, steps=150, batch=64))
+    assert quality > 0.5
+    before, after = np.load(data.root), np.load(out)
+    assert after["sketch_features"].shape == (96, 16)
+    assert np.array_equal(before["photo_paths"], after["photo_paths"])
+    assert "head 16 seed 0" in str(after["backbone"])
+
+
+def test_a_head_does_not_see_unseen_or_validation_items(data, tmp_path):
+    steps = HeadSettings(size=8, steps=5, batch=16)
+    train_head(data, tmp_path / "one.npz", steps)
+    arrays = dict(np.load(data.root))
+    from iiae.data import load
+
+    seen = load(data).train.classes
+    for side in ("sketch", "photo"):
+        other = ~np.isin(arrays[f"{side}_classes"], seen)
+        arrays[f"{side}_features"][other] *= -3
+    np.savez(data.root, **arrays)
+    train_head(data, tmp_path / "two.npz", steps)
+    one, two = np.load(tmp_path / "one.npz"), np.load(tmp_path / "two.npz")
+    for side in ("sketch", "photo"):
+        trained = np.isin(arrays[f"{side}_classes"], seen)
+        one_side, two_side = one[f"{side}_features"], two[f"{side}_features"]
+        np.testing.assert_array_equal(one_side[trained], two_side[trained])
+        assert not np.array_equal(one_side[~trained], two_side[~trained])
+
+
+@pytest.mark.slow
+def test_a_tuned_backbone_is_written_and_read_again(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    config = transformers.ResNetConfig(embedding_size=8, hidden_sizes=[8, 12], depths=[1, 1])
+    transformers.ResNetModel(config).save_pretrained(tmp_path / "backbone")
+    (tmp_path / "backbone" / "preprocessor_config.json").write_text('{"size": 32}')
+    colours = np.random.default_rng(0).integers(0, 256, (6, 3))
+    for side in ("sketch", "photo"):
+        for name, colour in zip(CLASSES, colours, strict=False):
+            folder = tmp_path / "images" / side / name
+            folder.mkdir(parents=True)
+            for i in range(8):
+                Image.new("RGB", (40, 40), tuple(map(int, colour))).save(folder / f"{i}.png")
+    (tmp_path / "split.txt").write_text("c1")
+    data = DataSettings(
+        name="classes",
+        root=str(tmp_path / "images"),
+        split=str(tmp_path / "split.txt"),
+        validation=2,
+    )
+    before = load_backbone(tmp_path / "backbone")
+    digest = before.digest
+    settings = TuneSettings(epochs=2, batch=16, side=32)
+    quality = finetune(data, before, tmp_path / "tuned", settings)
+    tuned = load_backbone(tmp_path / "tuned")
+    assert tuned.digest != digest
+    assert tuned.side == 32
+    assert 0 <= quality <= 1
