@@ -238,6 +238,9 @@ def score(
 def report(
     run: RunFolder,
     out: Annotated[Path | None, typer.Option(help="file; by default report.html in RUN")] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="folder with both domains' images, to show hits of features")
+    ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Write one self-contained HTML page: settings, curves, results, pictures."""
@@ -249,7 +252,7 @@ def report(
     if "test" not in load_metrics(run):
         _evaluate(opened, "test")
     pairs = load(opened.settings.data).test
-    typer.echo(f"wrote {write_report(opened, pairs, out or run / 'report.html')}")
+    typer.echo(f"wrote {write_report(opened, pairs, out or run / 'report.html', images)}")
 
 
 @app.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from torch import Tensor
@@ -55,3 +56,21 @@ def heat(values: Float[Tensor, "height width"], top: float | None = None) -> Ima
     grey = (values.detach().cpu() / max(top, 1e-12)).clamp(0, 1).mul(255).round().byte()
     image = Image.fromarray(grey.numpy())
     return ImageOps.colorize(image, (0, 0, 0), (255, 255, 255), (226, 95, 22))
+
+
+def framed(
+    images: Float[Tensor, "count channels height width"], right: Sequence[bool]
+) -> Float[Tensor, "count channels height width"]:
+    """Images with a frame: blue and whole where right, orange and broken where wrong."""
+    framed = images.clone()
+    height, width = images.shape[-2:]
+    edge = max(2, width // 20)
+    mask = torch.ones(height, width, dtype=torch.bool)
+    mask[edge : height - edge, edge : width - edge] = False
+    dashes = (torch.arange(height)[:, None] + torch.arange(width)) // (2 * edge) % 2 == 0
+    blue, orange = (
+        torch.tensor(colour) / 127.5 - 1 for colour in ((37.0, 99, 235), (234.0, 88, 12))
+    )
+    for image, good in zip(framed, right, strict=True):
+        image[:, mask if good else mask & dashes] = (blue if good else orange)[:, None]
+    return framed

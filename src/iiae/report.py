@@ -11,12 +11,14 @@ import torch
 from PIL import Image
 
 from iiae.data.base import PairSet
+from iiae.data.class_pairs import ClassPairs
 from iiae.errors import MissingExtra
 from iiae.files import write_text
-from iiae.pictures import Row, grid
+from iiae.pictures import Row, framed, grid
 from iiae.runs import Run, load_history, load_metrics
 from iiae.settings import dump_settings
 from iiae.tables import result_tables
+from iiae.tasks.hits import first_hits, picture_reader
 from iiae.tasks.translation import Domain, analogies, draw_exclusive, translate
 from iiae.types import Draw, Pair
 
@@ -31,13 +33,14 @@ class Figure(NamedTuple):
     note: str
 
 
-def write_report(run: Run, pairs: PairSet, out: Path) -> Path:
+def write_report(run: Run, pairs: PairSet, out: Path, images: Path | None = None) -> Path:
     """Settings, curves, results and pictures of a run as one HTML file.
 
     Args:
         run: A trained run; its metrics.json should have a section `test`.
         pairs: Held-out pairs that the pictures show.
         out: The file to write.
+        images: Where features were taken from files: the folder with both domains' images.
 
     Raises:
         MissingExtra: matplotlib or jinja2 is not installed.
@@ -55,11 +58,47 @@ def write_report(run: Run, pairs: PairSet, out: Path) -> Path:
         training=metrics.get("training", {}),
         tables=result_tables(metrics["test"]) if "test" in metrics else [],
         curves=_curves(load_history(run.folder)),
-        pictures=_pictures(run, pairs) if len(run.shapes[0]) == 3 else [],
+        pictures=[
+            *(_hits(run, pairs, images) if isinstance(pairs, ClassPairs) else []),
+            *(_pictures(run, pairs) if len(run.shapes[0]) == 3 else []),
+        ],
         settings=dump_settings(run.settings),
     )
     write_text(out, page)
     return out
+
+
+def _hits(run: Run, pairs: ClassPairs, images: Path | None) -> list[Figure]:
+    """Queries with their first ten hits, where there are pictures to show."""
+    data = run.settings.data
+    names = (data.x or "sketch", data.y or "photo")
+    of_x, of_y = (
+        picture_reader(items, images / name if images else None)
+        for items, name in zip((pairs.x, pairs.y), names, strict=True)
+    )
+    if of_x is None or of_y is None:
+        return []
+    chosen = first_hits(run.model, pairs, run.settings.evaluation.batch, data.seed)
+    titles = {
+        "random": "First ten hits of random queries",
+        "worst": "First ten hits: one query of each of the three worst classes",
+        "best": "First ten hits: one query of each of the three best classes",
+    }
+    figures: list[Figure] = []
+    for kind, found in chosen._asdict().items():
+        rows = [
+            Row(
+                f"{one.label}, AP {one.average_precision:.2f}",
+                torch.cat([of_x([one.query]), framed(of_y(one.items), one.right)]),
+            )
+            for one in found
+        ]
+        note = (
+            "The query first, then the nearest items of the other domain. Blue, whole frame: of "
+            "the query's class. Orange, broken frame: of another."
+        )
+        figures.append(_figure(titles[kind], grid(titles[kind], rows), note))
+    return figures
 
 
 def _pictures(run: Run, pairs: PairSet) -> list[Figure]:
