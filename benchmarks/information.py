@@ -98,7 +98,7 @@ def measured(
 ) -> list[Run]:
     """One run for every estimator, dimension, spread, level and seed; outside of ranges too."""
     runs = []
-    everything = information.Range({10**9: 10**9}, 0)
+    everything = {10**9: information.Range(float("inf"), 0)}
     kept, information.RANGES = information.RANGES, dict.fromkeys(ESTIMATORS, everything)
     for name in names:
         for size in sizes:

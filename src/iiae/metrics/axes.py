@@ -70,7 +70,7 @@ def dci_by_block(matrix: ProbeMatrix) -> DCI:
 
 
 def dci(
-    blocks: Mapping[str, Num[np.ndarray, "samples size"]],
+    blocks: Mapping[str, Num[np.ndarray, "_ _"]],
     factors: Mapping[str, BlockFactor],
     seed: int = 0,
 ) -> DCI:
@@ -105,9 +105,7 @@ def dci(
     return DCI(_concentration(table), _completeness(table), float(np.mean(scores)))
 
 
-def mig(
-    blocks: Mapping[str, Num[np.ndarray, "samples size"]], factors: Mapping[str, BlockFactor]
-) -> Gaps:
+def mig(blocks: Mapping[str, Num[np.ndarray, "_ _"]], factors: Mapping[str, BlockFactor]) -> Gaps:
     r"""Mutual information gap (Chen et al. 2018, Eq. 6): $(I_1 - I_2) / H(v)$, in [-1, 1].
 
     Dimensions and continuous factors in 20 bins of equal counts; information from the histogram
@@ -126,9 +124,7 @@ def mig(
     return _gaps(blocks, factors, score)
 
 
-def sap(
-    blocks: Mapping[str, Num[np.ndarray, "samples size"]], factors: Mapping[str, BlockFactor]
-) -> Gaps:
+def sap(blocks: Mapping[str, Num[np.ndarray, "_ _"]], factors: Mapping[str, BlockFactor]) -> Gaps:
     """Separated attribute predictability (Kumar et al. 2018): gap of R2 by one dimension.
 
     A continuous factor: squared correlation. A category: share of the dimension's variance that

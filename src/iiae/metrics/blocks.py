@@ -88,7 +88,7 @@ class Leakage(NamedTuple):
 
 
 def probe_matrix(
-    blocks: Mapping[str, Num[np.ndarray, "samples size"]],
+    blocks: Mapping[str, Num[np.ndarray, "_ _"]],
     factors: Mapping[str, BlockFactor],
     seed: int = 0,
     permutations: int = 20,

@@ -9,13 +9,14 @@ information. Equal seeds give equal results.
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Num
+from jaxtyping import Num
 from torch import Tensor, nn
 
 from iiae.metrics.information import (
@@ -45,12 +46,12 @@ class Part(NamedTuple):
 
 
 def infonce_information(
-    a: Num[np.ndarray, "samples left"], b: Num[np.ndarray, "samples right"], seed: int = 0
+    a: Num[np.ndarray, "samples left"], b: Num[np.ndarray, "of_b right"], seed: int = 0
 ) -> Information:
     r"""Lower bound: how well a partner is told from the others, on held-out pairs.
 
-    $E[f(a_i, b_i) - \log \frac1N \sum_j \exp f(a_i, b_j)]$ (van den Oord et al. 2018, Eq. 4-5), with
-    N the pairs of one held-out part. The value cannot exceed log N, a quarter of the samples.
+    $E[f(a_i, b_i) - \log \frac1N \sum_j \exp f(a_i, b_j)]$ (van den Oord et al. 2018),
+    with N the pairs of one held-out part. The value cannot exceed log N, a quarter of the samples.
     Beyond 10,000 samples a random 10,000 are used.
 
     Raises:
@@ -65,11 +66,11 @@ def infonce_information(
 
 
 def club_information(
-    a: Num[np.ndarray, "samples left"], b: Num[np.ndarray, "samples right"], seed: int = 0
+    a: Num[np.ndarray, "samples left"], b: Num[np.ndarray, "of_b right"], seed: int = 0
 ) -> Information:
     r"""Upper bound: log-likelihood of partners less that of strangers, on held-out pairs.
 
-    $E_{p(a,b)}[\log q(b|a)] - E_{p(a)p(b)}[\log q(b|a)]$ (CLUB: Cheng et al. 2020, Eq. 9), q normal.
+    $E_{p(a,b)}[\log q(b|a)] - E_{p(a)p(b)}[\log q(b|a)]$, q normal (CLUB: Cheng et al. 2020).
     A loose bound: about twice the information where there is little, and without limit where there
     is much ($\sum \rho^2 / (1 - \rho^2)$ on normal blocks), so as a measure of information it is
     within range only near 0; `leave_one_out_information` is the tighter bound from the same q.
@@ -86,11 +87,11 @@ def club_information(
 
 
 def leave_one_out_information(
-    a: Num[np.ndarray, "samples left"], b: Num[np.ndarray, "samples right"], seed: int = 0
+    a: Num[np.ndarray, "samples left"], b: Num[np.ndarray, "of_b right"], seed: int = 0
 ) -> Information:
     r"""Upper bound: log-likelihood of partners against a mixture over strangers, held out.
 
-    $E[\log q(b_i|a_i) - \log \frac{1}{N-1} \sum_{j \ne i} q(b_i|a_j)]$ (Poole et al. 2019, Eq. 7,
+    $E[\log q(b_i|a_i) - \log \frac{1}{N-1} \sum_{j \ne i} q(b_i|a_j)]$ (Poole et al. 2019,
     with q for the unknown conditional), q normal. A bound as far as q is right.
     Beyond 10,000 samples a random 10,000 are used.
 
@@ -104,7 +105,17 @@ def leave_one_out_information(
     return found._replace(samples=len(each))
 
 
-class _Critic(nn.Module):
+class _Model(nn.Module):
+    """What is trained on pairs and then scores every pairing."""
+
+    @abstractmethod
+    def forward(self, a: Tensor, b: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def loss(self, a: Tensor, b: Tensor) -> Tensor: ...
+
+
+class _Critic(_Model):
     """Log density ratio of every pairing: that of the fitted normal, and what is learned."""
 
     def __init__(self, left: int, right: int, correlation: Tensor):
@@ -114,7 +125,7 @@ class _Critic(nn.Module):
         precision = 1 / (1 - correlation**2)
         self.cross, self.own = correlation * precision, -0.5 * correlation**2 * precision
 
-    def forward(self, a: Float[Tensor, "n left"], b: Float[Tensor, "n right"]) -> Tensor:
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Row i, column j: $f(a_i, b_j)$, up to a term of $a_i$ alone, which cancels."""
         size = len(self.cross)
         normal = (a[:, :size] * self.cross) @ b[:, :size].T
@@ -125,7 +136,7 @@ class _Critic(nn.Module):
         return -_infonce(self, a, b).mean()
 
 
-class _Conditional(nn.Module):
+class _Conditional(_Model):
     """Normal q(b|a): the fitted linear one, and what is learned about its mean and variance."""
 
     def __init__(self, left: int, right: int, correlation: Tensor):
@@ -155,17 +166,17 @@ class _Conditional(nn.Module):
         return 0.5 * ((b - mean).square() * torch.exp(-log_variance) + log_variance).sum(1).mean()
 
 
-def _infonce(model: nn.Module, a: Tensor, b: Tensor) -> Tensor:
+def _infonce(model: _Model, a: Tensor, b: Tensor) -> Tensor:
     scores = model(a, b)
     return scores.diagonal() - scores.logsumexp(1) + math.log(len(a))
 
 
-def _club(model: nn.Module, a: Tensor, b: Tensor) -> Tensor:
+def _club(model: _Model, a: Tensor, b: Tensor) -> Tensor:
     scores = model(a, b)
     return scores.diagonal() - scores.mean(0)
 
 
-def _leave_one_out(model: nn.Module, a: Tensor, b: Tensor) -> Tensor:
+def _leave_one_out(model: _Model, a: Tensor, b: Tensor) -> Tensor:
     scores = model(a, b)
     own = scores.diagonal()
     others = scores.masked_fill(torch.eye(len(a), dtype=torch.bool), -math.inf)
@@ -176,8 +187,8 @@ def _held_out(
     a: np.ndarray,
     b: np.ndarray,
     seed: int,
-    build: Callable[[int, int, Tensor], nn.Module],
-    value: Callable[[nn.Module, Tensor, Tensor], Tensor],
+    build: Callable[[int, int, Tensor], _Model],
+    value: Callable[[_Model, Tensor, Tensor], Tensor],
 ) -> np.ndarray:
     """The value of every pair under a model that was not trained on it."""
     each = []
@@ -209,7 +220,7 @@ def _parts(a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> Iterator[P
         yield Part(picks[0], picks[1], picks[2], correlation)
 
 
-def _trained(model: nn.Module, part: Part) -> nn.Module:
+def _trained(model: _Model, part: Part) -> _Model:
     """The model at the step that did best on the samples kept to choose it; step 0 counts."""
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-2)
     best, best_loss, best_step = deepcopy(model.state_dict()), math.inf, 0

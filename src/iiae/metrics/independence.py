@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Num
 
 from iiae.errors import DataError
 from iiae.metrics.information import sklearn_part, varying
@@ -43,7 +43,7 @@ class ToldApart(NamedTuple):
 
 def hsic_test(
     a: Num[np.ndarray, "samples left"],
-    b: Num[np.ndarray, "samples right"],
+    b: Num[np.ndarray, "of_b right"],
     permutations: int = 200,
     seed: int = 0,
 ) -> Dependence:
@@ -78,7 +78,7 @@ def hsic_test(
 
 
 def domain_probe(
-    a: Float[np.ndarray, "pairs size"], b: Float[np.ndarray, "pairs size"], seed: int = 0
+    a: Num[np.ndarray, "pairs size"], b: Num[np.ndarray, "of_b size_b"], seed: int = 0
 ) -> ToldApart:
     """Can r_x means be told from r_y means? A classifier two-sample test.
 
