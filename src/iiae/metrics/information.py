@@ -51,7 +51,7 @@ RANGES: dict[str, dict[int, Range]] = {
     "ksg": {1: Range(3.0, 4000), 2: Range(1.0, 4000), 3: Range(0.25, 4000), 4: Range(0.1, 4000)},
     "infonce": {8: Range(3.0, 5000), 16: Range(3.0, 10_000)},
     "leave_one_out": {8: Range(3.0, 5000), 16: Range(3.0, 10_000)},
-    "club": {8: Range(0.03, 5000), 16: Range(0.03, 10_000)},
+    "club": {8: Range(0.02, 5000), 16: Range(0.02, 10_000)},
 }
 SHARE_OF_TOP = 0.9  # a value this near the top may be that of more information, underestimated
 
