@@ -5,50 +5,29 @@ import sys
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 pytest.importorskip("lancedb", reason="the extra 'search' is not installed")
 
-from helpers import small_model, small_settings
+from helpers import save_run, small_model, small_settings, write_images
 from iiae.cli import main
 from iiae.data.collection import absolute, collect, read_metadata
 from iiae.errors import DataError, GalleryError, RunError
 from iiae.gallery import Gallery
-from iiae.runs import MODEL, Run, save_settings, save_weights
+from iiae.runs import MODEL
 from iiae.searching import digest, encode, index_files, search_files
-from iiae.settings import make_settings
 from iiae.types import Draw
 
 
 @pytest.fixture
 def run(tmp_path):
     """An untrained feature model, saved."""
-    settings = small_settings()
-    model, pairs = small_model(settings)
-    return saved(tmp_path / "run", settings, model, pairs.shapes)
+    return save_run(tmp_path / "run", small_settings())
 
 
 @pytest.fixture
 def image_run(tmp_path):
     """An untrained image model, saved."""
-    settings = make_settings(
-        {"data": {"name": "digits-cdcb", "size": 16}, "model": {"width": 4, "shared": 2}}
-    )
-    model, pairs = small_model(settings)
-    return saved(tmp_path / "run", settings, model, pairs.shapes)
-
-
-def saved(folder, settings, model, shapes):
-    save_settings(folder, settings)
-    save_weights(folder / MODEL, model.state_dict(), shapes)
-    return Run(folder, settings, model.eval(), shapes)
-
-
-def write_images(folder, names, seed=0):
-    rng = np.random.default_rng(seed)
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(rng.integers(256, size=(20, 20, 3), dtype=np.uint8)).save(folder / name)
+    return save_run(tmp_path / "run")
 
 
 def index(run, where, *inputs, domain="y", **more):
@@ -182,7 +161,7 @@ def test_another_model_is_refused(run, tmp_path):
     index(run, tmp_path / "g", tmp_path / "y.npy")
     torch.manual_seed(1)
     settings = small_settings()
-    other = saved(tmp_path / "other", settings, small_model(settings)[0], run.shapes)
+    other = save_run(tmp_path / "other", settings)
     with pytest.raises(GalleryError, match="use the run that made it"):
         search_files(other, tmp_path / "g", [tmp_path / "y.npy"])
     with pytest.raises(GalleryError, match="use the run that made it"):

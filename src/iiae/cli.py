@@ -278,6 +278,26 @@ def show_gallery(
     typer.echo(f"{'metadata':12}{', '.join(opened.columns) or 'none'}")
 
 
+@app.command()
+def serve(
+    run: RunFolder,
+    gallery: Annotated[
+        str | None, typer.Option(help="folder or URL of a gallery to search")
+    ] = None,
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="IIAE_TOKEN", help="bearer token that requests must carry"),
+    ] = None,
+) -> None:
+    """Serve an API and a page: draw or upload, search, translate."""
+    from iiae.runs import load_run
+    from iiae.web.serving import serve as start
+
+    start(load_run(run), gallery, host, port, token)
+
+
 def main() -> None:
     """Runs a command; what a user can mend is one line and exit code 2."""
     try:

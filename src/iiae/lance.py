@@ -29,6 +29,11 @@ def equals(column: str, value: Value) -> str:
     return f"`{column}` = {quote(value) if isinstance(value, str) else value}"
 
 
+def reads(column: str, text: str) -> str:
+    """The filter that a column, written as text, reads so."""
+    return f"CAST(`{column}` AS string) = {quote(text)}"
+
+
 def in_list(column: str, values: Sequence[str]) -> str:
     """The filter that a column has one of these values."""
     return f"`{column}` IN ({', '.join(map(quote, values))})" if values else "false"
