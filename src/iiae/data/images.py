@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BufferedIOBase, BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +64,7 @@ def _as_tensor(image: Image.Image, shape: Sequence[int]) -> Float[Tensor, "chann
 
 
 def open_image(
-    path: Path | BufferedIOBase, name: str | None = None, most_pixels: int | None = None
+    path: Path | BytesIO | BufferedReader, name: str | None = None, most_pixels: int | None = None
 ) -> Image.Image:
     """An image file as 8-bit RGB, turned as its EXIF tag says, transparency laid on white.
 
