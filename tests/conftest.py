@@ -10,7 +10,18 @@ import torch
 from hypothesis import settings as hypothesis_settings
 from jaxtyping import install_import_hook
 
-CHECKED = ("types", "distributions", "objectives", "metrics", "networks", "model", "data", "tasks")
+CHECKED = (
+    "types",
+    "distributions",
+    "objectives",
+    "metrics",
+    "networks",
+    "model",
+    "data",
+    "tasks",
+    "gallery",
+    "searching",
+)
 install_import_hook([f"iiae.{name}" for name in CHECKED], "shape_checker.check")
 
 torch.set_num_threads(1)

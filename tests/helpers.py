@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
 import torch
+from PIL import Image
 
 from iiae.data import load
 from iiae.distributions import DiagonalNormal, Laplace, Likelihoods, Normal, Posteriors
 from iiae.model import build_model
+from iiae.runs import MODEL, Run, save_settings, save_weights
 from iiae.settings import Settings, make_settings
 from iiae.types import Pair
 
@@ -32,6 +38,25 @@ def small_model(settings: Settings | None = None):
     settings = settings or small_settings()
     pairs = load(settings.data).test
     return build_model(settings.model, settings.objective, pairs.shapes), pairs
+
+
+def save_run(folder: Path, settings: Settings | None = None) -> Run:
+    """An untrained model in a run folder; small images by default."""
+    settings = settings or make_settings(
+        {"data": {"name": "digits-cdcb", "size": 16}, "model": {"width": 4, "shared": 2}}
+    )
+    model, pairs = small_model(settings)
+    save_settings(folder, settings)
+    save_weights(folder / MODEL, model.state_dict(), pairs.shapes)
+    return Run(folder, settings, model.eval(), pairs.shapes)
+
+
+def write_images(folder: Path, names: Sequence[str], seed: int = 0) -> None:
+    """Pictures of noise."""
+    rng = np.random.default_rng(seed)
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(256, size=(20, 20, 3), dtype=np.uint8)).save(folder / name)
 
 
 def random_terms_inputs(batch: int = 5, laplace: float | None = None):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from iiae.evaluation import evaluate
+    from iiae.gallery import Gallery
     from iiae.model import IIAE, build_model
     from iiae.objectives import elbo, iiae_loss, iiae_terms, information_bound
     from iiae.runs import load_run
@@ -20,6 +21,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "IIAE": "iiae.model",
+    "Gallery": "iiae.gallery",
     "Pair": "iiae.types",
     "Settings": "iiae.settings",
     "build_model": "iiae.model",
@@ -36,6 +38,7 @@ _HOME = {
 
 __all__ = [
     "IIAE",
+    "Gallery",
     "Pair",
     "Settings",
     "build_model",

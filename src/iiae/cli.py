@@ -288,6 +288,116 @@ def settings() -> None:
         typer.echo(f"{name:34}{default:12}{text}")
 
 
+@app.command()
+def index(
+    run: RunFolder,
+    gallery: Annotated[str, typer.Argument(help="folder or URL of the gallery; made if missing")],
+    inputs: Annotated[
+        list[Path], typer.Argument(help="images or folders of them; .npy or .npz of features")
+    ],
+    domain: Annotated[str, typer.Option(help="domain of the inputs: x or y")],
+    distance: Annotated[
+        str | None, typer.Option(help="euclidean (default) or cosine; fixed at the first call")
+    ] = None,
+    metadata: Annotated[
+        Path | None, typer.Option(help="CSV with a column path and others to store")
+    ] = None,
+    active_only: Annotated[
+        bool, typer.Option("--active-only", help="store only active dimensions of z_s")
+    ] = False,
+) -> None:
+    """Put a collection into a gallery that can be searched; what it holds already is skipped."""
+    from iiae.runs import load_run
+    from iiae.searching import index_files
+
+    side = _domain("--domain", domain)
+    done = index_files(load_run(run), gallery, inputs, side, distance, metadata, active_only)
+    for line in done.failed:
+        typer.echo(f"skipped: {line}", err=True)
+    typer.echo(
+        f"{gallery}: {done.added:,} added, {done.replaced:,} replaced, {done.unchanged:,} "
+        f"unchanged, {len(done.failed):,} skipped; {done.total:,} items, {done.method}"
+    )
+
+
+@app.command()
+def search(
+    run: RunFolder,
+    gallery: Annotated[str, typer.Argument(help="folder or URL, as iiae index writes it")],
+    queries: Annotated[list[Path], typer.Argument(help="images or folders; .npy of features")],
+    top: Annotated[int, typer.Option(help="hits a query")] = 10,
+    source: Annotated[
+        str | None, typer.Option("--from", help="domain of the queries: x or y")
+    ] = None,
+    where: Annotated[
+        str | None, typer.Option(help="SQL condition, as in \"label = 'cat' AND year > 2000\"")
+    ] = None,
+    by: Annotated[str, typer.Option(help="latent to compare: shared or exclusive")] = "shared",
+    vectors: Annotated[bool, typer.Option("--vectors", help="queries are latents already")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON, not tables")] = False,
+) -> None:
+    """Find the items of a gallery nearest to queries, by default from the other domain."""
+    import json
+
+    from iiae.runs import load_run
+    from iiae.searching import search_files
+    from iiae.tables import hit_tables
+
+    if by not in ("shared", "exclusive"):
+        raise SettingsError(f"--by {by}: is shared or exclusive")
+    side = None if source is None else _domain("--from", source)
+    names, found = search_files(
+        load_run(run), gallery, queries, top, side, where, by, vectors
+    )  # fmt: skip
+    if as_json:
+        hits = [[hit._asdict() for hit in some] for some in found.hits]
+        results = [{"query": q, "hits": h} for q, h in zip(names, hits, strict=True)]
+        typer.echo(json.dumps({"method": found.method, "results": results}, indent=2))
+    else:
+        rows = [[(h.distance, h.label or "", h.path) for h in some] for some in found.hits]
+        _show(hit_tables(names, rows, found.method))
+
+
+@app.command("gallery")
+def show_gallery(
+    gallery: Annotated[str, typer.Argument(help="folder or URL, as iiae index writes it")],
+    delete: Annotated[
+        list[str] | None, typer.Option(help="remove this file, or all of a folder; repeatable")
+    ] = None,
+) -> None:
+    """Say what a gallery holds, or remove items from it."""
+    from iiae.data.collection import absolute
+    from iiae.gallery import Gallery
+
+    opened = Gallery.open(gallery)
+    if delete:
+        count = opened.delete([absolute(path) for path in delete])
+        typer.echo(f"{gallery}: {count:,} removed")
+    for name, value in {"items": len(opened), **opened.info._asdict()}.items():
+        typer.echo(f"{name:12}{value}")
+    typer.echo(f"{'metadata':12}{', '.join(opened.columns) or 'none'}")
+
+
+@app.command()
+def serve(
+    run: RunFolder,
+    gallery: Annotated[
+        str | None, typer.Option(help="folder or URL of a gallery to search")
+    ] = None,
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="IIAE_TOKEN", help="bearer token that requests must carry"),
+    ] = None,
+) -> None:
+    """Serve an API and a page: draw or upload, search, translate."""
+    from iiae.runs import load_run
+    from iiae.web.serving import serve as start
+
+    start(load_run(run), gallery, host, port, token)
+
+
 def main() -> None:
     """Runs a command; what a user can mend is one line and exit code 2."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
@@ -314,6 +424,12 @@ def _open(folder: Path, overrides: list[str] | None) -> Any:
 def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise SettingsError(f"{option} {value}: is {' or '.join(allowed)}")
+
+
+def _domain(option: str, value: str) -> Any:
+    if value not in ("x", "y"):
+        raise SettingsError(f"{option} {value}: is x or y")
+    return value
 
 
 def _evaluate(run: Any, split: str) -> dict[str, Any]:

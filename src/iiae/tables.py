@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 
@@ -86,6 +86,21 @@ def category_tables(metrics: Mapping[str, Any]) -> list[Table]:
             "Bootstrap intervals over queries. Exclusive latents should stay at chance.",
         ),
         score_tables(shared)[1],
+    ]
+
+
+def hit_tables(
+    queries: Sequence[str], hits: Sequence[Sequence[tuple[float, str, str]]], method: str
+) -> list[Table]:
+    """A table a query; `hits` are its (distance, label, path), nearest first."""
+    return [
+        Table(
+            query,
+            ["", "distance", "label", "path"],
+            [[str(i + 1), f"{d:.4f}", label, path] for i, (d, label, path) in enumerate(some)],
+            f"{method} search",
+        )
+        for query, some in zip(queries, hits, strict=True)
     ]
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +16,8 @@ from torch import Tensor
 from iiae.errors import DataError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+# of uploads; of local files, whatever Pillow reads
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 
 
 class Encoded(NamedTuple):
@@ -44,6 +46,25 @@ def read_image(path: Path, shape: Sequence[int]) -> Float[Tensor, "channels heig
     return image_tensor(open_image(path), shape)
 
 
+def decode_image(
+    data: bytes, shape: Sequence[int], name: str, most_pixels: int
+) -> Float[Tensor, "channels height width"]:
+    """`read_image` of a file's bytes, as they come from elsewhere.
+
+    What kind of file it is, its content says, not its name.
+
+    Args:
+        data: The whole file.
+        shape: (channels, height, width) wanted.
+        name: For messages.
+        most_pixels: Larger images are refused before they are decoded.
+
+    Raises:
+        DataError: No image, damaged or cut off, or too large.
+    """
+    return image_tensor(open_image(Encoded(name, data), most_pixels=most_pixels), shape)
+
+
 def image_tensor(
     image: Image.Image, shape: Sequence[int]
 ) -> Float[Tensor, "channels height width"]:
@@ -56,26 +77,39 @@ def image_tensor(
     return pixels.permute(2, 0, 1).contiguous().div_(127.5).sub_(1)
 
 
-def open_image(path: Path | Encoded) -> Image.Image:
+def open_image(
+    path: Path | Encoded | BufferedReader, name: str | None = None, most_pixels: int | None = None
+) -> Image.Image:
     """An image file, or its content, as 8-bit RGB.
 
     Turned as its EXIF tag says, transparency laid on white.
 
+    Args:
+        path: Where it is, or the file opened.
+        name: For messages; the path by default.
+        most_pixels: Larger images are refused before they are decoded.
+
     Raises:
         DataError: The file is missing, no image, damaged or cut off, or too large to be safe.
     """
+    name = name or str(path)
     try:
-        source = io.BytesIO(path.content) if isinstance(path, Encoded) else path
-        with Image.open(source) as file:
+        source = BytesIO(path.content) if isinstance(path, Encoded) else path
+        formats = None if most_pixels is None else FORMATS
+        with Image.open(source, formats=formats) as file:
+            if most_pixels is not None and file.width * file.height > most_pixels:
+                raise DataError(
+                    f"{name}: {file.width} x {file.height} pixels; at most {most_pixels:,}"
+                )
             return _plain(ImageOps.exif_transpose(file)).convert("RGB")
     except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
+        raise DataError(f"{name}: no such file") from error
     except UnidentifiedImageError as error:
-        raise DataError(f"{path}: not an image that can be read") from error
-    except Image.DecompressionBombError as error:
-        raise DataError(f"{path}: too many pixels to be read safely: {error}") from error
+        raise DataError(f"{name}: not an image that can be read") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DataError(f"{name}: too many pixels to be read safely: {error}") from error
     except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{path}: damaged or cut off: {error}") from error
+        raise DataError(f"{name}: damaged or cut off: {error}") from error
 
 
 def fit_image(image: Image.Image, width: int, height: int) -> Image.Image:

@@ -1,0 +1,290 @@
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lancedb", reason="the extra 'search' is not installed")
+
+from iiae import gallery as module
+from iiae.errors import GalleryError
+from iiae.gallery import Gallery, GalleryInfo, Items
+from iiae.lance import equals, in_list, quote
+
+INFO = GalleryInfo("a" * 64, "y", "euclidean", 4, 2)
+
+
+def items(count, start=0, seed=0, **metadata):
+    rng = np.random.default_rng(seed)
+    names = [f"/c/{'ab'[i % 2]}/{i}.png" for i in range(start, start + count)]
+    return Items(
+        names,
+        [f"{seed}-{i}" for i in range(start, start + count)],
+        ["ab"[i % 2] for i in range(start, start + count)],
+        rng.normal(size=(count, 4)).astype(np.float32),
+        rng.normal(size=(count, 2)).astype(np.float32),
+        [{k: v(i) for k, v in metadata.items()} for i in range(start, start + count)],
+    )
+
+
+@pytest.fixture
+def gallery(tmp_path):
+    return Gallery.create(tmp_path / "g", INFO)
+
+
+@pytest.mark.parametrize("distance", ["euclidean", "cosine"])
+@pytest.mark.parametrize("by", ["shared", "exclusive"])
+def test_search_ranks_as_the_distance_by_its_definition_does(tmp_path, distance, by):
+    gallery = Gallery.create(tmp_path / "g", INFO._replace(distance=distance))
+    rows = items(50)
+    gallery.put(rows)
+    vectors = getattr(rows, by)
+    queries = np.random.default_rng(1).normal(size=(3, vectors.shape[1]))
+    found = gallery.search(queries, 5, by=by)
+    assert found.method == "exact"
+    for q, hits in zip(queries, found.hits, strict=True):
+        if distance == "euclidean":
+            d = [float(np.sqrt(((q - v) ** 2).sum())) for v in vectors]
+        else:
+            d = [float(1 - q @ v / np.linalg.norm(q) / np.linalg.norm(v)) for v in vectors]
+        order = np.argsort(d)[:5]
+        assert [hit.path for hit in hits] == [rows.paths[i] for i in order]
+        assert [hit.distance for hit in hits] == pytest.approx([d[i] for i in order], abs=1e-5)
+
+
+def test_one_query_gives_what_it_gives_among_many(gallery):
+    gallery.put(items(50))
+    queries = np.random.default_rng(1).normal(size=(8, 4))
+    together = gallery.search(queries, 3).hits
+    assert together == [gallery.search(q[None], 3).hits[0] for q in queries]
+    assert gallery.search(queries[:0]).hits == []
+    assert len(gallery.search(queries[:1], 100).hits[0]) == 50
+
+
+def test_filters_keep_only_what_they_say(gallery):
+    gallery.put(items(50, year=lambda i: 1990 + i, name=lambda i: f"o'{i}"))
+    query = np.zeros((1, 4))
+    hits = gallery.search(query, 50, where="label = 'a' AND year >= 2030").hits[0]
+    assert {hit.metadata["year"] for hit in hits} == {2030, 2032, 2034, 2036, 2038}
+    assert gallery.count(equals("name", "o'7")) == 1
+    assert gallery.count(equals("name", None)) == 0
+    assert gallery.count(in_list("path", ["/c/a/0.png", "x' OR 'a'='a"])) == 1
+    assert quote("it's") == "'it''s'"
+
+
+def test_a_path_has_one_row_and_keeps_metadata_that_is_not_given(gallery):
+    gallery.put(items(4, year=lambda i: i))
+    gallery.put(items(4, seed=1, note=lambda i: "new"))
+    assert len(gallery) == 4
+    assert gallery.columns == ["year", "note"]
+    rows = gallery.rows(equals("path", "/c/b/3.png"))
+    assert rows == [
+        {"path": "/c/b/3.png", "id": "1-3", "label": "b", "year": 3, "note": "new"}
+    ]  # fmt: skip
+
+
+def test_update_and_delete_touch_what_is_named_and_no_more(gallery):
+    gallery.put(items(6))
+    assert gallery.update("/c/a/0.png", {"label": "z", "seen": True}) == 1
+    assert gallery.update("/c/none.png", {"label": "z"}) == 0
+    assert gallery.count("label = 'z' AND seen") == 1
+    assert gallery.delete(["/c/a/2.png", "/c/none.png"]) == 1
+    assert len(gallery) == 5
+
+
+def test_delete_takes_a_file_a_folder_or_the_rows_of_an_array(gallery):
+    rows = items(6)._replace(
+        paths=["/c/a/0.png", "/c/a/1.png", "/c/ab/2.png", "/f.npy#0", "/f.npy#1", "/f.npyx"]
+    )
+    gallery.put(rows)
+    assert gallery.delete(["/c/a"]) == 2
+    assert gallery.delete(["/c/a"]) == 0
+    assert gallery.delete(["/f.npy"]) == 2
+    assert {row["path"] for row in gallery.rows("true")} == {"/c/ab/2.png", "/f.npyx"}
+
+
+def test_a_gallery_is_refused_to_another_model(gallery):
+    assert Gallery.open(gallery.where, INFO.model).info == INFO
+    with pytest.raises(GalleryError, match="holds vectors of model aaaaaaaaaaaa, the run is model"):
+        Gallery.open(gallery.where, "b" * 64)
+
+
+def bad(values):
+    return items(4)._replace(shared=values)
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (lambda g: g.put(bad(np.zeros((4, 3)))), "have 4 values, those given have shape"),
+        (lambda g: g.put(bad(np.full((4, 4), np.nan))), "NaN or infinite values in the vector of"),
+        (lambda g: g.put(items(4, **{"a b": str})), "'a b' cannot name a metadata column"),
+        (lambda g: g.put(items(4, path=str)), "'path' cannot name a metadata column"),
+        (lambda g: g.put(items(4, n=lambda i: [1, "x"][i % 2])), "metadata does not fit"),
+        (lambda g: g.update("p", {"shared": 1}), "shared cannot be set"),
+        (lambda g: g.search(np.zeros((1, 5))), "shared vectors have 4 values"),
+        (lambda g: g.search(np.full((1, 4), np.inf)), "the vector of query 0"),
+        (lambda g: g.search(np.zeros((1, 4)), 0), "top 0: is 1 to 10,000"),
+        (lambda g: g.search(np.zeros((1, 4)), where="nope = 1"), "No field named nope"),
+        (lambda g: g.search(np.zeros((1, 4)), where="label ="), "sql parser error"),
+        (lambda g: Gallery.create(g.where, INFO), "already exists"),
+        (lambda g: Gallery.open(g.where + "x"), "no gallery there; iiae index RUN"),
+        (lambda g: Gallery.open(__file__), "is a file; a gallery is a folder"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(gallery, act, message):
+    with pytest.raises(GalleryError, match=message) as caught:
+        act(gallery)
+    assert "\n" not in str(caught.value)
+    assert ".rs:" not in str(caught.value)
+
+
+def test_zero_vectors_have_no_cosine_distance(tmp_path):
+    gallery = Gallery.create(tmp_path / "g", INFO._replace(distance="cosine"))
+    with pytest.raises(GalleryError, match=r"zero vectors have no cosine distance: /c/a/0\.png"):
+        gallery.put(bad(np.vstack([np.zeros((1, 4)), np.ones((3, 4))])))
+
+
+def test_past_a_size_an_index_answers_and_finds_what_exact_search_finds(gallery, monkeypatch):
+    rows = items(4000)
+    gallery.put(rows)
+    queries = np.random.default_rng(1).normal(size=(50, 4))
+    assert gallery.tidy().startswith("exact search over 4,000 x 4")
+    exact = gallery.search(queries)
+    monkeypatch.setattr(module, "EXACT_VALUES", 10_000)
+    monkeypatch.setattr(module, "EXACT_ROWS", 1000)
+    assert "IVF_FLAT index over 4,000 x 4, 63 cells, built in" in gallery.tidy()
+    found = gallery.search(queries)
+    assert found.method == "IVF_FLAT, 32 cells"
+    pairs = zip(exact.hits, found.hits, strict=True)
+    common = sum(len({h.path for h in a} & {h.path for h in b}) for a, b in pairs)
+    assert common / 500 >= 0.95
+    gallery.put(items(10, start=4000, seed=2))  # not in the index yet, found all the same
+    new = items(10, start=4000, seed=2)
+    assert gallery.search(new.shared[:1], 1).hits[0][0].path == new.paths[0]
+    assert gallery.tidy() == "IVF_FLAT index over 4,010 x 4"
+
+
+def test_a_search_beside_a_writer_sees_whole_commits(gallery):
+    gallery.put(items(10, note=lambda i: "0"))
+    done = threading.Event()
+
+    def write():
+        other = Gallery.open(gallery.where)
+        for k in range(1, 30):
+            other.put(items(10, seed=k, note=lambda i, k=k: str(k)))
+        done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    seen = set()
+    while not done.is_set():
+        hits = gallery.search(np.zeros((1, 4)), 100).hits[0]
+        assert len(hits) == 10
+        notes = {hit.metadata["note"] for hit in hits}
+        assert len(notes) == 1
+        seen |= notes
+    writer.join()
+    assert len(seen) > 1
+
+
+def test_two_writers_both_land(gallery):
+    failed = []
+
+    def write(k):
+        try:
+            own = Gallery.open(gallery.where)
+            for i in range(10):
+                own.put(items(10, start=10 * i, seed=k, **{f"by{k}": lambda i: 1}))
+                own.delete([f"/c/a/{10 * i}.png"])
+        except GalleryError as error:
+            failed.append(error)
+
+    writers = [threading.Thread(target=write, args=(k,)) for k in (1, 2)]
+    [w.start() for w in writers]
+    [w.join() for w in writers]
+    assert failed == []
+    paths = [row["path"] for row in gallery.rows("true")]
+    assert len(paths) == len(set(paths))
+    assert {f"/c/{'ab'[i % 2]}/{i}.png" for i in range(100) if i % 10} <= set(paths)
+    assert set(gallery.columns) == {"by1", "by2"}
+
+
+WRITER = """
+import sys, numpy as np
+from iiae.gallery import Gallery, GalleryInfo, Items
+where, start = sys.argv[1], int(sys.argv[2])
+gallery = Gallery.find(where) or Gallery.create(where, GalleryInfo("a", "y", "euclidean", 4, 2))
+print("open", flush=True)
+for k in range(start, start + 1000):
+    paths = [f"/c/{k}/{i}" for i in range(20)]
+    v = np.full((20, 4), k, np.float32)
+    gallery.put(Items(paths, [str(k)] * 20, [None] * 20, v, v[:, :2], [{"k": k}] * 20))
+    print("put", k, flush=True)
+    if k % 3 == 2:
+        gallery.delete([f"/c/{k - 1}"])
+        print("delete", k - 1, flush=True)
+    if k % 7 == 6:
+        gallery.tidy()
+"""
+
+
+def kill_and_check(where, kills, seed):
+    """Kills a writer at random moments; what it said it had done must be there."""
+    rng = random.Random(seed)
+    put, deleted, start = set(), set(), 0
+    for _ in range(kills):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, where, str(start)], stdout=subprocess.PIPE, text=True
+        )
+        lines = [writer.stdout.readline() for _ in range(rng.choice((0, 1, 2, 12)))]
+        time.sleep(rng.uniform(0, 0.1))
+        writer.kill()
+        lines += writer.stdout.readlines()
+        writer.wait()
+        writer.stdout.close()
+        told = [line.split() for line in lines if line.endswith("\n") and " " in line]
+        put |= {int(k) for what, k in told if what == "put"}
+        deleted |= {int(k) for what, k in told if what == "delete"}
+        gallery = Gallery.find(where)
+        if gallery is None:
+            assert not put
+            continue
+        counts = Counter(int(row["id"]) for row in gallery.rows("true"))
+        assert set(counts.values()) <= {20}, "half a commit"
+        if told and told[-1][0] == "put" and int(told[-1][1]) % 3 == 2:
+            deleted |= {int(told[-1][1]) - 1} - set(counts)  # done, but killed before it said so
+        assert put - deleted <= set(counts)
+        assert not deleted & set(counts)
+        start = max(counts, default=start - 1) + 1
+    Gallery.open(where).tidy()
+    return put
+
+
+def test_kill_at_any_moment_leaves_whole_commits(tmp_path):
+    kill_and_check(str(tmp_path / "g"), 2, 0)
+
+
+@pytest.mark.slow
+def test_fifty_kills_lose_nothing(tmp_path):
+    assert kill_and_check(str(tmp_path / "g"), 50, 1)
+
+
+def test_a_folder_left_by_a_killed_creation_is_made_good(tmp_path):
+    (tmp_path / "g" / "items.lance" / "_versions").mkdir(parents=True)
+    assert Gallery.find(tmp_path / "g") is None
+    gallery = Gallery.create(tmp_path / "g", INFO)
+    gallery.put(items(3))
+    assert len(Gallery.open(tmp_path / "g")) == 3
+
+
+def test_a_table_that_is_no_gallery_is_refused(tmp_path):
+    import lancedb
+
+    lancedb.connect(tmp_path / "g").create_table("items", [{"a": 1}])
+    with pytest.raises(GalleryError, match="not a gallery"):
+        Gallery.open(tmp_path / "g")

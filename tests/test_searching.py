@@ -1,0 +1,223 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("lancedb", reason="the extra 'search' is not installed")
+
+from helpers import save_run, small_model, small_settings, write_images
+from iiae.cli import main
+from iiae.data.collection import absolute, collect, read_metadata
+from iiae.errors import DataError, GalleryError, RunError
+from iiae.gallery import Gallery
+from iiae.runs import MODEL
+from iiae.searching import digest, encode, index_files, search_files
+from iiae.types import Draw
+
+
+@pytest.fixture
+def run(tmp_path):
+    """An untrained feature model, saved."""
+    return save_run(tmp_path / "run", small_settings())
+
+
+@pytest.fixture
+def image_run(tmp_path):
+    """An untrained image model, saved."""
+    return save_run(tmp_path / "run")
+
+
+def index(run, where, *inputs, domain="y", **more):
+    return index_files(run, where, inputs, domain, progress=False, **more)
+
+
+def test_features_are_found_by_the_shared_latent_of_the_other_domain(run, tmp_path):
+    pairs = small_model()[1].pairs(Draw(torch.arange(20)))
+    np.save(tmp_path / "x.npy", pairs.x.numpy())
+    np.save(tmp_path / "y.npy", pairs.y.numpy())
+    done = index(run, tmp_path / "g", tmp_path / "y.npy")
+    assert (done.added, done.total, done.method) == (20, 20, "exact search over 20 x 4")
+    names, found = search_files(run, tmp_path / "g", [tmp_path / "x.npy"], top=20)
+    assert names[3] == f"{tmp_path}/x.npy#3"
+    z = encode(run, pairs.x, "x").shared, encode(run, pairs.y, "y").shared
+    order = torch.cdist(*map(torch.from_numpy, z)).argsort(1)
+    for hits, expected in zip(found.hits, order.tolist(), strict=True):
+        assert [hit.path for hit in hits] == [f"{tmp_path}/y.npy#{i}" for i in expected]
+    # the same items by their own domain, by the exclusive latent, and by latents in a file
+    again = search_files(run, tmp_path / "g", [tmp_path / "y.npy"], 1, "y", by="exclusive")[1]
+    assert [hits[0].path for hits in again.hits] == [f"{tmp_path}/y.npy#{i}" for i in range(20)]
+    np.save(tmp_path / "z.npy", z[1])
+    by_vector = search_files(run, tmp_path / "g", [tmp_path / "z.npy"], 1, vectors=True)[1]
+    assert [hits[0].distance for hits in by_vector.hits] == [0] * 20
+
+
+def test_an_index_is_brought_up_to_date_by_content(image_run, tmp_path):
+    write_images(tmp_path / "c", ["cat/1.png", "cat/2.png", "dog/deep/3.jpg"])
+    (tmp_path / "c" / ".hidden.png").write_bytes(b"not looked at")
+    first = index(image_run, tmp_path / "g", tmp_path / "c")
+    assert (first.added, first.replaced, first.unchanged) == (3, 0, 0)
+    write_images(tmp_path / "c", ["cat/2.png", "cat/4.png"], seed=1)
+    second = index(image_run, tmp_path / "g", tmp_path / "c", tmp_path / "c" / "cat")
+    assert (second.added, second.replaced, second.unchanged) == (1, 1, 2)
+    gallery = Gallery.open(tmp_path / "g", digest(image_run))
+    labels = {row["path"].rsplit("/", 1)[1]: row["label"] for row in gallery.rows("true")}
+    assert labels == {"1.png": "cat", "2.png": "cat", "3.jpg": "deep", "4.png": "cat"}
+    hits = search_files(image_run, tmp_path / "g", [tmp_path / "c" / "cat" / "2.png"], 1, "y")[1]
+    assert hits.hits[0][0].path == absolute(tmp_path / "c" / "cat" / "2.png")
+    assert hits.hits[0][0].distance < 1e-3
+
+
+def test_metadata_of_a_csv_can_be_filtered_by(image_run, tmp_path):
+    write_images(tmp_path / "c", ["1.png", "2.png"])
+    (tmp_path / "m.csv").write_text("path,year,share,note\nc/1.png,1999,0.5,old\nc/2.png,,1,\n")
+    known = read_metadata(tmp_path / "m.csv")
+    assert known[f"{tmp_path}/c/1.png"] == {"year": 1999, "share": 0.5, "note": "old"}
+    assert known[f"{tmp_path}/c/2.png"] == {"year": None, "share": 1.0, "note": None}
+    index(image_run, tmp_path / "g", tmp_path / "c")
+    done = index(image_run, tmp_path / "g", tmp_path / "c", metadata=tmp_path / "m.csv")
+    assert done.replaced == 2
+    query = [tmp_path / "c" / "2.png"]
+    found = search_files(image_run, tmp_path / "g", query, filter="year < 2000")[1]
+    assert [hit.metadata["note"] for hit in found.hits[0]] == ["old"]
+    assert index(image_run, tmp_path / "g", tmp_path / "c").unchanged == 2
+
+
+def test_a_file_that_cannot_be_read_is_skipped_and_named(image_run, tmp_path):
+    write_images(tmp_path / "c", ["1.png"])
+    (tmp_path / "c" / "2.png").write_bytes(b"no image")
+    done = index(image_run, tmp_path / "g", tmp_path / "c")
+    assert (done.added, done.failed) == (
+        1,
+        [f"{tmp_path / 'c' / '2.png'}: not an image that can be read"],
+    )
+    with pytest.raises(DataError, match="none of 1 files could be read; the first: "):
+        index(image_run, tmp_path / "g", tmp_path / "c" / "2.png")
+
+
+def test_active_dimensions_alone_can_be_stored(run, tmp_path):
+    run.model.active[0] = False
+    np.save(tmp_path / "y.npy", np.random.default_rng(0).normal(size=(5, run.shapes[1][0])))
+    index(run, tmp_path / "g", tmp_path / "y.npy", active_only=True)
+    assert Gallery.open(tmp_path / "g").info.shared == len(run.model.active) - 1
+    found = search_files(run, tmp_path / "g", [tmp_path / "y.npy"], 1, "y")[1]
+    assert [hits[0].distance for hits in found.hits] == [0] * 5
+
+
+def test_an_npz_brings_paths_and_labels(run, tmp_path):
+    values = np.random.default_rng(0).normal(size=(3, run.shapes[1][0]))
+    names = np.array(["a/1.png", "a/2.png", "b/3.png"])
+    np.savez(tmp_path / "f.npz", features=values, paths=names, labels=np.array(["a", "a", "b"]))
+    parts, total = collect([tmp_path / "f.npz"], run.shapes[1], "y")
+    part = next(parts)
+    assert (total, part.labels) == (3, ["a", "a", "b"])
+    assert part.paths == [f"{tmp_path}/{name}" for name in names]
+    assert torch.equal(part.sample(2), torch.from_numpy(values[2]).float())
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ({"features": np.zeros((2, 3))}, "the model takes rows of"),
+        ({"z": np.zeros((2, 3))}, "holds z, not y"),
+        ({"features": np.array([{}], dtype=object)}, "which are never loaded"),
+    ],
+)
+def test_wrong_arrays_are_refused(run, tmp_path, names, message):
+    np.savez(tmp_path / "f.npz", **names)
+    with pytest.raises(DataError, match=message):
+        index(run, tmp_path / "g", tmp_path / "f.npz")
+
+
+def test_wrong_input_is_refused(run, tmp_path):
+    size = run.shapes[1][0]
+    np.save(tmp_path / "y.npy", np.ones((3, size)))
+    np.save(tmp_path / "nan.npy", np.full((3, size), np.nan))
+    index(run, tmp_path / "g", tmp_path / "y.npy")
+    with pytest.raises(GalleryError, match="was made for euclidean distance, not cosine"):
+        index(run, tmp_path / "g", tmp_path / "y.npy", distance="cosine")
+    with pytest.raises(GalleryError, match="holds items of domain y, not x"):
+        index(run, tmp_path / "g", tmp_path / "y.npy", domain="x")
+    with pytest.raises(GalleryError, match="distance l1: is euclidean or cosine"):
+        index(run, tmp_path / "h", tmp_path / "y.npy", distance="l1")
+    with pytest.raises(GalleryError, match="with all dimensions of z_s"):
+        index(run, tmp_path / "g", tmp_path / "y.npy", active_only=True)
+    with pytest.raises(DataError, match="holds NaN"):
+        index(run, tmp_path / "g", tmp_path / "nan.npy")
+    with pytest.raises(DataError, match="no such file"):
+        index(run, tmp_path / "g", tmp_path / "none.npz")
+    (tmp_path / "m.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match="a header line with a column path"):
+        index(run, tmp_path / "g", tmp_path / "y.npy", metadata=tmp_path / "m.csv")
+    (run.folder / MODEL).unlink()
+    with pytest.raises(RunError, match="cannot be read"):
+        index(run, tmp_path / "g", tmp_path / "y.npy")
+
+
+def test_another_model_is_refused(run, tmp_path):
+    np.save(tmp_path / "y.npy", np.ones((3, run.shapes[1][0])))
+    index(run, tmp_path / "g", tmp_path / "y.npy")
+    torch.manual_seed(1)
+    settings = small_settings()
+    other = save_run(tmp_path / "other", settings)
+    with pytest.raises(GalleryError, match="use the run that made it"):
+        search_files(other, tmp_path / "g", [tmp_path / "y.npy"])
+    with pytest.raises(GalleryError, match="use the run that made it"):
+        index(other, tmp_path / "g", tmp_path / "y.npy")
+
+
+@pytest.fixture
+def iiae(monkeypatch, capsys):
+    """A command, run in this process: exit code, output, errors."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["iiae", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return end.value.code, *capsys.readouterr()
+
+    return call
+
+
+def test_the_commands_index_search_and_delete(image_run, tmp_path, iiae):
+    write_images(tmp_path / "c", ["cat/1.png", "dog/2.png"])
+    where, query = tmp_path / "g", tmp_path / "c" / "dog" / "2.png"
+    code, out, err = iiae("index", image_run.folder, where, tmp_path / "c", "--domain", "y")
+    assert (code, err) == (0, "")
+    assert "2 added, 0 replaced, 0 unchanged, 0 skipped; 2 items, exact search" in out
+    code, out, _ = iiae("search", image_run.folder, where, query, "--from", "y", "--json")
+    assert json.loads(out)["results"][0]["hits"][0]["label"] == "dog"
+    code, out, _ = iiae("search", image_run.folder, where, query, "--where", "label = 'cat'")
+    assert "cat" in out and "dog" not in out.split("path")[1]
+    code, out, _ = iiae("gallery", where, "--delete", tmp_path / "c" / "cat")
+    assert "1 removed" in out and "items       1" in out
+    code, out, err = iiae("search", image_run.folder, tmp_path / "none", query)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("GalleryError: ") and "no gallery there" in err
+    assert iiae("index", "r", where, "c", "--domain", "z")[2] == (
+        "SettingsError: --domain z: is x or y\n"
+    )
+
+
+@pytest.mark.slow
+def test_a_killed_index_command_is_completed_by_its_repeat(run, tmp_path):
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "y.npy", rng.normal(size=(200_000, run.shapes[1][0])).astype(np.float32))
+    words = ["index", run.folder, tmp_path / "g", tmp_path / "y.npy", "--domain", "y"]
+    command = [sys.executable, "-c", "from iiae.cli import main; main()", *map(str, words)]
+    before = 0
+    for seconds in (4, 5, 6, 7):
+        process = subprocess.Popen(command)
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        gallery = Gallery.find(tmp_path / "g")
+        now = 0 if gallery is None else len(gallery)
+        assert now >= before
+        before = now
+    assert subprocess.run(command).returncode == 0
+    assert len(Gallery.open(tmp_path / "g")) == 200_000

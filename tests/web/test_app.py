@@ -1,0 +1,242 @@
+import asyncio
+import io
+import logging
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("lancedb", reason="the extra 'search' is not installed")
+pytest.importorskip("fastapi", reason="the extra 'web' is not installed")
+pytest.importorskip("httpx", reason="httpx is not installed")
+
+from starlette.testclient import TestClient
+
+from helpers import save_run, small_settings, write_images
+from iiae.errors import GalleryError, SettingsError
+from iiae.gallery import Gallery
+from iiae.searching import index_files, search_files
+from iiae.web.app import create_app
+from iiae.web.guard import Guard, Limits
+from iiae.web.serving import serve
+
+NAMES = ["cat/1.png", "cat/2.png", "dog/3.png", "dog/4.png"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A run and a gallery of four images, whose metadata is hostile."""
+    folder = tmp_path_factory.mktemp("web")
+    run = save_run(folder / "run")
+    write_images(folder / "c", NAMES)
+    (folder / "m.csv").write_text("path,year,note\nc/cat/1.png,1999,<script>alert(1)</script>\n")
+    index_files(
+        run, folder / "g", [folder / "c"], "y", metadata=folder / "m.csv", progress=False
+    )  # fmt: skip
+    return folder, run, Gallery.open(folder / "g")
+
+
+@pytest.fixture
+def client(place):
+    with TestClient(create_app(*place[1:])) as client:
+        yield client
+
+
+def png(place, name="cat/1.png"):
+    return (place[0] / "c" / name).read_bytes()
+
+
+def test_search_answers_as_the_command_does(client, place):
+    folder, run, _ = place
+    expected = search_files(run, folder / "g", [folder / "c" / NAMES[0]], 4)[1].hits[0]
+    answer = client.post("/search?top=4", content=png(place))
+    assert answer.status_code == 200
+    found = answer.json()
+    assert found["method"] == "exact"
+    assert [hit["path"] for hit in found["hits"]] == [hit.path for hit in expected]
+    assert [h["distance"] for h in found["hits"]] == pytest.approx([h.distance for h in expected])
+
+
+def test_filters_keep_what_they_say_and_take_text_as_text(client, place):
+    def names(**parameters):
+        answer = client.post("/search", params={"domain": "y", **parameters}, content=png(place))
+        assert answer.status_code == 200, answer.text
+        return {hit["name"] for hit in answer.json()["hits"]}
+
+    assert names(label="dog") == {"3.png", "4.png"}
+    assert names(filter="year=1999") == {"1.png"}
+    assert names(label="' OR 'a'='a") == set()
+    assert client.post("/search?filter=nope=1", content=png(place)).status_code == 400
+
+
+def test_more_like_this_leaves_the_item_itself_out(client, place):
+    first = client.post("/search?domain=y&top=1", content=png(place)).json()["hits"][0]
+    assert (first["name"], first["metadata"]["note"]) == ("1.png", "<script>alert(1)</script>")
+    for by in ("shared", "exclusive"):
+        hits = client.get("/search", params={"item": first["id"], "by": by}).json()["hits"]
+        assert len(hits) == 3
+        assert first["id"] not in {hit["id"] for hit in hits}
+    image = client.get(f"/items/{first['id']}/image")
+    assert Image.open(io.BytesIO(image.content)).size == (20, 20)
+    assert client.get("/items/../../etc/passwd/image").status_code == 404
+    assert client.get("/search?item=none").status_code == 400
+
+
+def test_embed_and_translate(client, place):
+    z = client.post("/embed?domain=x", content=png(place)).json()
+    assert {name: len(values) for name, values in z.items()} == {"shared": 32, "exclusive": 8}
+    source = {"source": png(place)}
+    for fields, files, count in (
+        ({}, {}, 1),
+        ({"draws": 3}, {}, 3),
+        ({}, {"like": png(place)}, 1),
+        ({"steps": 5}, {"like": png(place), "like2": png(place, "dog/3.png")}, 5),
+    ):
+        answer = client.post("/translate", data={"to": "y", **fields}, files={**source, **files})
+        assert answer.status_code == 200, answer.text
+        images = answer.json()["images"]
+        assert len(images) == count
+        assert images[0].startswith("data:image/png;base64,")
+
+
+def bomb():
+    """A PNG of a few hundred bytes that says it is 20,000 x 20,000."""
+    head = b"\x00\x00N \x00\x00N \x08\x02\x00\x00\x00"
+    chunk = lambda k, d: len(d).to_bytes(4) + k + d + zlib.crc32(k + d).to_bytes(4)  # noqa: E731
+    parts = (chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(b"\0" * 1000)), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "the body: not an image"),
+        (b"<svg onload=alert(1)>", "the body: not an image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "the body: not an image"),
+        (bomb(), "the body: "),
+    ],
+)
+def test_what_is_no_good_image_is_refused_by_its_content(client, body, message):
+    answer = client.post("/search", content=body, headers={"content-type": "image/png"})
+    assert (answer.status_code, list(answer.json())) == (400, ["detail"])
+    assert answer.json()["detail"].startswith(message)
+
+
+def test_a_damaged_image_and_too_many_pixels_are_refused(place):
+    app = create_app(*place[1:], limits=Limits(bytes=5000, pixels=399))
+    with TestClient(app) as client:
+        assert "20 x 20 pixels; at most 399" in client.post("/search", content=png(place)).text
+        answer = client.post("/search", content=png(place)[:200])
+        assert answer.status_code == 400
+        answer = client.post("/search", content=b"x" * 5001)
+        assert (answer.status_code, answer.json()) == (413, {"detail": "more than 5,000 bytes"})
+        parts = iter([b"x" * 3000, b"x" * 3000])  # no content-length
+        assert client.post("/search", content=parts).status_code == 413
+        assert client.post("/search?top=1000", content=png(place)).status_code == 400
+
+
+def test_a_slow_upload_is_ended_and_a_cut_off_one_forgotten():
+    reached, sent = [], []
+
+    async def app(scope, receive, send):
+        reached.append(scope)
+
+    async def slow():
+        await asyncio.sleep(5)
+
+    async def gone():
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+
+    from iiae.web.counting import Counts
+
+    guard = Guard(app, None, Limits(seconds=0.05), Counts())
+    scope = {"type": "http", "method": "POST", "path": "/search", "headers": []}
+    asyncio.run(guard(scope, slow, send))
+    assert sent[0]["status"] == 408
+    asyncio.run(guard(scope, gone, send))
+    assert reached == [] and len(sent) == 2
+
+
+def test_a_token_is_needed_where_one_is_set(place):
+    with TestClient(create_app(*place[1:], token="s3cret")) as client:
+        for path in ("/about", "/metrics", "/openapi.json", "/search?item=a"):
+            answer = client.get(path)
+            assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+            assert client.get(path, headers={"authorization": "Bearer s3cre"}).status_code == 401
+        right = {"authorization": "Bearer s3cret"}
+        assert client.get("/about", headers=right).json()["gallery"]["items"] == 4
+        assert client.get("/health").json() == {"status": "ok"}
+        assert client.get("/").status_code == 200
+
+
+def test_other_origins_and_other_hosts_are_kept_out(client):
+    answer = client.options(
+        "/search", headers={"origin": "http://a.example", "access-control-request-method": "POST"}
+    )
+    assert "access-control-allow-origin" not in answer.headers
+    assert client.get("/health", headers={"host": "a.example"}).status_code == 400
+
+
+def test_the_page_loads_nothing_from_elsewhere_and_runs_its_own_script_only(client):
+    for path in ("/", "/docs"):
+        answer = client.get(path)
+        assert "script-src 'sha256-" in answer.headers["content-security-policy"]
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert "http://" not in answer.text and "https://" not in answer.text
+        assert "innerHTML" not in answer.text
+    assert client.get("/openapi.json").json()["paths"].keys() >= {"/embed", "/search", "/translate"}
+
+
+def test_a_bug_is_logged_and_not_shown(place, monkeypatch, caplog):
+    app = create_app(*place[1:])
+    monkeypatch.setattr(Gallery, "search", lambda *_: 1 / 0)
+    with TestClient(app, raise_server_exceptions=False) as client, caplog.at_level(logging.ERROR):
+        answer = client.post("/search", content=png(place))
+    assert (answer.status_code, answer.json()) == (500, {"detail": "internal error"})
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_metrics_count_routes_not_addresses(client, place):
+    client.post("/search", content=png(place))
+    client.get("/items/abc/image")
+    client.get("/nowhere/at/all")
+    text = client.get("/metrics").text
+    assert 'iiae_requests_total{route="/search",method="POST",status="200"} 1' in text
+    assert 'iiae_requests_total{route="/items/{item}/image",method="GET",status="404"} 1' in text
+    assert 'route="other",method="GET",status="404"} 1' in text
+    assert 'iiae_request_seconds_bucket{route="/search",le="+Inf"} 1' in text
+    assert "iiae_batched_jobs_total 1\n" in text
+
+
+def test_features_are_taken_as_json(tmp_path):
+    run = save_run(tmp_path / "run", small_settings())
+    np.save(tmp_path / "y.npy", np.eye(run.shapes[1][0])[:5])
+    index_files(run, tmp_path / "g", [tmp_path / "y.npy"], "y", progress=False)
+    with TestClient(create_app(run, Gallery.open(tmp_path / "g"))) as client:
+        row = [1.0] + [0.0] * (run.shapes[1][0] - 1)
+        hits = client.post("/search?domain=y", json=row).json()["hits"]
+        assert hits[0]["name"] == "y.npy#0"
+        for body in ("[1]", "{}", "nan", "[[1, 2]]", "[" * 5000):
+            assert client.post("/search?domain=y", content=body).status_code == 400
+        answer = client.post("/translate", data={"to": "x"}, files={"source": str(row)})
+        assert len(answer.json()["features"][0]) == run.shapes[0][0]
+
+
+def test_without_a_gallery_search_says_so(place):
+    with TestClient(create_app(place[1])) as client:
+        assert "the server has no gallery" in client.post("/search", content=png(place)).text
+        assert client.get("/about").json()["gallery"] is None
+
+
+def test_a_gallery_of_another_model_is_refused(place, tmp_path):
+    with pytest.raises(GalleryError, match="the run is model"):
+        create_app(save_run(tmp_path / "other"), place[2])
+
+
+def test_an_address_that_others_reach_needs_a_token(place):
+    with pytest.raises(SettingsError, match="give it a --token"):
+        serve(place[1], host="0.0.0.0")
