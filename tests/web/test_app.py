@@ -10,7 +10,7 @@ from PIL import Image
 
 pytest.importorskip("lancedb", reason="the extra 'search' is not installed")
 pytest.importorskip("fastapi", reason="the extra 'web' is not installed")
-pytest.importorskip("httpx", reason="httpx is not installed")
+pytest.importorskip("httpx2", reason="httpx2 is not installed")
 
 from starlette.testclient import TestClient
 
