@@ -49,7 +49,7 @@ def test_club_is_its_own_closed_form_on_normal_blocks():
     # d rho^2 / (1 - rho^2), which is 2 (e^(2 I / 2) - 1) here
     found = club_information(a, b)
     assert found.value == pytest.approx(2 * (math.exp(0.5) - 1), rel=0.1)
-    assert found.kind == "upper bound" and not found.in_range
+    assert found.kind == "upper bound if fitted" and not found.in_range
 
 
 @pytest.mark.slow

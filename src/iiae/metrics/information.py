@@ -17,7 +17,7 @@ from jaxtyping import Float, Num
 
 from iiae.errors import DataError, MissingExtra
 
-Kind = Literal["estimate", "lower bound", "upper bound"]
+Kind = Literal["estimate", "lower bound", "upper bound if fitted"]
 NORMAL_95 = 1.959964
 
 
@@ -25,8 +25,9 @@ class Information(NamedTuple):
     """Mutual information in nats with its 95% interval, which covers sampling and not bias.
 
     `in_range`: the value is below the largest at which the estimator was measured to be within
-    10% or 0.05 nats of the truth; otherwise only its order of magnitude means something.
-    `p_value` is that of independence, where the estimator has a test for it.
+    10% or 0.05 nats of the truth on normal blocks; otherwise it only says that there is much.
+    An "upper bound if fitted" is one as far as a trained conditional is right. `p_value` is that of
+    independence, where the estimator has a test for it.
     """
 
     value: float
