@@ -41,6 +41,7 @@ except ImportError as error:
     raise MissingExtra("sklearn", "iiae.estimator") from error
 
 ESTIMATOR = "estimator.json"
+NUMBERS: dict[str, Any] = {"dtype": np.float64}
 ROWS = 4096  # rows encoded at once
 LEAST_PAIRS = 3  # two to train on, one to validate
 
@@ -50,8 +51,8 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
 
     Row i of `X` and row i of `Y` (scikit-learn's `y`) belong together; both are tables of
     numbers. Each feature is standardised with the mean and scale of the pairs that `fit` was
-    given; they are kept, saved, and undone by `translate`. Parameters are those settings of the same name; see
-    `iiae settings`.
+    given; they are kept, saved, and undone by `translate`. Parameters are those settings of
+    the same name; see `iiae settings`.
 
     Args:
         shared: Size of z_s.
@@ -253,16 +254,16 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
             raise ValueError(
                 "This IIAETransformer estimator requires y to be passed, but the target y is None"
             )
-        checked: Any = validate_data(
-            self, X, y, reset=reset, dtype=np.float64, multi_output=True, y_numeric=True
-        )
-        x, y = checked
+        x, y = self._validate(X, y, reset=reset, multi_output=True, y_numeric=True)
         y = y.astype(np.float64).reshape(len(y), -1)
         if reset and len(x) < LEAST_PAIRS:
             raise ValueError(f"n_samples={len(x)}: at least {LEAST_PAIRS} pairs are needed")
         if not reset and y.shape[1] != self.n_features_y_:
             self._refuse(y)
         return x, y
+
+    def _validate(self, *tables: Any, **checks: Any) -> Any:
+        return validate_data(self, *tables, **NUMBERS, **checks)
 
     def _rows(self, values: Any, side: Domain) -> Tensor:
         check_is_fitted(self)
