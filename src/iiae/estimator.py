@@ -41,7 +41,7 @@ except ImportError as error:
     raise MissingExtra("sklearn", "iiae.estimator") from error
 
 ESTIMATOR = "estimator.json"
-NUMBERS: dict[str, Any] = {"dtype": np.float64}
+NUMBERS = "float64"
 ROWS = 4096  # rows encoded at once
 LEAST_PAIRS = 3  # two to train on, one to validate
 
@@ -263,15 +263,13 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
         return x, y
 
     def _validate(self, *tables: Any, **checks: Any) -> Any:
-        return validate_data(self, *tables, **NUMBERS, **checks)
+        return validate_data(self, *tables, dtype=NUMBERS, **checks)
 
     def _rows(self, values: Any, side: Domain) -> Tensor:
         check_is_fitted(self)
         if side == "x":
-            return self.standard_x_.apply(
-                validate_data(self, values, reset=False, dtype=np.float64)
-            )
-        y = check_array(values, dtype=np.float64, ensure_2d=False)
+            return self.standard_x_.apply(self._validate(values, reset=False))
+        y = check_array(values, ensure_2d=False, dtype=NUMBERS)
         y = y.reshape(len(y), -1)
         if y.shape[1] != self.n_features_y_:
             self._refuse(y)
