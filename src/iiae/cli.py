@@ -180,6 +180,45 @@ def data(
 
 
 @app.command()
+def push(
+    run: RunFolder,
+    target: Annotated[str, typer.Argument(help="folder, or hf://owner/name")],
+    private: Annotated[bool, typer.Option("--private", help="if the repository is new")] = False,
+) -> None:
+    """Share a run with a model card: in a folder, or on the Hugging Face Hub."""
+    from iiae.sharing import push as push_run
+
+    typer.echo(f"pushed to {push_run(run, target, private)}")
+
+
+@app.command()
+def pull(
+    source: Annotated[str, typer.Argument(help="folder, or hf://owner/name[@revision]")],
+    out: Annotated[Path, typer.Argument(help="run folder to write")],
+) -> None:
+    """Fetch a run that somebody shared."""
+    from iiae.sharing import pull as pull_run
+
+    typer.echo(f"wrote {pull_run(source, out).folder}")
+
+
+@app.command()
+def export(
+    run: RunFolder,
+    folder: Annotated[Path, typer.Argument(help="folder to write")],
+    kind: Annotated[str, typer.Option("--format", help="onnx, or torch for .pt2")] = "onnx",
+) -> None:
+    """Write encoders and decoders as ONNX, or as torch.export programs."""
+    from iiae.exporting import export_onnx, export_torch
+    from iiae.runs import load_run
+
+    if kind not in ("onnx", "torch"):
+        raise SettingsError(f"--format {kind}: is onnx or torch")
+    written = (export_onnx if kind == "onnx" else export_torch)(load_run(run), folder)
+    typer.echo(f"wrote {written}")
+
+
+@app.command()
 def settings() -> None:
     """List every setting, its default and what it does."""
     from iiae.settings import describe_settings
