@@ -180,6 +180,41 @@ def data(
 
 
 @app.command()
+def embed(
+    run: RunFolder,
+    source: Annotated[Path, typer.Option("--input", help="folder of images, or .npy of features")],
+    output: Annotated[Path, typer.Option(help=".parquet, .npz, or .npy with its paths beside it")],
+    domain: Annotated[str, typer.Option(help="domain of the input: x or y")],
+    block: Annotated[str, typer.Option(help="shared, active, exclusive or both")] = "shared",
+    batch: Annotated[int, typer.Option(min=1, help="items the model takes at once")] = 128,
+    shard: Annotated[int, typer.Option(min=1, help="items lost at most when killed")] = 4096,
+    engine: Annotated[str, typer.Option(help="local, or ray for many processes")] = "local",
+    workers: Annotated[int, typer.Option(min=1, help="processes of --engine ray")] = 2,
+) -> None:
+    """Write the latents of many files, a row each; repeat the command to go on after a stop."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from iiae.bulk import embed_on_ray
+    from iiae.embedding import embed_files, embed_here
+
+    if domain not in ("x", "y"):
+        raise SettingsError(f"--domain {domain}: is x or y")
+    if engine not in ("local", "ray"):
+        raise SettingsError(f"--engine {engine}: is local or ray")
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("embedding", total=None)
+        done = embed_files(
+            run, source, output, domain, block=block, batch=batch, shard=shard,
+            engine=embed_on_ray(workers) if engine == "ray" else embed_here,
+            progress=lambda count, total: bar.update(task, completed=count, total=total),
+        )  # fmt: skip
+    left_out = f"; {done.failed} left out, see {done.failures}" if done.failed else ""
+    typer.echo(f"wrote {done.rows} rows into {done.output}{left_out}")
+
+
+@app.command()
 def push(
     run: RunFolder,
     target: Annotated[str, typer.Argument(help="folder, or hf://owner/name")],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,7 +33,7 @@ class Part(NamedTuple):
     """One network to export: inputs with a free batch axis in, named tensors out."""
 
     module: nn.Module
-    inputs: dict[str, Sequence[int]]  # without the batch axis
+    inputs: Mapping[str, Sequence[int]]  # without the batch axis
     outputs: tuple[str, ...]
 
 
