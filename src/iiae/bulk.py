@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -79,3 +80,5 @@ def _start(ray: Any, workers: int) -> None:
         return
     cores = max(workers, os.cpu_count() or 1)
     ray.init(num_cpus=cores, include_dashboard=False, log_to_driver=False, logging_level="error")
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
