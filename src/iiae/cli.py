@@ -43,7 +43,7 @@ def train(
     from iiae.data import suggest_settings
     from iiae.runs import SETTINGS
     from iiae.settings import load_settings, make_settings
-    from iiae.training import fit
+    from iiae.training import first_process, fit
 
     if sum(map(bool, (experiment, x, pairs))) > 1:
         raise SettingsError("give one of: a settings file, --x with --y, --pairs")
@@ -62,7 +62,8 @@ def train(
     named = experiment or x or pairs
     out = out or Path("runs") / (named.stem if named else "run")
     run = fit(settings, out, resume=resume)
-    typer.echo(f"wrote {run.folder}; next: iiae evaluate {run.folder}")
+    if first_process():
+        typer.echo(f"wrote {run.folder}; next: iiae evaluate {run.folder}")
 
 
 @app.command()
