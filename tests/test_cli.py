@@ -116,6 +116,9 @@ def test_a_run_is_resumed_without_its_file(tmp_path):
         (["train", "--x", "none.npy", "--y", "n.npy"], "DataError: none.npy: no such file"),
         (["evaluate", "nowhere"], "RunError: nowhere: not a run folder"),
         (["translate", "nowhere", "a.png", "--to", "z"], "SettingsError: --to z: is x or y"),
+        (["push", "nowhere", "there"], "RunError: nowhere: not a run folder"),
+        (["pull", "hf://ada", "there"], "RunError: hf://ada: write hf://owner/name"),
+        (["export", "nowhere", "out", "--format", "tf"], "SettingsError: --format tf: is onnx"),
         (["data", "mnist"], "DataError: data.name = 'mnist' is not a data set; did you mean"),
         (["data", "synthetic", "--export", "x"], "DataError: only images can be written"),
     ],
@@ -146,3 +149,10 @@ def test_translate_names_what_is_wrong_with_its_input(digits_run, tmp_path):
 def test_every_setting_and_data_set_is_listed():
     assert "objective.tau" in iiae("settings").stdout
     assert "mnist-cdcb" in iiae("data").stdout
+
+
+def test_a_run_is_pushed_and_pulled(digits_run, tmp_path):
+    done = iiae("push", digits_run, tmp_path / "shared")
+    assert done.stdout == f"pushed to {tmp_path / 'shared'}\n", done.stderr
+    done = iiae("pull", tmp_path / "shared", tmp_path / "mine")
+    assert done.stdout == f"wrote {tmp_path / 'mine'}\n", done.stderr

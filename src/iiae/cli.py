@@ -48,7 +48,7 @@ def train(
     from iiae.data import suggest_settings
     from iiae.runs import SETTINGS
     from iiae.settings import load_settings, make_settings
-    from iiae.training import fit
+    from iiae.training import first_process, fit
 
     if on_error:
         overrides = [*(overrides or []), f'data.on_error="{on_error}"']
@@ -69,7 +69,8 @@ def train(
     named = experiment or x or pairs
     out = out or Path("runs") / (named.stem if named else "run")
     run = fit(settings, out, resume=resume)
-    typer.echo(f"wrote {run.folder}; next: iiae evaluate {run.folder}")
+    if first_process():
+        typer.echo(f"wrote {run.folder}; next: iiae evaluate {run.folder}")
 
 
 @app.command()
@@ -277,6 +278,80 @@ def data(
     settings = DataSettings(name=name, root=str(root) if root else None, size=size)  # pyright: ignore[reportCallIssue]
     export_pairs(load(settings).test, export, count)
     typer.echo(f"wrote {count} pairs into {export / 'x'} and {export / 'y'}")
+
+
+@app.command()
+def embed(
+    run: RunFolder,
+    source: Annotated[Path, typer.Option("--input", help="folder of images, or .npy of features")],
+    output: Annotated[Path, typer.Option(help=".parquet, .npz, or .npy with its paths beside it")],
+    domain: Annotated[str, typer.Option(help="domain of the input: x or y")],
+    block: Annotated[str, typer.Option(help="shared, active, exclusive or both")] = "shared",
+    batch: Annotated[int, typer.Option(min=1, help="items the model takes at once")] = 128,
+    shard: Annotated[int, typer.Option(min=1, help="items lost at most when killed")] = 4096,
+    engine: Annotated[str, typer.Option(help="local, or ray for many processes")] = "local",
+    workers: Annotated[int, typer.Option(min=1, help="processes of --engine ray")] = 2,
+) -> None:
+    """Write the latents of many files, a row each; repeat the command to go on after a stop."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from iiae.bulk import embed_on_ray
+    from iiae.embedding import embed_files, embed_here
+
+    if domain not in ("x", "y"):
+        raise SettingsError(f"--domain {domain}: is x or y")
+    if engine not in ("local", "ray"):
+        raise SettingsError(f"--engine {engine}: is local or ray")
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("embedding", total=None)
+        done = embed_files(
+            run, source, output, domain, block=block, batch=batch, shard=shard,
+            engine=embed_on_ray(workers) if engine == "ray" else embed_here,
+            progress=lambda count, total: bar.update(task, completed=count, total=total),
+        )  # fmt: skip
+    left_out = f"; {done.failed} left out, see {done.failures}" if done.failed else ""
+    typer.echo(f"wrote {done.rows} rows into {done.output}{left_out}")
+
+
+@app.command()
+def push(
+    run: RunFolder,
+    target: Annotated[str, typer.Argument(help="folder, or hf://owner/name")],
+    private: Annotated[bool, typer.Option("--private", help="if the repository is new")] = False,
+) -> None:
+    """Share a run with a model card: in a folder, or on the Hugging Face Hub."""
+    from iiae.sharing import push as push_run
+
+    typer.echo(f"pushed to {push_run(run, target, private)}")
+
+
+@app.command()
+def pull(
+    source: Annotated[str, typer.Argument(help="folder, or hf://owner/name[@revision]")],
+    out: Annotated[Path, typer.Argument(help="run folder to write")],
+) -> None:
+    """Fetch a run that somebody shared."""
+    from iiae.sharing import pull as pull_run
+
+    typer.echo(f"wrote {pull_run(source, out).folder}")
+
+
+@app.command()
+def export(
+    run: RunFolder,
+    folder: Annotated[Path, typer.Argument(help="folder to write")],
+    kind: Annotated[str, typer.Option("--format", help="onnx, or torch for .pt2")] = "onnx",
+) -> None:
+    """Write encoders and decoders as ONNX, or as torch.export programs."""
+    from iiae.exporting import export_onnx, export_torch
+    from iiae.runs import load_run
+
+    if kind not in ("onnx", "torch"):
+        raise SettingsError(f"--format {kind}: is onnx or torch")
+    written = (export_onnx if kind == "onnx" else export_torch)(load_run(run), folder)
+    typer.echo(f"wrote {written}")
 
 
 @app.command()

@@ -104,7 +104,7 @@ class TrainingSettings(_Section):
     """How long and how fast to learn."""
 
     epochs: int = Field(10, ge=1, description="passes over the training pairs")
-    batch: int = Field(128, ge=2, description="pairs a step")
+    batch: int = Field(128, ge=2, description="pairs a step, over all processes")
     learning_rate: float = Field(1e-3, gt=0, description="of Adam")
     adam_beta1: float = Field(0.9, ge=0, lt=1, description="first moment's decay of Adam")
     decay_from: float = Field(
@@ -127,6 +127,11 @@ class TrainingSettings(_Section):
         120.0, ge=0, description="most seconds lost to a crash: how often the state is saved"
     )
     workers: int = Field(0, ge=0, description="processes that prepare batches; 0 for none")
+    devices: int = Field(1, ge=1, description="processes a machine: one a GPU, or on the CPU")
+    nodes: int = Field(1, ge=1, description="machines that train together")
+    strategy: Literal["auto", "ddp"] = Field(
+        "auto", description="of several processes; auto is ddp where there are several"
+    )
     seed: int = Field(0, description="of weights, order, draws and samples")
 
 

@@ -13,7 +13,10 @@ from torch.utils.data import Sampler
 
 from iiae.data.base import PairSet
 from iiae.data.class_pairs import ClassPairs
+from iiae.errors import SettingsError
 from iiae.types import Draw
+
+OTHER_SEED = 0x9E3779B1  # between the seeds of two processes; odd, so no two meet
 
 
 class AlignedBatches(Sampler[Draw]):
@@ -27,11 +30,29 @@ class AlignedBatches(Sampler[Draw]):
 
     def __init__(self, pairs: int, batch: int, seed: int):
         self.pairs, self.batch, self.seed = pairs, min(batch, pairs), seed
+        self.rank, self.world = 0, 1
         self.epoch = 0
         self.sought = (0, 0)
 
     def __len__(self) -> int:
         return self.pairs // self.batch
+
+    def share(self, rank: int, world: int) -> None:
+        """Yields process `rank`'s part of every batch: `world` equal parts, none twice.
+
+        A batch of all pairs, where they are fewer than a batch, is cut to a multiple of `world`.
+        What is drawn anew differs between processes.
+
+        Raises:
+            SettingsError: The batch is smaller than `world`, or not a multiple of it.
+        """
+        if (self.batch < self.pairs and self.batch % world) or self.batch < world:
+            raise SettingsError(
+                f"training.batch = {self.batch} over {world} processes: each takes an equal part, "
+                f"so give a multiple of {world}"
+            )
+        self.batch -= self.batch % world
+        self.rank, self.world = rank, world
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -47,9 +68,11 @@ class AlignedBatches(Sampler[Draw]):
         generator = np.random.default_rng((self.seed, epoch))
         order = torch.from_numpy(self._order(generator))
         seeds = generator.integers(2**32, size=len(self)).tolist()
+        part = self.batch // self.world
         for position in range(start, len(self)):
             index = order[position * self.batch : (position + 1) * self.batch]
-            yield Draw(index, seeds[position])
+            own = index[self.rank * part : (self.rank + 1) * part]
+            yield Draw(own, (seeds[position] + self.rank * OTHER_SEED) % 2**32)
 
     def _order(self, generator: np.random.Generator) -> np.ndarray:
         return generator.permutation(self.pairs)

@@ -6,7 +6,7 @@ import logging
 import signal
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -14,10 +14,13 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.strategies import DDPStrategy
 from safetensors.torch import load_file
 
 from iiae.data import Splits, load
-from iiae.data.pairing import make_batches
+from iiae.data.pairing import AlignedBatches, make_batches
 from iiae.errors import SettingsError
 from iiae.model import IIAE, build_model, embed, select_active
 from iiae.runs import (
@@ -35,6 +38,7 @@ from iiae.training.callbacks import Bar, Keeper
 from iiae.training.checkpoints import AtomicCheckpoints, prepare, steps_done
 from iiae.training.learner import Learner
 from iiae.training.loader import GroupLoader
+from iiae.training.processes import leave, synchronised
 
 ACTIVE_PAIRS = 10_000  # training pairs that the active dimensions are chosen on
 
@@ -75,24 +79,62 @@ def fit(
     model = model or build_model(settings.model, settings.objective, shapes)
     learner = Learner(model, settings, data, out)
     sampler = make_batches(data.train, settings.training.batch, settings.training.seed)
-    if checkpoint:
-        sampler.seek(steps_done(checkpoint))
     save_settings(out, settings)
-    with _quiet(), _stop_on_interrupt(learner):
-        trainer = L.Trainer(
-            **_trainer_options(settings, out),
-            callbacks=[Keeper(learner), *([Bar(learner)] if progress else [])],
-        )
+    with _quiet(), _stop_on_interrupt(learner), ExitStack() as stack:
+        trainer = _make_trainer(settings, out)
+        trainer.callbacks += [Keeper(learner)]  # pyright: ignore[reportAttributeAccessIssue]
+        _join(trainer, learner, sampler, stack)
+        if checkpoint:
+            sampler.seek(steps_done(checkpoint))
+        if progress and learner.rank == 0:
+            trainer.callbacks += [Bar(learner)]  # pyright: ignore[reportAttributeAccessIssue]
         loader = GroupLoader(data.train, sampler, settings.training.workers)
         trainer.fit(learner, loader, ckpt_path=checkpoint, weights_only=True)
-    return _finish(learner, shapes)
+    run = _finish(learner, shapes) if learner.rank == 0 else None
+    leave()
+    return run or load_run(out, model)
+
+
+def first_process() -> bool:
+    """Whether this process is the one that writes and speaks for all."""
+    return rank_zero_only.rank == 0  # pyright: ignore[reportFunctionMemberAccess]
+
+
+def _make_trainer(settings: Settings, out: Path) -> L.Trainer:
+    try:
+        return L.Trainer(**_trainer_options(settings, out))
+    except (MisconfigurationException, ValueError) as error:
+        training = settings.training
+        raise SettingsError(
+            f"training.devices = {training.devices}, training.nodes = {training.nodes}: {error}"
+        ) from error
+
+
+def _join(trainer: L.Trainer, learner: Learner, sampler: AlignedBatches, stack: ExitStack) -> None:
+    """Tells learner and sampler which of how many processes this one is."""
+    if trainer.world_size == 1:
+        return
+    learner.rank, learner.world = trainer.global_rank, trainer.world_size
+    sampler.share(learner.rank, learner.world)
+    learner.total = len(sampler) * learner.settings.training.epochs
+    stack.enter_context(synchronised(learner.model, trainer.strategy.root_device))
+
+
+def _strategy(settings: Settings) -> Any:
+    training = settings.training
+    if training.strategy == "auto" and training.devices * training.nodes == 1:
+        return "auto"
+    # moments are the same in every process, so there is nothing to broadcast
+    return DDPStrategy(broadcast_buffers=False)
 
 
 def _trainer_options(settings: Settings, out: Path) -> dict[str, Any]:
     return {
         "max_epochs": settings.training.epochs,
         "accelerator": "auto",
-        "devices": 1,
+        "devices": settings.training.devices,
+        "num_nodes": settings.training.nodes,
+        "strategy": _strategy(settings),
         "num_sanity_val_steps": 0,
         "logger": _loggers(out),
         "enable_checkpointing": False,
@@ -189,4 +231,4 @@ def _quiet() -> Iterator[None]:
                 logging.getLogger(name).setLevel(level)
 
 
-__all__ = ["Learner", "fit"]
+__all__ = ["Learner", "first_process", "fit"]

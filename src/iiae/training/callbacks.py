@@ -11,6 +11,7 @@ from iiae.errors import Interrupted
 from iiae.objectives import Terms
 from iiae.runs import BEST, CHECKPOINT, save_weights
 from iiae.training.learner import Learner
+from iiae.training.processes import any_process
 
 
 class Keeper(L.Callback):
@@ -39,15 +40,18 @@ class Keeper(L.Callback):
             self._save(trainer)
 
     def _due(self) -> bool:
-        late = time.monotonic() - self.saved >= self.learner.settings.training.checkpoint_seconds
-        return late or self.learner.stop_asked
+        """Whether to save now: all processes must, or none."""
+        learner = self.learner
+        late = time.monotonic() - self.saved >= learner.settings.training.checkpoint_seconds
+        late, learner.stop_asked = any_process([late, learner.stop_asked], learner.device)
+        return late or learner.stop_asked
 
     def _save(self, trainer: L.Trainer) -> None:
         learner = self.learner
         learner.check_finite()
-        if learner.best_weights is not None:
+        if learner.best_weights is not None and learner.rank == 0:
             save_weights(learner.out / BEST, learner.best_weights, learner.data.train.shapes)
-            learner.best_weights = None
+        learner.best_weights = None
         trainer.save_checkpoint(learner.out / CHECKPOINT)
         self.saved = time.monotonic()
         if self.learner.stop_asked:

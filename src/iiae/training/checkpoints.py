@@ -14,7 +14,10 @@ from iiae.files import write_atomically
 from iiae.runs import BEST, CHECKPOINT, HISTORY, MODEL, SETTINGS
 from iiae.settings import Settings, load_settings
 
-MAY_CHANGE = ("training.epochs", "training.patience", "training.checkpoint_seconds")
+MAY_CHANGE = tuple(
+    f"training.{name}"
+    for name in ("epochs", "patience", "checkpoint_seconds", "devices", "nodes", "strategy")
+)
 
 
 class AtomicCheckpoints(CheckpointIO):

@@ -13,11 +13,13 @@ import torch
 from torch import Tensor
 
 from iiae.data import Splits
+from iiae.data.pairing import OTHER_SEED
 from iiae.errors import RunError
 from iiae.model import IIAE
 from iiae.objectives import Terms, elbo, iiae_loss, iiae_terms, information_bound, kl_warmup
 from iiae.runs import CHECKPOINT, save_history
 from iiae.settings import Settings
+from iiae.training.processes import all_sum, any_process
 from iiae.types import Pair
 
 LEARNING_STEPS = 500  # by then z_s should tell something
@@ -48,6 +50,7 @@ class Learner(L.LightningModule):
         self.started = time.perf_counter()
         self.random_state: dict[str, Any] | None = None
         self.stop_asked = False
+        self.rank, self.world = 0, 1
 
     def training_step(self, batch: Sequence[Pair]) -> None:
         for pair in batch:
@@ -63,7 +66,10 @@ class Learner(L.LightningModule):
         optimiser: Any = self.optimizers(use_pl_optimizer=False)
         optimiser.param_groups[0]["lr"] = training.learning_rate * self._rate(self.steps)
         optimiser.zero_grad()
-        loss.backward()
+        if self.world > 1:
+            self.manual_backward(loss)  # averages gradients over the processes
+        else:
+            loss.backward()
         if training.gradient_clip:
             torch.nn.utils.clip_grad_norm_(self.parameters(), training.gradient_clip)
         optimiser.step()
@@ -105,7 +111,8 @@ class Learner(L.LightningModule):
         """Validates, writes the history, keeps the best weights, and stops where it must."""
         row = self._row(self.validate())
         self.history.append(row)
-        save_history(self.out, self.history)
+        if self.rank == 0:
+            save_history(self.out, self.history)
         for logger in self.loggers:
             logger.log_metrics(row, step=self.steps)
         self._stop_if_collapsed()
@@ -123,17 +130,24 @@ class Learner(L.LightningModule):
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices):
             torch.manual_seed(self.settings.training.seed)
-            for pair in self.data.validation.batches(self.settings.evaluation.batch):
+            batches = self.data.validation.batches(self.settings.evaluation.batch)
+            for i, pair in enumerate(batches):
+                if self.world > 1:  # each batch in one process, with noise of its own
+                    if i % self.world != self.rank:
+                        continue
+                    torch.manual_seed(self.settings.training.seed + i)
                 pair = Pair(*(v.to(self.device) for v in pair))
                 q, p = self.model(pair)
                 sums += torch.stack([term.sum() for term in iiae_terms(pair, q, p)])
                 pairs += len(pair.x)
         self.model.train()
-        return Terms(*(sums / pairs).cpu().split(1))
+        *sums, pairs = all_sum(torch.cat([sums, sums.new_tensor([pairs])])).cpu().split(1)
+        return Terms(*(total / pairs for total in sums))
 
     def _row(self, held: Terms) -> dict[str, float]:
         objective, step = self.settings.objective, self.steps
-        train = Terms(*(self.sums / max(1, self.counted)).cpu().split(1))
+        means = all_sum(self.sums) / self.world
+        train = Terms(*(means / max(1, self.counted)).cpu().split(1))
         values: dict[str, float] = {
             "epoch": len(self.history) + 1,
             "step": step,
@@ -150,8 +164,9 @@ class Learner(L.LightningModule):
         return values
 
     def check_finite(self) -> None:
-        """Raises RunError once any term of this epoch was NaN or infinite."""
-        if math.isfinite(self.sums.sum().item()):
+        """Raises RunError, in every process, once any term of this epoch was NaN or infinite."""
+        broken = not math.isfinite(self.sums.sum().item())
+        if not any_process([broken], self.device)[0]:
             return
         raise RunError(
             f"the loss became NaN or infinite at step {self.steps}; {self.out / CHECKPOINT} "
@@ -198,5 +213,8 @@ class Learner(L.LightningModule):
         self.started = time.perf_counter()
         if self.random_state is not None:
             self.started -= self.random_state["seconds"]
+        if self.rank:  # other noise than the first process's, whose state is the one kept
+            torch.manual_seed(self.settings.training.seed + OTHER_SEED * self.rank + self.steps)
+        elif self.random_state is not None:
             torch.set_rng_state(self.random_state["random_state"])
             torch.cuda.set_rng_state_all(self.random_state["cuda_random_state"])

@@ -1,0 +1,299 @@
+"""Latents of many files: decoded in threads, written shard by shard, gone on with after a stop."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from iiae.blocks import block_columns, block_names, check_block
+from iiae.data.images import SUFFIXES, read_image
+from iiae.errors import DataError, RunError, SettingsError
+from iiae.files import write_atomically, write_text
+from iiae.rows import WRITERS, Description, ShardRows, read_shard, write_shard
+from iiae.runs import MODEL, load_run
+from iiae.tasks.translation import Domain
+
+AHEAD = 3  # batches decoded before the model asks for them
+
+
+class Job(NamedTuple):
+    """What to embed, and how; plain values, so that it can go to other processes.
+
+    `source` is a folder of images (and folders of them) or an `.npy` of features; `parts` is
+    where finished shards wait for the others.
+    """
+
+    run: Path
+    source: Path
+    domain: Domain
+    block: str
+    batch: int
+    threads: int
+    parts: Path
+
+
+class Shard(NamedTuple):
+    """Consecutive items and the file that will hold their rows."""
+
+    names: list[str]
+    file: Path
+
+
+class Embedded(NamedTuple):
+    """What `embed_files` wrote: rows in `output`, items named in `failures` where there are any,
+    and how many shards were there from an earlier try."""
+
+    output: Path
+    rows: int
+    failed: int
+    failures: Path
+    resumed: int
+
+
+Engine = Callable[[Job, Sequence[Shard]], Iterable[int]]
+
+
+class Embedder:
+    """A loaded model and what reads its input; on a GPU where there is one."""
+
+    def __init__(self, job: Job):
+        self.job = job
+        run = load_run(job.run)
+        self.model = run.model.to("cuda" if torch.cuda.is_available() else "cpu")
+        shape = run.shapes["xy".index(job.domain)]
+        self.read = _reader(job.source, shape)
+
+    def write(self, shard: Shard) -> int:
+        """Embeds a shard and writes its rows; the number of items."""
+        names: list[str] = []
+        vectors = [np.zeros((0, len(self.columns())), np.float32)]
+        failed: list[tuple[str, str]] = []
+        for batch in self._batches(shard.names):
+            good = [(name, value) for name, value in batch if isinstance(value, Tensor)]
+            failed += [(name, str(value)) for name, value in batch if isinstance(value, DataError)]
+            if good:
+                names += [name for name, _ in good]
+                vectors.append(self._embed([value for _, value in good]))
+        write_shard(shard.file, ShardRows(names, np.concatenate(vectors), failed))
+        return len(shard.names)
+
+    def columns(self) -> list[str]:
+        """Names of the columns of a vector."""
+        return block_names(self.model, self.job.domain, self.job.block)
+
+    def _embed(self, values: list[Tensor]) -> np.ndarray:
+        stacked = torch.stack(values).to(self.model.active.device)
+        return block_columns(self.model, stacked, self.job.domain, self.job.block).cpu().numpy()
+
+    def _batches(self, names: Sequence[str]) -> Iterator[list[tuple[str, Tensor | DataError]]]:
+        """Batches in order, read by threads a few batches ahead of the model."""
+        parts = [names[i : i + self.job.batch] for i in range(0, len(names), self.job.batch)]
+        with ThreadPoolExecutor(self.job.threads) as pool:
+            waiting: deque[list[Future[tuple[str, Tensor | DataError]]]] = deque()
+            for part in parts:
+                waiting.append([pool.submit(self._try, name) for name in part])
+                if len(waiting) > AHEAD:
+                    yield [future.result() for future in waiting.popleft()]
+            while waiting:
+                yield [future.result() for future in waiting.popleft()]
+
+    def _try(self, name: str) -> tuple[str, Tensor | DataError]:
+        try:
+            name.encode()
+            return name, self.read(name)
+        except UnicodeEncodeError:
+            return ascii(name), DataError(f"{name!a}: its name is not UTF-8")
+        except DataError as error:
+            return name, error
+
+
+def embed_here(job: Job, shards: Sequence[Shard]) -> Iterator[int]:
+    """Embeds shards in this process; yields the number of items of each."""
+    embedder = Embedder(job)
+    for shard in shards:
+        yield embedder.write(shard)
+
+
+def embed_files(
+    run: str | Path,
+    source: str | Path,
+    output: str | Path,
+    domain: Domain,
+    *,
+    block: str = "shared",
+    batch: int = 128,
+    shard: int = 4096,
+    threads: int | None = None,
+    engine: Engine = embed_here,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Embedded:
+    """Writes one row, path and vector, for each item of one domain.
+
+    Rows are in the order of their paths (relative to `source`); an item that cannot be read
+    is left out and named in `OUTPUT.failed.jsonl`. Shards of a stopped run are kept in
+    `OUTPUT.parts` and taken up by the next call with the same model, items and block. Memory
+    is that of a shard of vectors and a few batches, and of the paths.
+
+    Args:
+        run: Run folder.
+        source: Folder of images, searched with its subfolders; `.npy` of features.
+        output: `.parquet` (columns `path` and `vector`), `.npz` (arrays `path` and `vector`),
+            or `.npy` of vectors with their paths in `OUTPUT.paths.txt`.
+        domain: "x" or "y".
+        block: shared (mean of z_s), active, exclusive or both: `iiae.blocks`.
+        batch: Items the model takes at once.
+        shard: Items that are lost at most when the process is killed.
+        threads: That read and decode; by default as many as there are cores.
+        engine: Where the work is done: `embed_here`, or `iiae.bulk.embed_on_ray`.
+        progress: Called with items done and items in all.
+
+    Raises:
+        SettingsError: The output's ending, the block or a size is none of the above.
+        DataError: There is nothing to embed, or it does not fit the model.
+        MissingExtra: Parquet without the extra `data`.
+        RunError: `run` is no run, or the output cannot be written.
+    """
+    source, output = Path(source), Path(output)
+    if output.suffix not in WRITERS:
+        raise SettingsError(f"{output}: ends in none of {', '.join(WRITERS)}")
+    if min(batch, shard) < 1:
+        raise SettingsError(f"batch = {batch} and shard = {shard}: both are at least 1")
+    check_block(block)
+    parts = output.with_name(output.name + ".parts")
+    threads = threads or os.cpu_count() or 1
+    job = Job(Path(run), source, domain, block, batch, threads, parts)
+    embedder = Embedder(job)  # what is wrong with the run or the source is said at once
+    writer = WRITERS[output.suffix]()
+    shards = list(_shards(job, list_items(source), shard))
+    left = [s for s in shards if not s.file.is_file()]
+    total = sum(len(s.names) for s in shards)
+    done = total - sum(len(s.names) for s in left)
+    progress(done, total)
+    for count in engine(job, left):
+        done += count
+        progress(done, total)
+    return _join(output, writer, shards, embedder, len(shards) - len(left))
+
+
+def list_items(source: Path) -> list[str]:
+    """Images under a folder, as sorted paths relative to it; row numbers of an `.npy`.
+
+    Raises:
+        DataError: There are none.
+    """
+    if source.is_file():
+        return [str(i) for i in range(len(_features(source)))]
+    if not source.is_dir():
+        raise DataError(f"{source}: no such folder or file")
+    found = [
+        Path(folder, name).relative_to(source).as_posix()
+        for folder, _, names in os.walk(source, followlinks=True)
+        for name in names
+        if Path(name).suffix.lower() in SUFFIXES
+    ]
+    if not found:
+        raise DataError(f"{source}: holds no images ({', '.join(sorted(SUFFIXES))})")
+    return sorted(found)
+
+
+def _reader(source: Path, shape: Sequence[int]) -> Callable[[str], Tensor]:
+    """What turns an item's name into a sample of `shape`."""
+    if len(shape) == 3:
+        if source.is_file():
+            raise DataError(f"{source}: the model takes images; give a folder of them")
+        return lambda name: read_image(source / name, shape)
+    if not source.is_file():
+        raise DataError(f"{source}: the model takes {shape[0]} features; give an .npy of them")
+    rows = _features(source)
+    if rows.shape[1:] != tuple(shape):
+        raise DataError(f"{source}: has shape {rows.shape}; the model takes {shape[0]} features")
+    return lambda name: _row(rows, int(name))
+
+
+def _features(source: Path) -> np.ndarray:
+    """Rows of an `.npy`, mapped, not read."""
+    try:
+        rows = np.load(source, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{source}: damaged, or no .npy of plain numbers: {error}") from error
+    if not isinstance(rows, np.ndarray) or rows.dtype.kind not in "buif" or rows.ndim != 2:
+        raise DataError(f"{source}: is not an .npy of numbers, (rows, features)")
+    return rows
+
+
+def _row(rows: np.ndarray, index: int) -> Tensor:
+    values = rows[index].astype(np.float32)
+    if not np.isfinite(values).all():
+        raise DataError(f"row {index}: holds NaN or infinite values")
+    return torch.from_numpy(values)
+
+
+def _shards(job: Job, names: Sequence[str], size: int) -> Iterator[Shard]:
+    """Items in groups; a group's file is named by all that its rows depend on."""
+    model = hashlib.sha256((job.run / MODEL).read_bytes()).hexdigest()
+    shared = json.dumps([model, str(job.source.resolve()), job.domain, job.block, job.batch])
+    for number, start in enumerate(range(0, len(names), size)):
+        part = list(names[start : start + size])
+        digest = hashlib.sha256(shared.encode())
+        for name in part:
+            digest.update(ascii((name, _stamp(job.source, name))).encode())
+        yield Shard(part, job.parts / f"{number:06d}-{digest.hexdigest()[:24]}.npz")
+
+
+def _stamp(source: Path, name: str) -> tuple[int, int]:
+    """Size and time of change of an item's file."""
+    try:
+        found = (source if source.is_file() else source / name).stat()
+    except OSError:
+        return (0, 0)
+    return found.st_size, found.st_mtime_ns
+
+
+def _join(
+    output: Path,
+    write: Callable[[Path, Description, Iterable[ShardRows]], None],
+    shards: Sequence[Shard],
+    embedder: Embedder,
+    resumed: int,
+) -> Embedded:
+    """One file of all shards, read one at a time."""
+    rows, longest, failed = 0, 1, []
+    for shard in shards:
+        if not shard.file.is_file():
+            raise RunError(f"{shard.file}: was not written; repeat the command to go on")
+        found = read_shard(shard.file)
+        rows, failed = rows + len(found.names), failed + found.failed
+        longest = max([longest, *map(len, found.names)])
+    job = embedder.job
+    described = Description(rows, longest, embedder.columns(), job.domain, job.block)
+    write_atomically(
+        output, lambda path: write(path, described, (read_shard(s.file) for s in shards))
+    )
+    if output.suffix == ".npy":
+        named = (name + "\n" for s in shards for name in read_shard(s.file).names)
+        write_atomically(
+            output.with_name(output.name + ".paths.txt"), lambda path: _write_lines(path, named)
+        )
+    failures = output.with_name(output.name + ".failed.jsonl")
+    failures.unlink(missing_ok=True)
+    if failed:
+        lines = (json.dumps({"path": name, "error": error}) for name, error in failed)
+        write_text(failures, "\n".join(lines) + "\n")
+    shutil.rmtree(job.parts, ignore_errors=True)
+    return Embedded(output, rows, len(failed), failures, resumed)
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(lines)

@@ -1,0 +1,343 @@
+"""The model as a scikit-learn transformer of two views, for tables of numbers."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from iiae.blocks import block_columns, block_names, check_block
+from iiae.data.arrays import ArrayPairs
+from iiae.data.base import Splits
+from iiae.data.splits import held_out
+from iiae.data.standard import Standard, find_standard
+from iiae.errors import Interrupted, MissingExtra, RunError, SettingsError
+from iiae.files import write_text
+from iiae.metrics.retrieval import partner_ranks
+from iiae.model import IIAE
+from iiae.runs import (
+    METRICS,
+    load_history,
+    load_metrics,
+    load_run,
+    save_history,
+    save_settings,
+    save_weights,
+)
+from iiae.runs import MODEL as WEIGHTS
+from iiae.settings import Settings, make_settings
+from iiae.tasks.translation import Domain, translate
+
+try:
+    from sklearn.base import BaseEstimator, TransformerMixin
+    from sklearn.utils import check_random_state
+    from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+except ImportError as error:
+    raise MissingExtra("sklearn", "iiae.estimator") from error
+
+ESTIMATOR = "estimator.json"
+NUMBERS = "float64"
+ROWS = 4096  # rows encoded at once
+LEAST_PAIRS = 3  # two to train on, one to validate
+
+
+class IIAETransformer(TransformerMixin, BaseEstimator):
+    """Shared and exclusive latents of two views of the same items.
+
+    Row i of `X` and row i of `Y` (scikit-learn's `y`) belong together; both are tables of
+    numbers. Each feature is standardised with the mean and scale of the pairs that `fit` was
+    given; they are kept, saved, and undone by `translate`. Parameters are those settings of
+    the same name; see `iiae settings`.
+
+    Args:
+        shared: Size of z_s.
+        exclusive: Size of z_x and of z_y.
+        width: Second hidden width of the encoders; the first is twice as wide.
+        beta: Weight of the ELBO.
+        lam: Weight of the information bound.
+        tau: KL warm-up, in steps; 0 for none.
+        weight: Of the mean squared error of a standardised row, of either view.
+        epochs: Passes over the pairs.
+        batch: Pairs a step.
+        learning_rate: Of Adam.
+        validation: Part of the pairs held out to choose the best epoch, in (0, 1).
+        block: What `transform` and `transform_y` return: "shared" (z_s), "active" (its
+            dimensions whose signal exceeds their noise), "exclusive" (z_x or z_y), or "both";
+            needs no new fit.
+        random_state: Of weights, order, samples and held-out pairs.
+
+    Attributes:
+        model_: The trained `IIAE`, on standardised rows.
+        settings_: All settings of the run.
+        history_: One row of losses an epoch.
+        metrics_: What training recorded.
+        standard_x_, standard_y_: Mean and scale of each feature.
+        n_features_in_, n_features_y_: Features of X and of Y.
+
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(60, 5))
+    >>> IIAETransformer(epochs=1, shared=3).fit(X, 2 * X[:, :4]).transform(X).shape
+    (60, 3)
+    """
+
+    n_features_in_: int
+    feature_names_in_: np.ndarray
+    model_: IIAE
+    settings_: Settings
+    standard_x_: Standard
+    standard_y_: Standard
+
+    def __init__(  # as many parameters as there are settings worth searching over
+        self,
+        shared: int = 16,
+        exclusive: int = 8,
+        *,
+        width: int = 128,
+        beta: float = 0.2,
+        lam: float = 1.0,
+        tau: float = 500.0,
+        weight: float = 100.0,
+        epochs: int = 100,
+        batch: int = 100,
+        learning_rate: float = 1e-3,
+        validation: float = 0.1,
+        block: str = "shared",
+        random_state: Any = None,
+    ):
+        self.shared = shared
+        self.exclusive = exclusive
+        self.width = width
+        self.beta = beta
+        self.lam = lam
+        self.tau = tau
+        self.weight = weight
+        self.epochs = epochs
+        self.batch = batch
+        self.learning_rate = learning_rate
+        self.validation = validation
+        self.block = block
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any) -> IIAETransformer:
+        """Learns from pairs of rows.
+
+        Args:
+            X: `(pairs, features)`.
+            y: Y, `(pairs, other features)`; one dimension counts as one feature.
+
+        Raises:
+            ValueError: The tables are not numbers, hold NaN, differ in length, or are too short.
+            SettingsError: A parameter is outside its range.
+            RunError: Training diverged or the shared latent collapsed.
+        """
+        x, y = self._pairs(X, y, reset=True)
+        self.n_features_y_ = y.shape[1]
+        self.standard_x_, self.standard_y_ = find_standard(x), find_standard(y)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        self._train(self._split(x, y, seed), self._make_settings(seed))
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Posterior means given x alone, `(rows, columns of the block)`, float32."""
+        return self._encode(self._rows(X, "x"), "x")
+
+    def transform_y(self, y: Any) -> np.ndarray:
+        """Posterior means given y alone, `(rows, columns of the block)`, float32."""
+        return self._encode(self._rows(y, "y"), "y")
+
+    def translate(self, source: Any, to: Domain = "y", like: Any = None) -> np.ndarray:
+        """The content of each row in the other view, in that view's own units.
+
+        Args:
+            source: Rows of X where `to` is "y", rows of Y where it is "x".
+            to: View to translate to.
+            like: Rows of that view to take the exclusive latent from, one for all or one
+                each; without it the prior's mean.
+
+        Raises:
+            ValueError: Rows do not fit the view.
+            DataError: `like` has neither one row nor as many as `source`.
+        """
+        if to not in ("x", "y"):
+            raise SettingsError(f"to = {to!r}: is 'x' or 'y'")
+        rows = self._rows(source, "x" if to == "y" else "y")
+        reference = None if like is None else self._rows(like, to)
+        return self._standards()[to].undo(translate(self.model_, rows, to, like=reference))
+
+    def score(self, X: Any, y: Any) -> float:
+        """Recall@1 of each row's partner by z_s, mean of both directions, in [0, 1].
+
+        Squared Euclidean distance of posterior means over all rows given; guessing reaches
+        1 / rows, so compare scores of tables of one length only.
+        """
+        check_is_fitted(self)
+        x, y = self._pairs(X, y, reset=False)
+        z_x = block_columns(self.model_, self.standard_x_.apply(x), "x", "shared")
+        z_y = block_columns(self.model_, self.standard_y_.apply(y), "y", "shared")
+        hits = [(partner_ranks(*z) == 0).double().mean().item() for z in ((z_x, z_y), (z_y, z_x))]
+        return sum(hits) / 2
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the columns of `transform`; `input_features` is not used."""
+        check_is_fitted(self)
+        return np.asarray(block_names(self.model_, "x", self.block), dtype=object)
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes a run folder (no pickles) that `load`, and `iiae translate`, can read.
+
+        `iiae` commands take standardised rows; `estimator.json` holds mean and scale.
+
+        Raises:
+            RunError: The folder cannot be written to.
+            SettingsError: `random_state` is a generator, which cannot be written down.
+        """
+        check_is_fitted(self)
+        folder = Path(folder)
+        parameters = self.get_params()
+        if not isinstance(self.random_state, int | None):
+            raise SettingsError("random_state is a generator, which cannot be saved; use a number")
+        names = getattr(self, "feature_names_in_", None)
+        record = {
+            "parameters": {k: v.item() if hasattr(v, "item") else v for k, v in parameters.items()},
+            "feature_names": None if names is None else list(names),
+            **{k: [v.tolist() for v in standard] for k, standard in self._standards().items()},
+        }
+        shapes = ((self.n_features_in_,), (self.n_features_y_,))
+        save_settings(folder, self.settings_)
+        save_history(folder, self.history_)
+        write_text(folder / METRICS, json.dumps(self.metrics_, indent=2) + "\n")
+        write_text(folder / ESTIMATOR, json.dumps(record) + "\n")
+        save_weights(folder / WEIGHTS, self.model_.state_dict(), shapes)
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path) -> IIAETransformer:
+        """What `save` wrote, fitted.
+
+        Raises:
+            RunError: The folder is no run, was not written by `save`, or is damaged.
+        """
+        folder = Path(folder)
+        run = load_run(folder)
+        try:
+            record = json.loads((folder / ESTIMATOR).read_text(encoding="utf-8"))
+            loaded = cls(**record["parameters"])
+            x, y = (Standard(*map(np.asarray, record[side])) for side in "xy")
+        except FileNotFoundError as error:
+            raise RunError(
+                f"{folder}: has no {ESTIMATOR}; IIAETransformer.save writes it"
+            ) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{folder / ESTIMATOR}: damaged: {error}") from error
+        loaded.standard_x_, loaded.standard_y_ = x, y
+        loaded.n_features_in_, loaded.n_features_y_ = len(x.mean), len(y.mean)
+        if record["feature_names"] is not None:
+            loaded.feature_names_in_ = np.asarray(record["feature_names"], dtype=object)
+        loaded._keep(run.model, run.settings, folder)
+        return loaded
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.target_tags.multi_output = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+    def _pairs(self, X: Any, y: Any, reset: bool) -> tuple[np.ndarray, np.ndarray]:
+        if y is None:
+            raise ValueError(
+                "This IIAETransformer estimator requires y to be passed, but the target y is None"
+            )
+        x, y = self._validate(X, y, reset=reset, multi_output=True, y_numeric=True)
+        y = y.astype(np.float64).reshape(len(y), -1)
+        if reset and len(x) < LEAST_PAIRS:
+            raise ValueError(f"n_samples={len(x)}: at least {LEAST_PAIRS} pairs are needed")
+        if not reset and y.shape[1] != self.n_features_y_:
+            self._refuse(y)
+        return x, y
+
+    def _validate(self, *tables: Any, **checks: Any) -> Any:
+        return validate_data(self, *tables, dtype=NUMBERS, **checks)
+
+    def _rows(self, values: Any, side: Domain) -> Tensor:
+        check_is_fitted(self)
+        if side == "x":
+            return self.standard_x_.apply(self._validate(values, reset=False))
+        y = check_array(values, ensure_2d=False, dtype=NUMBERS)
+        y = y.reshape(len(y), -1)
+        if y.shape[1] != self.n_features_y_:
+            self._refuse(y)
+        return self.standard_y_.apply(y)
+
+    def _refuse(self, y: np.ndarray) -> None:
+        raise ValueError(f"Y has {y.shape[1]} features; it was fitted with {self.n_features_y_}")
+
+    def _standards(self) -> dict[str, Standard]:
+        return {"x": self.standard_x_, "y": self.standard_y_}
+
+    def _encode(self, rows: Tensor, side: Domain) -> np.ndarray:
+        check_block(self.block)
+        parts = [block_columns(self.model_, p, side, self.block) for p in rows.split(ROWS)]
+        return torch.cat(parts).numpy()
+
+    def _split(self, x: np.ndarray, y: np.ndarray, seed: int) -> Splits:
+        if not 0 < self.validation < 1:
+            raise SettingsError(
+                f"validation = {self.validation}: is a part of the pairs, in (0, 1)"
+            )
+        x, y = self.standard_x_.apply(x).numpy(), self.standard_y_.apply(y).numpy()
+        held = min(len(x) - 2, max(1, round(self.validation * len(x))))
+        train, validation, _ = held_out(len(x), held, 0, seed)
+        kept = ArrayPairs(x[validation], y[validation])
+        return Splits(ArrayPairs(x[train], y[train]), kept, kept)
+
+    def _make_settings(self, seed: int) -> Settings:
+        check_block(self.block)
+        likelihood = {"kind": "normal", "weight": self.weight}
+        return make_settings(
+            {
+                "title": "fitted by iiae.estimator.IIAETransformer, on standardised features",
+                "data": {"name": "arrays", "seed": seed},
+                "model": {
+                    "family": "features",
+                    "shared": self.shared,
+                    "exclusive": self.exclusive,
+                    "width": self.width,
+                },
+                "objective": {
+                    "beta": self.beta,
+                    "lam": self.lam,
+                    "tau": self.tau,
+                    "x": likelihood,
+                    "y": likelihood,
+                },
+                "training": {
+                    "epochs": self.epochs,
+                    "batch": self.batch,
+                    "learning_rate": self.learning_rate,
+                    "checkpoint_seconds": 1e9,
+                    "seed": seed,
+                },
+            },
+            source="IIAETransformer",
+        )
+
+    def _train(self, data: Splits, settings: Settings) -> None:
+        from iiae.training import fit
+
+        with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng():
+            try:
+                run = fit(settings, folder, data=data, progress=False)
+            except Interrupted:
+                raise KeyboardInterrupt from None
+            self._keep(run.model, settings, Path(folder))
+
+    def _keep(self, model: IIAE, settings: Settings, folder: Path) -> None:
+        self.model_, self.settings_ = model, settings
+        self.history_, self.metrics_ = load_history(folder), load_metrics(folder)

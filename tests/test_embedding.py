@@ -1,0 +1,215 @@
+import json
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from helpers import small_settings
+from iiae import embedding
+from iiae.blocks import block_columns
+from iiae.data.images import read_image
+from iiae.embedding import Embedder, embed_files, embed_here
+from iiae.errors import DataError, MissingExtra, RunError, SettingsError
+from iiae.runs import load_run
+from iiae.settings import make_settings
+from iiae.training import fit
+
+IMAGES = {
+    "data": {"name": "digits-cdcb", "size": 16, "limit": 100},
+    "model": {"width": 4, "shared": 2, "exclusive": 3},
+    "training": {"epochs": 1, "batch": 32},
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    path = tmp_path_factory.mktemp("embed") / "run"
+    fit(make_settings(IMAGES), path, progress=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def features_run(tmp_path_factory):
+    path = tmp_path_factory.mktemp("embed") / "run"
+    fit(small_settings(), path, progress=False)
+    return path
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Eleven images in two folders, and one that is none."""
+    rng = np.random.default_rng(0)
+    for i in range(11):
+        path = tmp_path / "images" / ("a b" if i % 2 else "ü") / f"{i:02d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (20, 18, 3), np.uint8)).save(path)
+    (tmp_path / "images" / "a b" / "broken.jpg").write_bytes(b"no image")
+    (tmp_path / "images" / "notes.txt").write_text("")
+    return tmp_path / "images"
+
+
+def read(path):
+    """Paths and vectors of an output, whatever its format."""
+    if path.suffix == ".parquet":
+        table = pytest.importorskip("pyarrow.parquet").read_table(path)
+        return table["path"].to_pylist(), np.array(table["vector"].to_pylist(), np.float32)
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as found:
+            return found["path"].tolist(), found["vector"]
+    names = path.with_name(path.name + ".paths.txt").read_text(encoding="utf-8").splitlines()
+    return names, np.load(path, allow_pickle=False)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".npz", ".npy"])
+def test_rows_are_posterior_means_in_the_order_of_paths(run, images, tmp_path, suffix):
+    done = embed_files(run, images, tmp_path / f"z{suffix}", "x", batch=4, shard=5)
+    names, vectors = read(done.output)
+    assert names == sorted(names)
+    assert (len(names), done.rows, done.failed) == (11, 11, 1)
+    model, shape = load_run(run).model, (3, 16, 16)
+    for name, vector in zip(names, vectors, strict=True):
+        image = read_image(images / name, shape)[None]
+        expected = block_columns(model, image, "x", "shared")[0].numpy()
+        np.testing.assert_allclose(vector, expected, rtol=1e-4, atol=1e-5)
+    failures = [json.loads(line) for line in done.failures.read_text().splitlines()]
+    assert [f["path"] for f in failures] == ["a b/broken.jpg"]
+    assert "not an image" in failures[0]["error"]
+    assert not list(tmp_path.glob("*.parts"))
+
+
+@pytest.mark.parametrize(
+    ("block", "domain", "size"), [("shared", "x", 32), ("exclusive", "y", 3), ("both", "x", 35)]
+)
+def test_a_block_is_chosen(run, images, tmp_path, block, domain, size):
+    done = embed_files(run, images, tmp_path / "z.npy", domain, block=block)
+    assert read(done.output)[1].shape == (11, size)
+
+
+def test_features_are_rows_of_an_array(features_run, tmp_path):
+    values = np.random.default_rng(0).normal(size=(10, 32))
+    values[3, 5] = np.nan
+    np.save(tmp_path / "x.npy", values)
+    done = embed_files(features_run, tmp_path / "x.npy", tmp_path / "z.npz", "x", shard=4)
+    names, vectors = read(done.output)
+    assert names == [str(i) for i in range(10) if i != 3]
+    x = torch.from_numpy(np.delete(values, 3, 0).astype(np.float32))
+    expected = block_columns(load_run(features_run).model, x, "x", "shared")
+    np.testing.assert_allclose(vectors, expected, rtol=1e-4, atol=1e-5)
+    assert "row 3: holds NaN" in done.failures.read_text()
+
+
+def test_a_stopped_embedding_goes_on_and_ends_the_same(run, images, tmp_path):
+    whole = embed_files(run, images, tmp_path / "whole.npz", "x", batch=2, shard=3)
+
+    def stops(job, shards):
+        for shard, count in zip(shards[:2], embed_here(job, shards), strict=False):
+            assert shard.file.is_file()
+            yield count
+        raise KeyboardInterrupt
+
+    arguments = (run, images, tmp_path / "parts.npz", "x")
+    with pytest.raises(KeyboardInterrupt):
+        embed_files(*arguments, batch=2, shard=3, engine=stops)
+    assert not (tmp_path / "parts.npz").exists()
+    told = []
+    done = embed_files(
+        *arguments, batch=2, shard=3, progress=lambda count, total: told.append((count, total))
+    )
+    assert done.resumed >= 2
+    assert told[0][0] >= 6
+    assert told[-1] == (12, 12)
+    assert done.output.read_bytes()[-2000:] == whole.output.read_bytes()[-2000:]
+    for one, other in zip(read(done.output), read(whole.output), strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_shards_of_another_block_or_changed_files_are_not_taken_up(run, images, tmp_path):
+    def nothing(job, shards):
+        Embedder(job).write(shards[0])
+        return []
+
+    arguments = (run, images, tmp_path / "z.npz", "x")
+    with pytest.raises(RunError, match="was not written; repeat the command to go on"):
+        embed_files(*arguments, shard=3, engine=nothing)
+    assert embed_files(*arguments, shard=3, block="exclusive").resumed == 0
+    with pytest.raises(RunError, match="was not written"):
+        embed_files(*arguments, shard=3, engine=nothing)
+    first = sorted(images.rglob("*.png"))[0]
+    os.utime(first, (1, 1))
+    assert embed_files(*arguments, shard=3).resumed == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "kind", "message"),
+    [
+        ("images", "z.csv", SettingsError, "ends in none of .parquet, .npy, .npz"),
+        ("nowhere", "z.npy", DataError, "takes images|no such folder"),
+        ("empty", "z.npy", DataError, "holds no images"),
+        ("x.npy", "z.npy", DataError, "the model takes images; give a folder"),
+    ],
+)
+def test_what_cannot_be_embedded_is_named(run, images, tmp_path, source, output, kind, message):
+    (tmp_path / "empty").mkdir()
+    np.save(tmp_path / "x.npy", np.zeros((3, 4)))
+    with pytest.raises(kind, match=message):
+        embed_files(run, tmp_path / source, tmp_path / output, "x")
+
+
+def test_features_that_do_not_fit_are_named(features_run, tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((3, 4)))
+    with pytest.raises(DataError, match=r"has shape \(3, 4\); the model takes 32 features"):
+        embed_files(features_run, tmp_path / "x.npy", tmp_path / "z.npy", "x")
+    np.save(tmp_path / "o.npy", np.array([{}]), allow_pickle=True)
+    with pytest.raises(DataError, match=r"no \.npy of plain numbers"):
+        embed_files(features_run, tmp_path / "o.npy", tmp_path / "z.npy", "x")
+    with pytest.raises(DataError, match=r"the model takes 32 features; give an \.npy"):
+        embed_files(features_run, tmp_path, tmp_path / "z.npy", "x")
+
+
+def test_without_pyarrow_the_extra_is_named(run, images, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'iiae\[data\]'"):
+        embed_files(run, images, tmp_path / "z.parquet", "x")
+
+
+def test_reading_is_ahead_of_the_model_by_a_few_batches_and_no_more(run, images, tmp_path):
+    job = embedding.Job(run, images, "x", "shared", 1, 2, tmp_path / "parts")
+    embedder = Embedder(job)
+    seen = []
+    original = embedder.read
+    embedder.read = lambda name: seen.append(name) or original(name)
+    names = embedding.list_items(images)
+    batches = embedder._batches(names)
+    next(batches)
+    time.sleep(0.2)
+    assert 1 < len(seen) <= embedding.AHEAD + 1
+    batches.close()
+
+
+MEMORY = """
+import resource, sys
+from iiae.embedding import embed_files
+embed_files(*sys.argv[1:4], "x", shard=1000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+def test_memory_is_flat(features_run, tmp_path):
+    peaks = []
+    for rows in (20_000, 200_000):
+        source = tmp_path / f"{rows}.npy"
+        np.save(source, np.random.default_rng(0).normal(size=(rows, 32)).astype(np.float32))
+        done = subprocess.run(
+            [sys.executable, "-c", MEMORY, features_run, source, tmp_path / f"{rows}-z.npy"],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        peaks.append(int(done.stdout) / 1024)
+    # MiB; the names of 180,000 rows more, and pages of the mapped input, which the system may
+    # take back: 66
+    assert peaks[1] - peaks[0] < 100, peaks

@@ -1,0 +1,188 @@
+import importlib.util
+import json
+import sys
+from copy import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import check_estimator
+
+from iiae.blocks import BLOCKS
+from iiae.errors import DataError, MissingExtra, RunError, SettingsError
+from iiae.estimator import ESTIMATOR, IIAETransformer
+from iiae.runs import load_run
+
+# Checks of scikit-learn that do not run, and why. All others pass.
+LEFT_OUT = {
+    "check_array_api_input": "needs SCIPY_ARRAY_API set before SciPy is imported; torch computes",
+}
+
+
+def quick(**parameters):
+    return IIAETransformer(
+        **{"shared": 4, "exclusive": 2, "width": 8, "epochs": 2, "batch": 20, "random_state": 0}
+        | parameters
+    )
+
+
+@pytest.fixture(scope="module")
+def views():
+    """Two views of three common causes, in units far apart, a constant feature in each."""
+    rng = np.random.default_rng(0)
+    common = rng.normal(size=(240, 3))
+    x = np.c_[common @ rng.normal(size=(3, 6)) * 1000 + 5e4, rng.normal(size=240), np.ones(240)]
+    y = np.c_[common @ rng.normal(size=(3, 5)) * 1e-3, rng.normal(size=240), np.full(240, 0.1)]
+    return x, y
+
+
+@pytest.fixture(scope="module")
+def fitted(views):
+    return quick().fit(*views)
+
+
+def test_checks_of_scikit_learn_pass():
+    results = check_estimator(quick(epochs=1), on_fail=None, on_skip=None)
+    assert {r["check_name"] for r in results if r["status"] != "passed"} == LEFT_OUT.keys()
+    assert len(results) > 40
+
+
+def test_partners_are_found_in_views_of_any_unit(views):
+    model = quick(epochs=60, shared=8, width=32, tau=50.0, weight=50.0).fit(
+        views[0][:180], views[1][:180]
+    )
+    assert model.score(views[0][180:], views[1][180:]) > 0.3  # guessing reaches 0.017
+    translated = model.translate(views[0][180:], to="y")
+    truth = views[1][180:, :5]
+    assert ((translated[:, :5] - truth) ** 2).mean() < 0.5 * truth.var()
+    assert translated[:, 6] == pytest.approx(0.1, abs=1e-3)
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_names_are_those_of_the_columns(views, fitted, block):
+    fitted = copy(fitted).set_params(block=block)
+    out = fitted.transform(views[0])
+    names = list(fitted.get_feature_names_out())
+    assert out.shape == (240, len(names))
+    assert fitted.transform_y(views[1]).shape == out.shape
+    expected = {"shared": 4, "active": int(fitted.model_.active.sum()), "exclusive": 2, "both": 6}
+    assert len(names) == expected[block]
+    assert names[:1] in ([], ["z_s0"], ["z_x0"]) or block == "active"
+
+
+def test_columns_are_posterior_means_of_standardised_rows(views, fitted):
+    x = (views[0] - views[0].mean(0)) / np.where(views[0].std(0) == 0, 1, views[0].std(0))
+    with torch.no_grad():
+        expected = fitted.model_.encode_x(torch.from_numpy(x.astype(np.float32))).shared.mean
+    np.testing.assert_allclose(fitted.transform(views[0]), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_reference_gives_the_exclusive_latent(views, fitted):
+    one = fitted.translate(views[1][:5], to="x", like=views[0][:1])
+    same = fitted.translate(views[1][:5], to="x", like=np.repeat(views[0][:1], 5, 0))
+    np.testing.assert_allclose(one, same, rtol=1e-6)
+    assert not np.allclose(one, fitted.translate(views[1][:5], to="x"), rtol=1e-6)
+    with pytest.raises(DataError, match="5 samples to translate and 2 references"):
+        fitted.translate(views[1][:5], to="x", like=views[0][:2])
+
+
+def test_set_output_makes_a_frame(views, fitted):
+    pandas = pytest.importorskip("pandas")
+    frame = clone(fitted).set_output(transform="pandas").fit(*views).transform(views[0])
+    assert isinstance(frame, pandas.DataFrame)
+    assert list(frame.columns) == ["z_s0", "z_s1", "z_s2", "z_s3"]
+
+
+def test_a_grid_is_searched_over_a_pipeline(views):
+    pipeline = make_pipeline(PCA(5), quick())
+    search = GridSearchCV(pipeline, {"iiaetransformer__shared": [1, 4]}, cv=2).fit(*views)
+    assert search.best_params_["iiaetransformer__shared"] in (1, 4)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.transform(views[0]).shape[0] == 240
+
+
+def test_a_seed_gives_the_same_columns_and_torch_s_generator_is_left_alone(views, fitted):
+    state = torch.get_rng_state()
+    again = quick().fit(*views)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert np.array_equal(again.transform(views[0]), fitted.transform(views[0]))
+
+
+def test_saved_without_pickles_it_answers_the_same(views, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(views[0], columns=[f"f{i}" for i in range(8)])
+    model = quick(block="both").fit(frame, views[1])
+    model.save(tmp_path / "run")
+    assert {p.suffix for p in (tmp_path / "run").iterdir()} <= {
+        ".toml", ".safetensors", ".json", ".csv",
+    }  # fmt: skip
+    loaded = IIAETransformer.load(tmp_path / "run")
+    assert loaded.get_params() == model.get_params()
+    assert list(loaded.feature_names_in_) == list(frame.columns)
+    for way in ("transform", "translate"):
+        assert np.array_equal(getattr(loaded, way)(frame), getattr(model, way)(frame))
+    assert np.array_equal(loaded.transform_y(views[1]), model.transform_y(views[1]))
+    assert (loaded.history_, loaded.metrics_) == (model.history_, model.metrics_)
+    assert load_run(tmp_path / "run").shapes == ((8,), (7,))
+
+
+def test_what_cannot_be_saved_or_loaded_is_said(views, fitted, tmp_path):
+    with pytest.raises(SettingsError, match="random_state is a generator"):
+        quick(random_state=np.random.RandomState(0)).fit(*views).save(tmp_path / "a")
+    fitted.save(tmp_path / "b")
+    (tmp_path / "b" / ESTIMATOR).write_text(json.dumps({"parameters": {"depth": 3}}))
+    with pytest.raises(RunError, match=r"estimator.json: damaged"):
+        IIAETransformer.load(tmp_path / "b")
+    (tmp_path / "b" / ESTIMATOR).unlink()
+    with pytest.raises(RunError, match=r"has no estimator.json; IIAETransformer.save writes it"):
+        IIAETransformer.load(tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"block": "z"}, "block = 'z': is one of shared, active, exclusive, both"),
+        ({"validation": 1.0}, r"validation = 1.0: is a part of the pairs, in \(0, 1\)"),
+        ({"shared": 0}, "model.shared = 0: input should be greater"),
+    ],
+)
+def test_parameters_out_of_range_are_named(views, parameters, message):
+    with pytest.raises(SettingsError, match=message):
+        quick(**parameters).fit(*views)
+
+
+def test_rows_that_do_not_fit_are_refused(views, fitted):
+    with pytest.raises(ValueError, match="Y has 8 features; it was fitted with 7"):
+        fitted.transform_y(views[0])
+    with pytest.raises(ValueError, match="Y has 8 features; it was fitted with 7"):
+        fitted.score(views[0], views[0])
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        fitted.score(views[0], views[1][:10])
+    with pytest.raises(ValueError, match="n_samples=2: at least 3 pairs"):
+        quick().fit(views[0][:2], views[1][:2])
+    with pytest.raises(SettingsError, match="to = 'z': is 'x' or 'y'"):
+        fitted.translate(views[0], to="z")
+
+
+def test_without_scikit_learn_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.base", None)
+    monkeypatch.delitem(sys.modules, "iiae.estimator")
+    with pytest.raises(MissingExtra, match=r"pip install 'iiae\[sklearn\]'"):
+        importlib.import_module("iiae.estimator")
+
+
+@pytest.mark.data
+def test_digits_in_two_views_are_matched_and_clustered_better_than_by_cca(real_data):
+    path = Path(__file__).parents[1] / "benchmarks" / "two_views.py"
+    spec = importlib.util.spec_from_file_location("two_views", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found = module.compare(real_data / "tabular" / "mfeat", ("fac", "fou"), seed=0)
+    ours, cca = np.array(found["IIAETransformer"]), np.array(found["CCA, cosine"])
+    assert (ours[:2] > cca[:2]).all()
+    assert ours[2] > found["standardised features"][2]
