@@ -156,3 +156,18 @@ def test_a_run_is_pushed_and_pulled(digits_run, tmp_path):
     assert done.stdout == f"pushed to {tmp_path / 'shared'}\n", done.stderr
     done = iiae("pull", tmp_path / "shared", tmp_path / "mine")
     assert done.stdout == f"wrote {tmp_path / 'mine'}\n", done.stderr
+
+
+def test_a_folder_is_embedded(digits_run, tmp_path):
+    iiae("data", "digits-cdcb", "--export", tmp_path, "--count", 3, "--size", 16)
+    (tmp_path / "x" / "broken.png").write_bytes(b"no image")
+    output = tmp_path / "z.npz"
+    common = ("embed", digits_run, "--input", tmp_path / "x", "--output", output)
+    done = iiae(*common, "--domain", "x", "--block", "exclusive")
+    assert done.stdout == f"wrote 3 rows into {output}; 1 left out, see {output}.failed.jsonl\n"
+    with np.load(output) as found:
+        assert found["path"].tolist() == ["0000.png", "0001.png", "0002.png"]
+        assert found["vector"].shape == (3, 2)
+    assert "SettingsError: --domain z: is x or y" in iiae(*common, "--domain", "z").stderr
+    wrong = iiae(*common, "--domain", "x", "--engine", "spark")
+    assert "SettingsError: --engine spark: is local or ray" in wrong.stderr
