@@ -194,7 +194,7 @@ def finetune(
     ],
     split: Annotated[str, typer.Option(help="unseen classes, as data.split")],
     out: Annotated[Path, typer.Option("--out", "-o", help="folder to write")] = Path("backbone"),
-    epochs: Annotated[int, typer.Option(min=1, help="passes over the images")] = 6,
+    epochs: Annotated[int, typer.Option(min=1, help="passes over the images")] = 4,
     side: Annotated[int, typer.Option(min=32, help="side of images, in pixels")] = 128,
     validation: Annotated[int, typer.Option(min=1, help="seen classes held out")] = 10,
     seed: Annotated[int, typer.Option(help="of weights and draws")] = 0,

@@ -191,7 +191,11 @@ def build_model(
     images = model.family != "features"
     _check_shapes(model.family, shapes)
     heads = (build_head(objective.x, images), build_head(objective.y, images))
-    extra = {} if model.width is None else {"width": model.width}
+    extra: dict[str, float] = {} if model.width is None else {"width": model.width}
+    if model.dropout:
+        if images:
+            raise SettingsError("model.dropout is for family 'features'; image networks take none")
+        extra["dropout"] = model.dropout
     networks = FAMILIES[model.family](shapes, model.exclusive, model.shared, heads, **extra)
     sizes = (model.exclusive, model.exclusive)
     return IIAE(networks, _shared_size(model, shapes), sizes)

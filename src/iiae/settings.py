@@ -72,6 +72,9 @@ class ModelSettings(_Section):
     width: int | None = Field(
         None, ge=1, description="first width of `small`, hidden width of `features`"
     )
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="of the encoders' inputs, `features` only; 0 as published"
+    )
 
 
 class LikelihoodSettings(_Section):

@@ -149,9 +149,9 @@ def _map(features: nn.Module, pairs: ClassPairs) -> float:
 class TuneSettings(NamedTuple):
     """How a backbone is fine-tuned."""
 
-    epochs: int = 6
+    epochs: int = 4
     batch: int = 64
-    learning_rate: float = 5e-4
+    learning_rate: float = 3e-4
     side: int = 128
     seed: int = 0
 
@@ -161,7 +161,8 @@ def finetune(
 ) -> float:
     """Fine-tunes a whole backbone on the training classes of both domains; writes its folder.
 
-    Random crops and mirror images, AdamW with a one-cycle rate, bf16. The folder is one of
+    Random crops and mirror images, AdamW with a one-cycle rate, bf16; BatchNorm keeps its
+    moments. The folder is one of
     `transformers`, so that `iiae features --backbone` takes it.
 
     Args:
@@ -185,13 +186,19 @@ def finetune(
     network = backbone.model.train().requires_grad_(True)
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     images, labels = _with_labels(train)
+    _freeze_moments(network)
     _fit_backbone(backbone, images, labels, settings)
     network.eval()
-    with torch.inference_mode():
-        tuned = _Embedding(backbone)
-        quality = _map(tuned, validation)
     _save_backbone(backbone, out)
-    return quality
+    with torch.inference_mode():
+        return _map(_Embedding(backbone), validation)
+
+
+def _freeze_moments(network: nn.Module) -> None:
+    """BatchNorm keeps its pretrained moments: small batches of two domains would spoil them."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.eval()
 
 
 class _Embedding(nn.Module):
@@ -224,7 +231,8 @@ def _fit_backbone(
     )
     generator = torch.Generator().manual_seed(settings.seed)
     order: list[Tensor] = []
-    for _ in _progress(steps, "fine-tuning"):
+    losses: list[float] = []
+    for step in _progress(steps, "fine-tuning"):
         if not order:
             shuffled = torch.randperm(len(images), generator=generator).split(settings.batch)
             order = [part for part in shuffled if len(part) == settings.batch]
@@ -239,6 +247,9 @@ def _fit_backbone(
         loss.backward()
         optimiser.step()
         schedule.step()
+        losses.append(loss.item())
+        if (step + 1) % 50 == 0:
+            log.info("step %d of %d: loss %.3f", step + 1, steps, float(np.mean(losses[-50:])))
 
 
 def _windows(images: Tensor, side: int, generator: torch.Generator | None) -> Tensor:

@@ -1,9 +1,12 @@
+import pytest
 import torch
 
 from iiae.distributions import NormalHead
-from iiae.model import IIAE
+from iiae.errors import SettingsError
+from iiae.model import IIAE, build_model
 from iiae.networks.mlp import class_head, features
 from iiae.objectives import iiae_loss, iiae_terms
+from iiae.settings import make_settings
 from iiae.types import Pair
 
 HEADS = (NormalHead(10, False), NormalHead(10, False))
@@ -41,3 +44,19 @@ def test_every_parameter_gets_a_finite_gradient():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
         assert parameter.grad.abs().max() > 0, name
+
+
+def test_dropout_hides_inputs_of_encoders_in_training_alone():
+    settings = make_settings(
+        {"data": {"name": "synthetic"}, "model": {"family": "features", "dropout": 0.5, "width": 8}}
+    )
+    torch.manual_seed(0)
+    model = build_model(settings.model, settings.objective, ((6,), (6,)))
+    x = torch.randn(8, 6)
+    model.train()
+    assert not torch.equal(model.encode_x(x).shared.mean, model.encode_x(x).shared.mean)
+    model.eval()
+    assert torch.equal(model.encode_x(x).shared.mean, model.encode_x(x).shared.mean)
+    images = make_settings({"data": {"name": "digits-cdcb"}, "model": {"dropout": 0.5}})
+    with pytest.raises(SettingsError, match=r"model.dropout is for family 'features'"):
+        build_model(images.model, images.objective, ((3, 16, 16), (3, 16, 16)))

@@ -21,8 +21,9 @@ def hidden(size: int, width: int, activation: nn.Module) -> nn.Sequential:
 class Encoder(nn.Module):
     """q(z_x given x): size -> 2 width -> width -> 2 exclusive."""
 
-    def __init__(self, size: int, width: int, exclusive: int):
+    def __init__(self, size: int, width: int, exclusive: int, dropout: float = 0.0):
         super().__init__()
+        self.drop = nn.Dropout(dropout) if dropout else nn.Identity()
         self.net = nn.Sequential(
             hidden(size, 2 * width, nn.LeakyReLU(0.2)),
             hidden(2 * width, width, nn.LeakyReLU(0.2)),
@@ -30,21 +31,22 @@ class Encoder(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "batch size"]) -> DiagonalNormal:
-        return diagonal_normal(self.net(x))
+        return diagonal_normal(self.net(self.drop(x)))
 
 
 class SharedEncoder(nn.Module):
     """r(z_s given x), as `Encoder`; hands its first hidden layer to q_s."""
 
-    def __init__(self, size: int, width: int, shared: int):
+    def __init__(self, size: int, width: int, shared: int, dropout: float = 0.0):
         super().__init__()
+        self.drop = nn.Dropout(dropout) if dropout else nn.Identity()
         self.first = hidden(size, 2 * width, nn.LeakyReLU(0.2))
         self.rest = nn.Sequential(
             hidden(2 * width, width, nn.LeakyReLU(0.2)), dense(width, 2 * shared)
         )
 
     def forward(self, x: Float[Tensor, "batch size"]) -> SharedEncoding:
-        features = self.first(x)
+        features = self.first(self.drop(x))
         return SharedEncoding(diagonal_normal(self.rest(features)), features)
 
 
@@ -81,6 +83,7 @@ def features(
     shared: int,
     heads: tuple[Head, Head],
     width: int = 256,
+    dropout: float = 0.0,
 ) -> Networks:
     """Published feature networks: 2,470,784 parameters at 512, 64 and 64.
 
@@ -92,13 +95,14 @@ def features(
         shared: Size of z_s.
         heads: Likelihood of each domain.
         width: Of the second hidden layer; the first has twice as many units.
+        dropout: Of the encoders' inputs, in training; none as published.
     """
     (size_x,), (size_y,) = shapes
     return Networks(
-        exclusive_x=Encoder(size_x, width, exclusive),
-        exclusive_y=Encoder(size_y, width, exclusive),
-        shared_given_x=SharedEncoder(size_x, width, shared),
-        shared_given_y=SharedEncoder(size_y, width, shared),
+        exclusive_x=Encoder(size_x, width, exclusive, dropout),
+        exclusive_y=Encoder(size_y, width, exclusive, dropout),
+        shared_given_x=SharedEncoder(size_x, width, shared, dropout),
+        shared_given_y=SharedEncoder(size_y, width, shared, dropout),
         shared=Fusion(width, shared),
         decoder_x=Decoder(shared + exclusive, size_x, heads[0]),
         decoder_y=Decoder(shared + exclusive, size_y, heads[1]),
