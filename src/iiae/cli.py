@@ -93,6 +93,39 @@ def evaluate(
 
 
 @app.command()
+def disentangle(
+    run: Annotated[Path | None, typer.Argument(help="run folder, as iiae train writes it")] = None,
+    latents: Annotated[
+        Path | None, typer.Option(help="instead of a run: .npz with z_x, z_s, z_y")
+    ] = None,
+    factors: Annotated[
+        Path | None, typer.Option(help=".csv with a column name:block (shared, x, y) a factor")
+    ] = None,
+    split: Annotated[str, typer.Option(help="test or validation")] = "test",
+    seed: Annotated[int, typer.Option(help="of folds, permutations and small networks")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON, not tables")] = False,
+    overrides: Overrides = None,
+) -> None:
+    """Evidence of disentanglement: probes, leakage, swaps, dependence; kept in metrics.json."""
+    import json
+
+    from iiae.evidence_tables import evidence_tables
+    from iiae.proving import prove_files
+
+    if (run is None) == (latents is None):
+        raise SettingsError("give a run folder, or --latents with --factors")
+    if run is not None:
+        found = _prove(_open(run, overrides), split)
+    else:
+        assert latents is not None
+        found = prove_files(latents, factors, seed)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        _show(evidence_tables(found))
+
+
+@app.command()
 def translate(
     run: RunFolder,
     inputs: Annotated[
@@ -516,6 +549,17 @@ def _evaluate(run: Any, split: str) -> dict[str, Any]:
     pairs = getattr(load(run.settings.data), split)
     found = evaluate(run, pairs, split).as_dict()
     save_metrics(run.folder, split, found)
+    return found
+
+
+def _prove(run: Any, split: str) -> dict[str, Any]:
+    from iiae.data import load
+    from iiae.proving import prove_run
+    from iiae.runs import save_metrics
+
+    _one_of("--split", split, ("test", "validation"))
+    found = prove_run(run, load(run.settings.data), split)
+    save_metrics(run.folder, "evidence", found)
     return found
 
 

@@ -20,7 +20,7 @@ from iiae.tasks.categories import CategoryRetrieval, retrieve_classes
 from iiae.tasks.disentanglement import Readability, probe_factors
 from iiae.tasks.quality import TranslationQuality, translation_quality
 from iiae.tasks.retrieval import Retrieval, retrieve_partners
-from iiae.types import Pair
+from iiae.types import Pair, plain
 
 
 class Evaluation(NamedTuple):
@@ -66,7 +66,7 @@ class Evaluation(NamedTuple):
             "absolute_error": dict(zip("xy", self.absolute_error, strict=True)),
             "readability": self.readability and [row._asdict() for row in self.readability],
             "translation": self.translation
-            and {f"to_{to}": _plain(found) for to, found in self.translation.items()},
+            and {f"to_{to}": plain(found) for to, found in self.translation.items()},
             "active_dimensions": self.active,
             "shared_dimensions": self.shared,
         }
@@ -142,15 +142,6 @@ def _reconstruct(
                 errors[i] += (value - likelihood.mean).abs().flatten(1).mean(1).sum().item()
     terms = Terms(*(torch.cat(parts).cpu() for parts in zip(*rows, strict=True)))
     return terms, errors / len(pairs)
-
-
-def _plain(value: Any) -> Any:
-    """Named tuples as mappings, all the way down."""
-    if hasattr(value, "_asdict"):
-        return {name: _plain(inner) for name, inner in value._asdict().items()}
-    if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
-    return value
 
 
 def _direction(found: InstanceRetrieval) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from PIL import Image
 from iiae.data.base import PairSet
 from iiae.data.class_pairs import ClassPairs
 from iiae.errors import MissingExtra
+from iiae.evidence_tables import evidence_tables
 from iiae.files import write_text
 from iiae.pictures import Row, framed, grid
 from iiae.runs import Run, load_history, load_metrics
@@ -56,7 +57,10 @@ def write_report(run: Run, pairs: PairSet, out: Path, images: Path | None = None
         title=run.settings.title or run.folder.name,
         folder=run.folder.name,
         training=metrics.get("training", {}),
-        tables=result_tables(metrics["test"]) if "test" in metrics else [],
+        tables=[
+            *(result_tables(metrics["test"]) if "test" in metrics else []),
+            *(evidence_tables(metrics["evidence"]) if "evidence" in metrics else []),
+        ],
         curves=_curves(load_history(run.folder)),
         pictures=[
             *(_hits(run, pairs, images) if isinstance(pairs, ClassPairs) else []),

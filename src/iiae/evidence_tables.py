@@ -1,0 +1,187 @@
+"""Evidence of disentanglement as tables, for the terminal and the report alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from iiae.tables import Table
+
+
+def evidence_tables(found: Mapping[str, Any]) -> list[Table]:
+    """The tables of one set: `iiae.tasks.evidence.Evidence` as plain values.
+
+    Section `evidence` of metrics.json; with a model there is also `swap`.
+    """
+    tables: list[Table] = []
+    if found["leakage"]:
+        tables.append(_leakage(found))
+        tables += [_probes(kind, matrix) for kind, matrix in found["probes"].items()]
+    if found.get("swap"):
+        tables.append(_swap(found["swap"]))
+    tables.append(_curves(found))
+    if found["domains"]:
+        tables.append(_domains(found["domains"]))
+    tables.append(_dependence(found["dependence"]))
+    if found["axes"]:
+        tables.append(_axes(found["axes"]))
+    return [table for table in tables if table.rows]
+
+
+def _leakage(found: Mapping[str, Any]) -> Table:
+    rows = []
+    for kind, leak in found["leakage"].items():
+        value = "collapsed: " + ", ".join(leak["collapsed"]) if leak["value"] is None else None
+        most = max(leak["by_factor"], key=lambda name: leak["by_factor"][name])
+        rows.append(
+            [
+                f"z_s: {kind}",
+                value or f"{leak['value']:.3f}",
+                f"{most} ({leak['by_factor'][most]:.3f})",
+                f"{leak['at_home']:.3f}",
+            ]
+        )
+    return Table(
+        f"Leakage, {found['pairs']:,} pairs",
+        ["latents", "leakage", "largest", "read at home"],
+        rows,
+        "One number for what is in the wrong place: the mean over factors of the most that any "
+        "probe reads of it from a latent it does not belong to, 0 at chance, 1 without error. Read "
+        "at home: the same from the latent it belongs to; a small leak means little where this "
+        "is small too. A collapsed latent is reported as such and not scored.",
+    )
+
+
+def _probes(kind: str, matrix: Mapping[str, Any]) -> Table:
+    rows = []
+    for factor, blocks in matrix["cells"].items():
+        for probe in ("linear", "nonlinear"):
+            cells = [_reading(cell[probe]) for cell in blocks.values()]
+            some = next((c[probe] for c in blocks.values() if c[probe]), None)
+            chance = f"{some['chance']:.3f}, {some['chance_high']:.3f}" if some else ""
+            rows.append([f"{factor} (of {matrix['home'][factor]}), {probe}", *cells, chance])
+    blocks = next(iter(matrix["cells"].values()))
+    return Table(
+        f"What each latent tells of each factor; z_s: {kind}",
+        ["factor and probe", *blocks, "chance, its 95%"],
+        rows,
+        f"R2 or accuracy on held-out pairs ({matrix['samples']:,} used, five folds) with 95% "
+        "bootstrap intervals. Chance: the same probe on shuffled factors, mean and 95th "
+        "percentile. z_s stands for both r_x and r_y. Means can show what samples do not.",
+    )
+
+
+def _reading(found: Mapping[str, float] | None) -> str:
+    if found is None:
+        return "collapsed"
+    return f"{found['score']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
+
+
+def _swap(found: Mapping[str, Any]) -> Table:
+    rows = [
+        [
+            f"{factor} in {one['domain']} ({one['measure']})",
+            "z_s" if one["right"] == "shared" else f"z_{one['domain']}",
+            f"{one['from_shared']:.3f}",
+            f"{one['from_exclusive']:.3f}",
+            f"{one['real']:.3f}",
+        ]
+        for factor, origins in found.items()
+        for one in origins
+    ]
+    return Table(
+        "Swaps: z_s of one pair decoded with the exclusive latent of another",
+        ["factor", "should follow", "agrees with z_s's pair", "with the other", "reader at best"],
+        rows,
+        "A reader trained on real samples reads each factor off the decoded sample; the score is "
+        "against the pair that gave z_s and against the one that gave the exclusive latent. "
+        "Reader at best: its score on real samples.",
+    )
+
+
+def _curves(found: Mapping[str, Any]) -> Table:
+    rows = []
+    for name in ("exclusive_x_to_y", "exclusive_y_to_x"):
+        curve = found[name]
+        if curve is None:
+            continue
+        at = {int(k): v for k, v in curve["recall"].items()}
+        half = min(at, key=lambda k: abs(k - found["pairs"] / 2))
+        cells = [f"{100 * at[k]:.2f} (chance {100 * k / found['pairs']:.2f})" for k in (1, half)]
+        rows.append([name.replace("_", " "), *cells, f"{curve['area']:+.4f}"])
+    return Table(
+        "Exclusive retrieval over the whole curve, %",
+        ["direction", "Recall@1", "Recall@N/2", "area above chance"],
+        rows,
+        "Recall@K of the partner by exclusive means for K from 1 to N. The area is 0 where it "
+        "guesses, 1 where every partner comes first: a latent can be at chance for K = 1 and "
+        "still know something, which the area shows.",
+    )
+
+
+def _domains(found: Mapping[str, float]) -> Table:
+    rows = [
+        [kind, f"{100 * found[kind]:.2f}", f"{found[f'{kind}_p_value']:.3g}"]
+        for kind in ("linear", "nonlinear")
+    ]
+    return Table(
+        "Can z_s given x be told from z_s given y?",
+        ["classifier", "accuracy, %", "p of guessing"],
+        rows,
+        "A classifier two-sample test on posterior means, held out by pair; 50% is guessing. Above "
+        "it, z_s still knows which domain it was read from.",
+    )
+
+
+def _dependence(found: Mapping[str, Any]) -> Table:
+    names = {
+        "gaussian": "Gaussian (64 components)",
+        "ksg": "KSG (2 components)",
+        "infonce": "InfoNCE, lower bound (8)",
+        "club": "CLUB (8)",
+        "hsic": "HSIC, p of independence",
+    }
+    rows = [
+        [text, *(_dependent(pair[estimator]) for pair in found.values())]
+        for estimator, text in names.items()
+    ]
+    return Table(
+        "Dependence between latents, nats",
+        ["estimator", *found],
+        rows,
+        "Mutual information of leading principal components, with 95% intervals; † marks a value "
+        "outside the range in which the estimator was validated, and a dash one it refused. "
+        "docs/disentanglement.md has the ranges.",
+    )
+
+
+def _dependent(found: Mapping[str, Any] | str) -> str:
+    if isinstance(found, str):
+        return "-"
+    if "permutations" in found:
+        return f"{found['p_value']:.3f}"
+    mark = "" if found["in_range"] else " †"
+    return f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]{mark}"
+
+
+def _axes(found: Mapping[str, Any]) -> Table:
+    def shown(value: float | None) -> str:
+        return "-" if value is None else f"{value:.3f}"
+
+    names = ("disentanglement", "completeness", "informativeness")
+    rows = [
+        [f"DCI {name}", shown(found["dci_by_block"][name]), shown(found["dci"][name])]
+        for name in names
+    ]
+    rows += [
+        [score.upper(), shown(found[score]["block"]), shown(found[score]["dimension"])]
+        for score in ("mig", "sap")
+    ]
+    return Table(
+        "Axis scores",
+        ["score", "by block", "by dimension"],
+        rows,
+        "1 is best. DCI (Eastwood and Williams 2018), MIG (Chen et al. 2018) and SAP (Kumar et al. "
+        "2018), with whole latents as the units, and with single dimensions. This model asks for "
+        "separate blocks, not for one factor a dimension: the first column is the one to judge by.",
+    )

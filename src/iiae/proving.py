@@ -1,0 +1,117 @@
+"""Evidence of a run, or of latents in files."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from iiae.data import Splits
+from iiae.data.arrays import read_array
+from iiae.data.base import Factor
+from iiae.errors import DataError
+from iiae.model import embed
+from iiae.runs import Run
+from iiae.tasks.evidence import LatentSet, latent_set, measure_evidence
+from iiae.tasks.swap import swap_consistency
+from iiae.types import plain
+
+MOST_CATEGORIES = 50  # distinct whole numbers up to which a column is taken as categories
+
+
+def prove_run(run: Run, data: Splits, split: str = "test") -> dict[str, Any]:
+    """All evidence on one set of a run's data, as plain values for metrics.json.
+
+    Args:
+        run: A trained run.
+        data: Its data; factor readers for swaps are trained on the training pairs.
+        split: "test" or "validation".
+
+    Raises:
+        DataError: As `measure_evidence`.
+        MissingExtra: scikit-learn is not installed.
+    """
+    settings, pairs = run.settings.evaluation, getattr(data, split)
+    found = embed(run.model, pairs.batches(settings.batch))
+    latents = latent_set(found, run.model.active, settings.seed)
+    factors = pairs.factors()
+    evidence = measure_evidence(latents, factors, settings.seed).as_dict()
+    if factors:
+        evidence["swap"] = plain(swap_consistency(run.model, data.train, pairs, settings.seed))
+    return {"split": split, **evidence}
+
+
+def prove_files(latents: Path, factors: Path | None, seed: int = 0) -> dict[str, Any]:
+    """The same of anyone's latents; without swaps, which need a decoder.
+
+    Args:
+        latents: `.npz` with `z_x`, `z_s`, `z_y`, a row a pair; instead of `z_s`, or beside it,
+            `z_s_given_x` and `z_s_given_y`.
+        factors: `.csv`, a row a pair; a column is headed `name:block` with block shared, x or y.
+            Text and up to 50 distinct whole numbers are categories; `name:block:continuous` and
+            `name:block:categorical` say otherwise.
+        seed: Of folds, permutations and small networks.
+
+    Raises:
+        DataError: A file cannot be read, or blocks and factors do not fit.
+    """
+    with np.load(latents, allow_pickle=False) as arrays:
+        names = set(arrays.files)
+    if not {"z_x", "z_y"} <= names or not names & {"z_s", "z_s_given_x"}:
+        raise DataError(f"{latents}: holds {', '.join(sorted(names))}; expected z_x, z_s, z_y")
+    read = {name: read_array(latents, name) for name in sorted(names) if name.startswith("z_")}
+    given = [read[n] for n in ("z_s_given_x", "z_s_given_y") if n in read]
+    shared = read["z_s"] if "z_s" in read else np.concatenate(given, 1)
+    both = len(given) == 2
+    blocks = LatentSet(
+        read["z_x"],
+        read["z_y"],
+        {"as given": shared},
+        given[0] if both else None,
+        given[1] if both else None,
+    )
+    known = {} if factors is None else read_factors(factors)
+    return measure_evidence(blocks, known, seed).as_dict()
+
+
+def read_factors(path: Path) -> dict[str, Factor]:
+    """Factors of a `.csv`: see `prove_files`.
+
+    Raises:
+        DataError: The file cannot be read, or a column's heading says no block.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            header, *rows = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
+        raise DataError(f"{path}: not a CSV table with a heading: {error}") from error
+    factors: dict[str, Factor] = {}
+    for i, heading in enumerate(header):
+        name, _, rest = heading.partition(":")
+        block, _, kind = rest.partition(":")
+        if block not in ("shared", "x", "y") or kind not in ("", "continuous", "categorical"):
+            raise DataError(
+                f"{path}: column {heading!r}; head it name:block, block being shared, x or y"
+            )
+        try:
+            values = _typed(np.array([row[i] for row in rows]), kind)
+        except (IndexError, ValueError) as error:
+            raise DataError(f"{path}: column {heading!r}: {error}") from error
+        factors[name] = Factor(values[0], values[1], block)
+    return factors
+
+
+def _typed(text: np.ndarray, kind: str):
+    try:
+        values = text.astype(np.float64)
+    except ValueError:
+        if kind == "continuous":
+            raise
+        return text, "categorical"
+    whole = np.isfinite(values).all() and (values == values.round()).all()
+    few = whole and len(np.unique(values)) <= MOST_CATEGORIES
+    if kind == "categorical" or (not kind and few):
+        return values.astype(np.int64) if whole else values, "categorical"
+    return values, "continuous"

@@ -1,0 +1,96 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from helpers import small_settings
+from iiae.data import load
+from iiae.errors import DataError
+from iiae.proving import prove_files, prove_run, read_factors
+from iiae.training import fit
+
+rng = np.random.default_rng(0)
+
+
+@pytest.fixture
+def files(tmp_path):
+    z = {name: rng.standard_normal((200, 3)) for name in ("z_x", "z_s", "z_y")}
+    np.savez(tmp_path / "z.npz", **z)
+    rows = [
+        f"{'ab'[int(s > 0)]},{x:.4f},{i % 5}"
+        for i, (s, x) in enumerate(zip(z["z_s"][:, 0], z["z_x"][:, 0], strict=True))
+    ]
+    (tmp_path / "f.csv").write_text("kind:shared,size:x,turn:y\n" + "\n".join(rows))
+    return tmp_path / "z.npz", tmp_path / "f.csv"
+
+
+def test_latents_and_factors_of_anyone_are_measured(files):
+    found = prove_files(*files)
+    cells = found["probes"]["as given"]["cells"]
+    assert cells["kind"]["z_s"]["linear"]["score"] > 0.9
+    assert cells["size"]["z_x"]["linear"]["score"] > 0.9
+    assert found["leakage"]["as given"]["by_factor"]["size"] < 0.1
+
+
+def test_kinds_of_factors_are_told_by_their_values(files):
+    found = read_factors(files[1])
+    assert {name: (f.kind, f.block) for name, f in found.items()} == {
+        "kind": ("categorical", "shared"),
+        "size": ("continuous", "x"),
+        "turn": ("categorical", "y"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("kind,size:x,turn:y", "column 'kind'; head it name:block"),
+        ("kind:shared:continuous,size:x,turn:y", "column 'kind:shared:continuous'"),
+        ("kind:shared,size:z,turn:y", "column 'size:z'"),
+    ],
+)
+def test_wrong_headings_are_named(files, header, message):
+    lines = files[1].read_text().splitlines()
+    files[1].write_text("\n".join([header, *lines[1:]]))
+    with pytest.raises(DataError, match=message):
+        read_factors(files[1])
+
+
+def test_wrong_files_are_refused(files, tmp_path):
+    np.savez(tmp_path / "other.npz", a=np.zeros(3))
+    with pytest.raises(DataError, match="holds a; expected z_x, z_s, z_y"):
+        prove_files(tmp_path / "other.npz", None)
+    files[1].write_text("\n".join(files[1].read_text().splitlines()[:-1]))
+    with pytest.raises(DataError, match="199"):
+        prove_files(*files)
+
+
+def test_the_command_prints_tables_and_json(files):
+    command = [
+        sys.executable,
+        "-m",
+        "iiae",
+        "disentangle",
+        "--latents",
+        files[0],
+        "--factors",
+        files[1],
+    ]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Leakage, 200 pairs" in done.stdout
+    done = subprocess.run([*map(str, command), "--json"], capture_output=True, text=True)
+    assert json.loads(done.stdout)["pairs"] == 200
+
+
+@pytest.mark.slow
+def test_a_run_is_proved_with_swaps(tmp_path):
+    torch.manual_seed(0)
+    run = fit(small_settings("training.epochs=20"), tmp_path / "run", progress=False)
+    found = prove_run(run, load(run.settings.data))
+    assert set(found["leakage"]) >= {"means", "samples"}
+    assert set(found["swap"]) == {"shared", "exclusive to x", "exclusive to y"}
+    assert found["split"] == "test"
