@@ -50,3 +50,9 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("IIAE_DATA names no folder of real data")
     return Path(folder)
+
+
+@pytest.fixture
+def experiments():
+    """The folder of settings files."""
+    return Path(__file__).parents[1] / "experiments"

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Iterator
 from pathlib import PurePath
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +20,23 @@ from iiae.settings import DataSettings
 from iiae.types import Draw, Pair
 
 log = logging.getLogger("iiae")
+
+
+class _Members(NamedTuple):
+    """Rows of a collection ordered by class: where each class starts, and how many it has."""
+
+    order: np.ndarray
+    starts: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def of(cls, labels: np.ndarray, classes: list[str]) -> _Members:
+        position = np.searchsorted(classes, labels)
+        counts = np.bincount(position, minlength=len(classes))
+        return cls(np.argsort(position, kind="stable"), np.cumsum(counts) - counts, counts)
+
+    def rows(self, classes: np.ndarray, turn: np.ndarray) -> np.ndarray:
+        return self.order[self.starts[classes] + turn]
 
 
 class ClassPairs(PairSet):
@@ -36,12 +54,10 @@ class ClassPairs(PairSet):
     def __init__(self, x: Items, y: Items, split: str = ""):
         self.x, self.y, self.split = x, y, split
         self.classes = sorted({str(name) for name in x.labels})
-        self._of_x, self._of_y = (
-            [np.flatnonzero(side.labels == name) for name in self.classes] for side in (x, y)
-        )
-        counts = [max(len(a), len(b)) for a, b in zip(self._of_x, self._of_y, strict=True)]
+        self._members = tuple(_Members.of(side.labels, self.classes) for side in (x, y))
+        counts = np.maximum(*(side.counts for side in self._members))
         self.class_of = np.repeat(np.arange(len(self.classes)), counts)
-        self._turn = np.concatenate([np.arange(n) for n in counts])
+        self._turn = np.arange(len(self.class_of)) - np.repeat(np.cumsum(counts) - counts, counts)
         self.shapes = (tuple(x.values.shape[1:]), tuple(y.values.shape[1:]))
 
     def __len__(self) -> int:
@@ -50,19 +66,18 @@ class ClassPairs(PairSet):
     def pairs(self, draw: Draw) -> Pair:
         index = draw.indices.numpy()
         classes = self.class_of[index]
-        sides = (self._of_x, self._of_y)
         if draw.seed is None:
-            chosen = [
-                [
-                    of[c][turn % len(of[c])]
-                    for c, turn in zip(classes, self._turn[index], strict=True)
-                ]
-                for of in sides
+            rows = [
+                side.rows(classes, self._turn[index] % side.counts[classes])
+                for side in self._members
             ]
         else:
             generator = np.random.default_rng(draw.seed)
-            chosen = [[of[c][generator.integers(len(of[c]))] for c in classes] for of in sides]
-        x, y = (torch.tensor(np.array(rows)) for rows in chosen)
+            rows = [
+                side.rows(classes, generator.integers(side.counts[classes]))
+                for side in self._members
+            ]
+        x, y = map(torch.from_numpy, rows)
         return Pair(as_float(self.x.values[x]), as_float(self.y.values[y]))
 
     def factors(self) -> dict[str, Factor]:
