@@ -59,7 +59,8 @@ class LinearGaussianPairs(PairSet):
     r"""Pairs of known mutual information: x = A [a, u], y = B [b, v], all factors normal.
 
     Axis i of a and of b correlate with $\rho$, $I(X;Y) = -\frac{4}{2} \log(1 - \rho^2)$, the same
-    as if a and b were one shared factor and noise of their own; u and v (4 axes each) are exclusive.
+    as if a and b were one shared factor with noise of their own; u and v (4 axes each) are
+    exclusive.
     The columns of A and B (16 x 8, the same for every `seed`) are orthonormal, so the mixing loses
     nothing.
 

@@ -4,15 +4,17 @@ All are of the joint distribution of the data and the encoders, so each holds fo
 trained or not. $q_s$ is the exact conditional of z_s; $r_x$, $r_y$ are not those of z_s given one
 domain, $p(z_s|x) = E_{y|x}\, q_s$, and stand in for them. With N pairs and one sample z of each:
 
-| what | bound | because |
-|---|---|---|
-| I(X;Z_x) | $\le E\,KL[q(z_x \mid x) \| p]$ | less $KL[q(z_x) \| p] \ge 0$ it is equal; the same for y |
-| I(X;Z_s given Y) | $\le E\,KL[q_s \| r_y]$ | less $E\,KL[p(z_s \mid y) \| r_y] \ge 0$ it is equal; x the same |
-| I(X,Y;Z_s) | $\le E\,KL[q_s \| p]$ | as the first |
-| I(X,Y;Z_s) | $\le E \log q_s(z_i \mid i) / \frac{1}{N-1} \sum_{j \ne i} q_s(z_i \mid j)$ | Jensen: Poole et al. 2019, leave one out; needs the exact conditional, which $q_s$ is |
-| I(X,Y;Z_s) | $\ge E \log q_s(z_i \mid i) / \frac1N \sum_j q_s(z_i \mid j)$ | InfoNCE, at most log N |
-| I(X;Z_s) | $\ge E \log r_x(z_i \mid x_i) / \frac1N \sum_j r_x(z_i \mid x_j)$ | InfoNCE with $r_x$ as critic: holds for any critic |
-| I(X;Z_s) | $\lesssim E \log r_x(z_i \mid x_i) / \frac{1}{N-1} \sum_{j \ne i} r_x(z_i \mid x_j)$ | leave one out, a bound only if $r_x = p(z_s \mid x)$ |
+- I(X;Z_x) $\le E\,KL[q(z_x \mid x) \| p]$: equal less $KL[q(z_x) \| p] \ge 0$; the same for y.
+- I(X;Z_s given Y) $\le E\,KL[q_s \| r_y]$: equal less $E\,KL[p(z_s \mid y) \| r_y] \ge 0$; the same
+  for I(Y;Z_s given X) with $r_x$.
+- I(X,Y;Z_s) $\le E\,KL[q_s \| p]$, as the first.
+- I(X,Y;Z_s) $\le E \log q_s(z_i \mid i) / \frac{1}{N-1} \sum_{j \ne i} q_s(z_i \mid j)$, leave one
+  out (Poole et al. 2019), by Jensen's inequality; needs the exact conditional, which $q_s$ is.
+- I(X,Y;Z_s) $\ge E \log q_s(z_i \mid i) / \frac1N \sum_j q_s(z_i \mid j)$: InfoNCE, at most log N.
+- I(X;Z_s) $\ge E \log r_x(z_i \mid x_i) / \frac1N \sum_j r_x(z_i \mid x_j)$: InfoNCE with $r_x$ as
+  critic, which holds for any critic; the same for y.
+- I(X;Z_s) $\lesssim E \log r_x(z_i \mid x_i) / \frac{1}{N-1} \sum_{j \ne i} r_x(z_i \mid x_j)$: a
+  bound only if $r_x$ is $p(z_s \mid x)$, otherwise on either side; the same for y.
 
 The interaction information $I(X;Y;Z_s) = I(X;Z_s) - I(X;Z_s|Y) = I(X;Y) - I(X;Y|Z_s)$ is
 
@@ -66,8 +68,10 @@ class InformationTerms(NamedTuple):
     | `shared_x_lower`, `shared_y_lower` | I(X;Z_s), I(Y;Z_s) | below |
     | `shared_x_fitted`, `shared_y_fitted` | I(X;Z_s), I(Y;Z_s) | above, if r_x and r_y are right |
     | `interaction_lower` | I(X;Y;Z_s), and so I(X;Y) | below: the largest of three |
-    | `interaction_upper` | I(X;Y;Z_s); I(X;Y) if z_s says all they share | above: the smaller of the two of I(X,Y;Z_s) |
-    | `interaction_fitted` | the same | above, if r_x and r_y are right: the smaller of two |
+    | `interaction_upper` | I(X;Y;Z_s) | above: the smaller of both above for I(X,Y;Z_s) |
+    | `interaction_fitted` | I(X;Y;Z_s) | above, if r_x and r_y are right: the smaller of two |
+
+    The last two bound I(X;Y) as well if z_s says all that x and y share.
     """
 
     pairs: int
