@@ -1,7 +1,9 @@
 import csv
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from helpers import small_settings
 from iiae.errors import MissingExtra, RunError, SettingsError
 from iiae.runs import CHECKPOINT, MODEL, load_history, load_run
 from iiae.settings import dump_settings
-from iiae.sweeping import LEAKS, Sweep, pareto, plan, sweep, sweep_table
+from iiae.sweeping import LEAKS, LOG, Sweep, pareto, plan, sweep, sweep_table
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +163,31 @@ def test_trained_runs_are_evaluated_and_half_done_ones_gone_on_with(experiment, 
     assert [{**row, "seconds": 0} for row in first.rows] == [
         {**row, "seconds": 0} for row in second.rows
     ]
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_the_runs_under_way(tmp_path):
+    (tmp_path / "long.toml").write_text(dump_settings(small_settings("training.epochs=100000")))
+    command = [
+        sys.executable, "-c", "from iiae.cli import main; main()", "sweep", "long.toml",
+        "--over", "objective.lam=0,1,2", "--out", "out",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: len(list((tmp_path / "out").glob("*/history.csv"))) == 2)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.strip() == "stopped; the same command goes on with the sweep"
+    saved = sorted(path.parent.parent for path in (tmp_path / "out").glob(f"*/{CHECKPOINT}"))
+    assert [path.name for path in saved] == ["000-lam=0", "001-lam=1"]
+    assert all("Interrupted: stopped at step" in (path / LOG).read_text() for path in saved)
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.2)
 
 
 def test_the_front_is_what_no_other_point_beats():
