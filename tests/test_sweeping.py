@@ -4,16 +4,16 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from helpers import small_settings
 from iiae.errors import MissingExtra, RunError, SettingsError
+from iiae.pareto import LEAKS, sweep_table
 from iiae.runs import CHECKPOINT, MODEL, load_history, load_run
 from iiae.settings import dump_settings
-from iiae.sweeping import LEAKS, LOG, Sweep, pareto, plan, sweep, sweep_table
+from iiae.sweeping import LOG, plan, sweep
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_a_failed_run_is_recorded_and_stops_no_other(swept):
     failed = [row for row in found.rows if row["status"] == "failed"]
     assert [row["model.family"] for row in failed] == ["small"]
     assert failed[0]["message"].startswith("SettingsError: model.family = 'small' takes")
-    table = sweep_table(found)
+    table = sweep_table(found.rows)
     assert "Failed, 1 of 2" in table.note
     assert all(len(row) == len(table.columns) for row in table.rows)
     assert table.rows[1][:2] == ["small", "0.5"]
@@ -188,31 +188,6 @@ def wait_for(condition, seconds=120):
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.2)
-
-
-def test_the_front_is_what_no_other_point_beats():
-    points = [(90, 0.5), (80, 0.1), (70, 0.3), (90, 0.6), (95, 0.7), (80, 0.1)]
-    front = pareto(points)
-    for i, (recall, leak) in enumerate(points):
-        beaten = any(
-            r >= recall and k <= leak and (r > recall or k < leak) for r, k in points
-        )  # fmt: skip
-        assert (points[i] in [points[j] for j in front]) == (not beaten)
-    assert [points[i][1] for i in front] == sorted(points[i][1] for i in front)
-
-
-def test_seeds_are_one_row_of_the_table_with_their_spread():
-    row = {
-        "objective.lam": "1", "status": "done", "measure": "recall@1", "exclusive_x_to_y": 0.0,
-        "exclusive_y_to_x": 0.02, "recall_y_to_x": 0.5, "seconds": 3.0, **dict.fromkeys(LEAKS, 0.1),
-    }  # fmt: skip
-    rows = [
-        {"run": str(i), "training.seed": str(i), **row, "recall_x_to_y": 0.4 + 0.2 * i}
-        for i in (0, 1)
-    ]
-    table = sweep_table(Sweep(rows, Path("a"), None))
-    assert len(table.rows) == 1
-    assert table.rows[0][:4] == ["1", "50.00 ± 14.14", "50.00 ± 0.00", "2.00 ± 0.00"]
 
 
 def test_the_command_keeps_finished_runs_and_says_what_failed(swept, experiment):

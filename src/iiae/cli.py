@@ -107,8 +107,8 @@ def sweep(
     from rich.console import Console
     from rich.progress import Progress
 
+    from iiae.pareto import sweep_table
     from iiae.sweeping import sweep as run_sweep
-    from iiae.sweeping import sweep_table
 
     chosen = [_whole("--seeds", text) for text in seeds.split(",")] if seeds is not None else []
     console = Console(stderr=True)
@@ -118,7 +118,7 @@ def sweep(
             experiment, over or [], out, chosen, processes,
             progress=lambda count, total: bar.update(task, completed=count, total=total),
         )  # fmt: skip
-    _show([sweep_table(found)])
+    _show([sweep_table(found.rows)])
     written = f"{found.results}{f' and {found.picture}' if found.picture else ''}"
     typer.echo(f"wrote {written}")
     if all(row["status"] == "failed" for row in found.rows):

@@ -21,20 +21,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from iiae.errors import IIAEError, Interrupted, MissingExtra, RunError, SettingsError
-from iiae.files import write_atomically, write_text
+from iiae.files import write_text
+from iiae.pareto import LEAKS, MEASURES, draw_pareto
 from iiae.runs import CHECKPOINT, METRICS, MODEL, SETTINGS, load_metrics, save_metrics
 from iiae.settings import dump_settings, load_settings
-from iiae.tables import Table
 from iiae.tasks.disentanglement import Leakage, Readability, leakage
 
 PLAN, RESULTS, PICTURE = "sweep.json", "sweep.csv", "pareto.png"
 WANTED = "wanted.toml"  # in each run folder: the settings it is to have
 LOG = "sweep.log"  # in each run folder: what its process said
-MEASURES = ("recall_x_to_y", "recall_y_to_x", "exclusive_x_to_y", "exclusive_y_to_x")
-LEAKS = ("leakage_mean", "leakage_active", "leakage_sample")
 NATS = ("nll_x", "nll_y", "kl_x", "kl_y", "kl_s", "kl_s_x", "kl_s_y", "elbo", "information_bound")
 Progress = Callable[[int, int], object]
-_Groups = dict[tuple[str, ...], list[dict[str, Any]]]  # rows by their swept settings
 
 
 class Combination(NamedTuple):
@@ -94,7 +91,7 @@ def sweep(
     waiting = [out / one.name for one in combinations if not _finished(out / one.name)]
     failed = _run_all(waiting, len(combinations), processes, progress)
     rows = [_row(out / one.name, one, failed.get(one.name)) for one in combinations]
-    return Sweep(rows, _write_rows(out / RESULTS, rows), _draw(out / PICTURE, rows))
+    return Sweep(rows, _write_rows(out / RESULTS, rows), draw_pareto(out / PICTURE, rows))
 
 
 def plan(over: Sequence[str], seeds: Sequence[int] = ()) -> list[Combination]:
@@ -144,46 +141,6 @@ def run_one(folder: Path) -> None:
         resume = (folder / CHECKPOINT).is_file() and (folder / SETTINGS).is_file()
         run = fit(settings, folder, data, resume=resume, progress=False)
     save_metrics(folder, "test", evaluate(run, data.test, "test").as_dict())
-
-
-def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Points (retrieval, leakage) that no other beats in both, by rising leakage.
-
-    >>> pareto([(0.9, 0.5), (0.8, 0.1), (0.7, 0.3)])
-    [1, 0]
-    """
-    front: list[int] = []
-    for i in sorted(range(len(points)), key=lambda i: (points[i][1], -points[i][0])):
-        if not front or points[i][0] > points[front[-1]][0]:
-            front.append(i)
-    return front
-
-
-def sweep_table(found: Sweep) -> Table:
-    """A row a combination: means over seeds, with their standard deviation."""
-    names = [k for k in found.rows[0] if "." in k and k != "training.seed"]
-    columns = [*names, "Recall@1 x to y", "y to x", "exclusive", *LEAKS, "seconds"]
-    rows: list[list[str]] = []
-    for values, group in _groups(found.rows).items():
-        done = [row for row in group if row["status"] == "done"]
-        exclusive = [{"v": max(_numbers(row, MEASURES[2:]), default=None)} for row in done]
-        cells = [
-            *(_cell(done, name, 100, 2) for name in MEASURES[:2]),
-            _cell(exclusive, "v", 100, 2),
-            *(_cell(done, name, 1, 3) for name in LEAKS),
-            _cell(done, "seconds", 1, 0),
-        ]
-        rows.append([*values, *cells])
-    failed = [f"{row['run']}: {row['message']}" for row in found.rows if row["status"] != "done"]
-    measure = next((row["measure"] for row in found.rows if row["status"] == "done"), "recall@1")
-    note = (
-        f"Retrieval ({measure}) in %. Leakage: the largest readability above chance (0) of any "
-        "factor from a latent it does not belong to, z_s read by its means, its active means, its "
-        "samples. Mean ± standard deviation over seeds where there are several."
-    )
-    if failed:
-        note += f" Failed, {len(failed)} of {len(found.rows)}: " + "; ".join(failed)
-    return Table(f"Sweep of {len(found.rows)} runs", columns, rows, note)
 
 
 def _axis(text: str) -> tuple[str, list[str]]:
@@ -329,88 +286,6 @@ def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
     writer.writerows(rows)
     write_text(path, text.getvalue())
     return path
-
-
-def _groups(rows: Sequence[dict[str, Any]]) -> _Groups:
-    """Rows by their swept settings, seeds together."""
-    names = [name for name in rows[0] if "." in name and name != "training.seed"]
-    groups: _Groups = {}
-    for row in rows:
-        groups.setdefault(tuple(row[name] for name in names), []).append(row)
-    return groups
-
-
-def _numbers(row: Mapping[str, Any], names: Sequence[str]) -> list[float]:
-    return [row[name] for name in names if row.get(name) is not None]
-
-
-def _mean(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[float, float] | None:
-    values = [row[name] for row in rows if row.get(name) is not None]
-    if not values:
-        return None
-    mean = sum(values) / len(values)
-    spread = sum((value - mean) ** 2 for value in values) / max(1, len(values) - 1)
-    return mean, spread**0.5
-
-
-def _cell(rows: Sequence[Mapping[str, Any]], name: str, factor: float, digits: int) -> str:
-    found = _mean(rows, name)
-    if found is None:
-        return "-"
-    mean, spread = (f"{factor * value:.{digits}f}" for value in found)
-    return f"{mean} ± {spread}" if len(rows) > 1 else mean
-
-
-def _draw(path: Path, rows: Sequence[dict[str, Any]]) -> Path | None:
-    """Retrieval against leakage, by the means of all and of the active dimensions."""
-    from matplotlib.figure import Figure
-
-    done = [row for row in rows if row["status"] == "done" and row["leakage_mean"] is not None]
-    if not done:
-        path.unlink(missing_ok=True)
-        return None
-    figure = Figure(figsize=(11, 5), layout="constrained")
-    views = {
-        "all dimensions of z_s": (MEASURES[:2], "leakage_mean"),
-        "active dimensions of z_s": (("active_x_to_y", "active_y_to_x"), "leakage_active"),
-    }
-    panels = figure.subplots(1, 2, sharex=True, sharey=True)
-    for axes, (title, (ways, leak)) in zip(panels, views.items(), strict=True):
-        _panel(axes, _groups(done), ways, leak)
-        chance = done[0]["chance"]
-        axes.axhline(100 * chance, ls=":", color="grey", label=f"chance, {100 * chance:.2g}%")
-        axes.set(title=f"Means of {title}", ylim=(-3, 103))
-        axes.set(xlabel="leakage: largest foreign reading above chance (0 none, 1 all)")
-        axes.set(ylabel=f"shared {done[0]['measure']}, mean of both ways, %")
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
-    write_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=110))
-    return path
-
-
-def _panel(
-    axes: Any,
-    groups: Mapping[tuple[str, ...], list[dict[str, Any]]],
-    ways: Sequence[str],
-    leak: str,
-) -> None:
-    points: list[tuple[float, float]] = []
-    for values, group in groups.items():
-        both = [{**row, "both": 50 * sum(row[way] for way in ways)} for row in group]
-        (recall, up), (leaked, right) = _mean(both, "both") or (0, 0), _mean(group, leak) or (0, 0)
-        points.append((recall, leaked))
-        several = len(group) > 1
-        axes.errorbar(
-            leaked, recall, up if several else None, right if several else None,
-            fmt="o", color="tab:blue", capsize=2,
-        )  # fmt: skip
-        axes.annotate(", ".join(values), (leaked, recall), (4, 4), textcoords="offset points",
-                      fontsize=7)  # fmt: skip
-    front = pareto(points)
-    axes.plot(
-        [points[i][1] for i in front], [points[i][0] for i in front], "s--",
-        color="tab:orange", mfc="none", ms=10, label="Pareto front",
-    )  # fmt: skip
 
 
 def main() -> None:
