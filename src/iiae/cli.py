@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from iiae.errors import IIAEError, Interrupted, SettingsError
+from iiae.errors import IIAEError, Interrupted, RunError, SettingsError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -123,6 +123,39 @@ def disentangle(
         typer.echo(json.dumps(found, indent=2))
     else:
         _show(evidence_tables(found))
+
+
+@app.command()
+def sweep(
+    experiment: Annotated[Path, typer.Argument(help="settings file, as in experiments/")],
+    out: Annotated[Path, typer.Option(help="folder to write, with a run folder each")],
+    over: Annotated[
+        list[str] | None,
+        typer.Option(help="section.name=value,value: a setting to vary; may be repeated"),
+    ] = None,
+    seeds: Annotated[str | None, typer.Option(help="values of training.seed, as in 0,1,2")] = None,
+    processes: Annotated[int, typer.Option(min=1, help="runs at a time")] = 2,
+) -> None:
+    """Train and evaluate every combination of some settings; repeat the command to go on."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from iiae.pareto import sweep_table
+    from iiae.sweeping import sweep as run_sweep
+
+    chosen = [_whole("--seeds", text) for text in seeds.split(",")] if seeds is not None else []
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("runs", total=None)
+        found = run_sweep(
+            experiment, over or [], out, chosen, processes,
+            progress=lambda count, total: bar.update(task, completed=count, total=total),
+        )  # fmt: skip
+    _show([sweep_table(found.rows)])
+    written = f"{found.results}{f' and {found.picture}' if found.picture else ''}"
+    typer.echo(f"wrote {written}")
+    if all(row["status"] == "failed" for row in found.rows):
+        raise RunError(f"{out}: every run failed: {found.rows[0]['message']}")
 
 
 @app.command()
@@ -532,6 +565,13 @@ def _open(folder: Path, overrides: list[str] | None) -> Any:
 def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise SettingsError(f"{option} {value}: is {' or '.join(allowed)}")
+
+
+def _whole(option: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise SettingsError(f"{option} {text}: is not a whole number") from error
 
 
 def _domain(option: str, value: str) -> Any:

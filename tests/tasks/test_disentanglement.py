@@ -1,10 +1,11 @@
 import numpy as np
+import pytest
 import torch
 
 from iiae.data.base import Factor
 from iiae.distributions import DiagonalNormal
 from iiae.model import Embeddings
-from iiae.tasks.disentanglement import probe_factors
+from iiae.tasks.disentanglement import Readability, leakage, probe_factors
 
 
 def normal(mean, noise=1e-3):
@@ -42,3 +43,22 @@ def test_probes_repeat_exactly_for_a_seed():
     active = torch.ones(3, dtype=torch.bool)
     one, other = (probe_factors(found, factors, active, seed=4) for _ in range(2))
     assert one == other
+
+
+def test_leakage_is_the_largest_foreign_reading_above_chance():
+    rows = [
+        Readability(
+            "colour", "R2", "z_x", 0.0,
+            {"z_x mean": 0.9, "z_y mean": 0.1, "z_s given x, mean": 0.8,
+             "z_s given x, active mean": 0.3, "z_s given x, sample": -0.2},
+        ),
+        Readability(
+            "digit", "accuracy", "z_s", 0.1,
+            {"z_x mean": 0.28, "z_y mean": 0.1, "z_s given x, mean": 1.0},
+        ),
+    ]  # fmt: skip
+    found = leakage(rows)
+    assert found.mean == (0.8, "colour", "z_s given x, mean")
+    assert found.active == (0.3, "colour", "z_s given x, active mean")
+    assert found.sample == (pytest.approx(0.2), "digit", "z_x mean")
+    assert leakage([]) is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +27,47 @@ class Readability(NamedTuple):
     belongs_to: str
     chance: float
     scores: dict[str, float]
+
+
+class Leak(NamedTuple):
+    """The largest reading of a factor from a latent it does not belong to: 0 chance, 1 all."""
+
+    value: float
+    factor: str
+    latent: str
+
+
+class Leakage(NamedTuple):
+    """The largest leak where z_s is read by its means, its active means, its samples.
+
+    z_x and z_y are read by their means in all three.
+    """
+
+    mean: Leak
+    active: Leak
+    sample: Leak
+
+
+def leakage(rows: Sequence[Readability]) -> Leakage | None:
+    r"""The largest readability above chance of any factor from a latent it does not belong to.
+
+    Above chance: $\operatorname{clip}((score - chance) / (1 - chance), 0, 1)$. None where no
+    factor is known.
+    """
+    found: dict[str, Leak] = {}
+    for row in rows:
+        for latent, score in row.scores.items():
+            if latent.startswith(row.belongs_to):
+                continue
+            value = min(max((score - row.chance) / (1 - row.chance), 0.0), 1.0)
+            for view in Leakage._fields:
+                own = latent.startswith(("z_x", "z_y")) or latent.endswith(_VIEWS[view])
+                if own and (view not in found or value > found[view].value):
+                    found[view] = Leak(value, row.factor, latent)
+    return Leakage(**found) if found else None
+
+
+_VIEWS = {"mean": ", mean", "active": ", active mean", "sample": ", sample"}
 
 
 def probe_factors(

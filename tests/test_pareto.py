@@ -1,0 +1,33 @@
+from iiae.pareto import LEAKS, draw_pareto, pareto, sweep_table
+
+
+def test_the_front_is_what_no_other_point_beats():
+    points = [(90, 0.5), (80, 0.1), (70, 0.3), (90, 0.6), (95, 0.7), (80, 0.1)]
+    front = pareto(points)
+    for i, (recall, leak) in enumerate(points):
+        beaten = any(
+            r >= recall and k <= leak and (r > recall or k < leak) for r, k in points
+        )  # fmt: skip
+        assert (points[i] in [points[j] for j in front]) == (not beaten)
+    assert [points[i][1] for i in front] == sorted(points[i][1] for i in front)
+
+
+def test_seeds_are_one_row_of_the_table_with_their_spread():
+    row = {
+        "objective.lam": "1", "status": "done", "measure": "recall@1", "exclusive_x_to_y": 0.0,
+        "exclusive_y_to_x": 0.02, "recall_y_to_x": 0.5, "seconds": 3.0, **dict.fromkeys(LEAKS, 0.1),
+    }  # fmt: skip
+    rows = [
+        {"run": str(i), "training.seed": str(i), **row, "recall_x_to_y": 0.4 + 0.2 * i}
+        for i in (0, 1)
+    ]
+    table = sweep_table(rows)
+    assert len(table.rows) == 1
+    assert table.rows[0][:4] == ["1", "50.00 ± 14.14", "50.00 ± 0.00", "2.00 ± 0.00"]
+
+
+def test_without_known_factors_there_is_no_picture_and_none_is_left(tmp_path):
+    path = tmp_path / "pareto.png"
+    path.write_text("old")
+    assert draw_pareto(path, [{"status": "done", "leakage_mean": None}]) is None
+    assert not path.exists()
