@@ -19,6 +19,8 @@ def evidence_tables(found: Mapping[str, Any]) -> list[Table]:
         tables += [_probes(kind, matrix) for kind, matrix in found["probes"].items()]
     if found.get("swap"):
         tables.append(_swap(found["swap"]))
+    if found.get("information"):
+        tables.append(_information(found["information"]))
     tables.append(_curves(found))
     if found["domains"]:
         tables.append(_domains(found["domains"]))
@@ -96,6 +98,36 @@ def _swap(found: Mapping[str, Any]) -> Table:
         "A reader trained on real samples reads each factor off the decoded sample; the score is "
         "against the pair that gave z_s and against the one that gave the exclusive latent. "
         "Reader at best: its score on real samples.",
+    )
+
+
+INFORMATION = {
+    "exclusive_x": ("I(X;Z_x)", "at most"),
+    "exclusive_y": ("I(Y;Z_y)", "at most"),
+    "only_x": ("I(X;Z_s given Y): only x's, yet in z_s", "at most"),
+    "only_y": ("I(Y;Z_s given X): only y's, yet in z_s", "at most"),
+    "joint_lower": ("I(X,Y;Z_s)", "at least"),
+    "joint_upper": ("I(X,Y;Z_s), leaving one out", "at most"),
+    "shared_x_lower": ("I(X;Z_s)", "at least"),
+    "shared_y_lower": ("I(Y;Z_s)", "at least"),
+    "interaction_lower": ("I(X;Y;Z_s), and so I(X;Y)", "at least"),
+    "interaction_upper": ("I(X;Y;Z_s)", "at most"),
+}
+
+
+def _information(found: Mapping[str, Any]) -> Table:
+    rows = [
+        [text, side, "{value:.2f} [{low:.2f}, {high:.2f}]".format(**found[name])]
+        for name, (text, side) in INFORMATION.items()
+        if found.get(name)
+    ]
+    return Table(
+        "Information in the latents, nats",
+        ["quantity", "is", "bound"],
+        rows,
+        "Bounds with 95% bootstrap intervals over pairs; the interaction information is what z_s "
+        "says of x that y says too. Lower bounds cannot exceed the logarithm of the number of "
+        "pairs. docs/objective.md has the inequalities.",
     )
 
 

@@ -15,6 +15,7 @@ from iiae.errors import DataError
 from iiae.model import embed
 from iiae.runs import Run
 from iiae.tasks.evidence import LatentSet, latent_set, measure_evidence
+from iiae.tasks.information import information_terms
 from iiae.tasks.swap import swap_consistency
 from iiae.types import plain
 
@@ -38,6 +39,8 @@ def prove_run(run: Run, data: Splits, split: str = "test") -> dict[str, Any]:
     latents = latent_set(found, run.model.active, settings.seed)
     factors = pairs.factors()
     evidence = measure_evidence(latents, factors, settings.seed).as_dict()
+    terms = information_terms(run.model, pairs, settings.batch, settings.seed)
+    evidence["information"] = plain(terms)
     if factors:
         evidence["swap"] = plain(swap_consistency(run.model, data.train, pairs, settings.seed))
     return {"split": split, **evidence}
