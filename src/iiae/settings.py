@@ -57,6 +57,12 @@ class DataSettings(_Section):
     test: int | None = Field(
         None, ge=1, description="pairs held out for testing where the data has no test set"
     )
+    missing: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of training pairs that lose x or y in turn, to try what that costs",
+    )
     limit: int | None = Field(None, ge=2, description="use only so many training pairs")
     seed: int = Field(0, description="of the splits and of fixed appearances")
 

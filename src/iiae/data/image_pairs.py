@@ -16,6 +16,7 @@ from torch import Tensor
 
 from iiae.data.base import Factor, PairSet, Splits
 from iiae.data.images import Encoded, fit_image, open_image
+from iiae.data.partners import PartPairs, Sides
 from iiae.data.splits import held_out
 from iiae.errors import DataError
 from iiae.settings import DataSettings
@@ -29,10 +30,14 @@ Source = Path | Encoded
 
 
 class PairFiles(NamedTuple):
-    """Where a pair is: two images, or one whose left half is x and right half y (`y` is None)."""
+    """Where a pair is: two images, or one whose left half is x and right half y (`y` is None).
+
+    Where one side is missing, both name the image that is there, and `sides` says which.
+    """
 
     x: Source
     y: Source | None
+    sides: Sides = Sides.BOTH
 
 
 class ImagePairs(PairSet):
@@ -115,6 +120,8 @@ def open_pair(files: PairFiles):
         DataError: One cannot be read, or two side by side have an odd width.
     """
     left = open_image(files.x)
+    if files.sides != Sides.BOTH:
+        return left, left
     if files.y is not None:
         return left, open_image(files.y)
     if left.width % 2:
@@ -132,7 +139,8 @@ def split_files(files: Sequence[PairFiles], settings: DataSettings, name: str) -
     Raises:
         DataError: There are fewer than 4 pairs, or an image cannot be read.
     """
-    total = min(len(files), settings.limit or len(files))
+    files, lone = complete_first(files[: settings.limit])
+    total = len(files)
     if total < 4:
         raise DataError(
             f"{name}: {total} pair{'s' * (total != 1)}; at least 4 are needed: 2 to train on, "
@@ -140,7 +148,14 @@ def split_files(files: Sequence[PairFiles], settings: DataSettings, name: str) -
         )
     tenth = max(1, total // 10)
     parts = held_out(total, settings.validation or tenth, settings.test or tenth, settings.seed)
-    return make_sets(tuple([files[i] for i in part] for part in parts), settings)
+    train, validation, test = ([files[i] for i in part] for part in parts)
+    return make_sets(([*train, *lone], validation, test), settings)
+
+
+def complete_first(files: Sequence[PairFiles]) -> tuple[list[PairFiles], list[PairFiles]]:
+    """Those that have both images, and those that have one."""
+    pairs = [row for row in files if row.sides == Sides.BOTH]
+    return pairs, [row for row in files if row.sides != Sides.BOTH]
 
 
 def make_sets(files: Sequence[Sequence[PairFiles]], settings: DataSettings) -> Splits:
@@ -148,8 +163,12 @@ def make_sets(files: Sequence[Sequence[PairFiles]], settings: DataSettings) -> S
     if settings.on_error == "skip":
         files = [_readable(part) for part in files]
     train, validation, test = files
+    drawn: PairSet = ImagePairs(train, settings.size, settings.flip, settings.crop)
+    sides = np.array([int(row.sides) for row in train])
+    if (sides != Sides.BOTH).any():
+        drawn = PartPairs(drawn, sides)
     return Splits(
-        ImagePairs(train, settings.size, settings.flip, settings.crop),
+        drawn,
         ImagePairs(validation, settings.size, False),
         ImagePairs(test, settings.size, False),
     )

@@ -13,6 +13,7 @@ from torch.utils.data import Sampler
 
 from iiae.data.base import PairSet
 from iiae.data.class_pairs import ClassPairs
+from iiae.data.partners import PartPairs
 from iiae.errors import SettingsError
 from iiae.types import Draw
 
@@ -105,8 +106,43 @@ class ClassBatches(AlignedBatches):
         )
 
 
+class EvenBatches(AlignedBatches):
+    """As `AlignedBatches`, over rows of several kinds: each batch has its share of each kind.
+
+    So every batch of part-paired rows has pairs, which BatchNorm and the joint encoder need.
+
+    Args:
+        kinds: Of each row.
+        batch: Rows a batch.
+        seed: Of the order and of what each batch draws anew.
+    """
+
+    def __init__(self, kinds: np.ndarray, batch: int, seed: int):
+        super().__init__(len(kinds), batch, seed)
+        self.members = [np.flatnonzero(kinds == kind) for kind in np.unique(kinds)]
+
+    def _order(self, generator: np.random.Generator) -> np.ndarray:
+        members = [generator.permutation(m) for m in self.members]
+        places = [(np.arange(len(m)) + generator.random()) / len(m) for m in members]
+        return np.concatenate(members)[np.argsort(np.concatenate(places), kind="stable")]
+
+
 def make_batches(pairs: PairSet, batch: int, seed: int) -> AlignedBatches:
-    """The order that suits a set: by class where pairs are made of classes."""
+    """The order that suits a set: by class where pairs are made of classes.
+
+    Raises:
+        SettingsError: Of a part-paired set, some batches would have fewer than two pairs.
+    """
+    if isinstance(pairs, PartPairs):
+        batches = EvenBatches(pairs.sides, batch, seed)
+        least = len(pairs) * batches.batch // batches.pairs - 1
+        if least < 2:
+            raise SettingsError(
+                f"training.batch = {batch}: with {len(pairs)} pairs among {batches.pairs} rows "
+                f"some batches would have fewer than 2 pairs; give at least "
+                f"{-(-3 * batches.pairs // len(pairs))}"
+            )
+        return batches
     if isinstance(pairs, ClassPairs):
         return ClassBatches(pairs.class_of, batch, seed)
     return AlignedBatches(len(pairs), batch, seed)
