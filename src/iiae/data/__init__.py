@@ -17,6 +17,7 @@ from iiae.data.folders import load_side_by_side, load_two_folders
 from iiae.data.images import to_image
 from iiae.data.partners import PartPairs, take_partners
 from iiae.data.path_tables import load_hugging_face, load_table
+from iiae.data.shards import ShardPairs, load_shards
 from iiae.data.suggest import suggest_settings
 from iiae.data.synthetic import load_synthetic
 from iiae.errors import DataError
@@ -31,6 +32,7 @@ DATASETS: dict[str, Callable[[DataSettings], Splits]] = {
     "two-folders": load_two_folders,
     "table": load_table,
     "hugging-face": load_hugging_face,
+    "parquet-shards": load_shards,
     "classes": load_classes,
     "cars": load_cars,
     "synthetic": load_synthetic,
@@ -47,10 +49,10 @@ def load(settings: DataSettings) -> Splits:
     parts = DATASETS[settings.name](settings)
     if settings.missing == 0:
         return parts
-    if isinstance(parts.train, ClassPairs | PartPairs):
+    if isinstance(parts.train, ClassPairs | PartPairs | ShardPairs):
         raise DataError(
-            f"data.missing = {settings.missing}: {settings.name} already has no fixed partners, "
-            "or lacks some; leave it at 0"
+            f"data.missing = {settings.missing}: no partners can be taken from {settings.name}, "
+            "whose pairs are of classes, are streamed, or lack partners already; leave it at 0"
         )
     return parts._replace(train=take_partners(parts.train, settings.missing, settings.seed))
 

@@ -75,15 +75,7 @@ class ImagePairs(PairSet):
         return len(self.files)
 
     def pairs(self, draw: Draw) -> Pair:
-        pixels = self._pixels(draw.indices)
-        generator = None if draw.seed is None else torch.Generator().manual_seed(draw.seed)
-        if self.side > self.size:
-            pixels = self._windows(pixels, generator)
-        x, y = pixels.permute(1, 0, 4, 2, 3).float().div_(127.5).sub_(1)
-        if generator is not None and self.flip:
-            mirrored = torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5
-            x, y = (torch.where(mirrored, side.flip(-1), side) for side in (x, y))
-        return Pair(x.contiguous(), y.contiguous())
+        return appear(self._pixels(draw.indices), self.size, self.flip, draw.seed)
 
     def factors(self) -> dict[str, Factor]:
         return {}
@@ -94,23 +86,43 @@ class ImagePairs(PairSet):
             return self.pixels[indices]
         return torch.from_numpy(np.stack([self._decode(self.files[i]) for i in indices.tolist()]))
 
-    def _windows(self, pixels: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Bytes `(batch, 2, size, size, 3)`: one window a pair."""
-        spare = self.side - self.size
-        corners = torch.full((len(pixels), 2), spare // 2)
-        if generator is not None:
-            corners = torch.randint(spare + 1, (len(pixels), 2), generator=generator)
-        return torch.stack(
-            [
-                pair[:, top : top + self.size, left : left + self.size]
-                for pair, (top, left) in zip(pixels, corners.tolist(), strict=True)
-            ]
-        )
-
     def _decode(self, files: PairFiles) -> np.ndarray:
         return np.stack(
             [np.asarray(fit_image(side, self.side, self.side)) for side in open_pair(files)]
         )
+
+
+def appear(pixels: Tensor, size: int, flip: bool, seed: int | None) -> Pair:
+    """Images as a draw shows them: with a seed, random windows, and half of the pairs mirrored.
+
+    Args:
+        pixels: Bytes `(batch, 2, side, side, 3)`, sides of at least `size`.
+        size: Side of the window that is cut out of both images of a pair.
+        flip: Whether to mirror.
+        seed: None for the middle, not mirrored.
+    """
+    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    if pixels.shape[2] > size:
+        pixels = _windows(pixels, size, generator)
+    x, y = pixels.permute(1, 0, 4, 2, 3).float().div_(127.5).sub_(1)
+    if generator is not None and flip:
+        mirrored = torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5
+        x, y = (torch.where(mirrored, side.flip(-1), side) for side in (x, y))
+    return Pair(x.contiguous(), y.contiguous())
+
+
+def _windows(pixels: Tensor, size: int, generator: torch.Generator | None) -> Tensor:
+    """Bytes `(batch, 2, size, size, 3)`: one window a pair."""
+    spare = pixels.shape[2] - size
+    corners = torch.full((len(pixels), 2), spare // 2)
+    if generator is not None:
+        corners = torch.randint(spare + 1, (len(pixels), 2), generator=generator)
+    return torch.stack(
+        [
+            pair[:, top : top + size, left : left + size]
+            for pair, (top, left) in zip(pixels, corners.tolist(), strict=True)
+        ]
+    )
 
 
 def open_pair(files: PairFiles):

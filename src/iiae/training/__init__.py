@@ -79,7 +79,8 @@ def fit(
     shapes = data.train.shapes
     model = model or build_model(settings.model, settings.objective, shapes)
     learner = Learner(model, settings, data, out)
-    sampler = make_batches(data.train, settings.training.batch, settings.training.seed)
+    training = settings.training
+    sampler = make_batches(data.train, training.batch, training.seed, training.workers)
     learner.total = len(sampler) * settings.training.epochs
     save_settings(out, settings)
     with _quiet(), _stop_on_interrupt(learner), ExitStack() as stack:
