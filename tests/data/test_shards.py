@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from helpers import small_settings
 from iiae.data import load
 from iiae.data.pairing import ShardBatches, make_batches
+from iiae.data.shards import ShardPairs
 from iiae.errors import DataError, MissingExtra, SettingsError
 from iiae.runs import MODEL, load_history
 from iiae.settings import DataSettings
@@ -142,15 +143,16 @@ def test_order_is_new_each_epoch_and_the_same_for_a_seed():
 def test_pairs_are_shuffled_within_the_buffer_and_each_group_is_read_once(tmp_path, monkeypatch):
     write_sets(tmp_path, [40, 40, 40])
     pairs = load(settings(tmp_path, buffer=30)).train
+    assert isinstance(pairs, ShardPairs)
     read = []
-    original = type(pairs)._columns
+    original = ShardPairs._columns
 
     def columns(self, group):
         if group not in self._kept:
             read.append(group)
         return original(self, group)
 
-    monkeypatch.setattr(type(pairs), "_columns", columns)
+    monkeypatch.setattr(ShardPairs, "_columns", columns)
     batches = [pairs[draw] for draw in make_batches(pairs, 10, seed=0)]
     assert sorted(chain(*map(ids, batches))) == list(range(120))
     assert sorted(read) == list(range(12))
@@ -237,7 +239,7 @@ def test_wrong_folders_say_what_is_wrong(tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"bad\.parquet: not a Parquet file"):
         load(settings(tmp_path))
     with pytest.raises(DataError, match=r"data\.root is missing"):
-        load(DataSettings(name="parquet-shards"))
+        load(DataSettings.model_validate({"name": "parquet-shards"}))
     with pytest.raises(DataError, match=r"data.root = nowhere://a: cannot be read"):
         load(settings("nowhere://a"))
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)

@@ -78,7 +78,8 @@ def load_hugging_face(settings: DataSettings) -> Splits:
         part = parts.setdefault(PARTS.get(str(split), str(split)), [])
         for number, row in enumerate(map(dict, rows), start=1):
             where = f"{split} row {number}"
-            part.append(PairFiles(*(_source(row[n], Path(settings.root), where) for n in columns)))
+            x, y = (_source(row[n], Path(settings.root), where) for n in columns)
+            part.append(PairFiles(x, y))
     return _sets(parts, settings, settings.root)
 
 
@@ -142,9 +143,8 @@ def _row(
     if len(there) == 1 and part in ("train", "all"):
         source = _source(row[there[0]], path, f"row {number}, column {there[0]}")
         return PairFiles(source, source, Sides.X if there[0] == columns[0] else Sides.Y)
-    return PairFiles(
-        *(_source(row[name], path, f"row {number}, column {name}") for name in columns)
-    )
+    x, y = (_source(row[name], path, f"row {number}, column {name}") for name in columns)
+    return PairFiles(x, y)
 
 
 def _is_empty(value: Any) -> bool:

@@ -158,6 +158,7 @@ def read_group(files: Any, group: RowGroup, columns: tuple[str, str]) -> tuple[C
 def _column(values: Any, where: str) -> Column:
     """Encoded images as they are; lists of numbers as floats `(rows, size)`."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     kinds = pa.types
     if kinds.is_struct(values.type) and values.type.get_field_index("bytes") >= 0:
@@ -170,7 +171,7 @@ def _column(values: Any, where: str) -> Column:
     if not any(is_list(values.type) for is_list in lists):
         raise DataError(f"{where}: holds {values.type}; lists of numbers or images will do")
     flat = values.flatten()
-    lengths = np.unique(pa.compute.list_value_length(values).to_numpy(zero_copy_only=False))
+    lengths = np.unique(pc.list_value_length(values).to_numpy(zero_copy_only=False))
     if len(lengths) != 1 or flat.null_count:
         raise DataError(f"{where}: rows differ in length or have empty values")
     found = flat.to_numpy(zero_copy_only=False).astype(np.float32).reshape(len(values), -1)
