@@ -171,7 +171,7 @@ def _column(values: Any, where: str) -> Column:
     if not any(is_list(values.type) for is_list in lists):
         raise DataError(f"{where}: holds {values.type}; lists of numbers or images will do")
     flat = values.flatten()
-    lengths = np.unique(pc.list_value_length(values).to_numpy(zero_copy_only=False))
+    lengths = pc.call_function("list_value_length", [values]).unique()
     if len(lengths) != 1 or flat.null_count:
         raise DataError(f"{where}: rows differ in length or have empty values")
     found = flat.to_numpy(zero_copy_only=False).astype(np.float32).reshape(len(values), -1)
