@@ -14,8 +14,9 @@ from iiae.objectives import (
     iiae_terms,
     information_bound,
     kl_warmup,
+    part_paired_terms,
 )
-from iiae.types import Draw, Pair
+from iiae.types import Draw, Pair, PartPaired
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -268,3 +269,80 @@ def test_inter_weights_the_two_inter_kls_alone_and_is_published_at_one():
         iiae_loss(t, 0.2, 0.7, 0.3, 2.5), iiae_loss(t, 0.2, 0.7, 0.3) + 0.7 * 1.5 * inter.mean()
     )
     assert (information_bound(t, 1.0, 2.0) <= information_bound(t)).all()
+
+
+def part_paired_inputs():
+    """A model, 12 rows, and a batch of them: 6 pairs, 4 x alone, 2 y alone."""
+    model, pairs = small_model()
+    x, y = (v.double() for v in pairs.pairs(Draw(torch.arange(12))))
+    return model, Pair(x, y), PartPaired(x[:10], torch.cat([y[:6], y[10:]]), 6)
+
+
+def test_terms_of_pairs_are_those_without_samples_alone():
+    model, rows, batch = part_paired_inputs()
+    q, p = model.eval().part_paired(batch)
+    terms = part_paired_terms(batch, q, p)
+    first = Posteriors(q.shared, *(d.rows(slice(6)) for d in q[1:]))
+    likelihoods = Likelihoods(*(Normal(side.loc[:6], side.variance) for side in p))
+    alone = iiae_terms(Pair(rows.x[:6], rows.y[:6]), first, likelihoods)
+    for found, expected in zip(terms, alone, strict=True):
+        assert found.shape == (12,)
+        torch.testing.assert_close(found[:6], expected)
+
+
+def test_a_batch_without_samples_alone_is_a_batch_of_pairs():
+    model, rows, _ = part_paired_inputs()
+    batch = PartPaired(rows.x, rows.y, 12)
+    q, p = model.part_paired(batch)
+    for found, expected in zip(part_paired_terms(batch, q, p), iiae_terms(rows, q, p), strict=True):
+        assert torch.equal(found, expected)
+
+
+def test_terms_of_samples_alone_are_those_of_their_side_with_r_for_the_joint_posterior():
+    model, _, batch = part_paired_inputs()
+    with torch.no_grad():
+        q, p = model.part_paired(batch)
+    t = part_paired_terms(batch, q, p)
+    x, y = slice(6, 10), slice(10, 12)
+    torch.testing.assert_close(t.nll_x[x], -p.x.log_prob(batch.x)[6:])
+    torch.testing.assert_close(t.nll_y[y], -p.y.log_prob(batch.y)[6:])
+    torch.testing.assert_close(t.kl_x[x], slow_kl(q.exclusive_x.rows(slice(6, None)), None))
+    torch.testing.assert_close(t.kl_y[y], slow_kl(q.exclusive_y.rows(slice(6, None)), None))
+    torch.testing.assert_close(t.kl_s[x], slow_kl(q.shared_given_x.rows(slice(6, None)), None))
+    torch.testing.assert_close(t.kl_s[y], slow_kl(q.shared_given_y.rows(slice(6, None)), None))
+    for absent in (t.nll_y[x], t.kl_y[x], t.nll_x[y], t.kl_x[y], t.kl_s_x[6:], t.kl_s_y[6:]):
+        assert (absent == 0).all()
+
+
+@pytest.mark.parametrize("side", ["x", "y"])
+def test_a_sample_alone_trains_its_own_networks_and_no_other(side):
+    model, _, batch = part_paired_inputs()
+    q, p = model.eval().part_paired(batch)  # eval: moments of BatchNorm mix samples
+    own = slice(6, 10) if side == "x" else slice(10, 12)
+    rows = Terms(*(term[own] for term in part_paired_terms(batch, q, p)))
+    iiae_loss(rows, 0.2, 1.0).backward()
+    for name, parameter in model.named_parameters():
+        reached = parameter.grad is not None and bool(parameter.grad.abs().max() > 0)
+        assert reached == name.split(".")[0].endswith(f"_{side}"), name
+
+
+def test_the_elbo_of_x_alone_is_at_most_its_log_evidence():
+    """x = z_s + z_x + e, with the exact marginal posteriors: its closed form, and a bound."""
+    noise, x, n = 0.4, 0.7, 200_000
+    evidence = -0.5 * (x**2 / (2 + noise) + math.log(2 * math.pi * (2 + noise)))
+    mean, variance = x / (2 + noise), 1 - 1 / (2 + noise)
+    r = DiagonalNormal(torch.full((n, 1), mean), torch.full((n, 1), math.log(variance)))
+    z_s, z_x = r.rsample(), r.rsample()
+    none = DiagonalNormal(torch.zeros(0, 1), torch.zeros(0, 1))
+    value = torch.full((n, 1), x)
+    batch = PartPaired(value, torch.zeros(0, 1), 0)
+    p = Likelihoods(Normal(z_s + z_x, noise), Normal(torch.zeros(1, 1), noise))
+    p.y.loc = torch.zeros(0, 1)
+    p.y.log_prob = lambda value: torch.zeros(len(value))
+    found = elbo(part_paired_terms(batch, Posteriors(none, r, none, r, none), p))
+    # E log p(x | z) has the residual's mean and spread; both KLs are of one normal
+    residual = (x - 2 * mean) ** 2 + 2 * variance
+    kl = 0.5 * (mean**2 + variance - 1 - math.log(variance))
+    closed = -0.5 * (residual / noise + math.log(2 * math.pi * noise)) - 2 * kl
+    assert abs(found.mean() - closed) < 4 * found.std() / n**0.5
+    assert closed < evidence

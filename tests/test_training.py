@@ -298,3 +298,20 @@ def test_gradient_clipping_changes_the_steps(tmp_path):
     fit(small_settings(), tmp_path / "free", progress=False)
     fit(small_settings("training.gradient_clip=1e-3"), tmp_path / "clipped", progress=False)
     assert not same(weights(tmp_path / "free"), weights(tmp_path / "clipped"))
+
+
+def test_training_without_some_partners_lowers_the_loss_and_resumes(tmp_path, monkeypatch):
+    monkeypatch.setattr(loader, "FEATURE_STEPS", 1)
+    settings = small_settings(
+        "data.missing=0.3", "training.epochs=6", "training.checkpoint_seconds=0"
+    )
+    fit(settings, tmp_path / "whole", progress=False)
+    rows = load_history(tmp_path / "whole")
+    assert rows[-1]["step"] == 6 * 4
+    assert rows[-1]["validation_loss"] < rows[0]["validation_loss"]
+    undo = interrupt_at(monkeypatch, 7)
+    with pytest.raises(StopsAt):
+        fit(settings, tmp_path / "parts", progress=False)
+    undo()
+    fit(settings, tmp_path / "parts", resume=True, progress=False)
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))

@@ -34,6 +34,10 @@ class DiagonalNormal(NamedTuple):
     def variance(self) -> Float[Tensor, "batch size"]:
         return self.log_variance.exp()
 
+    def rows(self, which: slice) -> DiagonalNormal:
+        """The distributions of some samples."""
+        return DiagonalNormal(self.loc[which], self.log_variance[which])
+
     def rsample(self) -> Float[Tensor, "batch size"]:
         """Draws with torch's own generator; gradients reach both parameters."""
         return self.loc + torch.randn_like(self.loc) * (0.5 * self.log_variance).exp()

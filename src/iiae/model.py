@@ -25,7 +25,7 @@ from iiae.errors import SettingsError
 from iiae.networks import conv, mlp
 from iiae.networks.interface import Networks
 from iiae.settings import LikelihoodSettings, ModelSettings, ObjectiveSettings
-from iiae.types import Pair
+from iiae.types import Pair, PartPaired
 
 
 class DomainPosteriors(NamedTuple):
@@ -105,6 +105,28 @@ class IIAE(nn.Module):
         """Encode, sample every latent once, decode: one estimate of the objective."""
         q = self.encode(pair)
         return q, self.decode(q.rsample())
+
+    def part_paired(self, batch: PartPaired) -> tuple[Posteriors, Likelihoods]:
+        """As `forward`; z_s of a sample alone is drawn from r_x or r_y.
+
+        `shared` has a row a pair, the others one for every x or y.
+        """
+        n, lone = batch.pairs, slice(batch.pairs, None)
+        given_x, given_y = self.shared_given_x(batch.x), self.shared_given_y(batch.y)
+        q = Posteriors(
+            shared=self.shared(given_x.features[:n], given_y.features[:n]),
+            shared_given_x=given_x.posterior,
+            shared_given_y=given_y.posterior,
+            exclusive_x=self.exclusive_x(batch.x),
+            exclusive_y=self.exclusive_y(batch.y),
+        )
+        z_s = q.shared.rsample()
+        z_s_x = torch.cat([z_s, q.shared_given_x.rows(lone).rsample()])
+        z_s_y = torch.cat([z_s, q.shared_given_y.rows(lone).rsample()])
+        return q, Likelihoods(
+            self.decoder_x(z_s_x, q.exclusive_x.rsample()),
+            self.decoder_y(z_s_y, q.exclusive_y.rsample()),
+        )
 
 
 class Embeddings(NamedTuple):

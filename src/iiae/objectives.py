@@ -11,11 +11,12 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from iiae.distributions import Likelihoods, Posteriors
-from iiae.types import Pair
+from iiae.types import Pair, PartPaired
 
 
 class Terms(NamedTuple):
@@ -48,6 +49,39 @@ def iiae_terms(pair: Pair, q: Posteriors, p: Likelihoods) -> Terms:
         kl_s=q.shared.kl_standard(),
         kl_s_x=q.shared.kl(q.shared_given_x),
         kl_s_y=q.shared.kl(q.shared_given_y),
+    )
+
+
+def part_paired_terms(batch: PartPaired, q: Posteriors, p: Likelihoods) -> Terms:
+    r"""Terms of pairs, then of each x alone, then of each y alone; what is absent counts 0.
+
+    For x alone r_x stands in for q(z_s given x, y): `nll_x`, `kl_x` and `kl_s` =
+    KL[r_x ‖ p(z_s)], so that `elbo` is a lower bound on log p(x). No inter-KL.
+
+    Paper: pairs only. Here: samples without a partner too (docs/objective.md).
+
+    Args:
+        batch: Pairs and samples alone.
+        q: `shared` of the pairs; the others of all x and all y.
+        p: Likelihoods of all x and all y.
+    """
+    n = batch.pairs
+    r_x, r_y = q.shared_given_x, q.shared_given_y
+    nll_x, nll_y = -p.x.log_prob(batch.x), -p.y.log_prob(batch.y)
+    none_x, none_y = torch.zeros_like(nll_x[n:]), torch.zeros_like(nll_y[n:])
+
+    def joined(pairs: Tensor, lone_x: Tensor = none_x, lone_y: Tensor = none_y) -> Tensor:
+        return torch.cat([pairs[:n], lone_x, lone_y])
+
+    kl_x, kl_y = q.exclusive_x.kl_standard(), q.exclusive_y.kl_standard()
+    return Terms(
+        nll_x=joined(nll_x, lone_x=nll_x[n:]),
+        nll_y=joined(nll_y, lone_y=nll_y[n:]),
+        kl_x=joined(kl_x, lone_x=kl_x[n:]),
+        kl_y=joined(kl_y, lone_y=kl_y[n:]),
+        kl_s=joined(q.shared.kl_standard(), r_x.kl_standard()[n:], r_y.kl_standard()[n:]),
+        kl_s_x=joined(q.shared.kl(r_x.rows(slice(n)))),
+        kl_s_y=joined(q.shared.kl(r_y.rows(slice(n)))),
     )
 
 

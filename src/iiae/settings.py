@@ -23,7 +23,7 @@ class DataSettings(_Section):
 
     name: str = Field(description="data set: see `iiae data`")
     root: str | None = Field(
-        None, description="folder of the data set's files, or a table of paths"
+        None, description="folder of the data set's files, a table of paths, or a URL of shards"
     )
     x: str | None = Field(
         None, description="array file, folder of images, or column of a table, of the x side"
@@ -56,6 +56,15 @@ class DataSettings(_Section):
     )
     test: int | None = Field(
         None, ge=1, description="pairs held out for testing where the data has no test set"
+    )
+    missing: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of training pairs that lose x or y in turn, to try what that costs",
+    )
+    buffer: int = Field(
+        16_384, ge=1, description="pairs of shards that a process holds in memory and shuffles"
     )
     limit: int | None = Field(None, ge=2, description="use only so many training pairs")
     seed: int = Field(0, description="of the splits and of fixed appearances")

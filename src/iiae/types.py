@@ -20,6 +20,17 @@ class Pair(NamedTuple):
     y: Float[Tensor, "batch *shape_y"]
 
 
+class PartPaired(NamedTuple):
+    """A batch in which some samples lack their partner; what is absent has no row.
+
+    Rows of x and y under `pairs` are pairs; each further row of either is a sample alone.
+    """
+
+    x: Float[Tensor, "all_x *shape_x"]
+    y: Float[Tensor, "all_y *shape_y"]
+    pairs: int
+
+
 class Draw(NamedTuple):
     """Which pairs of a data set to make into a batch.
 

@@ -103,11 +103,47 @@ def test_a_hub_id_that_cannot_be_reached_is_said(tmp_path, monkeypatch):
         load(DataSettings(name="hugging-face", root="some/set"))
 
 
+@pytest.mark.parametrize("split", [True, False])
+def test_a_row_with_an_empty_cell_is_trained_on_alone(tmp_path, split):
+    rows = images(tmp_path, 12)
+    part = [*["train"] * 10, "test", "test"] if split else [""] * 12
+    cells = [[str(x), str(y), p] for (x, y), p in zip(rows, part, strict=True)]
+    cells[0][1] = cells[1][1] = cells[2][0] = ""
+    write_csv(tmp_path / "pairs.csv", cells, ("x", "y", "split"))
+    parts = load(settings(tmp_path / "pairs.csv"))
+    assert [len(p) for p in parts] == ([6, 1, 2] if split else [7, 1, 1])
+    whole = len(parts.train) + 3
+    batch = parts.train[Draw(torch.arange(whole))]
+    assert (len(batch.x), len(batch.y), batch.pairs) == (whole - 1, whole - 2, whole - 3)
+    assert (batch.x[:, 0] == 1).all() and (batch.y[:, 2] == 1).all()  # red, blue
+    assert is_right(parts.train) and is_right(parts.validation) and is_right(parts.test)
+
+
+def test_an_empty_image_of_a_parquet_column_is_a_missing_partner(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = images(tmp_path)
+    content = {
+        name: [{"bytes": (tmp_path / r[i]).read_bytes(), "path": None} for r in rows]
+        for i, name in enumerate("xy")
+    }
+    content["y"][0] = None
+    pq.write_table(pa.table(content), tmp_path / "a.parquet")
+    assert len(load(settings(tmp_path / "a.parquet")).train) == 5
+
+
 @pytest.mark.parametrize(
     ("rows", "columns", "message"),
     [
         ([("a.png", "b.png")], ("left", "right"), "has no column x, only left, right"),
-        ([("a.png", "")] * 5, ("x", "y"), "row 1, column y is empty"),
+        ([("", "")] * 5, ("x", "y"), "row 1, column x is empty"),
+        ([("a.png", "")] * 5, ("x", "y"), "0 pairs; at least 4 are needed"),
+        (
+            [("a.png", "", "test")] * 5,
+            ("x", "y", "split"),
+            "row 1, column y is empty",
+        ),
         ([("a.png", "b.png")] * 5, ("x", "y"), r"a.png: no such file"),
         ([("a.png", "b.png", "dev")], ("x", "y", "split"), "row 1: split is 'dev', not train"),
         ([], ("x", "y"), "0 pairs; at least 4 are needed"),

@@ -11,11 +11,13 @@ import torch
 from iiae.data.arrays import load_arrays
 from iiae.data.base import Factor, PairSet, Splits
 from iiae.data.cars import load_cars
-from iiae.data.class_pairs import load_classes
+from iiae.data.class_pairs import ClassPairs, load_classes
 from iiae.data.digits import fetch_mnist, load_digits, load_mnist, mnist_folders
 from iiae.data.folders import load_side_by_side, load_two_folders
 from iiae.data.images import to_image
+from iiae.data.partners import PartPairs, take_partners
 from iiae.data.path_tables import load_hugging_face, load_table
+from iiae.data.shards import ShardPairs, load_shards
 from iiae.data.suggest import suggest_settings
 from iiae.data.synthetic import load_synthetic
 from iiae.errors import DataError
@@ -30,6 +32,7 @@ DATASETS: dict[str, Callable[[DataSettings], Splits]] = {
     "two-folders": load_two_folders,
     "table": load_table,
     "hugging-face": load_hugging_face,
+    "parquet-shards": load_shards,
     "classes": load_classes,
     "cars": load_cars,
     "synthetic": load_synthetic,
@@ -43,7 +46,15 @@ def load(settings: DataSettings) -> Splits:
         DataError: No data set has that name, or its files are missing or damaged.
     """
     check_name(settings.name)
-    return DATASETS[settings.name](settings)
+    parts = DATASETS[settings.name](settings)
+    if settings.missing == 0:
+        return parts
+    if isinstance(parts.train, ClassPairs | PartPairs | ShardPairs):
+        raise DataError(
+            f"data.missing = {settings.missing}: no partners can be taken from {settings.name}, "
+            "whose pairs are of classes, are streamed, or lack partners already; leave it at 0"
+        )
+    return parts._replace(train=take_partners(parts.train, settings.missing, settings.seed))
 
 
 def check_name(name: str) -> None:

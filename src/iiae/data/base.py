@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 
-from iiae.types import Draw, Pair
+from iiae.types import Draw, Pair, PartPaired
 
 
 class Factor(NamedTuple):
@@ -44,7 +44,8 @@ class PairSet(ABC):
     def factors(self) -> dict[str, Factor]:
         """Known factors of every pair in its fixed appearance; empty where none are known."""
 
-    def __getitem__(self, draw: Draw) -> Pair:
+    def __getitem__(self, draw: Draw) -> Pair | PartPaired:
+        """A batch to train on."""
         return self.pairs(draw)
 
     def batches(self, size: int) -> Iterator[Pair]:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from iiae.data.base import Factor, PairSet, Splits
 from iiae.data.images import Encoded, fit_image, open_image
+from iiae.data.partners import PartPairs, Sides
 from iiae.data.splits import held_out
 from iiae.errors import DataError
 from iiae.settings import DataSettings
@@ -29,10 +30,14 @@ Source = Path | Encoded
 
 
 class PairFiles(NamedTuple):
-    """Where a pair is: two images, or one whose left half is x and right half y (`y` is None)."""
+    """Where a pair is: two images, or one whose left half is x and right half y (`y` is None).
+
+    Where one side is missing, both name the image that is there, and `sides` says which.
+    """
 
     x: Source
     y: Source | None
+    sides: Sides = Sides.BOTH
 
 
 class ImagePairs(PairSet):
@@ -70,15 +75,7 @@ class ImagePairs(PairSet):
         return len(self.files)
 
     def pairs(self, draw: Draw) -> Pair:
-        pixels = self._pixels(draw.indices)
-        generator = None if draw.seed is None else torch.Generator().manual_seed(draw.seed)
-        if self.side > self.size:
-            pixels = self._windows(pixels, generator)
-        x, y = pixels.permute(1, 0, 4, 2, 3).float().div_(127.5).sub_(1)
-        if generator is not None and self.flip:
-            mirrored = torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5
-            x, y = (torch.where(mirrored, side.flip(-1), side) for side in (x, y))
-        return Pair(x.contiguous(), y.contiguous())
+        return appear(self._pixels(draw.indices), self.size, self.flip, draw.seed)
 
     def factors(self) -> dict[str, Factor]:
         return {}
@@ -89,23 +86,43 @@ class ImagePairs(PairSet):
             return self.pixels[indices]
         return torch.from_numpy(np.stack([self._decode(self.files[i]) for i in indices.tolist()]))
 
-    def _windows(self, pixels: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Bytes `(batch, 2, size, size, 3)`: one window a pair."""
-        spare = self.side - self.size
-        corners = torch.full((len(pixels), 2), spare // 2)
-        if generator is not None:
-            corners = torch.randint(spare + 1, (len(pixels), 2), generator=generator)
-        return torch.stack(
-            [
-                pair[:, top : top + self.size, left : left + self.size]
-                for pair, (top, left) in zip(pixels, corners.tolist(), strict=True)
-            ]
-        )
-
     def _decode(self, files: PairFiles) -> np.ndarray:
         return np.stack(
             [np.asarray(fit_image(side, self.side, self.side)) for side in open_pair(files)]
         )
+
+
+def appear(pixels: Tensor, size: int, flip: bool, seed: int | None) -> Pair:
+    """Images as a draw shows them: with a seed, random windows, and half of the pairs mirrored.
+
+    Args:
+        pixels: Bytes `(batch, 2, side, side, 3)`, sides of at least `size`.
+        size: Side of the window that is cut out of both images of a pair.
+        flip: Whether to mirror.
+        seed: None for the middle, not mirrored.
+    """
+    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    if pixels.shape[2] > size:
+        pixels = _windows(pixels, size, generator)
+    x, y = pixels.permute(1, 0, 4, 2, 3).float().div_(127.5).sub_(1)
+    if generator is not None and flip:
+        mirrored = torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5
+        x, y = (torch.where(mirrored, side.flip(-1), side) for side in (x, y))
+    return Pair(x.contiguous(), y.contiguous())
+
+
+def _windows(pixels: Tensor, size: int, generator: torch.Generator | None) -> Tensor:
+    """Bytes `(batch, 2, size, size, 3)`: one window a pair."""
+    spare = pixels.shape[2] - size
+    corners = torch.full((len(pixels), 2), spare // 2)
+    if generator is not None:
+        corners = torch.randint(spare + 1, (len(pixels), 2), generator=generator)
+    return torch.stack(
+        [
+            pair[:, top : top + size, left : left + size]
+            for pair, (top, left) in zip(pixels, corners.tolist(), strict=True)
+        ]
+    )
 
 
 def open_pair(files: PairFiles):
@@ -115,6 +132,8 @@ def open_pair(files: PairFiles):
         DataError: One cannot be read, or two side by side have an odd width.
     """
     left = open_image(files.x)
+    if files.sides != Sides.BOTH:
+        return left, left
     if files.y is not None:
         return left, open_image(files.y)
     if left.width % 2:
@@ -132,7 +151,8 @@ def split_files(files: Sequence[PairFiles], settings: DataSettings, name: str) -
     Raises:
         DataError: There are fewer than 4 pairs, or an image cannot be read.
     """
-    total = min(len(files), settings.limit or len(files))
+    files, lone = complete_first(files[: settings.limit])
+    total = len(files)
     if total < 4:
         raise DataError(
             f"{name}: {total} pair{'s' * (total != 1)}; at least 4 are needed: 2 to train on, "
@@ -140,7 +160,14 @@ def split_files(files: Sequence[PairFiles], settings: DataSettings, name: str) -
         )
     tenth = max(1, total // 10)
     parts = held_out(total, settings.validation or tenth, settings.test or tenth, settings.seed)
-    return make_sets(tuple([files[i] for i in part] for part in parts), settings)
+    train, validation, test = ([files[i] for i in part] for part in parts)
+    return make_sets(([*train, *lone], validation, test), settings)
+
+
+def complete_first(files: Sequence[PairFiles]) -> tuple[list[PairFiles], list[PairFiles]]:
+    """Those that have both images, and those that have one."""
+    pairs = [row for row in files if row.sides == Sides.BOTH]
+    return pairs, [row for row in files if row.sides != Sides.BOTH]
 
 
 def make_sets(files: Sequence[Sequence[PairFiles]], settings: DataSettings) -> Splits:
@@ -148,8 +175,12 @@ def make_sets(files: Sequence[Sequence[PairFiles]], settings: DataSettings) -> S
     if settings.on_error == "skip":
         files = [_readable(part) for part in files]
     train, validation, test = files
+    drawn: PairSet = ImagePairs(train, settings.size, settings.flip, settings.crop)
+    sides = np.array([int(row.sides) for row in train])
+    if (sides != Sides.BOTH).any():
+        drawn = PartPairs(drawn, sides)
     return Splits(
-        ImagePairs(train, settings.size, settings.flip, settings.crop),
+        drawn,
         ImagePairs(validation, settings.size, False),
         ImagePairs(test, settings.size, False),
     )

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from iiae.data.base import Splits
-from iiae.data.image_pairs import PairFiles, Source, make_sets, split_files
+from iiae.data.image_pairs import PairFiles, Source, complete_first, make_sets, split_files
 from iiae.data.images import Encoded
+from iiae.data.partners import Sides
 from iiae.data.splits import held_out
 from iiae.errors import DataError, MissingExtra
 from iiae.settings import DataSettings
@@ -22,11 +23,13 @@ def load_table(settings: DataSettings) -> Splits:
 
     `data.root` is the file; `data.x` and `data.y` name the columns (x and y by default). Paths
     are relative to the file. A column `split` (train, validation, test) is kept where it
-    stands; without it the sets are drawn. A Parquet column may hold images as Hugging Face
-    `datasets` writes them, `{bytes, path}`.
+    stands; without it the sets are drawn. Where a cell of x or y is empty, the row is trained
+    on without its partner; rows to validate and test on have both. A Parquet
+    column may hold images as Hugging Face `datasets` writes them, `{bytes, path}`.
 
     Raises:
-        DataError: The file or a column is missing, a row is incomplete, or an image cannot be
+        DataError: The file or a column is missing, a row is empty or, outside of the training
+            set, incomplete, or an image cannot be
             read.
         MissingExtra: Parquet without pyarrow.
     """
@@ -39,8 +42,8 @@ def load_table(settings: DataSettings) -> Splits:
     rows = _read_parquet(path, columns) if path.suffix == ".parquet" else _read_csv(path, columns)
     parts: dict[str, list[PairFiles]] = {}
     for number, row in enumerate(rows, start=1):
-        sides = [_source(row[name], path, f"row {number}, column {name}") for name in columns]
-        parts.setdefault(_part(row, path, number), []).append(PairFiles(*sides))
+        part = _part(row, path, number)
+        parts.setdefault(part, []).append(_row(row, columns, path, number, part))
     return _sets(parts, settings, str(path))
 
 
@@ -75,7 +78,8 @@ def load_hugging_face(settings: DataSettings) -> Splits:
         part = parts.setdefault(PARTS.get(str(split), str(split)), [])
         for number, row in enumerate(map(dict, rows), start=1):
             where = f"{split} row {number}"
-            part.append(PairFiles(*(_source(row[n], Path(settings.root), where) for n in columns)))
+            x, y = (_source(row[n], Path(settings.root), where) for n in columns)
+            part.append(PairFiles(x, y))
     return _sets(parts, settings, settings.root)
 
 
@@ -87,9 +91,11 @@ def _sets(parts: Mapping[str, list[PairFiles]], settings: DataSettings, name: st
     if "val" in parts:
         return make_sets((train, parts["val"], parts["test"]), settings)
     held = settings.validation or max(1, len(train) // 10)
-    kept, validation, _ = held_out(len(train), held, 0, settings.seed)
+    pairs, lone = complete_first(train)
+    kept, validation, _ = held_out(len(pairs), held, 0, settings.seed)
     return make_sets(
-        ([train[i] for i in kept], [train[i] for i in validation], parts["test"]), settings
+        ([*(pairs[i] for i in kept), *lone], [pairs[i] for i in validation], parts["test"]),
+        settings,
     )
 
 
@@ -127,6 +133,24 @@ def _require(names: Iterable[str], columns: tuple[str, str], where: str) -> None
                 f"{where}: has no column {column}, only {', '.join(names)}; name yours with "
                 "data.x and data.y"
             )
+
+
+def _row(
+    row: Mapping[str, Any], columns: tuple[str, str], path: Path, number: int, part: str
+) -> PairFiles:
+    """A row of a table; the one image that is there stands for both where a cell is empty."""
+    there = [name for name in columns if not _is_empty(row[name])]
+    if len(there) == 1 and part in ("train", "all"):
+        source = _source(row[there[0]], path, f"row {number}, column {there[0]}")
+        return PairFiles(source, source, Sides.X if there[0] == columns[0] else Sides.Y)
+    x, y = (_source(row[name], path, f"row {number}, column {name}") for name in columns)
+    return PairFiles(x, y)
+
+
+def _is_empty(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return not (value.get("bytes") or value.get("path"))
+    return not value
 
 
 def _source(value: Any, table: Path, where: str) -> Source:

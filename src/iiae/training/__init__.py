@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 
 from iiae.data import Splits, load
 from iiae.data.pairing import AlignedBatches, make_batches
+from iiae.data.partners import PartPairs
 from iiae.errors import SettingsError
 from iiae.model import IIAE, build_model, embed, select_active
 from iiae.runs import (
@@ -78,7 +79,9 @@ def fit(
     shapes = data.train.shapes
     model = model or build_model(settings.model, settings.objective, shapes)
     learner = Learner(model, settings, data, out)
-    sampler = make_batches(data.train, settings.training.batch, settings.training.seed)
+    training = settings.training
+    sampler = make_batches(data.train, training.batch, training.seed, training.workers)
+    learner.total = len(sampler) * settings.training.epochs
     save_settings(out, settings)
     with _quiet(), _stop_on_interrupt(learner), ExitStack() as stack:
         trainer = _make_trainer(settings, out)
@@ -114,6 +117,9 @@ def _join(trainer: L.Trainer, learner: Learner, sampler: AlignedBatches, stack: 
     """Tells learner and sampler which of how many processes this one is."""
     if trainer.world_size == 1:
         return
+    if isinstance(learner.data.train, PartPairs):
+        # parts of a batch would differ in their number of pairs, which BatchNorm takes as one
+        raise SettingsError("training.devices: samples without a partner train in one process")
     learner.rank, learner.world = trainer.global_rank, trainer.world_size
     sampler.share(learner.rank, learner.world)
     learner.total = len(sampler) * learner.settings.training.epochs

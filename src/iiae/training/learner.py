@@ -16,11 +16,19 @@ from iiae.data import Splits
 from iiae.data.pairing import OTHER_SEED
 from iiae.errors import RunError
 from iiae.model import IIAE
-from iiae.objectives import Terms, elbo, iiae_loss, iiae_terms, information_bound, kl_warmup
+from iiae.objectives import (
+    Terms,
+    elbo,
+    iiae_loss,
+    iiae_terms,
+    information_bound,
+    kl_warmup,
+    part_paired_terms,
+)
 from iiae.runs import CHECKPOINT, save_history
 from iiae.settings import Settings
 from iiae.training.processes import all_sum, any_process
-from iiae.types import Pair
+from iiae.types import Pair, PartPaired
 
 LEARNING_STEPS = 500  # by then z_s should tell something
 COLLAPSED = 1e-2  # nats of KL[q(z_s given x, y) || p] under which z_s tells nothing
@@ -52,11 +60,11 @@ class Learner(L.LightningModule):
         self.stop_asked = False
         self.rank, self.world = 0, 1
 
-    def training_step(self, batch: Sequence[Pair]) -> None:
+    def training_step(self, batch: Sequence[Pair | PartPaired]) -> None:
         for pair in batch:
             self.optimise(pair)
 
-    def optimise(self, pair: Pair) -> None:
+    def optimise(self, pair: Pair | PartPaired) -> None:
         """One optimiser step."""
         training = self.settings.training
         anneal = torch.tensor(
@@ -77,14 +85,16 @@ class Learner(L.LightningModule):
         self.sums = self.sums.to(means.device) + means
         self.counted += 1
 
-    def _loss(self, pair: Pair, anneal: Tensor) -> tuple[Tensor, Tensor]:
+    def _loss(self, pair: Pair | PartPaired, anneal: Tensor) -> tuple[Tensor, Tensor]:
         """The loss, and the mean of each term (detached)."""
         if self.images:
-            pair = Pair(*(v.contiguous(memory_format=torch.channels_last) for v in pair))
+            x, y = (v.contiguous(memory_format=torch.channels_last) for v in pair[:2])
+            pair = pair._replace(x=x, y=y)
         half = self.settings.training.precision == "bf16"
         with torch.autocast(pair.x.device.type, torch.bfloat16, enabled=half):
-            q, p = self.model(pair)
-        terms = iiae_terms(pair, q, p)
+            whole = isinstance(pair, Pair)
+            q, p = self.model(pair) if whole else self.model.part_paired(pair)
+        terms = iiae_terms(pair, q, p) if whole else part_paired_terms(pair, q, p)
         objective = self.settings.objective
         loss = iiae_loss(terms, objective.beta, objective.lam, anneal, objective.inter)
         return loss, torch.stack([term.detach().mean() for term in terms])

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from iiae.data import PairSet
 from iiae.data.pairing import AlignedBatches
-from iiae.types import Pair
+from iiae.types import Pair, PartPaired
 
 FEATURE_STEPS, IMAGE_STEPS = 16, 1  # optimiser steps that Lightning handles in one go
 
@@ -33,14 +33,14 @@ class GroupLoader:
     def __len__(self) -> int:
         return -(-len(self.sampler) // self.group)
 
-    def __iter__(self) -> Iterator[list[Pair]]:
+    def __iter__(self) -> Iterator[list[Pair | PartPaired]]:
         batches = self._batches()
         while group := list(islice(batches, self.group)):
             yield group
 
-    def _batches(self) -> Iterator[Pair]:
+    def _batches(self) -> Iterator[Pair | PartPaired]:
         if self.workers == 0:
-            return map(self.pairs.pairs, self.sampler)
+            return map(self.pairs.__getitem__, self.sampler)
         return iter(
             DataLoader(
                 self.pairs,  # pyright: ignore[reportArgumentType]

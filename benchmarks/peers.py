@@ -1,0 +1,253 @@
+"""This model beside MultiVae's DMVAE and MMVAE+ on MNIST-CDCB at 32x32.
+
+    pip install multivae
+    IIAE_DATA=folder OMP_NUM_THREADS=1 python benchmarks/peers.py --steps 400 --test 1000
+
+Each model has the encoders and decoders of the `small` networks (ours a joint encoder besides),
+the same Laplace likelihoods, z_s of 128 and exclusive latents of 8 values, the same batches of 128
+in the same order, Adam at 1e-3 and float32. Objectives: ours as in experiments/mnist-cdcb.toml
+with its warm-up scaled to the number of steps; DMVAE and MMVAE+ as packaged, but for `--k`
+samples in MMVAE+ (10 in the package, each of which decodes four images a pair).
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from itertools import count, islice
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from iiae.data import load
+from iiae.data.base import PairSet
+from iiae.data.pairing import AlignedBatches
+from iiae.metrics.probes import held_out_ridge
+from iiae.metrics.retrieval import partner_ranks
+from iiae.model import IIAE, build_model
+from iiae.objectives import iiae_loss, iiae_terms, kl_warmup
+from iiae.settings import Settings, make_settings
+from iiae.types import Draw, Pair
+
+SHARED, EXCLUSIVE, BATCH, WEIGHT = 128, 8, 128, 8000.0
+MODELS = ("IIAE", "DMVAE", "MMVAE+")
+WARM_UP = 2000 / 5436  # of the experiment's steps
+
+
+class Peer(NamedTuple):
+    """A model to train, and what it says of x and of y."""
+
+    module: nn.Module
+    loss: Callable[[Pair, int], Tensor]
+    shared: tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]
+    exclusive: tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]
+    decode: tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]
+
+
+class Row(NamedTuple):
+    """A line of the table."""
+
+    parameters: int
+    pairs_per_second: float
+    recall: tuple[float, float]
+    l1: tuple[float, float]
+    leak: tuple[float, float]
+
+
+def ours(model: IIAE, settings: Settings, steps: int) -> Peer:
+    objective = settings.objective
+
+    def loss(pair: Pair, step: int) -> Tensor:
+        q, p = model(pair)
+        anneal = kl_warmup(step, WARM_UP * steps)
+        return iiae_loss(iiae_terms(pair, q, p), objective.beta, objective.lam, anneal)
+
+    return Peer(
+        model,
+        loss,
+        (lambda x: model.encode_x(x).shared.mean, lambda y: model.encode_y(y).shared.mean),
+        (lambda x: model.encode_x(x).exclusive.mean, lambda y: model.encode_y(y).exclusive.mean),
+        (lambda s, e: model.decode_x(s, e).mean, lambda s, e: model.decode_y(s, e).mean),
+    )
+
+
+def multivae(kind: str, networks: IIAE, k: int) -> Peer:
+    """A model of MultiVae, made of this package's networks."""
+    from multivae.data.datasets.base import MultimodalBaseDataset
+    from multivae.models import DMVAE, DMVAEConfig, MMVAEPlus, MMVAEPlusConfig
+    from multivae.models.nn.base_architectures import BaseMultilatentEncoder
+    from pythae.models.base.base_utils import ModelOutput
+    from pythae.models.nn.base_architectures import BaseDecoder
+
+    class Encoder(BaseMultilatentEncoder):
+        def __init__(self, shared: nn.Module, exclusive: nn.Module):
+            super().__init__()
+            self.shared, self.exclusive = shared, exclusive
+            self.latent_dim, self.style_dim = SHARED, EXCLUSIVE
+
+        def forward(self, x: Tensor) -> Any:
+            shared, style = self.shared(x).posterior, self.exclusive(x)
+            return ModelOutput(
+                embedding=shared.loc,
+                log_covariance=shared.log_variance,
+                style_embedding=style.loc,
+                style_log_covariance=style.log_variance,
+            )
+
+    class Decoder(BaseDecoder):
+        def __init__(self, net: nn.Module):
+            super().__init__()
+            self.net, self.latent_dim = net, SHARED + EXCLUSIVE
+
+        def forward(self, z: Tensor) -> Any:
+            return ModelOutput(reconstruction=self.net(z[:, :SHARED], z[:, SHARED:]).mean)
+
+    encoders = {
+        "x": Encoder(networks.shared_given_x, networks.exclusive_x),
+        "y": Encoder(networks.shared_given_y, networks.exclusive_y),
+    }
+    decoders = {"x": Decoder(networks.decoder_x), "y": Decoder(networks.decoder_y)}
+    scale = 3 * 32 * 32 / WEIGHT
+    common: dict[str, Any] = {
+        "n_modalities": 2,
+        "latent_dim": SHARED,
+        "input_dims": {"x": (3, 32, 32), "y": (3, 32, 32)},
+        "decoders_dist": {"x": "laplace", "y": "laplace"},
+        "decoder_dist_params": {"x": {"scale": scale}, "y": {"scale": scale}},
+    }
+    if kind == "DMVAE":
+        sizes = {"x": EXCLUSIVE, "y": EXCLUSIVE}
+        config = DMVAEConfig(modalities_specific_dim=sizes, **common)
+        module = DMVAE(config, encoders, decoders)
+    else:
+        config = MMVAEPlusConfig(modalities_specific_dim=EXCLUSIVE, K=k, **common)
+        module = MMVAEPlus(config, encoders, decoders)
+
+    def loss(pair: Pair, step: int) -> Tensor:
+        value = module(MultimodalBaseDataset(data={"x": pair.x, "y": pair.y})).loss
+        return value / len(pair.x) if kind == "MMVAE+" else value  # which sums over the batch
+
+    def shared(name: str) -> Callable[[Tensor], Tensor]:
+        def mean(value: Tensor) -> Tensor:
+            told = encoders[name](value)
+            if kind == "MMVAE+":
+                return told.embedding
+            # DMVAE: the product of one domain's normal with the prior
+            return told.embedding / (1 + told.log_covariance.exp())
+
+        return mean
+
+    def decode(name: str) -> Callable[[Tensor, Tensor], Tensor]:
+        return lambda s, e: decoders[name](torch.cat([s, e], 1)).reconstruction
+
+    return Peer(
+        module,
+        loss,
+        (shared("x"), shared("y")),
+        (lambda x: encoders["x"](x).style_embedding, lambda y: encoders["y"](y).style_embedding),
+        (decode("x"), decode("y")),
+    )
+
+
+def train(peer: Peer, pairs: PairSet, steps: int, seed: int) -> float:
+    """Pairs a CPU second, which other programs do not lower; the data's own is left out."""
+    optimiser = torch.optim.Adam((p for p in peer.module.parameters() if p.requires_grad), lr=1e-3)
+    batches = AlignedBatches(len(pairs), BATCH, seed)
+    peer.module.train()
+    spent = 0.0
+
+    def draws() -> Iterator[Draw]:
+        for epoch in count():
+            batches.set_epoch(epoch)
+            yield from batches
+
+    for step, draw in enumerate(islice(draws(), steps)):
+        pair = pairs.pairs(draw)
+        begin = time.process_time()
+        loss = peer.loss(pair, step)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        spent += time.process_time() - begin
+    return steps * BATCH / spent
+
+
+@torch.no_grad()
+def measure(peer: Peer, pairs: PairSet, size: int, rate: float) -> Row:
+    """On the first `size` test pairs; everything from posterior means."""
+    peer.module.eval()
+    pair = pairs.pairs(Draw(torch.arange(size)))
+    s_x, s_y = (f(v) for f, v in zip(peer.shared, pair, strict=True))
+    e_x, e_y = (f(v) for f, v in zip(peer.exclusive, pair, strict=True))
+    made_y, made_x = peer.decode[1](s_x, e_y), peer.decode[0](s_y, e_x)
+    factors = pairs.factors()
+    fold = np.arange(size) % 5
+
+    def leak(latent: Tensor, factor: str) -> float:
+        return r2(latent, np.asarray(factors[factor].values)[:size], fold)
+
+    return Row(
+        sum(p.numel() for p in peer.module.parameters() if p.requires_grad),
+        rate,
+        (recall(s_x, s_y), recall(s_y, s_x)),
+        ((made_y - pair.y).abs().mean().item(), (made_x - pair.x).abs().mean().item()),
+        (leak(s_x, "background colour"), leak(s_y, "digit colour")),
+    )
+
+
+def recall(queries: Tensor, gallery: Tensor) -> float:
+    """Recall@1."""
+    return (partner_ranks(queries, gallery) == 0).double().mean().item()
+
+
+def r2(latent: Tensor, values: np.ndarray, fold: np.ndarray) -> float:
+    """Of a ridge probe on held-out pairs, five folds; 0 is no better than the mean."""
+    values = values.astype(np.float64)
+    z = latent.double().numpy()
+    z = (z - z.mean(0)) / z.std(0).clip(1e-8)
+    error = np.square(held_out_ridge(z, values, fold) - values).sum()
+    return 1 - error / np.square(values - values.mean(0)).sum()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--test", type=int, default=1000, help="test pairs, also the gallery")
+    parser.add_argument("--limit", type=int, default=60_000, help="training digits")
+    parser.add_argument("--k", type=int, default=1, help="samples in MMVAE+")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
+    given = parser.parse_args()
+    likelihood = {"kind": "laplace", "weight": WEIGHT}
+    settings = make_settings(
+        {
+            "data": {"name": "mnist-cdcb", "limit": given.limit, "validation": 1},
+            "model": {"family": "small", "exclusive": EXCLUSIVE, "shared": 8, "width": 16},
+            "objective": {"beta": 0.2, "lam": 1.0, "x": likelihood, "y": likelihood},
+        }
+    )
+    data = load(settings.data)
+    print(f"{len(data.train):,} digits to train on, {given.steps} steps, {given.test} test pairs")
+    print("| | parameters | pairs/CPU s | R@1 x to y / y to x, % | L1 x to y / y to x | R2 x / y |")
+    # R2: of the background colour from z_s given x, of the digit's from z_s given y
+    print("|---|---|---|---|---|---|")
+    for name in given.models:
+        torch.manual_seed(given.seed)
+        model = build_model(settings.model, settings.objective, data.train.shapes)
+        peer = ours(model, settings, given.steps)
+        if name != "IIAE":
+            peer = multivae(name, model, given.k)
+        row = measure(peer, data.test, given.test, train(peer, data.train, given.steps, given.seed))
+        print(
+            f"| {name} | {row.parameters:,} | {row.pairs_per_second:.0f} "
+            f"| {100 * row.recall[0]:.1f} / {100 * row.recall[1]:.1f} "
+            f"| {row.l1[0]:.4f} / {row.l1[1]:.4f} | {row.leak[0]:.3f} / {row.leak[1]:.3f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

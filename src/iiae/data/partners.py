@@ -1,0 +1,77 @@
+"""Training sets in which some x or some y lack their partner."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+import torch
+
+from iiae.data.base import Factor, PairSet
+from iiae.errors import DataError
+from iiae.types import Draw, Pair, PartPaired
+
+
+class Sides(IntEnum):
+    """What a row has; in the order of rows within a batch."""
+
+    BOTH, X, Y = range(3)
+
+
+class PartPairs(PairSet):
+    """Rows of a set of which some have only x or only y.
+
+    As a set of pairs it is the complete rows alone: `len`, `pairs` and `factors` are of them.
+    Training draws from all rows, `part_paired`.
+
+    Args:
+        rows: Where a row lacks a side, the set may return anything for it.
+        sides: What each row has, a `Sides` value.
+
+    Raises:
+        DataError: Fewer than two rows are complete.
+    """
+
+    def __init__(self, rows: PairSet, sides: np.ndarray):
+        self.rows, self.sides = rows, sides
+        self.shapes = rows.shapes
+        self.complete = torch.from_numpy(np.flatnonzero(sides == Sides.BOTH))
+        if len(self.complete) < 2:
+            raise DataError(
+                f"{len(self.complete)} of {len(sides)} training rows have both x and y; at least "
+                "2 pairs are needed to learn what is shared"
+            )
+
+    def __len__(self) -> int:
+        return len(self.complete)
+
+    def pairs(self, draw: Draw) -> Pair:
+        return self.rows.pairs(draw._replace(indices=self.complete[draw.indices]))
+
+    def factors(self) -> dict[str, Factor]:
+        return {
+            name: factor._replace(values=factor.values[self.complete.numpy()])
+            for name, factor in self.rows.factors().items()
+        }
+
+    def __getitem__(self, draw: Draw) -> PartPaired:
+        """Rows of a draw over all rows: pairs first, then x alone, then y alone."""
+        sides = self.sides[draw.indices.numpy()]
+        both, lone_x, lone_y = (np.flatnonzero(sides == side) for side in Sides)
+        x, y = self.rows.pairs(draw)
+        return PartPaired(
+            x[np.concatenate([both, lone_x])], y[np.concatenate([both, lone_y])], len(both)
+        )
+
+
+def take_partners(pairs: PairSet, share: float, seed: int) -> PartPairs:
+    """Takes one side from a share of the pairs, chosen by seed: y, x, y, x and so on.
+
+    Raises:
+        DataError: Fewer than two pairs would be left.
+    """
+    count = round(share * len(pairs))
+    chosen = np.random.default_rng(seed).permutation(len(pairs))[:count]
+    sides = np.full(len(pairs), int(Sides.BOTH))
+    sides[chosen[::2]], sides[chosen[1::2]] = Sides.X, Sides.Y
+    return PartPairs(pairs, sides)
