@@ -42,8 +42,7 @@ def main() -> None:
     known = {name: factor.values for name, factor in test.factors().items()}
     generator = torch.Generator().manual_seed(0)
     y = found.shared_given_y
-    sample = y.loc + torch.randn(y.loc.shape, generator=generator) * y.variance.sqrt()
-    latents = {"z_s given y, mean": y.mean, "z_s given y, sample": sample}
+    latents = {"z_s given y, mean": y.mean, "z_s given y, sample": y.sample(generator)}
     latents["z_y, mean"] = found.exclusive_y.mean
     print("| latent | measure | car | elevation | azimuth |\n|---|---|---|---|---|")
     chance = {name: 1 / len(np.unique(values)) for name, values in known.items()}

@@ -63,6 +63,8 @@ def test_wrong_files_are_refused(files, tmp_path):
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     with pytest.raises(DataError, match="holds a; expected z_x, z_s, z_y"):
         prove_files(tmp_path / "other.npz", None)
+    with pytest.raises(DataError, match=r"nowhere.npz: no such file"):
+        prove_files(tmp_path / "nowhere.npz", None)
     files[1].write_text("\n".join(files[1].read_text().splitlines()[:-1]))
     with pytest.raises(DataError, match="199"):
         prove_files(*files)

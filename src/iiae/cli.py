@@ -365,15 +365,13 @@ def embed(
     from iiae.bulk import embed_on_ray
     from iiae.embedding import embed_files, embed_here
 
-    if domain not in ("x", "y"):
-        raise SettingsError(f"--domain {domain}: is x or y")
-    if engine not in ("local", "ray"):
-        raise SettingsError(f"--engine {engine}: is local or ray")
+    side = _one_of("--domain", domain, ("x", "y"))
+    _one_of("--engine", engine, ("local", "ray"))
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("embedding", total=None)
         done = embed_files(
-            run, source, output, domain, block=block, batch=batch, shard=shard,
+            run, source, output, side, block=block, batch=batch, shard=shard,
             engine=embed_on_ray(workers) if engine == "ray" else embed_here,
             progress=lambda count, total: bar.update(task, completed=count, total=total),
         )  # fmt: skip
@@ -414,8 +412,7 @@ def export(
     from iiae.exporting import export_onnx, export_torch
     from iiae.runs import load_run
 
-    if kind not in ("onnx", "torch"):
-        raise SettingsError(f"--format {kind}: is onnx or torch")
+    _one_of("--format", kind, ("onnx", "torch"))
     written = (export_onnx if kind == "onnx" else export_torch)(load_run(run), folder)
     typer.echo(f"wrote {written}")
 
@@ -451,7 +448,7 @@ def index(
     from iiae.runs import load_run
     from iiae.searching import index_files
 
-    side = _domain("--domain", domain)
+    side = _one_of("--domain", domain, ("x", "y"))
     done = index_files(load_run(run), gallery, inputs, side, distance, metadata, active_only)
     for line in done.failed:
         typer.echo(f"skipped: {line}", err=True)
@@ -484,11 +481,10 @@ def search(
     from iiae.searching import search_files
     from iiae.tables import hit_tables
 
-    if by not in ("shared", "exclusive"):
-        raise SettingsError(f"--by {by}: is shared or exclusive")
-    side = None if source is None else _domain("--from", source)
+    latent = _one_of("--by", by, ("shared", "exclusive"))
+    side = None if source is None else _one_of("--from", source, ("x", "y"))
     names, found = search_files(
-        load_run(run), gallery, queries, top, side, where, by, vectors
+        load_run(run), gallery, queries, top, side, where, latent, vectors
     )  # fmt: skip
     if as_json:
         hits = [[hit._asdict() for hit in some] for some in found.hits]
@@ -562,9 +558,10 @@ def _open(folder: Path, overrides: list[str] | None) -> Any:
     return run._replace(settings=load_settings(folder / SETTINGS, overrides or []))
 
 
-def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> None:
+def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> Any:
     if value not in allowed:
         raise SettingsError(f"{option} {value}: is {' or '.join(allowed)}")
+    return value
 
 
 def _whole(option: str, text: str) -> int:
@@ -572,12 +569,6 @@ def _whole(option: str, text: str) -> int:
         return int(text)
     except ValueError as error:
         raise SettingsError(f"{option} {text}: is not a whole number") from error
-
-
-def _domain(option: str, value: str) -> Any:
-    if value not in ("x", "y"):
-        raise SettingsError(f"{option} {value}: is x or y")
-    return value
 
 
 def _evaluate(run: Any, split: str) -> dict[str, Any]:

@@ -38,6 +38,11 @@ class DiagonalNormal(NamedTuple):
         """The distributions of some samples."""
         return DiagonalNormal(self.loc[which], self.log_variance[which])
 
+    def sample(self, generator: torch.Generator) -> Float[Tensor, "batch size"]:
+        """One sample drawn with a generator, on the CPU; torch's own is left alone."""
+        noise = torch.randn(self.loc.shape, generator=generator)
+        return self.loc + noise * self.variance.sqrt()
+
     def rsample(self) -> Float[Tensor, "batch size"]:
         """Draws with torch's own generator; gradients reach both parameters."""
         return self.loc + torch.randn_like(self.loc) * (0.5 * self.log_variance).exp()

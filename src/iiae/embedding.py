@@ -6,9 +6,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor
 
 from iiae.blocks import block_columns, block_names, check_block
+from iiae.data.decoding import ahead
 from iiae.data.images import SUFFIXES, read_image
 from iiae.errors import DataError, RunError, SettingsError
 from iiae.files import write_atomically, write_text
@@ -100,13 +100,7 @@ class Embedder:
         """Batches in order, read by threads a few batches ahead of the model."""
         parts = [names[i : i + self.job.batch] for i in range(0, len(names), self.job.batch)]
         with ThreadPoolExecutor(self.job.threads) as pool:
-            waiting: deque[list[Future[tuple[str, Tensor | DataError]]]] = deque()
-            for part in parts:
-                waiting.append([pool.submit(self._try, name) for name in part])
-                if len(waiting) > AHEAD:
-                    yield [future.result() for future in waiting.popleft()]
-            while waiting:
-                yield [future.result() for future in waiting.popleft()]
+            yield from ahead(pool, self._try, parts, AHEAD)
 
     def _try(self, name: str) -> tuple[str, Tensor | DataError]:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -13,15 +13,14 @@ from pathlib import Path
 import numpy as np
 import pooch
 import torch
-from rich.console import Console
-from rich.progress import track
 
 from iiae.data.collections import class_files
 from iiae.data.decoding import OnError, decode_batches
 from iiae.data.images import image_files
 from iiae.errors import DataError
 from iiae.features import Backbone
-from iiae.files import write_atomically
+from iiae.files import write_arrays
+from iiae.progress import tracked
 
 log = logging.getLogger("iiae")
 
@@ -103,12 +102,7 @@ def extract_features(
             relative = [files[i].relative_to(folder).as_posix() for i in there]
             arrays[f"{name}_paths"] = np.array(relative)
             counts[name] = len(there)
-
-    def write(path: Path) -> None:
-        with path.open("wb") as file:
-            np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
-
-    write_atomically(out, write)
+    write_arrays(out, arrays)
     return counts
 
 
@@ -148,14 +142,8 @@ def _fill(
         log.info("%d of %d features are kept from before", len(files) - len(missing), len(files))
     shape = (3, backbone.side, backbone.side)
     batches = decode_batches(missing, shape, batch, on_error)
-    for found in _progress(batches, -(-len(missing) // batch)):
+    for found in tracked(batches, "extracting", -(-len(missing) // batch)):
         kept.add([key_of[file] for file in found.files], backbone.embed(found.images).numpy())
-
-
-def _progress(batches: Iterator, total: int) -> Iterator:
-    console = Console(stderr=True)
-    quiet = not console.is_terminal or total < 2
-    return iter(track(batches, "extracting", total=total, console=console, disable=quiet))
 
 
 def save_features(path: Path, source: Path, features: dict[str, torch.Tensor], note: str) -> None:
@@ -164,9 +152,4 @@ def save_features(path: Path, source: Path, features: dict[str, torch.Tensor], n
         copied = {name: arrays[name] for name in arrays.files}
     copied |= {f"{domain}_features": values.numpy() for domain, values in features.items()}
     copied["backbone"] = np.array(f"{copied.get('backbone', '')} {note}".strip())
-
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            np.savez(file, **copied)  # pyright: ignore[reportArgumentType]
-
-    write_atomically(path, write)
+    write_arrays(path, copied)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import numpy as np
 
 from iiae.errors import RunError
 
@@ -39,6 +41,16 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         raise RunError(f"{path}: not written: {why}{kept}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes an `.npz` atomically."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
+
+    write_atomically(path, write)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from iiae.data import Splits
-from iiae.data.arrays import read_array
+from iiae.data.arrays import array_names, read_array
 from iiae.data.base import Factor
 from iiae.errors import DataError
 from iiae.model import embed
@@ -60,8 +60,7 @@ def prove_files(latents: Path, factors: Path | None, seed: int = 0) -> dict[str,
     Raises:
         DataError: A file cannot be read, or blocks and factors do not fit.
     """
-    with np.load(latents, allow_pickle=False) as arrays:
-        names = set(arrays.files)
+    names = set(array_names(latents))
     if not {"z_x", "z_y"} <= names or not names & {"z_s", "z_s_given_x"}:
         raise DataError(f"{latents}: holds {', '.join(sorted(names))}; expected z_x, z_s, z_y")
     read = {name: read_array(latents, name) for name in sorted(names) if name.startswith("z_")}

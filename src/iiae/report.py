@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from iiae.data.base import PairSet
-from iiae.data.class_pairs import ClassPairs
+from iiae.data.class_pairs import ClassPairs, domains
 from iiae.errors import MissingExtra
 from iiae.evidence_tables import evidence_tables
 from iiae.files import write_text
@@ -75,7 +75,7 @@ def write_report(run: Run, pairs: PairSet, out: Path, images: Path | None = None
 def _hits(run: Run, pairs: ClassPairs, images: Path | None) -> list[Figure]:
     """Queries with their first ten hits, where there are pictures to show."""
     data = run.settings.data
-    names = (data.x or "sketch", data.y or "photo")
+    names = domains(data)
     of_x, of_y = (
         picture_reader(items, images / name if images else None)
         for items, name in zip((pairs.x, pairs.y), names, strict=True)

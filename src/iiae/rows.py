@@ -11,7 +11,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from iiae.errors import MissingExtra, RunError
-from iiae.files import write_atomically
+from iiae.files import write_arrays
 
 
 class ShardRows(NamedTuple):
@@ -45,12 +45,7 @@ def write_shard(path: Path, rows: ShardRows) -> None:
         RunError: It cannot be written.
     """
     text = json.dumps({"names": rows.names, "failed": rows.failed}).encode()
-
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            np.savez(file, vectors=rows.vectors, text=np.frombuffer(text, np.uint8))
-
-    write_atomically(path, write)
+    write_arrays(path, {"vectors": rows.vectors, "text": np.frombuffer(text, np.uint8)})
 
 
 def read_shard(path: Path) -> ShardRows:

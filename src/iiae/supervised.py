@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from iiae.data.class_pairs import ClassPairs, as_float, load_classes
+from iiae.data.class_pairs import ClassPairs, as_float, domains, load_classes, standardised
 from iiae.data.collections import read_collections
 from iiae.errors import MissingExtra
 from iiae.extracting import save_features
 from iiae.features import Backbone, pooled
 from iiae.metrics.ranking import score
+from iiae.progress import tracked
 from iiae.settings import DataSettings
 
 SCALE = 10.0  # of the cosine between features and class weights
@@ -98,12 +96,9 @@ def train_head(data: DataSettings, out: Path, settings: HeadSettings = HeadSetti
     with torch.inference_mode():
         quality = _map(head, parts.validation)
         assert data.root is not None
-        names = (data.x or "sketch", data.y or "photo")
-        found = read_collections(data.root, *names, data.size)
-        new = {
-            name: head(_standardise(side.values, side.of(train.classes).values))
-            for name, side in zip(names, (found.x, found.y), strict=True)
-        }
+        names = domains(data)
+        found = standardised(read_collections(data.root, *names, data.size), train.classes)
+        new = {names[0]: head(found.x.values), names[1]: head(found.y.values)}
     save_features(out, Path(data.root), new, f"head {settings.size} seed {settings.seed}")
     return quality
 
@@ -122,7 +117,7 @@ def _fit_head(head: Head, x: Tensor, y: Tensor, settings: HeadSettings) -> None:
     )
     mix = torch.distributions.Beta(settings.mixup, settings.mixup)
     classes = len(head.weights)
-    for _ in _progress(settings.steps, "training the head"):
+    for _ in tracked(range(settings.steps), "training the head", settings.steps):
         index = torch.randint(len(x), (settings.batch,))
         other = index[torch.randperm(len(index))]
         share = mix.sample((len(index), 1))
@@ -133,12 +128,6 @@ def _fit_head(head: Head, x: Tensor, y: Tensor, settings: HeadSettings) -> None:
         loss.backward()
         optimiser.step()
         schedule.step()
-
-
-def _standardise(values: Tensor, train: Tensor) -> Tensor:
-    scale = train.std(0)
-    scale[scale < 1e-6] = 1
-    return (values - train.mean(0)) / scale
 
 
 def _map(features: nn.Module, pairs: ClassPairs) -> float:
@@ -232,7 +221,7 @@ def _fit_backbone(
     generator = torch.Generator().manual_seed(settings.seed)
     order: list[Tensor] = []
     losses: list[float] = []
-    for step in _progress(steps, "fine-tuning"):
+    for step in tracked(range(steps), "fine-tuning", steps):
         if not order:
             shuffled = torch.randperm(len(images), generator=generator).split(settings.batch)
             order = [part for part in shuffled if len(part) == settings.batch]
@@ -280,11 +269,6 @@ def _save_backbone(backbone: Backbone, out: Path) -> None:
         "image_std": list(backbone.std),
     }
     (out / "preprocessor_config.json").write_text(json.dumps(wanted), encoding="utf-8")
-
-
-def _progress(steps: int, what: str) -> Iterator[int]:
-    console = Console(stderr=True)
-    return iter(track(range(steps), what, console=console, disable=not console.is_terminal))
 
 
 __all__ = ["HeadSettings", "TuneSettings", "finetune", "train_head"]

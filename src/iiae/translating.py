@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -10,8 +10,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from PIL import Image
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from iiae.data.arrays import read_array
@@ -20,13 +18,15 @@ from iiae.data.images import fit_image, read_image, to_image
 from iiae.errors import DataError
 from iiae.files import write_atomically
 from iiae.pictures import Row, grid, heat
+from iiae.progress import tracked
 from iiae.runs import Run
 from iiae.tasks.translation import (
     Domain,
+    content,
     draw_exclusive,
     exclusive_means,
     interpolate,
-    translate,
+    render,
 )
 
 BATCH, GRID_COLUMNS = 32, 16
@@ -94,10 +94,9 @@ def translate_files(
     done = 0
     with ThreadPoolExecutor(max_workers=4) as pool:
         writing: list[Future] = []
-        for batch in _progress(batches, len(files)):
-            made = torch.stack(
-                [translate(run.model, batch.images, to, exclusive=z) for z in latents]
-            )
+        for batch in tracked(batches, "translating", -(-len(files) // BATCH)):
+            shared = content(run.model, batch.images, to)
+            made = torch.stack([render(run.model, shared, to, z) for z in latents])
             if done < GRID_COLUMNS:
                 shown.append((batch.images, made))
             done += len(batch.files)
@@ -124,7 +123,8 @@ def translate_array(
     source_shape, target_shape = run.shapes if to == "y" else run.shapes[::-1]
     source = torch.cat([_read_rows(path, source_shape) for path in inputs])
     latents, _ = _latents(run, to, exclusive, target_shape)
-    results = [translate(run.model, source, to, exclusive=z) for z in latents]
+    shared = content(run.model, source, to)
+    results = [render(run.model, shared, to, z) for z in latents]
     several = exclusive.samples or exclusive.interpolate
     values = (torch.stack(results) if several else results[0]).numpy()
     out = out.with_suffix(".npy")
@@ -161,13 +161,6 @@ def _latents(
     if len(like) > 1:
         raise DataError(f"{len(like)} references; give one, or --interpolate between two")
     return [exclusive_means(run.model, like[0], to) if like else None], [""]
-
-
-def _progress(batches: Iterator[DecodedBatch], files: int) -> Iterator[DecodedBatch]:
-    console = Console(stderr=True)
-    total = -(-files // BATCH)
-    quiet = not console.is_terminal or total < 2
-    return iter(track(batches, "translating", total=total, console=console, disable=quiet))
 
 
 def _refuse_clashes(files: Sequence[Path]) -> None:

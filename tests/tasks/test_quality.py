@@ -47,7 +47,7 @@ def test_the_true_partner_itself_would_be_perfect(model, monkeypatch):
     from iiae.tasks import quality
 
     pair = Noise().pairs(Draw(torch.arange(10)))
-    monkeypatch.setattr(quality, "translate", lambda *_, **__: pair.x)
+    monkeypatch.setattr(quality, "render", lambda *_, **__: pair.x)
     found = translation_quality(model, Noise(), "x", 10, 100, 0, lambda images: images.flatten(1))
     assert found.l1["prior mean"].mean == 0
     assert found.ssim["prior mean"].mean == pytest.approx(1, abs=1e-6)
@@ -73,11 +73,11 @@ def test_content_that_is_kept_is_found_again(model, monkeypatch):
 
     pair = Noise().pairs(Draw(torch.arange(10)))
     monkeypatch.setattr(quality, "_encoders", lambda *_: (Given, Given))
-    monkeypatch.setattr(quality, "translate", lambda *_, **__: pair.y)
+    monkeypatch.setattr(quality, "render", lambda *_, **__: pair.y)
     found = translation_quality(model, Noise(), "x", 10, 10, 0)
     assert found.content_recall.mean == 1
     assert found.content_distance == 0
-    monkeypatch.setattr(quality, "translate", lambda *_, **__: pair.y.roll(1, 0))
+    monkeypatch.setattr(quality, "render", lambda *_, **__: pair.y.roll(1, 0))
     found = translation_quality(model, Noise(), "x", 10, 10, 0)
     assert found.content_recall.mean == 0
     assert found.content_distance == pytest.approx(1, abs=0.2)

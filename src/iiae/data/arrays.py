@@ -105,6 +105,21 @@ def read_array(path: Path, key: str | None = None, kinds: str = "buif") -> np.nd
     return loaded
 
 
+def array_names(path: Path) -> list[str]:
+    """Names of the arrays of an `.npz` file.
+
+    Raises:
+        DataError: The file is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return list(file.files)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except Exception as error:  # zipfile and numpy each raise their own on damage
+        raise DataError(f"{path}: damaged, cut off, or not a NumPy file: {error}") from error
+
+
 def _read(settings: DataSettings) -> tuple[np.ndarray, np.ndarray, tuple[str, str]]:
     if settings.x is None:
         raise DataError("data.x is missing: give an .npy for each of data.x and data.y, or an .npz")

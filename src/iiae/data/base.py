@@ -23,6 +23,11 @@ class Factor(NamedTuple):
     kind: Literal["continuous", "categorical"]
     block: Literal["shared", "x", "y"]
 
+    @property
+    def latent(self) -> str:
+        """The latent that ought to hold it: z_s, z_x or z_y."""
+        return "z_s" if self.block == "shared" else f"z_{self.block}"
+
 
 class PairSet(ABC):
     """Pairs that can be drawn in any order.

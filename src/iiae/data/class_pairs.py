@@ -134,7 +134,7 @@ def load_classes(settings: DataSettings) -> Splits:
     """
     if settings.root is None:
         raise DataError("data.root is missing: class folders, an .npz, or a folder of features")
-    x, y = _domains(settings)
+    x, y = domains(settings)
     found = read_collections(settings.root, x, y, settings.size, settings.on_error)
     names = [{str(n) for n in np.unique(side.labels)} for side in (found.x, found.y)]
     if names[0] != names[1]:
@@ -147,7 +147,7 @@ def load_classes(settings: DataSettings) -> Splits:
     seen = sorted(names[0] - set(unseen.unseen))
     train, validation = _held_classes(seen, settings)
     if settings.standardise:
-        found = _standardised(found, train)
+        found = standardised(found, train)
     said = f"{unseen.name} (digest {unseen.digest})"
     log.info(
         "%d classes: %d to train on, %d to validate, %d unseen: %s",
@@ -166,7 +166,8 @@ def load_classes(settings: DataSettings) -> Splits:
     )
 
 
-def _domains(settings: DataSettings) -> tuple[str, str]:
+def domains(settings: DataSettings) -> tuple[str, str]:
+    """What the two collections are called; sketch and photo unless settings say otherwise."""
     photo = "photo"
     if settings.root and any(settings.root.rstrip("/").endswith(s) for s in ("split1", "split2")):
         photo = "image"  # the authors' word
@@ -206,8 +207,12 @@ def _held_classes(seen: list[str], settings: DataSettings) -> tuple[list[str], l
     return [name for name in seen if name not in validation], validation
 
 
-def _standardised(found: Collections, classes: list[str]) -> Collections:
-    """Features of mean 0 and standard deviation 1 over the training classes of each domain."""
+def standardised(found: Collections, classes: list[str]) -> Collections:
+    """Features of mean 0 and standard deviation 1 over some classes, in each domain.
+
+    Raises:
+        DataError: These are images.
+    """
 
     def scaled(side: Items) -> Items:
         if side.values.dtype == torch.uint8:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from iiae.data.arrays import read_array
+from iiae.data.arrays import array_names, read_array
 from iiae.data.images import SUFFIXES, read_image
 from iiae.errors import DataError
 
@@ -108,7 +108,7 @@ def _read_rows(path: Path, size: int, domain: str) -> _Rows:
     labels: np.ndarray | None = None
     names: np.ndarray | None = None
     if path.suffix == ".npz":
-        held = _names(path)
+        held = array_names(path)
         values = read_array(path, "features" if "features" in held else domain)
         names = read_array(path, "paths", "US") if "paths" in held else None
         labels = read_array(path, "labels", "US") if "labels" in held else None
@@ -128,16 +128,6 @@ def _read_rows(path: Path, size: int, domain: str) -> _Rows:
             raise DataError(f"{path}: some of its paths occur twice")
     text: list[str | None] = [None] * len(values) if labels is None else [str(v) for v in labels]
     return _Rows(values, paths, text)
-
-
-def _names(path: Path) -> list[str]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return list(file.files)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
-    except Exception as error:  # zipfile and numpy each raise their own on damage
-        raise DataError(f"{path}: damaged, cut off, or not a NumPy file: {error}") from error
 
 
 def read_metadata(path: Path) -> dict[str, dict[str, str | float | None]]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from iiae.data.arrays import read_array
+from iiae.data.arrays import array_names, read_array
 from iiae.data.decoding import OnError, decode_batches
 from iiae.data.folders import find_folder
 from iiae.data.images import SUFFIXES
@@ -116,9 +116,9 @@ def _read_npz(path: Path, x: str, y: str) -> Collections:
         paths = read_array(path, f"{side}_paths", kinds="US")
         features = read_array(path, f"{side}_features", kinds="f")
         sides.append(_items(features, labels, paths, f"{path} {side}"))
-    with np.load(path, allow_pickle=False) as arrays:
-        labels = arrays["backbone_labels"].tolist() if "backbone_labels" in arrays else []
-    return Collections(sides[0], sides[1], None, tuple(labels))
+    known = "backbone_labels" in array_names(path)
+    taught = read_array(path, "backbone_labels", kinds="US").tolist() if known else []
+    return Collections(sides[0], sides[1], None, tuple(taught))
 
 
 def _read_feature_files(folder: Path, x: str, y: str) -> Collections:

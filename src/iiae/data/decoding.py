@@ -19,6 +19,8 @@ from iiae.errors import DataError
 
 OnError = Literal["stop", "skip"]
 
+AHEAD = 2  # batches decoded before they are asked for
+
 log = logging.getLogger("iiae")
 
 
@@ -78,7 +80,7 @@ def decode_batches(
     skipped = 0
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         chunks = [files[i : i + batch] for i in range(0, len(files), batch)]
-        for results in _ahead(pool, decode, chunks):
+        for results in ahead(pool, decode, chunks, AHEAD):
             good: list[_Decoded] = []
             for result in results:
                 if isinstance(result, _Decoded):
@@ -98,15 +100,15 @@ def decode_batches(
         log.warning("skipped %d of %d files that cannot be read", skipped, len(files))
 
 
-def _ahead(
-    pool: ThreadPoolExecutor, function: Callable, chunks: Iterable[Sequence[Path]]
+def ahead(
+    pool: ThreadPoolExecutor, function: Callable, chunks: Iterable[Sequence], count: int
 ) -> Iterator[list]:
-    """Results of each chunk, with two chunks under way."""
+    """Results of each chunk, in order, with `count` chunks under way in threads."""
     waiting: deque[list[Future]] = deque()
     try:
         for chunk in chunks:
             waiting.append([pool.submit(function, item) for item in chunk])
-            if len(waiting) > 2:
+            if len(waiting) > count:
                 yield [future.result() for future in waiting.popleft()]
         while waiting:
             yield [future.result() for future in waiting.popleft()]

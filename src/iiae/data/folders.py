@@ -6,9 +6,8 @@ import os
 from pathlib import Path
 
 from iiae.data.base import Splits
-from iiae.data.image_pairs import PairFiles, make_sets, split_files
+from iiae.data.image_pairs import PairFiles, hold_out, make_sets, split_files
 from iiae.data.images import image_files
-from iiae.data.splits import held_out
 from iiae.errors import DataError
 from iiae.settings import DataSettings
 
@@ -39,10 +38,7 @@ def load_side_by_side(settings: DataSettings) -> Splits:
     if len(parts) == 1:
         return split_files(parts["train"], settings, str(root / "train"))
     test = parts["test"] if "test" in parts else parts["val"]
-    train = parts["train"][: settings.limit]
-    validation = settings.validation or max(1, len(train) // 10)
-    kept, held, _ = held_out(len(train), validation, 0, settings.seed)
-    return make_sets(([train[i] for i in kept], [train[i] for i in held], test), settings)
+    return hold_out(parts["train"][: settings.limit], test, settings)
 
 
 def load_two_folders(settings: DataSettings) -> Splits:

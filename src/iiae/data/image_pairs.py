@@ -164,6 +164,21 @@ def split_files(files: Sequence[PairFiles], settings: DataSettings, name: str) -
     return make_sets(([*train, *lone], validation, test), settings)
 
 
+def hold_out(
+    train: Sequence[PairFiles], test: Sequence[PairFiles], settings: DataSettings
+) -> Splits:
+    """The three sets where a test set is given: validation pairs are held out of `train`.
+
+    Raises:
+        DataError: Nothing would be left to train on, or an image cannot be read.
+    """
+    held = settings.validation or max(1, len(train) // 10)
+    pairs, lone = complete_first(train)
+    kept, validation, _ = held_out(len(pairs), held, 0, settings.seed)
+    learned = [*(pairs[i] for i in kept), *lone]
+    return make_sets((learned, [pairs[i] for i in validation], test), settings)
+
+
 def complete_first(files: Sequence[PairFiles]) -> tuple[list[PairFiles], list[PairFiles]]:
     """Those that have both images, and those that have one."""
     pairs = [row for row in files if row.sides == Sides.BOTH]

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from iiae.data.base import Splits
-from iiae.data.image_pairs import PairFiles, Source, complete_first, make_sets, split_files
+from iiae.data.image_pairs import PairFiles, Source, hold_out, make_sets, split_files
 from iiae.data.images import Encoded
 from iiae.data.partners import Sides
-from iiae.data.splits import held_out
 from iiae.errors import DataError, MissingExtra
 from iiae.settings import DataSettings
 
@@ -90,13 +89,7 @@ def _sets(parts: Mapping[str, list[PairFiles]], settings: DataSettings, name: st
         return split_files(every, settings, name)
     if "val" in parts:
         return make_sets((train, parts["val"], parts["test"]), settings)
-    held = settings.validation or max(1, len(train) // 10)
-    pairs, lone = complete_first(train)
-    kept, validation, _ = held_out(len(pairs), held, 0, settings.seed)
-    return make_sets(
-        ([*(pairs[i] for i in kept), *lone], [pairs[i] for i in validation], parts["test"]),
-        settings,
-    )
+    return hold_out(train, parts["test"], settings)
 
 
 def _read_csv(path: Path, columns: tuple[str, str]) -> list[dict[str, Any]]:

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from iiae.data.base import Factor
-from iiae.distributions import DiagonalNormal
 from iiae.metrics.disentanglement import chance_accuracy, readable_class, readable_linearly
 from iiae.model import Embeddings
 
@@ -89,17 +88,12 @@ def _latents(found: Embeddings, active: Tensor, seed: int) -> dict[str, np.ndarr
     for domain, posterior in (("x", found.shared_given_x), ("y", found.shared_given_y)):
         latents[f"z_s given {domain}, mean"] = posterior.mean
         latents[f"z_s given {domain}, active mean"] = posterior.mean[:, active]
-        latents[f"z_s given {domain}, sample"] = _sample(posterior, generator)
+        latents[f"z_s given {domain}, sample"] = posterior.sample(generator)
     return {name: latent.numpy() for name, latent in latents.items()}
 
 
-def _sample(posterior: DiagonalNormal, generator: torch.Generator) -> Tensor:
-    noise = torch.randn(posterior.loc.shape, generator=generator)
-    return posterior.loc + noise * posterior.variance.sqrt()
-
-
 def _probe(name: str, factor: Factor, latents: Mapping[str, np.ndarray]) -> Readability:
-    block = {"shared": "z_s", "x": "z_x", "y": "z_y"}[factor.block]
+    block = factor.latent
     if factor.kind == "categorical":
         scores = {k: readable_class(z, factor.values) for k, z in latents.items()}
         return Readability(name, "accuracy", block, chance_accuracy(factor.values), scores)

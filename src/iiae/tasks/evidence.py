@@ -27,7 +27,6 @@ from iiae.metrics.retrieval import partner_ranks
 from iiae.model import Embeddings
 from iiae.types import plain
 
-BLOCK = {"shared": "z_s", "x": "z_x", "y": "z_y"}
 COMPONENTS = {"gaussian": 64, "ksg": 2, "infonce": 8, "club": 8}
 
 
@@ -87,10 +86,7 @@ def latent_set(found: Embeddings, active: Tensor, seed: int) -> LatentSet:
     """Means, active means and one sample of z_s given each domain; means of z_x and z_y."""
     generator = torch.Generator().manual_seed(seed)
     sides = (found.shared_given_x, found.shared_given_y)
-    samples = [
-        one.loc + torch.randn(one.loc.shape, generator=generator) * one.variance.sqrt()
-        for one in sides
-    ]
+    samples = [one.sample(generator) for one in sides]
     means = [one.mean for one in sides]
     shared = {"means": means, "active means": [m[:, active] for m in means], "samples": samples}
     joined = {
@@ -122,14 +118,10 @@ def measure_evidence(
         MissingExtra: scikit-learn is not installed.
     """
     known = {
-        name: BlockFactor(factor.values, factor.kind, BLOCK[factor.block])
+        name: BlockFactor(factor.values, factor.kind, factor.latent)
         for name, factor in factors.items()
     }
-    probes: dict[str, ProbeMatrix] = {}
-    for name, shared in latents.shared.items():
-        blocks = {"z_x": latents.exclusive_x, "z_s": shared, "z_y": latents.exclusive_y}
-        if known:
-            probes[name] = probe_matrix(blocks, known, seed, permutations)
+    probes = _probes(latents, known, seed, permutations) if known else {}
     first = next(iter(latents.shared.values()))
     blocks = {"z_x": latents.exclusive_x, "z_s": first, "z_y": latents.exclusive_y}
     return Evidence(
@@ -144,6 +136,28 @@ def measure_evidence(
         dependence=_dependence(blocks, seed),
         axes=_axes(blocks, known, probes, seed) if known else None,
     )
+
+
+def _probes(
+    latents: LatentSet, factors: dict[str, BlockFactor], seed: int, permutations: int
+) -> dict[str, ProbeMatrix]:
+    """A matrix for each view of z_s; z_x and z_y are the same in all, and are probed once."""
+    first, *others = latents.shared
+    blocks = {"z_x": latents.exclusive_x, "z_s": latents.shared[first], "z_y": latents.exclusive_y}
+    blocks |= {name: latents.shared[name] for name in others}
+    every = probe_matrix(blocks, factors, seed, permutations)
+
+    def view(name: str) -> ProbeMatrix:
+        source = {"z_x": "z_x", "z_s": "z_s" if name == first else name, "z_y": "z_y"}
+        return every._replace(
+            cells={
+                factor: {block: row[named] for block, named in source.items()}
+                for factor, row in every.cells.items()
+            },
+            collapsed=tuple(block for block, named in source.items() if named in every.collapsed),
+        )
+
+    return {name: view(name) for name in latents.shared}
 
 
 def _curve(query: np.ndarray, gallery: np.ndarray) -> Curve | None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from iiae.data.base import PairSet
 from iiae.metrics.retrieval import instance_retrieval
 from iiae.model import IIAE
-from iiae.tasks.translation import Domain, draw_exclusive, translate
+from iiae.tasks.translation import Domain, content, draw_exclusive, exclusive_means, render
 from iiae.types import Draw, Pair
 
 DRAWS = 5
@@ -81,7 +81,8 @@ def translation_quality(
     for index in torch.arange(min(limit, len(pairs))).split(batch):
         pair = Pair(*(side.to(device) for side in pairs.pairs(Draw(index))))
         source, partner = (pair.x, pair.y) if to == "y" else (pair.y, pair.x)
-        made = _translations(model, source, partner, to, generator)
+        content_of = content(model, source, to)
+        made = _translations(model, content_of, partner, to, generator)
         for name in ("partner", "prior mean", "prior draw"):
             rows.setdefault(f"l1 {name}", []).append(_l1(made[name], partner))
             rows.setdefault(f"ssim {name}", []).append(_ssim(made[name], partner))
@@ -96,13 +97,13 @@ def translation_quality(
 
 
 def _translations(
-    model: IIAE, source: Tensor, partner: Tensor, to: Domain, generator: torch.Generator
+    model: IIAE, shared: Tensor, partner: Tensor, to: Domain, generator: torch.Generator
 ) -> dict[str, Tensor]:
     drawn = draw_exclusive(model, to, DRAWS, generator)
-    draws = [translate(model, source, to, exclusive=one[None]) for one in drawn]
+    draws = [render(model, shared, to, one[None]) for one in drawn]
     return {
-        "partner": translate(model, source, to, like=partner),
-        "prior mean": translate(model, source, to),
+        "partner": render(model, shared, to, exclusive_means(model, partner, to)),
+        "prior mean": render(model, shared, to),
         "prior draw": draws[0],
         "draws": torch.stack(draws),
     }

@@ -39,15 +39,40 @@ def translate(
     Raises:
         DataError: Source and reference differ in number.
     """
-    model.eval()
-    encode, decode = _ways(model, to)
-    shared = encode(source).shared.mean
+    shared = content(model, source, to)
     if active_only:
         shared = shared * model.active
     if exclusive is None and like is not None:
         exclusive = exclusive_means(model, like, to)
+    return render(model, shared, to, exclusive)
+
+
+@torch.inference_mode()
+def content(
+    model: IIAE, source: Float[Tensor, "batch *source"], to: Domain
+) -> Float[Tensor, "batch shared"]:
+    """z_s of samples of the domain that `to` is not: the mean of r."""
+    model.eval()
+    encode = model.encode_x if to == "y" else model.encode_y
+    return encode(source).shared.mean
+
+
+@torch.inference_mode()
+def render(
+    model: IIAE,
+    shared: Float[Tensor, "batch shared"],
+    to: Domain,
+    exclusive: Float[Tensor, "batch_or_one exclusive"] | None = None,
+) -> Float[Tensor, "batch *target"]:
+    """Domain `to` with the content of `shared`; without `exclusive`, of the prior's mean.
+
+    Raises:
+        DataError: Contents and exclusive latents differ in number.
+    """
+    model.eval()
     if exclusive is None:
         exclusive = shared.new_zeros(1, exclusive_size(model, to))
+    decode = model.decode_y if to == "y" else model.decode_x
     if len(exclusive) not in (1, len(shared)):
         raise DataError(
             f"{len(shared)} samples to translate and {len(exclusive)} references; give one for "
@@ -107,9 +132,3 @@ def exclusive_size(model: IIAE, domain: Domain) -> int:
     """Size of z_x or z_y."""
     sizes = model.exclusive_sizes
     return sizes[0] if domain == "x" else sizes[1]
-
-
-def _ways(model: IIAE, to: Domain):
-    if to == "y":
-        return model.encode_x, model.decode_y
-    return model.encode_y, model.decode_x
