@@ -20,6 +20,7 @@ CHECKED = (
     "data",
     "tasks",
     "gallery",
+    "items",
     "searching",
 )
 install_import_hook([f"iiae.{name}" for name in CHECKED], "shape_checker.check")

@@ -2,75 +2,43 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
 
 from iiae.errors import GalleryError
+from iiae.items import (
+    OWN,
+    Found,
+    GalleryInfo,
+    Hit,
+    Items,
+    Latent,
+    check_columns,
+    check_vectors,
+    column_type,
+    make_hits,
+    make_schema,
+    make_table,
+    read_info,
+)
 from iiae.lance import Value, again, connect, equals, in_list, quote, told
 
-Latent = Literal["shared", "exclusive"]
+__all__ = ["Found", "Gallery", "GalleryInfo", "Hit", "Items", "Latent"]
 
 # 64-d rows searched exactly on two cores: 3 ms over 20,000, 8 ms over 50,000, 16 ms over 100,000
 EXACT_VALUES, EXACT_ROWS = 4_000_000, 10_000
-TABLE, OWN = "items", ("path", "id", "label", "shared", "exclusive")
-RESERVED = (*OWN, "query_index")
-KEY = {b"lance-schema:unenforced-primary-key:position": b"1"}
+TABLE = "items"
 PROBES = 32  # cells of an index looked into, of the square root of the number of items
 
 log = logging.getLogger("iiae")
-
-
-class GalleryInfo(NamedTuple):
-    """What every item of a gallery has in common.
-
-    `model` is the digest of the weights that made the vectors; `shared` and `exclusive` are
-    their sizes; `active_only` says that `shared` holds the active dimensions of z_s alone.
-    """
-
-    model: str
-    domain: Literal["x", "y"]
-    distance: Literal["cosine", "euclidean"]
-    shared: int
-    exclusive: int
-    active_only: bool = False
-
-
-class Items(NamedTuple):
-    """Rows to put into a gallery; `ids` are content hashes, `metadata` a mapping a row."""
-
-    paths: Sequence[str]
-    ids: Sequence[str]
-    labels: Sequence[str | None]
-    shared: Float[np.ndarray, "items shared"]
-    exclusive: Float[np.ndarray, "items exclusive"]
-    metadata: Sequence[Mapping[str, Value]]
-
-
-class Hit(NamedTuple):
-    """One item found. `distance`: Euclidean, or 1 - cosine in [0, 2]; less is nearer."""
-
-    path: str
-    id: str
-    label: str | None
-    distance: float
-    metadata: dict[str, Value]
-
-
-class Found(NamedTuple):
-    """Hits of each query, nearest first; `method` is "exact" or names the index."""
-
-    hits: list[list[Hit]]
-    method: str
 
 
 class Gallery:
@@ -86,11 +54,10 @@ class Gallery:
 
     def __init__(self, table: Any, where: str):
         self.table, self.where = table, where
-        try:
-            found = json.loads((table.schema.metadata or {})[b"iiae"])
-            self.info = GalleryInfo(**found)
-        except (KeyError, TypeError, ValueError) as error:
-            raise GalleryError(f"{where}: is a LanceDB table, but not a gallery") from error
+        info = read_info(table.schema)
+        if info is None:
+            raise GalleryError(f"{where}: is a LanceDB table, but not a gallery")
+        self.info = info
 
     @classmethod
     def create(cls, where: str | Path, info: GalleryInfo) -> Gallery:
@@ -100,18 +67,8 @@ class Gallery:
             GalleryError: There is one already, or the place cannot be written to.
         """
         db = connect(where)
-        import pyarrow as pa
-
-        fields = [
-            pa.field("path", pa.string(), nullable=False, metadata=KEY),
-            pa.field("id", pa.string()),
-            pa.field("label", pa.string()),
-            pa.field("shared", pa.list_(pa.float32(), info.shared)),
-            pa.field("exclusive", pa.list_(pa.float32(), info.exclusive)),
-        ]
-        schema = pa.schema(fields, metadata={b"iiae": json.dumps(info._asdict()).encode()})
         with told(where):
-            return cls(db.create_table(TABLE, schema=schema), str(where))
+            return cls(db.create_table(TABLE, schema=make_schema(info)), str(where))
 
     @classmethod
     def open(cls, where: str | Path, model: str | None = None) -> Gallery:
@@ -179,13 +136,13 @@ class Gallery:
                 a metadata name or value does not fit; the disk is full.
         """
         for latent in ("shared", "exclusive"):
-            self._check(getattr(items, latent), latent, items.paths)
+            check_vectors(getattr(items, latent), self.info, latent, items.paths)
         self._add_columns(items.metadata)
         held = {row["path"]: row for row in self.rows(in_list("path", items.paths))}
 
         def commit() -> None:
             with self._typed():
-                rows = _arrow(items, held, self.table.schema)
+                rows = make_table(items, held, self.table.schema)
             merge = self.table.merge_insert("path").when_matched_update_all()
             merge.when_not_matched_insert_all().execute(rows)
 
@@ -237,7 +194,7 @@ class Gallery:
         if not 1 <= top <= 10_000:
             raise GalleryError(f"top {top}: is 1 to 10,000 hits")
         queries = np.ascontiguousarray(queries, dtype=np.float32)
-        self._check(queries, by, [f"query {i}" for i in range(len(queries))])
+        check_vectors(queries, self.info, by, [f"query {i}" for i in range(len(queries))])
         if not len(queries):
             return Found([], "exact")
         names = [n for n in self.table.schema.names if n not in ("shared", "exclusive")]
@@ -250,7 +207,7 @@ class Gallery:
                 search = search.where(where, prefilter=True)
             found = search.to_arrow().to_pylist()
             method = f"IVF_FLAT, {PROBES} cells" if self._indexed(by) else "exact"
-        return Found(self._hits(found, len(queries)), method)
+        return Found(make_hits(found, len(queries), self.info), method)
 
     def tidy(self) -> str:
         """Merges small commits, removes old versions, builds or brings up to date the index.
@@ -286,45 +243,17 @@ class Gallery:
     def _metric(self) -> Literal["l2", "cosine"]:
         return "l2" if self.info.distance == "euclidean" else "cosine"
 
-    def _hits(self, rows: list[dict[str, Any]], queries: int) -> list[list[Hit]]:
-        hits: list[list[Hit]] = [[] for _ in range(queries)]
-        for row in rows:
-            d = row.pop("_distance")
-            d = d**0.5 if self.info.distance == "euclidean" else d  # LanceDB's l2 is squared
-            own = (row.pop("path"), row.pop("id"), row.pop("label"))
-            hits[row.pop("query_index", 0)].append(Hit(*own, d, row))
-        for found in hits:
-            found.sort(key=lambda hit: (hit.distance, hit.path))
-        return hits
-
-    def _check(self, vectors: np.ndarray, latent: Latent, names: Sequence[str]) -> None:
-        size = getattr(self.info, latent)
-        if vectors.ndim != 2 or vectors.shape[1] != size:
-            raise GalleryError(
-                f"{self.where}: {latent} vectors have {size} values, those given have shape "
-                f"{vectors.shape}"
-            )
-        bad = np.flatnonzero(~np.isfinite(vectors).all(1))
-        if len(bad):
-            raise GalleryError(f"NaN or infinite values in the vector of {_some(names, bad)}")
-        zero = np.flatnonzero(~vectors.any(1))
-        if self.info.distance == "cosine" and len(zero):
-            raise GalleryError(f"zero vectors have no cosine distance: {_some(names, zero)}")
-
     def _add_columns(self, metadata: Sequence[Mapping[str, Value]]) -> None:
         import pyarrow as pa
 
         names = dict.fromkeys(name for row in metadata for name in row)
-        for name in names:
-            if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,63}", name) or name in RESERVED:
-                raise GalleryError(
-                    f"{name!r} cannot name a metadata column: letters, digits and _, at most 64, "
-                    f"a letter first, and none of {', '.join(RESERVED)}"
-                )
+        check_columns(names)
 
         def commit() -> None:
             new = [name for name in names if name not in self.table.schema.names]
-            fields = [pa.field(name, _kind([row.get(name) for row in metadata])) for name in new]
+            fields = [
+                pa.field(name, column_type([row.get(name) for row in metadata])) for name in new
+            ]
             if fields:
                 self.table.add_columns(fields)
 
@@ -343,39 +272,5 @@ class Gallery:
             ) from error
 
 
-def _arrow(items: Items, held: Mapping[str, Mapping[str, Value]], schema: Any) -> Any:
-    """Rows as an Arrow table of the gallery's columns; `held` are the rows of the same paths."""
-    import pyarrow as pa
-
-    columns: dict[str, Any] = {"path": items.paths, "id": items.ids, "label": items.labels}
-    for latent in ("shared", "exclusive"):
-        flat = pa.array(np.ascontiguousarray(getattr(items, latent), dtype=np.float32).ravel())
-        columns[latent] = pa.FixedSizeListArray.from_arrays(
-            flat, schema.field(latent).type.list_size
-        )
-    for field in schema:
-        if field.name in OWN:
-            continue
-        values = [
-            {**held.get(path, {}), **row}.get(field.name)
-            for path, row in zip(items.paths, items.metadata, strict=True)
-        ]
-        columns[field.name] = pa.array(values, field.type)
-    return pa.table(columns, schema=schema)
-
-
-def _kind(values: Sequence[Value]) -> Any:
-    """Arrow type of new metadata; text where there are no values to tell from."""
-    import pyarrow as pa
-
-    kind = pa.array(values).type
-    return pa.string() if pa.types.is_null(kind) else kind
-
-
 def _index_name(latent: Latent) -> str:
     return f"{latent}_ivf"
-
-
-def _some(names: Sequence[str], which: np.ndarray) -> str:
-    bad = [names[int(i)] for i in which]
-    return ", ".join(bad[:5]) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
