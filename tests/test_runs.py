@@ -2,11 +2,21 @@ import json
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from helpers import small_settings
+from helpers import save_run, small_settings
 from iiae.errors import RunError
-from iiae.runs import METRICS, MODEL, SETTINGS, load_metrics, load_run, save_metrics
+from iiae.runs import (
+    METRICS,
+    MODEL,
+    SETTINGS,
+    known_digests,
+    load_metrics,
+    load_run,
+    save_metrics,
+    save_weights,
+    weights_digest,
+)
 from iiae.training import fit
 
 
@@ -24,6 +34,32 @@ def test_a_loaded_run_gives_the_same_answers(folder):
     assert torch.equal(one.model.encode_x(x).shared.mean, other.model.encode_x(x).shared.mean)
     assert not one.model.training
     assert one.settings == small_settings()
+
+
+def test_the_digest_is_of_the_weights_and_not_of_the_files_order(tmp_path):
+    run = save_run(tmp_path, small_settings())
+    path, weights = tmp_path / MODEL, load_file(tmp_path / MODEL)
+    digest, of_file = known_digests(tmp_path)
+    assert digest == weights_digest(tmp_path) != of_file
+    content = path.read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    turned = json.dumps(dict(reversed(header.items()))).encode()
+    path.write_bytes(len(turned).to_bytes(8, "little") + turned + content[8 + size :])
+    assert known_digests(tmp_path)[0] == digest
+    assert known_digests(tmp_path)[1] != of_file
+    name = next(name for name, tensor in weights.items() if tensor.is_floating_point())
+    for changed in (
+        {name: weights[name] + 1},
+        {name: weights[name].double()},
+        {name: weights[name].unsqueeze(0)},
+        {"another": torch.zeros(1)},
+    ):
+        save_weights(path, {**weights, **changed}, run.shapes)
+        assert weights_digest(tmp_path) != digest
+    path.write_bytes(b"damaged")
+    with pytest.raises(RunError, match="cannot be read"):
+        weights_digest(tmp_path)
 
 
 def test_metrics_say_how_they_came_about(folder):

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import subprocess
 import sys
@@ -13,8 +14,8 @@ from iiae.cli import main
 from iiae.data.collection import absolute, collect, read_metadata
 from iiae.errors import DataError, GalleryError, RunError
 from iiae.gallery import Gallery
-from iiae.runs import MODEL
-from iiae.searching import digest, encode, index_files, search_files
+from iiae.runs import MODEL, weights_digest
+from iiae.searching import encode, index_files, search_files
 from iiae.types import Draw
 
 
@@ -62,7 +63,7 @@ def test_an_index_is_brought_up_to_date_by_content(image_run, tmp_path):
     write_images(tmp_path / "c", ["cat/2.png", "cat/4.png"], seed=1)
     second = index(image_run, tmp_path / "g", tmp_path / "c", tmp_path / "c" / "cat")
     assert (second.added, second.replaced, second.unchanged) == (1, 1, 2)
-    gallery = Gallery.open(tmp_path / "g", digest(image_run))
+    gallery = Gallery.open(tmp_path / "g", weights_digest(image_run.folder))
     labels = {row["path"].rsplit("/", 1)[1]: row["label"] for row in gallery.rows("true")}
     assert labels == {"1.png": "cat", "2.png": "cat", "3.jpg": "deep", "4.png": "cat"}
     hits = search_files(image_run, tmp_path / "g", [tmp_path / "c" / "cat" / "2.png"], 1, "y")[1]
@@ -166,6 +167,16 @@ def test_another_model_is_refused(run, tmp_path):
         search_files(other, tmp_path / "g", [tmp_path / "y.npy"])
     with pytest.raises(GalleryError, match="use the run that made it"):
         index(other, tmp_path / "g", tmp_path / "y.npy")
+
+
+def test_a_gallery_of_the_files_digest_is_taken_still(run, tmp_path):
+    np.save(tmp_path / "y.npy", np.ones((3, run.shapes[1][0])))
+    index(run, tmp_path / "g", tmp_path / "y.npy")
+    now = Gallery.open(tmp_path / "g").info
+    of_file = hashlib.sha256((run.folder / MODEL).read_bytes()).hexdigest()
+    Gallery.create(tmp_path / "old", now._replace(model=of_file))
+    assert index(run, tmp_path / "old", tmp_path / "y.npy").added == 3
+    assert search_files(run, tmp_path / "old", [tmp_path / "y.npy"], 3)[1].hits[0]
 
 
 @pytest.fixture

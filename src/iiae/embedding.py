@@ -21,7 +21,7 @@ from iiae.data.images import SUFFIXES, read_image
 from iiae.errors import DataError, RunError, SettingsError
 from iiae.files import write_atomically, write_text
 from iiae.rows import WRITERS, Description, ShardRows, read_shard, write_shard
-from iiae.runs import MODEL, load_run
+from iiae.runs import load_run, weights_digest
 from iiae.tasks.translation import Domain
 
 AHEAD = 3  # batches decoded before the model asks for them
@@ -235,8 +235,9 @@ def _row(rows: np.ndarray, index: int) -> Tensor:
 
 def _shards(job: Job, names: Sequence[str], size: int) -> Iterator[Shard]:
     """Items in groups; a group's file is named by all that its rows depend on."""
-    model = hashlib.sha256((job.run / MODEL).read_bytes()).hexdigest()
-    shared = json.dumps([model, str(job.source.resolve()), job.domain, job.block, job.batch])
+    shared = json.dumps(
+        [weights_digest(job.run), str(job.source.resolve()), job.domain, job.block, job.batch]
+    )
     for number, start in enumerate(range(0, len(names), size)):
         part = list(names[start : start + size])
         digest = hashlib.sha256(shared.encode())

@@ -71,12 +71,12 @@ class Gallery:
             return cls(db.create_table(TABLE, schema=make_schema(info)), str(where))
 
     @classmethod
-    def open(cls, where: str | Path, model: str | None = None) -> Gallery:
+    def open(cls, where: str | Path, *models: str) -> Gallery:
         """The gallery in a folder or at a URL.
 
         Args:
             where: What `create` or `iiae index` wrote.
-            model: Digest of the model it must be of; None takes any.
+            models: Digests of the model it must be of; none takes any.
 
         Raises:
             GalleryError: There is none, or it holds vectors of another model.
@@ -84,10 +84,10 @@ class Gallery:
         gallery = cls.find(where)
         if gallery is None:
             raise GalleryError(f"{where}: no gallery there; iiae index RUN {where} IMAGES makes it")
-        if model is not None and model != gallery.info.model:
+        if models and gallery.info.model not in models:
             raise GalleryError(
                 f"{where}: holds vectors of model {gallery.info.model[:12]}, the run is model "
-                f"{model[:12]}; use the run that made it, or index into a new gallery"
+                f"{models[0][:12]}; use the run that made it, or index into a new gallery"
             )
         return gallery
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import platform
@@ -13,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model, save_file
 from torch import Tensor
@@ -93,6 +95,39 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], shapes: Shapes) -> N
             raise OSError(str(error)) from error
 
     write_atomically(path, write)
+
+
+def weights_digest(folder: str | Path) -> str:
+    """SHA-256 of what a run computes with, hexadecimal: the weights' names, types, shapes and
+    values, the shapes of samples and the family of networks.
+
+    It is not that of the file, whose header has no fixed order.
+
+    Raises:
+        RunError: The weights are gone or damaged.
+    """
+    path = Path(folder) / MODEL
+    found = hashlib.sha256(load_settings(Path(folder) / SETTINGS).model.family.encode())
+    try:
+        with safe_open(path, "pt") as file:
+            found.update((file.metadata() or {}).get("shapes", "").encode())
+            for name in sorted(file.keys()):
+                tensor = file.get_tensor(name)
+                found.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+                found.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path}: cannot be read: {error}") from error
+    return found.hexdigest()
+
+
+def known_digests(folder: str | Path) -> tuple[str, str]:
+    """`weights_digest`, and the file's digest, which galleries held before.
+
+    Raises:
+        RunError: The weights are gone or damaged.
+    """
+    current = weights_digest(folder)
+    return current, hashlib.sha256((Path(folder) / MODEL).read_bytes()).hexdigest()
 
 
 def save_settings(folder: Path, settings: Settings) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +14,10 @@ from torch import Tensor
 
 from iiae.data.arrays import read_array
 from iiae.data.collection import Part, collect, read_metadata
-from iiae.errors import DataError, GalleryError, RunError
+from iiae.errors import DataError, GalleryError
 from iiae.gallery import Found, Gallery, GalleryInfo, Items, Latent
 from iiae.lance import Value, in_list
-from iiae.runs import MODEL, Run
+from iiae.runs import Run, known_digests
 from iiae.tasks.translation import Domain, exclusive_size
 
 
@@ -56,19 +55,6 @@ def encode(
     q = (model.encode_x if domain == "x" else model.encode_y)(batch.to(model.active.device))
     shared = q.shared.mean[:, model.active] if active_only else q.shared.mean
     return Vectors(shared.float().cpu().numpy(), q.exclusive.mean.float().cpu().numpy())
-
-
-def digest(run: Run) -> str:
-    """SHA-256 of the run's weights, hexadecimal.
-
-    Raises:
-        RunError: The file is gone.
-    """
-    try:
-        with (run.folder / MODEL).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise RunError(f"{run.folder / MODEL}: cannot be read: {error.strerror}") from error
 
 
 def index_files(
@@ -150,7 +136,7 @@ def search_files(
         DataError: A query cannot be read or does not fit the model.
         GalleryError: There is no such gallery, it is of another model, or the filter is wrong.
     """
-    gallery = Gallery.open(where, digest(run))
+    gallery = Gallery.open(where, *known_digests(run.folder))
     files = [Path(query) for query in queries]
     if vectors:
         arrays = [np.atleast_2d(read_array(path)) for path in files]
@@ -178,14 +164,14 @@ def _gallery(
     """The gallery, made where there is none, and of these properties."""
     if distance not in (None, "euclidean", "cosine"):
         raise GalleryError(f"distance {distance}: is euclidean or cosine")
-    model, active = digest(run), int(run.model.active.sum())
+    models, active = known_digests(run.folder), int(run.model.active.sum())
     found = Gallery.find(where)
     if found is None:
         size = active if active_only else len(run.model.active)
         own = exclusive_size(run.model, domain)
         kind = "cosine" if distance == "cosine" else "euclidean"
-        return Gallery.create(where, GalleryInfo(model, domain, kind, size, own, active_only))
-    found = Gallery.open(where, model)
+        return Gallery.create(where, GalleryInfo(models[0], domain, kind, size, own, active_only))
+    found = Gallery.open(where, *models)
     if found.info.domain != domain:
         raise GalleryError(f"{where}: holds items of domain {found.info.domain}, not {domain}")
     if distance not in (None, found.info.distance):

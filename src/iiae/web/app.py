@@ -15,8 +15,8 @@ from pydantic import BaseModel
 from iiae.errors import DataError, GalleryError, IIAEError, MissingExtra
 from iiae.gallery import Gallery
 from iiae.lance import equals, reads
-from iiae.runs import Run
-from iiae.searching import digest, other
+from iiae.runs import Run, known_digests, weights_digest
+from iiae.searching import other
 from iiae.web.batching import Batcher, Busy
 from iiae.web.counting import Counts
 from iiae.web.engine import Engine, Query, Sample, Translation
@@ -62,7 +62,7 @@ def create_app(
         GalleryError: The gallery is of another model.
     """
     if gallery is not None:
-        Gallery.open(gallery.where, digest(run))
+        Gallery.open(gallery.where, *known_digests(run.folder))
     limits = limits or Limits()
     counts = Counts()
     server = Server(run, gallery, limits, counts, batch)
@@ -89,6 +89,7 @@ class Server:
     ):
         self.engine = Engine(run, gallery, limits.pixels)
         self.run, self.gallery, self.limits, self.counts = run, gallery, limits, counts
+        self.model = weights_digest(run.folder)
         self.worker = ThreadPoolExecutor(1, "model")  # torch and LanceDB, one batch at a time
         self.readers = ThreadPoolExecutor(2, "images")
         self.embed = Batcher(self.engine.embed, self.worker, batch)
@@ -198,7 +199,7 @@ class Server:
         loop = asyncio.get_running_loop()
         about = {
             "title": self.run.settings.title or self.run.folder.name,
-            "model": digest(self.run),
+            "model": self.model,
             "shapes": {"x": list(self.run.shapes[0]), "y": list(self.run.shapes[1])},
             "gallery": None,
             "limits": self.limits._asdict(),

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from iiae.errors import MissingExtra, SettingsError
 from iiae.gallery import Gallery
-from iiae.runs import Run
-from iiae.searching import digest
+from iiae.runs import Run, known_digests
 from iiae.web.app import LOCAL, create_app
 
 
@@ -40,7 +39,7 @@ def serve(
         raise MissingExtra("web", "the server") from error
     if not token and not _loopback(host):
         raise SettingsError(f"--host {host}: others could reach the server; give it a --token")
-    opened = None if gallery is None else Gallery.open(gallery, digest(run))
+    opened = None if gallery is None else Gallery.open(gallery, *known_digests(run.folder))
     hosts = LOCAL if _loopback(host) else ("*",)
     config = uvicorn.Config(
         create_app(run, opened, token or None, hosts=hosts),
