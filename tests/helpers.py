@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import urllib.request
 from collections.abc import Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
@@ -57,6 +62,36 @@ def write_images(folder: Path, names: Sequence[str], seed: int = 0) -> None:
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(256, size=(20, 20, 3), dtype=np.uint8)).save(folder / name)
+
+
+def needs(module: str):
+    """A module of the extra `dev`; without it the test is skipped, in CI it fails."""
+    if os.environ.get("CI"):
+        return importlib.import_module(module)
+    return pytest.importorskip(module, reason=f"{module} is not installed")
+
+
+@contextmanager
+def object_store(monkeypatch):
+    """URL of an empty bucket of an S3 server on this machine."""
+    server = needs("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    try:
+        address = "http://{}:{}".format(*server.get_host_and_port())
+        for method, path in (("POST", "moto-api/reset"), ("PUT", "bucket")):
+            request = urllib.request.Request(f"{address}/{path}", method=method)
+            urllib.request.urlopen(request).close()
+        for name, value in {
+            "AWS_ENDPOINT": address,
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_REGION": "us-east-1",
+        }.items():
+            monkeypatch.setenv(name, value)
+        yield "s3://bucket"
+    finally:
+        server.stop()
 
 
 def random_terms_inputs(batch: int = 5, laplace: float | None = None):

@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("lancedb", reason="the extra 'search' is not installed")
 
+from helpers import object_store
 from iiae import gallery as module
 from iiae.errors import GalleryError
 from iiae.gallery import Gallery, GalleryInfo, Items
@@ -192,12 +193,13 @@ def test_a_search_beside_a_writer_sees_whole_commits(gallery):
     assert len(seen) > 1
 
 
-def test_two_writers_both_land(gallery):
+def write_twice(where):
+    """Two threads add to one gallery and delete from it; what they raised."""
     failed = []
 
     def write(k):
         try:
-            own = Gallery.open(gallery.where)
+            own = Gallery.open(where)
             for i in range(10):
                 own.put(items(10, start=10 * i, seed=k, **{f"by{k}": lambda i: 1}))
                 own.delete([f"/c/a/{10 * i}.png"])
@@ -207,7 +209,11 @@ def test_two_writers_both_land(gallery):
     writers = [threading.Thread(target=write, args=(k,)) for k in (1, 2)]
     [w.start() for w in writers]
     [w.join() for w in writers]
-    assert failed == []
+    return failed
+
+
+def test_two_writers_both_land(gallery):
+    assert write_twice(gallery.where) == []
     paths = [row["path"] for row in gallery.rows("true")]
     assert len(paths) == len(set(paths))
     assert {f"/c/{'ab'[i % 2]}/{i}.png" for i in range(100) if i % 10} <= set(paths)
@@ -288,3 +294,33 @@ def test_a_table_that_is_no_gallery_is_refused(tmp_path):
     lancedb.connect(tmp_path / "g").create_table("items", [{"a": 1}])
     with pytest.raises(GalleryError, match="not a gallery"):
         Gallery.open(tmp_path / "g")
+
+
+def test_an_object_store_holds_a_gallery_as_a_folder_does(monkeypatch):
+    with object_store(monkeypatch) as bucket:
+        where = f"{bucket}/some/g"
+        assert Gallery.find(where) is None
+        gallery, rows = Gallery.create(where, INFO), items(30)
+        gallery.put(rows)
+        gallery.put(items(10, seed=1, year=lambda i: 1990 + i))
+        assert gallery.delete([rows.paths[29]]) == 1
+        assert gallery.tidy() == "exact search over 29 x 4"
+        other = Gallery.open(where, INFO.model)
+        hits = other.search(items(10, seed=1).shared, 1, where="year >= 1990").hits
+        assert [(h[0].id, h[0].metadata) for h in hits] == [
+            (f"1-{i}", {"year": 1990 + i}) for i in range(10)
+        ]
+        with pytest.raises(GalleryError, match="already exists"):
+            Gallery.create(where, INFO)
+        with pytest.raises(GalleryError, match="the object store does not answer or refuses"):
+            Gallery.open("s3://no-such-bucket/g")
+
+
+@pytest.mark.slow
+def test_two_writers_to_an_object_store_both_land(monkeypatch):
+    with object_store(monkeypatch) as bucket:
+        gallery = Gallery.create(f"{bucket}/g", INFO)
+        assert write_twice(gallery.where) == []
+        paths = [row["path"] for row in gallery.rows("true")]
+        assert len(paths) == len(set(paths))
+        assert {f"/c/{'ab'[i % 2]}/{i}.png" for i in range(100) if i % 10} <= set(paths)

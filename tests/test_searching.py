@@ -9,7 +9,7 @@ import torch
 
 pytest.importorskip("lancedb", reason="the extra 'search' is not installed")
 
-from helpers import save_run, small_model, small_settings, write_images
+from helpers import object_store, save_run, small_model, small_settings, write_images
 from iiae.cli import main
 from iiae.data.collection import absolute, collect, read_metadata
 from iiae.errors import DataError, GalleryError, RunError
@@ -210,6 +210,21 @@ def test_the_commands_index_search_and_delete(image_run, tmp_path, iiae):
     assert iiae("index", "r", where, "c", "--domain", "z")[2] == (
         "SettingsError: --domain z: is x or y\n"
     )
+
+
+def test_the_commands_take_the_url_of_an_object_store(run, tmp_path, iiae, monkeypatch):
+    np.save(tmp_path / "y.npy", np.eye(run.shapes[1][0])[:5])
+    with object_store(monkeypatch) as bucket:
+        words = ("index", run.folder, f"{bucket}/g", tmp_path / "y.npy", "--domain", "y")
+        assert "5 added, 0 replaced, 0 unchanged" in iiae(*words)[1]
+        assert "0 added, 0 replaced, 5 unchanged" in iiae(*words)[1]
+        words = ("search", run.folder, f"{bucket}/g", tmp_path / "y.npy", "--from", "y", "--json")
+        results = json.loads(iiae(*words)[1])["results"]
+        assert [r["hits"][0]["path"] for r in results] == [
+            f"{tmp_path}/y.npy#{i}" for i in range(5)
+        ]
+        deleted = iiae("gallery", f"{bucket}/g", "--delete", tmp_path / "y.npy")[1]
+        assert "5 removed" in deleted and "items       0" in deleted
 
 
 @pytest.mark.slow

@@ -78,4 +78,9 @@ def told(where: str | Path) -> Iterator[None]:
             raise GalleryError(f"{where}: the disk is full{kept}") from error
         if "conflict" in text.lower():
             raise GalleryError(f"{where}: other processes are writing to it{kept}") from error
+        if "://" in str(where) and "Request" in text:
+            raise GalleryError(
+                f"{where}: the object store does not answer or refuses; its address and keys are "
+                f"taken from the environment (AWS_ENDPOINT, AWS_ACCESS_KEY_ID, ...): {text}"
+            ) from error
         raise GalleryError(f"{where}: {text}") from error

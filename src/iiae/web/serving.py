@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
+import signal
+import socket
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from iiae.errors import MissingExtra, SettingsError
 from iiae.gallery import Gallery
 from iiae.runs import Run, known_digests
 from iiae.web.app import LOCAL, create_app
+from iiae.web.guard import Limits
 
 
 def serve(
@@ -19,7 +25,7 @@ def serve(
     port: int = 8000,
     token: str | None = None,
 ) -> None:
-    """Answers requests until stopped; what is under way is finished first.
+    """Answers requests until SIGTERM or Ctrl-C; what is under way is finished first.
 
     Args:
         run: A trained run.
@@ -30,7 +36,7 @@ def serve(
 
     Raises:
         GalleryError: There is no such gallery, or it is of another model.
-        SettingsError: The host is not loopback and there is no token.
+        SettingsError: The host is not loopback and there is no token; the port is taken.
         MissingExtra: The extra 'web' is not installed.
     """
     try:
@@ -41,19 +47,45 @@ def serve(
         raise SettingsError(f"--host {host}: others could reach the server; give it a --token")
     opened = None if gallery is None else Gallery.open(gallery, *known_digests(run.folder))
     hosts = LOCAL if _loopback(host) else ("*",)
+    limits = Limits()
     config = uvicorn.Config(
-        create_app(run, opened, token or None, hosts=hosts),
-        host=host,
-        port=port,
+        create_app(run, opened, token or None, limits, hosts),
         log_level="warning",
         limit_concurrency=256,
         timeout_keep_alive=15,
-        timeout_graceful_shutdown=20,
+        timeout_graceful_shutdown=round(limits.seconds) + 10,  # an upload, and its answer
         server_header=False,
     )
+    listening = _listen(host, port)
     shown = f"[{host}]" if ":" in host else host
     print(f"serving {run.folder} at http://{shown}:{port}/ (Ctrl-C stops)", file=sys.stderr)
-    uvicorn.Server(config).run()
+    server = uvicorn.Server(config)
+    with _stopped_by(lambda: setattr(server, "should_exit", True)):
+        server.run([listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise SettingsError(
+            f"--host {host} --port {port}: cannot listen there: {error.strerror}"
+        ) from error
+
+
+@contextmanager
+def _stopped_by(stop: Callable[[], None]) -> Iterator[None]:
+    """SIGTERM and Ctrl-C call `stop`, also when uvicorn hands them on at its end: exit code 0."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {s: signal.signal(s, lambda *_: stop()) for s in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _loopback(host: str) -> bool:
