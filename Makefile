@@ -23,7 +23,9 @@ demo: setup
 	$(BIN)/iiae data digits-cdcb --export runs/demo/samples --size 16 --count 8
 	$(BIN)/iiae translate runs/demo runs/demo/samples/x --to y --samples 4 --out runs/demo/translation.png
 	$(BIN)/iiae report runs/demo
-	$(BIN)/iiae index runs/demo runs/demo/gallery runs/demo/samples/y --domain y
+	$(BIN)/iiae data digits-cdcb --export runs/demo/collection --size 16 --count 359
+	rm -rf runs/demo/gallery
+	$(BIN)/iiae index runs/demo runs/demo/gallery runs/demo/collection/y --domain y
 	@echo "next: $(BIN)/iiae serve runs/demo --gallery runs/demo/gallery"
 
 test: setup

@@ -1,6 +1,7 @@
 import asyncio
 import io
 import logging
+import re
 import zlib
 
 import numpy as np
@@ -20,6 +21,7 @@ from iiae.gallery import Gallery
 from iiae.searching import index_files, search_files
 from iiae.web.app import create_app
 from iiae.web.guard import Guard, Limits
+from iiae.web.pictures import pen_and_paper
 from iiae.web.serving import serve
 
 NAMES = ["cat/1.png", "cat/2.png", "dog/3.png", "dog/4.png"]
@@ -99,6 +101,39 @@ def test_embed_and_translate(client, place):
         images = answer.json()["images"]
         assert len(images) == count
         assert images[0].startswith("data:image/png;base64,")
+
+
+def test_items_of_the_gallery_are_references_by_their_stored_latent(client, place):
+    source = ("source", png(place))
+    ids = {row["path"].rsplit("/", 1)[1]: row["id"] for row in place[2].rows("true")}
+
+    def images(data, *files):
+        answer = client.post("/translate", data={"to": "y", **data}, files=[source, *files])
+        return answer.json().get("images", answer.text)
+
+    by_file = images({}, ("like", png(place, "dog/3.png")))
+    assert images({"like_item": ids["3.png"]}) == by_file
+    two = {"like_item": ids["3.png"], "like2_item": ids["4.png"], "steps": 3}
+    assert len(images(two)) == 3 and images(two)[0] == by_file[0]
+    assert "no such item" in images({"like_item": "none"})
+    assert "items of the gallery are of domain y, not x" in images({**two, "to": "x"})
+
+
+def test_pen_and_paper_are_those_of_what_stands_out():
+    images = torch.full((3, 1, 8, 8), 0.9)
+    images[1, :, 2:6, 3:5] = -0.9
+    assert pen_and_paper(images) == ("#0d0d0d", "#f2f2f2")
+    assert pen_and_paper(torch.full((3, 3, 8, 8), 0.1)) == ("#000000", "#ffffff")
+    images = torch.zeros(2, 3, 8, 8)
+    images[0, 0] = 1.0
+    images[0, :, 4, 4] = -1.0
+    assert pen_and_paper(images)[1] == "#ff8080"
+
+
+def test_what_to_draw_with_is_said_for_both_domains(client):
+    for colours in client.get("/about").json()["colours"].values():
+        assert all(re.fullmatch("#[0-9a-f]{6}", colour) for colour in colours.values())
+        assert set(colours) == {"pen", "paper"}
 
 
 def bomb():
@@ -194,8 +229,8 @@ def test_the_page_loads_nothing_from_elsewhere_and_runs_its_own_script_only(clie
 
 def test_a_bug_is_logged_and_not_shown(place, monkeypatch, caplog):
     app = create_app(*place[1:])
-    monkeypatch.setattr(Gallery, "search", lambda *_: 1 / 0)
     with TestClient(app, raise_server_exceptions=False) as client, caplog.at_level(logging.ERROR):
+        monkeypatch.setattr(Gallery, "search", lambda *_: 1 / 0)
         answer = client.post("/search", content=png(place))
     assert (answer.status_code, answer.json()) == (500, {"detail": "internal error"})
     assert "ZeroDivisionError" in caplog.text

@@ -1,27 +1,31 @@
-"""The page in a browser; skipped where Chromium or Playwright is missing."""
+"""The page in a browser; skipped where Chromium or Playwright is missing, but not in CI."""
 
 import os
+import re
 import shutil
 import socket
 import threading
 import time
+from contextlib import contextmanager
 
+import numpy as np
 import pytest
 
 pytest.importorskip("lancedb", reason="the extra 'search' is not installed")
 pytest.importorskip("uvicorn", reason="the extra 'web' is not installed")
-pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 import uvicorn
-from playwright import sync_api as api
 
-from helpers import save_run, write_images
+from helpers import needs, save_run, small_settings, write_images
 from iiae.gallery import Gallery
 from iiae.searching import index_files
 from iiae.web.app import create_app
 
+api = needs("playwright.sync_api")
 pytestmark = pytest.mark.slow
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+if CHROMIUM is None and not os.environ.get("CI"):
+    pytest.skip("chromium is not installed", allow_module_level=True)
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -40,17 +44,16 @@ def place(tmp_path_factory):
     return folder, run
 
 
-@pytest.fixture(scope="module")
-def address(place):
-    """A server in a thread, with a token."""
+@contextmanager
+def served(app):
+    """Address of a server in a thread."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    app = create_app(place[1], Gallery.open(place[0] / "g"), token="s3cret")
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", ws="none"))
     thread = threading.Thread(target=server.run)
     thread.start()
-    while not server.started:
+    while not server.started and thread.is_alive():
         time.sleep(0.01)
     yield f"http://127.0.0.1:{port}/"
     server.should_exit = True
@@ -58,26 +61,38 @@ def address(place):
 
 
 @pytest.fixture(scope="module")
+def address(place):
+    with served(create_app(place[1], Gallery.open(place[0] / "g"), token="s3cret")) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
     with api.sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield started
         started.close()
 
 
-@pytest.fixture
-def page(browser, address):
-    context = browser.new_context(viewport={"width": 1200, "height": 900})
+@contextmanager
+def opened(browser, address, **more):
+    """A page that must meet no error and ask no other host."""
+    context = browser.new_context(**{"viewport": {"width": 1200, "height": 900}, **more})
     page = context.new_page()
     page.wrong = []
     page.on("pageerror", lambda error: page.wrong.append(str(error)))
     page.on("request", lambda request: check(page, address, request.url))
-    enter(page, address)
+    page.goto(address)
     yield page
     assert page.wrong == []
     context.close()
+
+
+@pytest.fixture
+def page(browser, address):
+    with opened(browser, address) as page:
+        enter(page)
+        yield page
 
 
 def check(page, address, url):
@@ -86,8 +101,7 @@ def check(page, address, url):
         page.wrong.append(url)
 
 
-def enter(page, address):
-    page.goto(address)
+def enter(page):
     page.get_by_label("Token").fill("s3cret")
     page.get_by_role("button", name="Enter").click()
     api.expect(page.locator("#about")).to_contain_text("20 items of domain y")
@@ -112,12 +126,26 @@ def hits(page, by="shared"):
     return page.locator(f"#{by} button")
 
 
-def test_drawing_finds_and_more_like_this_goes_on(page):
+def draw(page, first=60, last=200):
     box = page.locator("#pad").bounding_box()
-    page.mouse.move(box["x"] + 60, box["y"] + 60)
+    page.mouse.move(box["x"] + first, box["y"] + first)
     page.mouse.down()
-    page.mouse.move(box["x"] + 200, box["y"] + 200, steps=5)
+    page.mouse.move(box["x"] + last, box["y"] + last, steps=5)
     page.mouse.up()
+
+
+def paper(page):
+    """All pixels of the drawing area."""
+    return page.evaluate("document.getElementById('pad').toDataURL()")
+
+
+def colour(page, at):
+    script = "document.getElementById('pad').getContext('2d').getImageData({0}, {0}, 1, 1).data"
+    return page.evaluate(f"[...{script.format(at)}]")
+
+
+def test_drawing_finds_and_more_like_this_goes_on(page):
+    draw(page)
     for by in ("shared", "exclusive"):
         api.expect(hits(page, by)).to_have_count(12)
     api.expect(page.get_by_role("status")).to_contain_text("exact search")
@@ -128,6 +156,22 @@ def test_drawing_finds_and_more_like_this_goes_on(page):
     api.expect(page.locator("#own-note")).to_contain_text("its own look")
     api.expect(hits(page)).to_have_count(12)
     page.get_by_role("button", name="Clear").click()
+    api.expect(hits(page)).to_have_count(0)
+
+
+def test_a_stroke_is_taken_back_and_so_is_clear(page):
+    undo = page.get_by_role("button", name="Undo")
+    api.expect(undo).to_be_disabled()
+    papers = [paper(page)]
+    for first in (60, 120):
+        draw(page, first, first + 40)
+        papers.append(paper(page))
+    page.get_by_role("button", name="Clear").click()
+    assert len(set(papers)) == 3 and paper(page) == papers[0]
+    for expected in reversed(papers):
+        undo.click()
+        assert paper(page) == expected
+    api.expect(undo).to_be_disabled()
     api.expect(hits(page)).to_have_count(0)
 
 
@@ -151,21 +195,94 @@ def test_a_file_that_is_no_image_is_said_to_be_none(page):
 
 def test_translation_with_draws_and_between_two_references(page, place):
     page.get_by_role("tab", name="Translate").click()
-    page.get_by_role("button", name="Translate", exact=True).click()
+    translate = page.get_by_role("button", name="Translate", exact=True)
+    translate.click()
     api.expect(page.get_by_role("status")).to_have_text("choose a source first")
     files = [place[0] / "c" / "cat" / f"{i}.png" for i in (1, 3, 5)]
     page.locator("#file-source").set_input_files(files[0])
-    page.get_by_role("button", name="Translate", exact=True).click()
+    translate.click()
     api.expect(page.locator("#results img")).to_have_count(6)
     page.locator("#file-like").set_input_files(files[1])
     page.locator("#file-like2").set_input_files(files[2])
-    page.get_by_role("button", name="Translate", exact=True).click()
+    translate.click()
     api.expect(page.locator("#results img")).to_have_count(9)
     first = page.locator("#shown").get_attribute("src")
     page.get_by_label("From the first reference to the second").press("End")
     assert page.locator("#shown").get_attribute("src") != first
     loaded(page.locator("#shown").first)
     shot(page, "translated")
+
+
+def test_items_of_the_gallery_are_references_for_what_was_drawn(page):
+    draw(page)
+    api.expect(hits(page)).to_have_count(12)
+    page.get_by_role("tab", name="Translate").click()
+    loaded(page.locator("#shot-source"))
+    api.expect(page.get_by_label("Draws")).to_be_visible()
+    picks = page.locator("#picks button")
+    for i in (0, 3):
+        picks.nth(i).click()
+    api.expect(page.get_by_label("Draws")).to_be_hidden()
+    loaded(page.locator("#shot-like2"))
+    page.get_by_role("button", name="Translate", exact=True).click()
+    api.expect(page.locator("#results img")).to_have_count(9)
+    shot(page, "references")
+    page.get_by_label("Translate to domain").select_option("x")  # items are of y
+    api.expect(picks.first).to_be_hidden()
+    api.expect(page.locator("#shot-like")).not_to_have_attribute("src", "")
+    page.get_by_role("button", name="Translate", exact=True).click()
+    api.expect(page.locator("#results img")).to_have_count(6)
+
+
+@pytest.fixture(scope="module")
+def feature_address(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("features")
+    run = save_run(folder / "run", small_settings())
+    rows = np.random.default_rng(0).normal(size=(20, run.shapes[1][0]))
+    np.savez(folder / "y.npz", features=rows, paths=[f"cell {i}" for i in range(20)])
+    index_files(run, folder / "g", [folder / "y.npz"], "y", progress=False)
+    with served(create_app(run, Gallery.open(folder / "g"))) as address:
+        yield address, rows
+
+
+@pytest.mark.parametrize("width", [1200, 360])
+def test_features_are_searched_and_translated(browser, feature_address, tmp_path, width):
+    address, rows = feature_address
+    np.savetxt(tmp_path / "row.csv", rows[3:4], delimiter=",")
+    with opened(browser, address, viewport={"width": width, "height": 900}) as page:
+        page.get_by_label("The query is of domain").select_option("y")
+        page.get_by_label("Features from a text file").set_input_files(tmp_path / "row.csv")
+        api.expect(hits(page).first).to_contain_text("cell 3")
+        api.expect(hits(page).first).to_contain_text("distance 0.000")
+        page.get_by_label("Features, numbers").fill("1 2 three")
+        page.get_by_role("button", name="Search", exact=True).click()
+        api.expect(page.get_by_role("status")).to_contain_text("features are numbers")
+        page.get_by_label("Features, numbers").fill(" ".join(["0.5"] * 32))
+        page.get_by_label("The query is of domain").select_option("x")
+        page.get_by_role("tab", name="Translate").click()
+        translate = page.get_by_role("button", name="Translate", exact=True)
+        page.get_by_label("Draws").fill("2")
+        translate.click()
+        cards = page.locator("#results li")
+        api.expect(cards).to_have_count(2)
+        api.expect(cards.first).to_contain_text("Nearest items by the shared latent: cell")
+        api.expect(cards.first.get_by_role("img")).to_have_attribute(
+            "aria-label", re.compile("32 values from ")
+        )
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Save as CSV").click()
+        assert np.loadtxt(download.value.path(), delimiter=",").shape == (2, 32)
+        for i in (0, 1):
+            page.locator("#picks button").nth(i).click()
+        translate.click()
+        api.expect(cards).to_contain_text(["Step 1 of 9"])
+        page.get_by_label("From the first reference to the second").press("End")
+        api.expect(cards).to_contain_text(["Step 9 of 9"])
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        shot(page, f"features-{width}")
+        page.get_by_label("Reference, numbers", exact=False).first.fill("1, 2")
+        translate.click()
+        api.expect(page.get_by_role("status")).to_contain_text("2 numbers given; domain y has 32")
 
 
 def test_the_keyboard_alone_draws_searches_and_changes_tabs(page):
@@ -195,20 +312,20 @@ def test_every_control_has_a_name(page):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_it_all_without_sideways_scrolling(browser, address, scheme):
-    context = browser.new_context(
-        viewport={"width": 360, "height": 740}, has_touch=True, color_scheme=scheme
-    )
-    page = context.new_page()
-    enter(page, address)
+    phone = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "color_scheme": scheme}
+    with opened(browser, address, **phone) as page:
+        enter(page)
+        look_through(page, scheme)
+
+
+def look_through(page, scheme):
     page.locator("#pad").tap()
-    dot = "document.getElementById('pad').getContext('2d').getImageData(256, 256, 1, 1).data[0]"
-    assert page.evaluate(dot) < 128
+    assert colour(page, 256) != colour(page, 8)
     api.expect(hits(page)).to_have_count(12)
     loaded(page.locator("#shared img").first)
     for tab in ("Search", "Translate"):
         page.get_by_role("tab", name=tab).tap()
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
         shot(page, f"phone-{scheme}-{tab.lower()}")
-    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert paper == {"light": "rgb(251, 251, 249)", "dark": "rgb(22, 22, 26)"}[scheme]
-    context.close()
+    behind = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert behind == {"light": "rgb(251, 251, 249)", "dark": "rgb(22, 22, 26)"}[scheme]

@@ -95,11 +95,19 @@ class Server:
         self.embed = Batcher(self.engine.embed, self.worker, batch)
         self.search = Batcher(self.engine.search, self.worker, batch)
         self.translate = Batcher(self.engine.translate, self.worker, batch)
+        self.colours: dict[Domain, dict[str, str]] = {}
         self.pages = {name: page(name) for name in ("index.html", "docs.html")}
 
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
-        """Threads end with the server."""
+        """Threads end with the server; what is slow the first time is done before it answers."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self.worker, self.engine.warm)
+        if not _rows(self.run):
+            for domain in ("x", "y"):
+                self.colours[domain] = await loop.run_in_executor(
+                    self.worker, self.engine.colours, domain
+                )
         yield
         self.worker.shutdown()
         self.readers.shutdown()
@@ -166,6 +174,8 @@ class Server:
         to: Annotated[Domain, Form()],
         like: Annotated[UploadFile | None, File(description="reference of `to`")] = None,
         like2: Annotated[UploadFile | None, File(description="a second reference")] = None,
+        like_item: Annotated[str | None, Form(description="instead: id of an item")] = None,
+        like2_item: Annotated[str | None, Form(description="instead: id of an item")] = None,
         steps: Annotated[int, Form(ge=2, description="from the first to the second")] = 9,
         draws: Annotated[int, Form(ge=0, description="of the prior, without reference")] = 0,
         seed: Annotated[int, Form(ge=0, le=SEED)] = 0,
@@ -174,8 +184,12 @@ class Server:
         if max(steps, draws) > self.limits.images:
             raise DataError(f"at most {self.limits.images} results a request")
         sample = await self.read(await source.read(), other(to), "source")
-        given = [("like", like), ("like2", like2)]
-        likes = [await self.read(await f.read(), to, name) for name, f in given if f is not None]
+        likes: list[Sample | str] = []
+        for name, file, item in (("like", like, like_item), ("like2", like2, like2_item)):
+            if file is not None:
+                likes.append(await self.read(await file.read(), to, name))
+            elif item:
+                likes.append(item)
         loop = asyncio.get_running_loop()
         exclusive = await loop.run_in_executor(
             self.worker, self.engine.exclusive, to, likes, steps, draws, seed
@@ -201,6 +215,7 @@ class Server:
             "title": self.run.settings.title or self.run.folder.name,
             "model": self.model,
             "shapes": {"x": list(self.run.shapes[0]), "y": list(self.run.shapes[1])},
+            "colours": self.colours,
             "gallery": None,
             "limits": self.limits._asdict(),
         }

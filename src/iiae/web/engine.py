@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -17,7 +18,15 @@ from iiae.gallery import Gallery, Hit, Latent
 from iiae.lance import equals
 from iiae.runs import Run
 from iiae.searching import Vectors, encode
-from iiae.tasks.translation import Domain, draw_exclusive, exclusive_size, translate
+from iiae.tasks.translation import (
+    Domain,
+    draw_exclusive,
+    exclusive_size,
+    interpolate,
+    render,
+    translate,
+)
+from iiae.web.pictures import pen_and_paper
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -88,6 +97,22 @@ class Engine:
             raise DataError(f"{name}: a list of {shape[0]} finite numbers is needed")
         return Sample(values, domain)
 
+    def warm(self) -> None:
+        """Does each kind of work once, since the first time takes a second."""
+        self.embed([Sample(torch.zeros(*self.shape(d)), d) for d in ("x", "y")])
+        if self.gallery is not None:
+            sample = Sample(torch.ones(*self.shape("x")), "x")
+            with suppress(GalleryError):  # a request will be told
+                self.search([Query(sample, None, "shared", 1, None)])
+
+    def colours(self, domain: Domain, draws: int = 32) -> dict[str, str]:
+        """Of a pen and of the paper, as images of a domain have them: of draws of the priors."""
+        model, generator = self.run.model, torch.Generator().manual_seed(0)
+        shared = torch.randn(draws, len(model.active), generator=generator).to(model.active.device)
+        exclusive = draw_exclusive(model, domain, draws, generator)
+        images = render(model, shared, domain, exclusive).float().cpu()
+        return dict(zip(("pen", "paper"), pen_and_paper(images), strict=True))
+
     def embed(self, samples: Sequence[Sample]) -> list[Vectors]:
         """Latents of each sample, all dimensions."""
         return self._encoded(samples, False)
@@ -103,7 +128,9 @@ class Engine:
             self._encoded([q.sample for q in queries if q.sample], gallery.info.active_only)
         )
         vectors = [
-            getattr(next(sampled), query.by)[0] if query.sample else self._of_item(query)
+            getattr(next(sampled), query.by)[0]
+            if query.sample
+            else self._of_item(query.item, query.by)
             for query in queries
         ]
         jobs = list(zip(queries, vectors, strict=True))
@@ -137,16 +164,14 @@ class Engine:
         return grouped(jobs, lambda job: job.to, work)
 
     def exclusive(
-        self, to: Domain, likes: Sequence[Sample], steps: int, draws: int, seed: int
+        self, to: Domain, likes: Sequence[Sample | str], steps: int, draws: int, seed: int
     ) -> Tensor:
         """Exclusive latents `(count, exclusive)`: of one reference, on the way from one to
-        another in `steps`, drawn from the prior, or its mean."""
+        another in `steps`, drawn from the prior, or its mean. References are samples, or ids
+        of items of a gallery of `to`."""
         if likes:
-            found = [torch.from_numpy(v.exclusive) for v in self.embed(likes)]
-            if len(found) == 1:
-                return found[0]
-            way = torch.linspace(0, 1, max(steps, 2)).unsqueeze(1)
-            return found[0] * (1 - way) + found[1] * way
+            found = [torch.from_numpy(self._reference(like, to)) for like in likes]
+            return found[0] if len(found) == 1 else interpolate(found[0][0], found[1][0], steps)
         if draws:
             generator = torch.Generator().manual_seed(seed)
             return draw_exclusive(self.run.model, to, draws, generator).cpu()
@@ -170,11 +195,19 @@ class Engine:
 
         return grouped(samples, lambda sample: sample.domain, work)
 
-    def _of_item(self, query: Query) -> np.ndarray:
-        rows = self.open_gallery().rows(equals("id", query.item), vectors=True)
+    def _reference(self, like: Sample | str, to: Domain) -> np.ndarray:
+        """Exclusive latent of a reference, in one row."""
+        if isinstance(like, Sample):
+            return self.embed([like])[0].exclusive
+        if (held := self.open_gallery().info.domain) != to:
+            raise GalleryError(f"items of the gallery are of domain {held}, not {to}")
+        return self._of_item(like, "exclusive")[None]
+
+    def _of_item(self, item: str | None, latent: Latent) -> np.ndarray:
+        rows = self.open_gallery().rows(equals("id", item), vectors=True)
         if not rows:
             raise GalleryError("the gallery has no such item")
-        return np.asarray(rows[0][query.by], dtype=np.float32)
+        return np.asarray(rows[0][latent], dtype=np.float32)
 
 
 def grouped(
