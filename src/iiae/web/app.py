@@ -128,7 +128,9 @@ class Server:
         add("/search", self.post_search, methods=["POST"], openapi_extra=body)
         add("/search", self.get_search, methods=["GET"])
         add("/translate", self.post_translate, methods=["POST"])
-        add("/items/{item}/image", self.get_image, methods=["GET"], response_class=Response)
+        picture: Any = {200: {"content": {"image/png": {}}}, 404: told}
+        image = {"response_class": Response, "responses": picture}
+        add("/items/{item}/image", self.get_image, methods=["GET"], **image)
         add("/about", self.get_about, methods=["GET"])
         add("/health", self.get_health, methods=["GET"])
         add("/metrics", self.get_metrics, methods=["GET"], response_class=PlainTextResponse)
@@ -297,7 +299,10 @@ class Server:
 
 def _body_schema(run: Run) -> dict[str, Any]:
     image: Any = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-    row: Any = {"application/json": {"schema": {"type": "array", "items": {"type": "number"}}}}
+    sizes = sorted(shape[0] for shape in run.shapes)
+    numbers = {"type": "array", "items": {"type": "number"}}
+    numbers |= {"minItems": sizes[0], "maxItems": sizes[1]}  # of x or of y
+    row: Any = {"application/json": {"schema": numbers}}
     return {"requestBody": {"required": True, "content": row if _rows(run) else image}}
 
 
