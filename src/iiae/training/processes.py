@@ -127,8 +127,8 @@ class _Normalise(torch.autograd.Function):
             *(x, weight, mean, variance, None, None, False, ctx.eps, [True] * 3),
         )
         sums = all_sum(torch.stack([of_weight, of_bias])) / ctx.count
-        scale = -weight * (variance + ctx.eps).rsqrt()
-        of_x += _affine(x, mean, variance, *(scale * sums), ctx.eps)  # through the moments
+        by_h, constant = -weight * (variance + ctx.eps).rsqrt() * sums
+        of_x += _affine(x, mean, variance, by_h, constant, ctx.eps)  # through the moments
         return of_x, of_weight, of_bias, None
 
 
