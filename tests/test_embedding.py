@@ -182,7 +182,7 @@ def test_reading_is_ahead_of_the_model_by_a_few_batches_and_no_more(run, images,
     embedder = Embedder(job)
     seen = []
     original = embedder.items.read
-    embedder.items.read = lambda name, shape: seen.append(name) or original(name, shape)
+    embedder.items.read = lambda names, shape: seen.extend(names) or original(names, shape)
     names = embedder.items.names()
     batches = embedder._batches(names)
     next(batches)

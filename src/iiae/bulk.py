@@ -45,7 +45,7 @@ def embed_on_ray(workers: int) -> Engine:
         if mine:
             _start(ray, workers)
         try:
-            rows = [{"names": s.names, "file": str(s.file.absolute())} for s in shards]
+            rows = [{"names": list(s.names), "file": str(s.file.absolute())} for s in shards]
             placed = job._replace(
                 run=job.run.absolute(), source=absolute(job.source), parts=job.parts.absolute()
             )

@@ -19,7 +19,7 @@ from iiae.blocks import block_columns, block_names, check_block
 from iiae.data.decoding import ahead
 from iiae.errors import DataError, RunError, SettingsError
 from iiae.files import write_atomically, write_text
-from iiae.items import Items, open_items
+from iiae.items import Items, Sample, open_items
 from iiae.rows import WRITERS, Description, ShardRows, read_shard, write_shard
 from iiae.runs import MODEL, load_run
 from iiae.tasks.translation import Domain
@@ -46,7 +46,7 @@ class Job(NamedTuple):
 class Shard(NamedTuple):
     """Consecutive items and the file that will hold their rows."""
 
-    names: list[str]
+    names: Sequence[str]
     file: Path
 
 
@@ -97,20 +97,25 @@ class Embedder:
         stacked = torch.stack(values).to(self.model.active.device)
         return block_columns(self.model, stacked, self.job.domain, self.job.block).cpu().numpy()
 
-    def _batches(self, names: Sequence[str]) -> Iterator[list[tuple[str, Tensor | DataError]]]:
+    def _batches(self, names: Sequence[str]) -> Iterator[list[tuple[str, Sample]]]:
         """Batches in order, read by threads a few batches ahead of the model."""
-        parts = [names[i : i + self.job.batch] for i in range(0, len(names), self.job.batch)]
+        size = self.job.batch
+        parts = (_cut(names[i : i + size], self.items.grain) for i in range(0, len(names), size))
         with ThreadPoolExecutor(self.job.threads) as pool:
-            yield from ahead(pool, self._try, parts, AHEAD)
+            for read in ahead(pool, self._read, parts, AHEAD):
+                yield [item for some in read for item in some]
 
-    def _try(self, name: str) -> tuple[str, Tensor | DataError]:
+    def _read(self, names: Sequence[str]) -> list[tuple[str, Sample]]:
         try:
-            name.encode()
-            return name, self.items.read(name, self.shape)
-        except UnicodeEncodeError:
-            return ascii(name), DataError(f"{name!a}: its name is not UTF-8")
-        except DataError as error:
-            return name, error
+            for name in names:
+                name.encode()
+        except UnicodeEncodeError:  # these are read one at a time
+            return [(ascii(n), DataError(f"{n!a}: its name is not UTF-8")) for n in names]
+        return list(zip(names, self.items.read(names, self.shape), strict=True))
+
+
+def _cut(names: Sequence[str], size: int) -> list[Sequence[str]]:
+    return [names[i : i + size] for i in range(0, len(names), size)]
 
 
 def embed_here(job: Job, shards: Sequence[Shard]) -> Iterator[int]:
@@ -193,7 +198,7 @@ def _shards(job: Job, items: Items, size: int) -> Iterator[Shard]:
     model = hashlib.sha256((job.run / MODEL).read_bytes()).hexdigest()
     shared = json.dumps([model, absolute(job.source), job.domain, job.block, job.batch])
     for number, start in enumerate(range(0, len(names), size)):
-        part = list(names[start : start + size])
+        part = names[start : start + size]
         digest = hashlib.sha256(shared.encode())
         for name in part:
             digest.update(ascii((name, items.stamp(name))).encode())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -15,12 +15,20 @@ from torch import Tensor
 from iiae.data.images import SUFFIXES, Encoded, image_tensor, open_image, read_image
 from iiae.errors import DataError
 
+Sample = Tensor | DataError
+
 
 class Items(ABC):
-    """What can be listed, and read one by one, from any thread or process."""
+    """What can be listed, and read from any thread or process.
+
+    Attributes:
+        grain: Items that one thread reads in one go.
+    """
+
+    grain: int
 
     @abstractmethod
-    def names(self) -> list[str]:
+    def names(self) -> Sequence[str]:
         """Sorted, relative to the folder.
 
         Raises:
@@ -36,12 +44,8 @@ class Items(ABC):
         """Raises DataError where a model that takes `shape` cannot take these items."""
 
     @abstractmethod
-    def read(self, name: str, shape: Sequence[int]) -> Tensor:
-        """A sample of `shape`.
-
-        Raises:
-            DataError: It cannot be read.
-        """
+    def read(self, names: Sequence[str], shape: Sequence[int]) -> list[Sample]:
+        """Samples of `shape`, or why one cannot be read."""
 
 
 def open_items(source: str) -> Items:
@@ -61,6 +65,8 @@ def open_items(source: str) -> Items:
 
 class LocalImages(Items):
     """Images of a folder and its subfolders."""
+
+    grain = 1
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -83,8 +89,8 @@ class LocalImages(Items):
     def check(self, shape: Sequence[int]) -> None:
         _check_images(self.folder, shape)
 
-    def read(self, name: str, shape: Sequence[int]) -> Tensor:
-        return read_image(self.folder / name, shape)
+    def read(self, names: Sequence[str], shape: Sequence[int]) -> list[Sample]:
+        return [_or_why(lambda n=name: read_image(self.folder / n, shape)) for name in names]
 
 
 class RemoteImages(Items):
@@ -96,6 +102,8 @@ class RemoteImages(Items):
     Raises:
         DataError: fsspec does not know it.
     """
+
+    grain = 1
 
     def __init__(self, url: str):
         import fsspec
@@ -123,7 +131,10 @@ class RemoteImages(Items):
     def check(self, shape: Sequence[int]) -> None:
         _check_images(self.url, shape)
 
-    def read(self, name: str, shape: Sequence[int]) -> Tensor:
+    def read(self, names: Sequence[str], shape: Sequence[int]) -> list[Sample]:
+        return [_or_why(lambda n=name: self._image(n, shape)) for name in names]
+
+    def _image(self, name: str, shape: Sequence[int]) -> Tensor:
         try:
             content = self.files.cat_file(f"{self.root}/{name}")
         except (OSError, ValueError) as error:
@@ -134,16 +145,19 @@ class RemoteImages(Items):
 class Rows(Items):
     """Rows of an `.npy` of features, mapped, not read; their names are their numbers."""
 
+    grain = 1024
+
     def __init__(self, file: Path):
         self.file = file
         self.values = _features(file)
+        found = file.stat()
+        self.changed = (found.st_size, found.st_mtime_ns)
 
-    def names(self) -> list[str]:
-        return [str(i) for i in range(len(self.values))]
+    def names(self) -> Sequence[str]:
+        return Numbers(range(len(self.values)))
 
     def stamp(self, name: str) -> Sequence[object]:
-        found = self.file.stat()
-        return found.st_size, found.st_mtime_ns
+        return self.changed
 
     def check(self, shape: Sequence[int]) -> None:
         if len(shape) == 3:
@@ -153,11 +167,38 @@ class Rows(Items):
                 f"{self.file}: has shape {self.values.shape}; the model takes {shape[0]} features"
             )
 
-    def read(self, name: str, shape: Sequence[int]) -> Tensor:
-        values = self.values[int(name)].astype(np.float32)
-        if not np.isfinite(values).all():
-            raise DataError(f"row {name}: holds NaN or infinite values")
-        return torch.from_numpy(values)
+    def read(self, names: Sequence[str], shape: Sequence[int]) -> list[Sample]:
+        values = torch.from_numpy(self.values[[int(n) for n in names]].astype(np.float32))
+        sound = values.isfinite().all(1).tolist()
+        return [
+            row if good else DataError(f"row {name}: holds NaN or infinite values")
+            for name, row, good in zip(names, values, sound, strict=True)
+        ]
+
+
+class Numbers(Sequence[str]):
+    """Numbers as names, made when they are asked for: a list of 10^9 would be 60 GB."""
+
+    def __init__(self, numbers: range):
+        self.numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+    @overload
+    def __getitem__(self, place: slice) -> Numbers: ...
+    def __getitem__(self, place: int | slice) -> str | Numbers:
+        found = self.numbers[place]
+        return Numbers(found) if isinstance(found, range) else str(found)
+
+
+def _or_why(read: Callable[[], Tensor]) -> Sample:
+    try:
+        return read()
+    except DataError as error:
+        return error
 
 
 def _images(where: object, names: Any) -> list[str]:
