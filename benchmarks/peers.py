@@ -1,13 +1,15 @@
 """This model beside MultiVae's DMVAE and MMVAE+ on MNIST-CDCB at 32x32.
 
     pip install multivae
-    IIAE_DATA=folder OMP_NUM_THREADS=1 python benchmarks/peers.py --steps 400 --test 1000
+    IIAE_DATA=folder OMP_NUM_THREADS=1 python benchmarks/peers.py --steps 400
+    IIAE_DATA=folder OMP_NUM_THREADS=1 python benchmarks/peers.py --seconds 300
 
 Each model has the encoders and decoders of the `small` networks (ours a joint encoder besides),
 the same Laplace likelihoods, z_s of 128 and exclusive latents of 8 values, the same batches of 128
 in the same order, Adam at 1e-3 and float32. Objectives: ours as in experiments/mnist-cdcb.toml
-with its warm-up scaled to the number of steps; DMVAE and MMVAE+ as packaged, but for `--k`
-samples in MMVAE+ (10 in the package, each of which decodes four images a pair).
+with its warm-up scaled to the length of training; DMVAE and MMVAE+ as packaged, MMVAE+ with its
+10 samples, each of which decodes four images a pair (`--k`). Every model takes the same number of
+steps, or as many as it can in the same CPU seconds.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator
-from itertools import count, islice
+from itertools import count
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,14 +36,14 @@ from iiae.types import Draw, Pair
 
 SHARED, EXCLUSIVE, BATCH, WEIGHT = 128, 8, 128, 8000.0
 MODELS = ("IIAE", "DMVAE", "MMVAE+")
-WARM_UP = 2000 / 5436  # of the experiment's steps
+WARM_UP = 2000 / 5436  # tau, of the experiment's steps
 
 
 class Peer(NamedTuple):
     """A model to train, and what it says of x and of y."""
 
     module: nn.Module
-    loss: Callable[[Pair, int], Tensor]
+    loss: Callable[[Pair, float], Tensor]  # of a batch, at a share of the training done
     shared: tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]
     exclusive: tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]
     decode: tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]
@@ -51,18 +53,19 @@ class Row(NamedTuple):
     """A line of the table."""
 
     parameters: int
+    steps: int
     pairs_per_second: float
     recall: tuple[float, float]
     l1: tuple[float, float]
     leak: tuple[float, float]
 
 
-def ours(model: IIAE, settings: Settings, steps: int) -> Peer:
+def ours(model: IIAE, settings: Settings) -> Peer:
     objective = settings.objective
 
-    def loss(pair: Pair, step: int) -> Tensor:
+    def loss(pair: Pair, done: float) -> Tensor:
         q, p = model(pair)
-        anneal = kl_warmup(step, WARM_UP * steps)
+        anneal = kl_warmup(round(1e4 * done), 1e4 * WARM_UP)
         return iiae_loss(iiae_terms(pair, q, p), objective.beta, objective.lam, anneal)
 
     return Peer(
@@ -126,7 +129,7 @@ def multivae(kind: str, networks: IIAE, k: int) -> Peer:
         config = MMVAEPlusConfig(modalities_specific_dim=EXCLUSIVE, K=k, **common)
         module = MMVAEPlus(config, encoders, decoders)
 
-    def loss(pair: Pair, step: int) -> Tensor:
+    def loss(pair: Pair, done: float) -> Tensor:
         value = module(MultimodalBaseDataset(data={"x": pair.x, "y": pair.y})).loss
         return value / len(pair.x) if kind == "MMVAE+" else value  # which sums over the batch
 
@@ -152,31 +155,40 @@ def multivae(kind: str, networks: IIAE, k: int) -> Peer:
     )
 
 
-def train(peer: Peer, pairs: PairSet, steps: int, seed: int) -> float:
-    """Pairs a CPU second, which other programs do not lower; the data's own is left out."""
+class Spent(NamedTuple):
+    """Of training alone, in CPU seconds, which other programs do not lower; without the data's."""
+
+    steps: int
+    seconds: float
+
+
+def train(peer: Peer, pairs: PairSet, length: Callable[[Spent], float], seed: int) -> Spent:
+    """Until `length`, the share of the training that is done, is 1."""
     optimiser = torch.optim.Adam((p for p in peer.module.parameters() if p.requires_grad), lr=1e-3)
     batches = AlignedBatches(len(pairs), BATCH, seed)
     peer.module.train()
-    spent = 0.0
 
     def draws() -> Iterator[Draw]:
         for epoch in count():
             batches.set_epoch(epoch)
             yield from batches
 
-    for step, draw in enumerate(islice(draws(), steps)):
+    spent = Spent(0, 0.0)
+    for draw in draws():
+        if length(spent) >= 1:
+            break
         pair = pairs.pairs(draw)
         begin = time.process_time()
-        loss = peer.loss(pair, step)
+        loss = peer.loss(pair, length(spent))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        spent += time.process_time() - begin
-    return steps * BATCH / spent
+        spent = Spent(spent.steps + 1, spent.seconds + time.process_time() - begin)
+    return spent
 
 
 @torch.no_grad()
-def measure(peer: Peer, pairs: PairSet, size: int, rate: float) -> Row:
+def measure(peer: Peer, pairs: PairSet, size: int, spent: Spent) -> Row:
     """On the first `size` test pairs; everything from posterior means."""
     peer.module.eval()
     pair = pairs.pairs(Draw(torch.arange(size)))
@@ -191,7 +203,8 @@ def measure(peer: Peer, pairs: PairSet, size: int, rate: float) -> Row:
 
     return Row(
         sum(p.numel() for p in peer.module.parameters() if p.requires_grad),
-        rate,
+        spent.steps,
+        spent.steps * BATCH / spent.seconds,
         (recall(s_x, s_y), recall(s_y, s_x)),
         ((made_y - pair.y).abs().mean().item(), (made_x - pair.x).abs().mean().item()),
         (leak(s_x, "background colour"), leak(s_y, "digit colour")),
@@ -214,10 +227,12 @@ def r2(latent: Tensor, values: np.ndarray, fold: np.ndarray) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--test", type=int, default=1000, help="test pairs, also the gallery")
+    until = parser.add_mutually_exclusive_group()
+    until.add_argument("--steps", type=int, default=400)
+    until.add_argument("--seconds", type=float, help="CPU seconds of training, not steps")
+    parser.add_argument("--test", type=int, default=10_000, help="test pairs, also the gallery")
     parser.add_argument("--limit", type=int, default=60_000, help="training digits")
-    parser.add_argument("--k", type=int, default=1, help="samples in MMVAE+")
+    parser.add_argument("--k", type=int, default=10, help="samples in MMVAE+")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
     given = parser.parse_args()
@@ -230,19 +245,23 @@ def main() -> None:
         }
     )
     data = load(settings.data)
-    print(f"{len(data.train):,} digits to train on, {given.steps} steps, {given.test} test pairs")
-    print("| | parameters | pairs/CPU s | R@1 x to y / y to x, % | L1 x to y / y to x | R2 x / y |")
-    # R2: of the background colour from z_s given x, of the digit's from z_s given y
-    print("|---|---|---|---|---|---|")
+
+    def length(spent: Spent) -> float:
+        if given.seconds:
+            return spent.seconds / given.seconds
+        return spent.steps / given.steps
+
+    print(f"{len(data.train):,} digits to train on, {given.test} test pairs, seed {given.seed}")
+    print("| | parameters | steps | pairs/CPU s | R@1 x to y / y to x, % | L1 | R2 x / y |")
+    # L1: x to y / y to x. R2: background colour from z_s given x, digit colour from z_s given y
+    print("|---|---|---|---|---|---|---|")
     for name in given.models:
         torch.manual_seed(given.seed)
         model = build_model(settings.model, settings.objective, data.train.shapes)
-        peer = ours(model, settings, given.steps)
-        if name != "IIAE":
-            peer = multivae(name, model, given.k)
-        row = measure(peer, data.test, given.test, train(peer, data.train, given.steps, given.seed))
+        peer = ours(model, settings) if name == "IIAE" else multivae(name, model, given.k)
+        row = measure(peer, data.test, given.test, train(peer, data.train, length, given.seed))
         print(
-            f"| {name} | {row.parameters:,} | {row.pairs_per_second:.0f} "
+            f"| {name} | {row.parameters:,} | {row.steps} | {row.pairs_per_second:.0f} "
             f"| {100 * row.recall[0]:.1f} / {100 * row.recall[1]:.1f} "
             f"| {row.l1[0]:.4f} / {row.l1[1]:.4f} | {row.leak[0]:.3f} / {row.leak[1]:.3f} |",
             flush=True,

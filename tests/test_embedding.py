@@ -178,12 +178,12 @@ def test_without_pyarrow_the_extra_is_named(run, images, tmp_path, monkeypatch):
 
 
 def test_reading_is_ahead_of_the_model_by_a_few_batches_and_no_more(run, images, tmp_path):
-    job = embedding.Job(run, images, "x", "shared", 1, 2, tmp_path / "parts")
+    job = embedding.Job(run, str(images), "x", "shared", 1, 2, tmp_path / "parts")
     embedder = Embedder(job)
     seen = []
-    original = embedder.read
-    embedder.read = lambda name: seen.append(name) or original(name)
-    names = embedding.list_items(images)
+    original = embedder.items.read
+    embedder.items.read = lambda names, shape: seen.extend(names) or original(names, shape)
+    names = embedder.items.names()
     batches = embedder._batches(names)
     next(batches)
     time.sleep(0.2)

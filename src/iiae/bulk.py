@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from iiae.embedding import Embedder, Engine, Job, Shard
+from iiae.embedding import Embedder, Engine, Job, Shard, absolute
 from iiae.errors import MissingExtra
 
 
@@ -45,13 +45,13 @@ def embed_on_ray(workers: int) -> Engine:
         if mine:
             _start(ray, workers)
         try:
-            rows = [{"names": s.names, "file": str(s.file.absolute())} for s in shards]
-            absolute = job._replace(
-                run=job.run.absolute(), source=job.source.absolute(), parts=job.parts.absolute()
+            rows = [{"names": list(s.names), "file": str(s.file.absolute())} for s in shards]
+            placed = job._replace(
+                run=job.run.absolute(), source=absolute(job.source), parts=job.parts.absolute()
             )
             done = data.from_items(rows, override_num_blocks=len(rows)).map_batches(
                 ShardWorker,
-                fn_constructor_args=(absolute,),
+                fn_constructor_args=(placed,),
                 batch_size=1,
                 compute=data.ActorPoolStrategy(size=min(workers, len(rows))),
                 num_cpus=1,

@@ -349,7 +349,9 @@ def data(
 @app.command()
 def embed(
     run: RunFolder,
-    source: Annotated[Path, typer.Option("--input", help="folder of images, or .npy of features")],
+    source: Annotated[
+        str, typer.Option("--input", help="folder or URL of images, or .npy of features")
+    ],
     output: Annotated[Path, typer.Option(help=".parquet, .npz, or .npy with its paths beside it")],
     domain: Annotated[str, typer.Option(help="domain of the input: x or y")],
     block: Annotated[str, typer.Option(help="shared, active, exclusive or both")] = "shared",

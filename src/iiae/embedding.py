@@ -17,11 +17,11 @@ from torch import Tensor
 
 from iiae.blocks import block_columns, block_names, check_block
 from iiae.data.decoding import ahead
-from iiae.data.images import SUFFIXES, read_image
 from iiae.errors import DataError, RunError, SettingsError
 from iiae.files import write_atomically, write_text
 from iiae.rows import WRITERS, Description, ShardRows, read_shard, write_shard
 from iiae.runs import load_run, weights_digest
+from iiae.sources import Items, Sample, open_items
 from iiae.tasks.translation import Domain
 
 AHEAD = 3  # batches decoded before the model asks for them
@@ -30,12 +30,12 @@ AHEAD = 3  # batches decoded before the model asks for them
 class Job(NamedTuple):
     """What to embed, and how; plain values, so that it can go to other processes.
 
-    `source` is a folder of images (and folders of them) or an `.npy` of features; `parts` is
-    where finished shards wait for the others.
+    `source` is a folder of images (and folders of them), here or at a URL, or an `.npy` of
+    features; `parts` is where finished shards wait for the others.
     """
 
     run: Path
-    source: Path
+    source: str
     domain: Domain
     block: str
     batch: int
@@ -46,7 +46,7 @@ class Job(NamedTuple):
 class Shard(NamedTuple):
     """Consecutive items and the file that will hold their rows."""
 
-    names: list[str]
+    names: Sequence[str]
     file: Path
 
 
@@ -71,8 +71,9 @@ class Embedder:
         self.job = job
         run = load_run(job.run)
         self.model = run.model.to("cuda" if torch.cuda.is_available() else "cpu")
-        shape = run.shapes["xy".index(job.domain)]
-        self.read = _reader(job.source, shape)
+        self.shape = run.shapes["xy".index(job.domain)]
+        self.items = open_items(job.source)
+        self.items.check(self.shape)
 
     def write(self, shard: Shard) -> int:
         """Embeds a shard and writes its rows; the number of items."""
@@ -96,20 +97,25 @@ class Embedder:
         stacked = torch.stack(values).to(self.model.active.device)
         return block_columns(self.model, stacked, self.job.domain, self.job.block).cpu().numpy()
 
-    def _batches(self, names: Sequence[str]) -> Iterator[list[tuple[str, Tensor | DataError]]]:
+    def _batches(self, names: Sequence[str]) -> Iterator[list[tuple[str, Sample]]]:
         """Batches in order, read by threads a few batches ahead of the model."""
-        parts = [names[i : i + self.job.batch] for i in range(0, len(names), self.job.batch)]
+        size = self.job.batch
+        parts = (_cut(names[i : i + size], self.items.grain) for i in range(0, len(names), size))
         with ThreadPoolExecutor(self.job.threads) as pool:
-            yield from ahead(pool, self._try, parts, AHEAD)
+            for read in ahead(pool, self._read, parts, AHEAD):
+                yield [item for some in read for item in some]
 
-    def _try(self, name: str) -> tuple[str, Tensor | DataError]:
+    def _read(self, names: Sequence[str]) -> list[tuple[str, Sample]]:
         try:
-            name.encode()
-            return name, self.read(name)
-        except UnicodeEncodeError:
-            return ascii(name), DataError(f"{name!a}: its name is not UTF-8")
-        except DataError as error:
-            return name, error
+            for name in names:
+                name.encode()
+        except UnicodeEncodeError:  # these are read one at a time
+            return [(ascii(n), DataError(f"{n!a}: its name is not UTF-8")) for n in names]
+        return list(zip(names, self.items.read(names, self.shape), strict=True))
+
+
+def _cut(names: Sequence[str], size: int) -> list[Sequence[str]]:
+    return [names[i : i + size] for i in range(0, len(names), size)]
 
 
 def embed_here(job: Job, shards: Sequence[Shard]) -> Iterator[int]:
@@ -141,7 +147,8 @@ def embed_files(
 
     Args:
         run: Run folder.
-        source: Folder of images, searched with its subfolders; `.npy` of features.
+        source: Folder of images, searched with its subfolders, or the URL of one that fsspec
+            knows, as `s3://bucket/photos`; `.npy` of features.
         output: `.parquet` (columns `path` and `vector`), `.npz` (arrays `path` and `vector`),
             or `.npy` of vectors with their paths in `OUTPUT.paths.txt`.
         domain: "x" or "y".
@@ -158,7 +165,7 @@ def embed_files(
         MissingExtra: Parquet without the extra `data`.
         RunError: `run` is no run, or the output cannot be written.
     """
-    source, output = Path(source), Path(output)
+    output = Path(output)
     if output.suffix not in WRITERS:
         raise SettingsError(f"{output}: ends in none of {', '.join(WRITERS)}")
     if min(batch, shard) < 1:
@@ -166,10 +173,10 @@ def embed_files(
     check_block(block)
     parts = output.with_name(output.name + ".parts")
     threads = threads or os.cpu_count() or 1
-    job = Job(Path(run), source, domain, block, batch, threads, parts)
+    job = Job(Path(run), str(source), domain, block, batch, threads, parts)
     embedder = Embedder(job)  # what is wrong with the run or the source is said at once
     writer = WRITERS[output.suffix]()
-    shards = list(_shards(job, list_items(source), shard))
+    shards = list(_shards(job, embedder.items, shard))
     left = [s for s in shards if not s.file.is_file()]
     total = sum(len(s.names) for s in shards)
     done = total - sum(len(s.names) for s in left)
@@ -180,79 +187,23 @@ def embed_files(
     return _join(output, writer, shards, embedder, len(shards) - len(left))
 
 
-def list_items(source: Path) -> list[str]:
-    """Images under a folder, as sorted paths relative to it; row numbers of an `.npy`.
-
-    Raises:
-        DataError: There are none.
-    """
-    if source.is_file():
-        return [str(i) for i in range(len(_features(source)))]
-    if not source.is_dir():
-        raise DataError(f"{source}: no such folder or file")
-    found = [
-        Path(folder, name).relative_to(source).as_posix()
-        for folder, _, names in os.walk(source, followlinks=True)
-        for name in names
-        if Path(name).suffix.lower() in SUFFIXES
-    ]
-    if not found:
-        raise DataError(f"{source}: holds no images ({', '.join(sorted(SUFFIXES))})")
-    return sorted(found)
+def absolute(source: str) -> str:
+    """A local path from the root, so that it means the same in any process; a URL as it is."""
+    return source if "://" in source else str(Path(source).absolute())
 
 
-def _reader(source: Path, shape: Sequence[int]) -> Callable[[str], Tensor]:
-    """What turns an item's name into a sample of `shape`."""
-    if len(shape) == 3:
-        if source.is_file():
-            raise DataError(f"{source}: the model takes images; give a folder of them")
-        return lambda name: read_image(source / name, shape)
-    if not source.is_file():
-        raise DataError(f"{source}: the model takes {shape[0]} features; give an .npy of them")
-    rows = _features(source)
-    if rows.shape[1:] != tuple(shape):
-        raise DataError(f"{source}: has shape {rows.shape}; the model takes {shape[0]} features")
-    return lambda name: _row(rows, int(name))
-
-
-def _features(source: Path) -> np.ndarray:
-    """Rows of an `.npy`, mapped, not read."""
-    try:
-        rows = np.load(source, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{source}: damaged, or no .npy of plain numbers: {error}") from error
-    if not isinstance(rows, np.ndarray) or rows.dtype.kind not in "buif" or rows.ndim != 2:
-        raise DataError(f"{source}: is not an .npy of numbers, (rows, features)")
-    return rows
-
-
-def _row(rows: np.ndarray, index: int) -> Tensor:
-    values = rows[index].astype(np.float32)
-    if not np.isfinite(values).all():
-        raise DataError(f"row {index}: holds NaN or infinite values")
-    return torch.from_numpy(values)
-
-
-def _shards(job: Job, names: Sequence[str], size: int) -> Iterator[Shard]:
+def _shards(job: Job, items: Items, size: int) -> Iterator[Shard]:
     """Items in groups; a group's file is named by all that its rows depend on."""
+    names = items.names()
     shared = json.dumps(
-        [weights_digest(job.run), str(job.source.resolve()), job.domain, job.block, job.batch]
+        [weights_digest(job.run), absolute(job.source), job.domain, job.block, job.batch]
     )
     for number, start in enumerate(range(0, len(names), size)):
-        part = list(names[start : start + size])
+        part = names[start : start + size]
         digest = hashlib.sha256(shared.encode())
         for name in part:
-            digest.update(ascii((name, _stamp(job.source, name))).encode())
+            digest.update(ascii((name, items.stamp(name))).encode())
         yield Shard(part, job.parts / f"{number:06d}-{digest.hexdigest()[:24]}.npz")
-
-
-def _stamp(source: Path, name: str) -> tuple[int, int]:
-    """Size and time of change of an item's file."""
-    try:
-        found = (source if source.is_file() else source / name).stat()
-    except OSError:
-        return (0, 0)
-    return found.st_size, found.st_mtime_ns
 
 
 def _join(

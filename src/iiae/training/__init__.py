@@ -130,8 +130,9 @@ def _strategy(settings: Settings) -> Any:
     training = settings.training
     if training.strategy == "auto" and training.devices * training.nodes == 1:
         return "auto"
-    # moments are the same in every process, so there is nothing to broadcast
-    return DDPStrategy(broadcast_buffers=False)
+    # moments are the same in every process, so there is nothing to broadcast; gradients are
+    # summed where they lie
+    return DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
 
 
 def _trainer_options(settings: Settings, out: Path) -> dict[str, Any]:

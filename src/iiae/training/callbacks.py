@@ -26,11 +26,9 @@ class Keeper(L.Callback):
     ) -> None:
         learner = self.learner
         # on a GPU a look at the terms waits for them, so look seldom
-        if learner.device.type == "cpu" or batch_idx % 50 == 0:
-            learner.check_finite()
-        if trainer.is_last_batch:
-            return  # the epoch's end saves
-        if self._due():
+        look = learner.device.type == "cpu" or batch_idx % 50 == 0
+        due = self._due(look)
+        if due and not trainer.is_last_batch:  # the epoch's end saves
             self._save(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
@@ -39,11 +37,19 @@ class Keeper(L.Callback):
         if self._due() or last or trainer.should_stop:
             self._save(trainer)
 
-    def _due(self) -> bool:
-        """Whether to save now: all processes must, or none."""
+    def _due(self, look: bool = False) -> bool:
+        """Whether to save now: all processes must, or none.
+
+        Args:
+            look: Stop, likewise together, where a term is no longer finite.
+        """
         learner = self.learner
         late = time.monotonic() - self.saved >= learner.settings.training.checkpoint_seconds
-        late, learner.stop_asked = any_process([late, learner.stop_asked], learner.device)
+        broken = look and not learner.finite()
+        flags = any_process([late, learner.stop_asked, broken], learner.device)
+        late, learner.stop_asked, broken = flags
+        if broken:
+            raise learner.broken()
         return late or learner.stop_asked
 
     def _save(self, trainer: L.Trainer) -> None:

@@ -175,10 +175,15 @@ class Learner(L.LightningModule):
 
     def check_finite(self) -> None:
         """Raises RunError, in every process, once any term of this epoch was NaN or infinite."""
-        broken = not math.isfinite(self.sums.sum().item())
-        if not any_process([broken], self.device)[0]:
-            return
-        raise RunError(
+        if any_process([not self.finite()], self.device)[0]:
+            raise self.broken()
+
+    def finite(self) -> bool:
+        """Whether all terms of this epoch were, in this process."""
+        return math.isfinite(self.sums.sum().item())
+
+    def broken(self) -> RunError:
+        return RunError(
             f"the loss became NaN or infinite at step {self.steps}; {self.out / CHECKPOINT} "
             "holds the last sound state if there is one. It usually helps to lower "
             "training.learning_rate, to set training.gradient_clip=1, or training.precision=32"

@@ -98,43 +98,58 @@ class _Normalise(torch.autograd.Function):
 
     With h = (x - mean) / sd and g the gradient of the output, the gradient of x is
     weight / sd * (g - mean(g) - h mean(g h)), both means over the group. Gradients of weight
-    and bias are this process's part.
+    and bias are this process's part. All passes over x are torch's own kernels, which take
+    half precision with moments in float32.
     """
 
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float
     ) -> tuple[Tensor, Tensor, Tensor, int]:
-        axes, shape = _axes(x)
-        full = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-        own_variance, own_mean = torch.var_mean(full, axes, correction=0)
         world = dist.get_world_size()
-        gathered = [torch.empty(2, len(own_mean), dtype=full.dtype) for _ in range(world)]
-        dist.all_gather(gathered, torch.stack([own_mean, own_variance]))
-        means, variances = torch.stack(gathered).unbind(1)
+        gathered = weight.new_empty(2 * world, len(weight))
+        dist.all_gather_into_tensor(gathered, _moments(x, weight.dtype))
+        means, variances = gathered.view(world, 2, -1).unbind(1)
         mean = means.mean(0)
         # moments about the common mean, without the cancellation of E[x^2] - mean^2
         variance = (variances + (means - mean).square()).mean(0)
-        deviation = (variance + eps).rsqrt()
-        h = (full - mean.view(shape)) * deviation.view(shape)
-        ctx.save_for_backward(h, weight, deviation)
-        ctx.dtype, ctx.world = x.dtype, world
-        out = (h * weight.view(shape) + bias.view(shape)).to(x.dtype)
+        ctx.save_for_backward(x, weight, mean, variance)
+        ctx.eps, ctx.count = eps, world * x.numel() // x.shape[1]
         ctx.mark_non_differentiable(mean, variance)
-        return out, mean, variance, world * x.numel() // x.shape[1]
+        return _affine(x, mean, variance, weight, bias, eps), mean, variance, ctx.count
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, Tensor, Tensor, None]:
-        h, weight, deviation = ctx.saved_tensors
-        axes, shape = _axes(h)
-        g = gradients[0].to(h.dtype)
-        own = torch.stack([g.sum(axes), (g * h).sum(axes)])
-        mean_g, mean_gh = all_sum(own) / (ctx.world * h.numel() // h.shape[1])
-        scale = (weight * deviation).view(shape)
-        of_x = scale * (g - mean_g.view(shape) - h * mean_gh.view(shape))
-        return of_x.to(ctx.dtype), own[1], own[0], None
+        x, weight, mean, variance = ctx.saved_tensors
+        # as if the moments were constants: weight / sd * g, sum(g h), sum(g)
+        of_x, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+            gradients[0].contiguous(memory_format=_layout(x)),
+            *(x, weight, mean, variance, None, None, False, ctx.eps, [True] * 3),
+        )
+        sums = all_sum(torch.stack([of_weight, of_bias])) / ctx.count
+        by_h, constant = -weight * (variance + ctx.eps).rsqrt() * sums
+        of_x += _affine(x, mean, variance, by_h, constant, ctx.eps)  # through the moments
+        return of_x, of_weight, of_bias, None
 
 
-def _axes(x: Tensor) -> tuple[list[int], list[int]]:
-    """All axes but the channels', and a shape that spreads a value a channel."""
-    return [i for i in range(x.ndim) if i != 1], [1, -1, *[1] * (x.ndim - 2)]
+def _moments(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Mean and variance of each channel, in one pass."""
+    mean, variance = torch.zeros(2, x.shape[1], dtype=dtype)
+    torch.batch_norm_update_stats(x, mean, variance, 1.0)  # replaces both
+    count = x.numel() // x.shape[1]
+    if count == 1:
+        return torch.stack([mean, torch.zeros_like(mean)])
+    return torch.stack([mean, variance * ((count - 1) / count)])  # it divides by count - 1
+
+
+def _affine(
+    x: Tensor, mean: Tensor, variance: Tensor, weight: Tensor, bias: Tensor, eps: float
+) -> Tensor:
+    """(x - mean) / sd * weight + bias, a value of each a channel."""
+    return nn.functional.batch_norm(x, mean, variance, weight, bias, eps=eps)
+
+
+def _layout(x: Tensor) -> torch.memory_format:
+    if x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last):
+        return torch.channels_last
+    return torch.contiguous_format
