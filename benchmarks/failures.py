@@ -23,7 +23,7 @@ from iiae.metrics.blocks import area_above_chance
 from iiae.metrics.retrieval import partner_ranks
 from iiae.model import embed
 from iiae.settings import Settings, load_settings
-from iiae.tasks.disentanglement import leakage
+from iiae.tasks.disentanglement import largest_leaks
 from iiae.training import fit
 from iiae.types import Draw, Pair
 
@@ -90,7 +90,7 @@ def measure(settings: Settings, data: Splits) -> dict[str, str]:
     ranks = partner_ranks(z.exclusive_x.mean, z.exclusive_y.mean)
     curve = {k: (ranks < k).double().mean().item() for k in range(1, len(ranks) + 1)}
     retrieval, terms = found.retrieval, found.terms
-    leaks = leakage(found.readability or [])
+    leaks = largest_leaks(found.readability or [])
     assert retrieval and retrieval.exclusive_x_to_y and retrieval.exclusive_y_to_x and leaks
 
     def recall(*names: str) -> str:
@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         settings = load_settings(given.experiment, [*own, *case.overrides])
         data = load(settings.data)
         if case.correlated:
-            data = Splits(*(CorrelatedColours(part) for part in data))
+            data = Splits(*(CorrelatedColours(part) for part in data))  # pyright: ignore[reportArgumentType]
         line = measure(settings, data)
         if i == 0:
             print(f"| case | {' | '.join(line)} |", "|---" * (len(line) + 1) + "|", sep="\n")

@@ -5,6 +5,7 @@ from helpers import small_model, small_settings
 from iiae.distributions import DiagonalNormal
 from iiae.errors import SettingsError
 from iiae.model import (
+    Active,
     Embeddings,
     build_model,
     embed,
@@ -48,7 +49,30 @@ def test_a_dimension_is_active_where_both_domains_carry_signal():
     log_variance = torch.zeros(500, 3)
     x = DiagonalNormal(torch.cat([strong, strong, weak], 1), log_variance)
     y = DiagonalNormal(torch.cat([strong, weak, weak], 1), log_variance)
-    assert select_active(Embeddings(x, y, x, y), 0.8).tolist() == [True, False, False]
+    found = select_active(Embeddings(x, y, x, y), 0.8)
+    assert found.shared.tolist() == [True, False, False]
+    assert found.exclusive_x.tolist() == [True, True, False]
+    assert found.exclusive_y.tolist() == [True, False, False]
+
+
+def test_where_no_dimension_is_active_all_are_kept():
+    weak = DiagonalNormal(torch.randn(500, 3) * 0.1, torch.zeros(500, 3))
+    found = select_active(Embeddings(weak, weak, weak, weak), 0.8)
+    assert all(one.all() for one in found)
+
+
+def test_weights_without_active_exclusive_dimensions_still_load():
+    model, _ = small_model()
+    model.keep_active(Active(*(torch.zeros_like(a) for a in model.active_dimensions)))
+    old = {k: v for k, v in model.state_dict().items() if k not in ("active_x", "active_y")}
+    loaded, _ = small_model()
+    loaded.load_state_dict(old)
+    assert not loaded.active.any()
+    assert loaded.active_x.all()
+    assert loaded.active_y.all()
+    del old["active"]
+    with pytest.raises(RuntimeError, match="active"):
+        loaded.load_state_dict(old)
 
 
 @pytest.mark.parametrize(

@@ -29,5 +29,5 @@ def test_seeds_are_one_row_of_the_table_with_their_spread():
 def test_without_known_factors_there_is_no_picture_and_none_is_left(tmp_path):
     path = tmp_path / "pareto.png"
     path.write_text("old")
-    assert draw_pareto(path, [{"status": "done", "leakage_mean": None}]) is None
+    assert draw_pareto(path, [{"status": "done", LEAKS[0]: None}]) is None
     assert not path.exists()

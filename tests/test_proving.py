@@ -44,6 +44,26 @@ def test_kinds_of_factors_are_told_by_their_values(files):
     }
 
 
+def test_whole_numbers_are_latents_too(files, tmp_path):
+    z = {name: rng.integers(5, size=(200, 3)) for name in ("x", "s", "y")}
+    np.savez(tmp_path / "whole.npz", **{f"z_{name}": values for name, values in z.items()})
+    assert prove_files(tmp_path / "whole.npz", None)["pairs"] == 200
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "has no rows"),
+        ("kind:shared\n", "has no rows"),
+        ("kind:shared,size:x\na,1\nb\n", "row 2 has 1 cells and the heading 2"),
+    ],
+)
+def test_tables_that_are_cut_off_are_refused(tmp_path, text, message):
+    (tmp_path / "f.csv").write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_factors(tmp_path / "f.csv")
+
+
 @pytest.mark.parametrize(
     ("header", "message"),
     [

@@ -7,6 +7,7 @@ import torch
 from iiae.data import load
 from iiae.errors import MissingExtra
 from iiae.evaluation import evaluate
+from iiae.proving import prove_run
 from iiae.report import write_report
 from iiae.runs import save_metrics
 from iiae.settings import make_settings
@@ -34,11 +35,22 @@ def test_the_page_is_complete_and_stands_alone(run, tmp_path):
     for part in (
         "Instance retrieval among 359 items", "What can be read linearly", "Reconstruction",
         "Translation, y to x", "Analogies in x", "Learning", "information_bound",
-        "A &lt;title&gt; &amp; more",
+        "A &lt;title&gt; &amp; more", "What is shared", "z_x: ",
     ):  # fmt: skip
         assert part in page or part.replace("_", " ") in page, part
     assert not re.search(r"(src|href)=[\"'](?!data:)", page)
     assert page.count("<img") == page.count('alt="') == 6
+
+
+@pytest.mark.slow
+def test_evidence_is_told_in_words_and_drawn(run, tmp_path):
+    data = load(run.settings.data)
+    save_metrics(run.folder, "test", evaluate(run, data.test).as_dict())
+    save_metrics(run.folder, "evidence", prove_run(run, data))
+    page = write_report(run, data.test, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "By active means:" in page
+    assert page.index("What leaked") < page.index("What each latent tells") < page.index("Leakage,")
+    assert page.count("<img") == page.count('alt="') == 7
 
 
 def test_a_missing_extra_is_named(run, tmp_path, monkeypatch):

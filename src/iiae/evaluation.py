@@ -110,7 +110,7 @@ def evaluate(run: Run, pairs: PairSet, split: str = "test") -> Evaluation:
 
 def _probe(found: Embeddings, pairs: PairSet, model: IIAE, seed: int) -> list[Readability] | None:
     try:
-        return probe_factors(found, pairs.factors(), model.active, seed)
+        return probe_factors(found, pairs.factors(), model.active_dimensions, seed)
     except MissingExtra:
         return None
 

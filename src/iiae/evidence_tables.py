@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from iiae.tables import Table
+from iiae.tables import Table, domains_by_view
 
 
 def evidence_tables(found: Mapping[str, Any]) -> list[Table]:
@@ -16,7 +16,9 @@ def evidence_tables(found: Mapping[str, Any]) -> list[Table]:
     tables: list[Table] = []
     if found["leakage"]:
         tables.append(_leakage(found))
-        tables += [_probes(kind, matrix) for kind, matrix in found["probes"].items()]
+        for i, (kind, matrix) in enumerate(found["probes"].items()):
+            table = _probes(kind, matrix)
+            tables.append(table if i == 0 else table._replace(note="Probes and notes as above."))
     if found.get("swap"):
         tables.append(_swap(found["swap"]))
     if found.get("information"):
@@ -37,7 +39,7 @@ def _leakage(found: Mapping[str, Any]) -> Table:
         most = max(leak["by_factor"], key=lambda name: leak["by_factor"][name])
         rows.append(
             [
-                f"z_s: {kind}",
+                kind,
                 value or f"{leak['value']:.3f}",
                 f"{most} ({leak['by_factor'][most]:.3f})",
                 f"{leak['at_home']:.3f}",
@@ -64,12 +66,14 @@ def _probes(kind: str, matrix: Mapping[str, Any]) -> Table:
             rows.append([f"{factor} (of {matrix['home'][factor]}), {probe}", *cells, chance])
     blocks = next(iter(matrix["cells"].values()))
     return Table(
-        f"What each latent tells of each factor; z_s: {kind}",
+        f"What each latent tells of each factor, by its {kind}",
         ["factor and probe", *blocks, "chance, its 95%"],
         rows,
         f"R2 or accuracy on held-out pairs ({matrix['samples']:,} used, five folds) with 95% "
         "bootstrap intervals. Chance: the same probe on shuffled factors, mean and 95th "
-        "percentile. z_s stands for both r_x and r_y. Means can show what samples do not.",
+        "percentile. z_s stands for r_x and r_y side by side. Means can show what samples do not: "
+        "a dimension whose signal lies far below its noise still orders its means, and two "
+        "readings of one such dimension show more than one does. Active means leave it out.",
     )
 
 
@@ -151,17 +155,18 @@ def _curves(found: Mapping[str, Any]) -> Table:
     )
 
 
-def _domains(found: Mapping[str, float]) -> Table:
+def _domains(found: Mapping[str, Any]) -> Table:
     rows = [
-        [kind, f"{100 * found[kind]:.2f}", f"{found[f'{kind}_p_value']:.3g}"]
+        [f"{view}, {kind}", f"{100 * one[kind]:.2f}", f"{one[f'{kind}_p_value']:.3g}"]
+        for view, one in domains_by_view(found).items()
         for kind in ("linear", "nonlinear")
     ]
     return Table(
         "Can z_s given x be told from z_s given y?",
-        ["classifier", "accuracy, %", "p of guessing"],
+        ["z_s and classifier", "accuracy, %", "p of guessing"],
         rows,
-        "A classifier two-sample test on posterior means, held out by pair; 50% is guessing. Above "
-        "it, z_s still knows which domain it was read from.",
+        "A classifier two-sample test, held out by pair; 50% is guessing. Above it, z_s still "
+        "knows which domain it was read from.",
     )
 
 
@@ -173,27 +178,30 @@ def _dependence(found: Mapping[str, Any]) -> Table:
         "club": "CLUB (8)",
         "hsic": "HSIC, p of independence",
     }
+    refused: dict[str, str] = {}  # a letter by reason
+
+    def cell(one: Mapping[str, Any] | str) -> str:
+        if isinstance(one, str):
+            return f"refused ({refused.setdefault(one, chr(ord('a') + len(refused)))})"
+        if "permutations" in one:
+            return f"{one['p_value']:.3f}"
+        mark = "" if one["in_range"] else " †"
+        return f"{one['value']:.3f} [{one['low']:.3f}, {one['high']:.3f}]{mark}"
+
     rows = [
-        [text, *(_dependent(pair[estimator]) for pair in found.values())]
+        [text, *(cell(pair[estimator]) for pair in found.values())]
         for estimator, text in names.items()
     ]
+    reasons = "".join(f" ({letter}) {reason}." for reason, letter in refused.items())
     return Table(
         "Dependence between latents, nats",
         ["estimator", *found],
         rows,
-        "Mutual information of leading principal components, with 95% intervals; † marks a value "
-        "outside the range in which the estimator was validated, and a dash one it refused. "
-        "docs/disentanglement.md has the ranges.",
+        "Mutual information of leading principal components of means, with 95% intervals; † marks "
+        "a value outside the range in which the estimator was validated, and where samples or "
+        f"dimensions are outside it, the estimator refuses.{reasons} docs/disentanglement.md has "
+        "the ranges.",
     )
-
-
-def _dependent(found: Mapping[str, Any] | str) -> str:
-    if isinstance(found, str):
-        return "-"
-    if "permutations" in found:
-        return f"{found['p_value']:.3f}"
-    mark = "" if found["in_range"] else " †"
-    return f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]{mark}"
 
 
 def _axes(found: Mapping[str, Any]) -> Table:

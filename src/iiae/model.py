@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -35,11 +35,23 @@ class DomainPosteriors(NamedTuple):
     exclusive: DiagonalNormal
 
 
+class Active(NamedTuple):
+    """Which dimensions of each latent carry signal above their noise: see `select_active`."""
+
+    shared: Bool[Tensor, " shared"]
+    exclusive_x: Bool[Tensor, " exclusive_x"]
+    exclusive_y: Bool[Tensor, " exclusive_y"]
+
+
+ACTIVE = ("active", "active_x", "active_y")  # buffers of a model
+
+
 class IIAE(nn.Module):
     """Interaction-information auto-encoder of pairs (x, y), composed of seven networks.
 
-    `networks` says what each part takes and returns; `active` marks the dimensions of z_s
-    that carry signal above their noise (all, until `select_active` finds them).
+    `networks` says what each part takes and returns; `active`, `active_x` and `active_y` mark the
+    dimensions of z_s, z_x and z_y that carry signal above their noise (all, until
+    `select_active` finds them).
 
     Args:
         networks: The seven parts.
@@ -48,6 +60,8 @@ class IIAE(nn.Module):
     """
 
     active: Tensor
+    active_x: Tensor
+    active_y: Tensor
     exclusive_x: nn.Module
     exclusive_y: nn.Module
     shared_given_x: nn.Module
@@ -61,7 +75,19 @@ class IIAE(nn.Module):
         self.exclusive_sizes = exclusive_sizes
         for name, network in networks._asdict().items():
             self.add_module(name, network)
-        self.register_buffer("active", torch.ones(shared_size, dtype=torch.bool))
+        for name, size in zip(ACTIVE, (shared_size, *exclusive_sizes), strict=True):
+            self.register_buffer(name, torch.ones(size, dtype=torch.bool))
+        self.register_load_state_dict_pre_hook(_fill_active)
+
+    @property
+    def active_dimensions(self) -> Active:
+        """The active dimensions of all three latents."""
+        return Active(self.active, self.active_x, self.active_y)
+
+    def keep_active(self, found: Active) -> None:
+        """Makes these the active dimensions; they are stored with the weights."""
+        for mine, chosen in zip(self.active_dimensions, found, strict=True):
+            mine.copy_(chosen)
 
     def encode(self, pair: Pair) -> Posteriors:
         """All five posteriors of a batch of pairs."""
@@ -129,6 +155,12 @@ class IIAE(nn.Module):
         )
 
 
+def _fill_active(model: nn.Module, weights: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    """Weights written before z_x and z_y had active dimensions: there all of them count."""
+    for name in ACTIVE[1:]:
+        weights.setdefault(prefix + name, torch.ones_like(getattr(model, name)))
+
+
 class Embeddings(NamedTuple):
     """Posteriors of a whole set, on the CPU: every pair, in the set's order."""
 
@@ -183,10 +215,25 @@ def signal_share(
     return signal / (signal + posterior.variance.mean(0))
 
 
-def select_active(found: Embeddings, threshold: float) -> Bool[Tensor, " shared"]:
-    """Dimensions of z_s whose signal share exceeds `threshold` in r_x and in r_y alike."""
-    share_x, share_y = signal_share(found.shared_given_x), signal_share(found.shared_given_y)
-    return torch.minimum(share_x, share_y) > threshold
+def signal_shares(
+    found: Embeddings,
+) -> tuple[Float[Tensor, " shared"], Float[Tensor, " own_x"], Float[Tensor, " own_y"]]:
+    """Signal share of each dimension of z_s (the smaller of r_x and r_y), z_x and z_y."""
+    of_x, of_y = signal_share(found.shared_given_x), signal_share(found.shared_given_y)
+    return (
+        torch.minimum(of_x, of_y),
+        signal_share(found.exclusive_x),
+        signal_share(found.exclusive_y),
+    )
+
+
+def select_active(found: Embeddings, threshold: float) -> Active:
+    """Dimensions whose signal share exceeds `threshold`; of z_s in r_x and in r_y alike.
+
+    Of a latent in which none does, all: there is then nothing to tell idle dimensions from.
+    """
+    passing = (share > threshold for share in signal_shares(found))
+    return Active(*(one if one.any() else torch.ones_like(one) for one in passing))
 
 
 FAMILIES: dict[str, Callable[..., Networks]] = {

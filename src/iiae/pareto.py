@@ -1,4 +1,4 @@
-"""Many runs beside each other: retrieval against leakage, as a table and as a picture.
+"""Many runs beside each other: retrieval against the largest leak, as a table and as a picture.
 
 A row is that of sweep.csv: swept settings have a dot in their name.
 """
@@ -13,13 +13,13 @@ from iiae.files import write_atomically
 from iiae.tables import Table
 
 MEASURES = ("recall_x_to_y", "recall_y_to_x", "exclusive_x_to_y", "exclusive_y_to_x")
-LEAKS = ("leakage_mean", "leakage_active", "leakage_sample")
+LEAKS = ("largest_leak_mean", "largest_leak_active", "largest_leak_sample")
 Rows = Sequence[dict[str, Any]]
 _Groups = dict[tuple[str, ...], list[dict[str, Any]]]  # rows by their swept settings
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Points (retrieval, leakage) that no other beats in both, by rising leakage.
+    """Points (retrieval, leak) that no other beats in both, by rising leak.
 
     >>> pareto([(0.9, 0.5), (0.8, 0.1), (0.7, 0.3)])
     [1, 0]
@@ -37,7 +37,8 @@ def sweep_table(found: Rows) -> Table:
     *exclusive* is the larger of both ways.
     """
     names = [k for k in found[0] if "." in k and k != "training.seed"]
-    columns = [*names, "Recall@1 x to y", "y to x", "exclusive", *LEAKS, "seconds"]
+    leaks = [name.replace("_", " ") for name in LEAKS]
+    columns = [*names, "Recall@1 x to y", "y to x", "exclusive", *leaks, "seconds"]
     rows: list[list[str]] = []
     for values, group in _groups(found).items():
         done = [row for row in group if row["status"] == "done"]
@@ -52,9 +53,9 @@ def sweep_table(found: Rows) -> Table:
     failed = [f"{row['run']}: {row['message']}" for row in found if row["status"] != "done"]
     measure = next((row["measure"] for row in found if row["status"] == "done"), "recall@1")
     note = (
-        f"Retrieval ({measure}) in %. Leakage: the largest readability above chance (0) of any "
-        "factor from a latent it does not belong to, z_s read by its means, its active means, its "
-        "samples. Mean ± standard deviation over seeds where there are several."
+        f"Retrieval ({measure}) in %. Largest leak: the largest linear reading above chance (0) of "
+        "any factor from a latent it does not belong to, latents read by their means, their active "
+        "means, their samples. Mean ± standard deviation over seeds where there are several."
     )
     if failed:
         note += f" Failed, {len(failed)} of {len(found)}: " + "; ".join(failed)
@@ -62,17 +63,17 @@ def sweep_table(found: Rows) -> Table:
 
 
 def draw_pareto(path: Path, rows: Rows) -> Path | None:
-    """Retrieval against leakage, by the means of all and of the active dimensions."""
+    """Retrieval against the largest leak, by means of all and of the active dimensions."""
     from matplotlib.figure import Figure
 
-    done = [row for row in rows if row["status"] == "done" and row["leakage_mean"] is not None]
+    done = [row for row in rows if row["status"] == "done" and row["largest_leak_mean"] is not None]
     if not done:
         path.unlink(missing_ok=True)
         return None
     figure = Figure(figsize=(11, 5), layout="constrained")
     views = {
-        "all dimensions of z_s": (MEASURES[:2], "leakage_mean"),
-        "active dimensions of z_s": (("active_x_to_y", "active_y_to_x"), "leakage_active"),
+        "all dimensions": (MEASURES[:2], LEAKS[0]),
+        "active dimensions": (("active_x_to_y", "active_y_to_x"), LEAKS[1]),
     }
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
     for axes, (title, (ways, leak)) in zip(panels, views.items(), strict=True):
@@ -80,7 +81,7 @@ def draw_pareto(path: Path, rows: Rows) -> Path | None:
         chance = done[0]["chance"]
         axes.axhline(100 * chance, ls=":", color="grey", label=f"chance, {100 * chance:.2g}%")
         axes.set(title=f"Means of {title}", ylim=(-3, 103))
-        axes.set(xlabel="leakage: largest foreign reading above chance (0 none, 1 all)")
+        axes.set(xlabel="largest leak: foreign reading above chance (0 none, 1 all)")
         axes.set(ylabel=f"shared {done[0]['measure']}, mean of both ways, %")
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)

@@ -14,7 +14,7 @@ from iiae.data.base import Factor
 from iiae.errors import DataError
 from iiae.model import embed
 from iiae.runs import Run
-from iiae.tasks.evidence import LatentSet, latent_set, measure_evidence
+from iiae.tasks.evidence import Blocks, measure_evidence, views
 from iiae.tasks.information import information_terms
 from iiae.tasks.swap import swap_consistency
 from iiae.types import plain
@@ -36,7 +36,7 @@ def prove_run(run: Run, data: Splits, split: str = "test") -> dict[str, Any]:
     """
     settings, pairs = run.settings.evaluation, getattr(data, split)
     found = embed(run.model, pairs.batches(settings.batch))
-    latents = latent_set(found, run.model.active, settings.seed)
+    latents = views(found, run.model.active_dimensions, settings.seed)
     factors = pairs.factors()
     evidence = measure_evidence(latents, factors, settings.seed).as_dict()
     terms = information_terms(run.model, pairs, settings.batch, settings.seed)
@@ -63,19 +63,17 @@ def prove_files(latents: Path, factors: Path | None, seed: int = 0) -> dict[str,
     names = set(array_names(latents))
     if not {"z_x", "z_y"} <= names or not names & {"z_s", "z_s_given_x"}:
         raise DataError(f"{latents}: holds {', '.join(sorted(names))}; expected z_x, z_s, z_y")
-    read = {name: read_array(latents, name) for name in sorted(names) if name.startswith("z_")}
+    read = {
+        name: read_array(latents, name).astype(np.float64)
+        for name in sorted(names)
+        if name.startswith("z_")
+    }
     given = [read[n] for n in ("z_s_given_x", "z_s_given_y") if n in read]
     shared = read["z_s"] if "z_s" in read else np.concatenate(given, 1)
-    both = len(given) == 2
-    blocks = LatentSet(
-        read["z_x"],
-        read["z_y"],
-        {"as given": shared},
-        given[0] if both else None,
-        given[1] if both else None,
-    )
+    apart = given if len(given) == 2 else ()
+    blocks = Blocks(read["z_x"], shared, read["z_y"], *apart)
     known = {} if factors is None else read_factors(factors)
-    return measure_evidence(blocks, known, seed).as_dict()
+    return measure_evidence({"as given": blocks}, known, seed).as_dict()
 
 
 def read_factors(path: Path) -> dict[str, Factor]:
@@ -86,9 +84,17 @@ def read_factors(path: Path) -> dict[str, Factor]:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            header, *rows = list(csv.reader(file))
+            lines = [line for line in csv.reader(file) if line]
     except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
         raise DataError(f"{path}: not a CSV table with a heading: {error}") from error
+    if len(lines) < 2:
+        raise DataError(f"{path}: has no rows; expected a heading and a row a pair")
+    header, *rows = lines
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(header):
+            raise DataError(
+                f"{path}: row {number} has {len(row)} cells and the heading {len(header)}"
+            )
     factors: dict[str, Factor] = {}
     for i, heading in enumerate(header):
         name, _, rest = heading.partition(":")
@@ -99,7 +105,7 @@ def read_factors(path: Path) -> dict[str, Factor]:
             )
         try:
             values = _typed(np.array([row[i] for row in rows]), kind)
-        except (IndexError, ValueError) as error:
+        except ValueError as error:
             raise DataError(f"{path}: column {heading!r}: {error}") from error
         factors[name] = Factor(values[0], values[1], block)
     return factors

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from iiae.files import write_text
 from iiae.pictures import Row, framed, grid
 from iiae.runs import Run, load_history, load_metrics
 from iiae.settings import dump_settings
+from iiae.summary import summarise
 from iiae.tables import result_tables
 from iiae.tasks.hits import first_hits, picture_reader
 from iiae.tasks.translation import Domain, analogies, draw_exclusive, translate
@@ -57,10 +59,13 @@ def write_report(run: Run, pairs: PairSet, out: Path, images: Path | None = None
         title=run.settings.title or run.folder.name,
         folder=run.folder.name,
         training=metrics.get("training", {}),
+        threshold=run.settings.evaluation.active_threshold,
+        summary=summarise(metrics),
         tables=[
             *(result_tables(metrics["test"]) if "test" in metrics else []),
             *(evidence_tables(metrics["evidence"]) if "evidence" in metrics else []),
         ],
+        readings=_readings(metrics["evidence"]) if "evidence" in metrics else [],
         curves=_curves(load_history(run.folder)),
         pictures=[
             *(_hits(run, pairs, images) if isinstance(pairs, ClassPairs) else []),
@@ -185,11 +190,58 @@ def _address(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
-def _curves(history: list[dict[str, float]]) -> list[Figure]:
+def _canvas() -> Any:
     try:
         from matplotlib.figure import Figure as Canvas
     except ImportError as error:
         raise MissingExtra("report", "iiae report") from error
+    return Canvas
+
+
+def _drawn(canvas: Any) -> str:
+    data = io.BytesIO()
+    canvas.savefig(data, format="png", dpi=110)
+    return _address(data.getvalue())
+
+
+def _readings(evidence: Mapping[str, Any]) -> list[Figure]:
+    """Every factor read from every latent, beside its chance line."""
+    probes = evidence["probes"]
+    if not probes:
+        return []
+    factors = next(iter(probes.values()))["home"]
+    canvas = _canvas()(figsize=(3.6 * len(factors) + 1, 3.4), layout="constrained")
+    panels = canvas.subplots(1, len(factors), squeeze=False)[0]
+    for axes, (factor, home) in zip(panels, factors.items(), strict=True):
+        for i, (view, matrix) in enumerate(probes.items()):
+            _bars(axes, matrix["cells"][factor], i, view, len(probes))
+        latents = list(matrix["cells"][factor])
+        axes.set(title=f"{factor} (belongs to {home})", ylim=(-0.05, 1.05), ylabel="R2 or accuracy")
+        axes.set_xticks(range(len(latents)), latents)
+        axes.grid(alpha=0.3, axis="y")
+    panels[-1].legend(fontsize=8)
+    note = (
+        "Held-out score of the better of the linear and the nonlinear probe, with its 95% "
+        "interval; the black line is the 95th percentile of chance. Bars should rise above it "
+        "where the factor belongs, and nowhere else."
+    )
+    return [Figure("What each latent tells", _drawn(canvas), note)]
+
+
+def _bars(axes: Any, cells: Mapping[str, Any], place: int, view: str, views: int) -> None:
+    width = 0.8 / views
+    for x, cell in enumerate(cells.values()):
+        readings = [reading for reading in cell.values() if reading]
+        if not readings:  # collapsed
+            continue
+        best = max(readings, key=lambda reading: reading["score"])
+        at, height = x + (place - (views - 1) / 2) * width, max(best["score"], 0)
+        axes.bar(at, height, width, color=f"C{place}", label=view if x == 0 else None)
+        axes.vlines(at, max(best["low"], 0), max(best["high"], 0), color="grey")
+        axes.hlines(best["chance_high"], at - width / 2, at + width / 2, color="black")
+
+
+def _curves(history: list[dict[str, float]]) -> list[Figure]:
     if not history:
         return []
     panels = {
@@ -202,7 +254,7 @@ def _curves(history: list[dict[str, float]]) -> list[Figure]:
         ],
         "What one domain does not know of z_s": ["validation_kl_s_x", "validation_kl_s_y"],
     }
-    canvas = Canvas(figsize=(11, 6.5), layout="constrained")
+    canvas = _canvas()(figsize=(11, 6.5), layout="constrained")
     steps = [row["step"] for row in history]
     for axes, (title, names) in zip(canvas.subplots(2, 2).flat, panels.items(), strict=True):
         for name in names:
@@ -210,10 +262,8 @@ def _curves(history: list[dict[str, float]]) -> list[Figure]:
         axes.set(title=title, xlabel="optimiser step", ylabel="nats a pair")
         axes.legend()
         axes.grid(alpha=0.3)
-    data = io.BytesIO()
-    canvas.savefig(data, format="png", dpi=110)
     note = "Each value once an epoch; the first steps may lie outside the frame."
-    return [Figure("Learning", _address(data.getvalue()), note)]
+    return [Figure("Learning", _drawn(canvas), note)]
 
 
 def _curve(axes: Any, steps: list[float], values: list[float], name: str) -> None:

@@ -152,7 +152,10 @@ class EvaluationSettings(_Section):
 
     batch: int = Field(500, ge=1, description="pairs a step of evaluation")
     active_threshold: float = Field(
-        0.8, ge=0, lt=1, description="least signal share of an active dimension of z_s"
+        0.9,
+        ge=0,
+        lt=1,
+        description="least signal share of an active dimension; where none has it, all are",
     )
     cutoffs: tuple[int, ...] = Field(
         (100, 200), description="K of precision, recall and mAP at K where pairs are of classes"

@@ -25,7 +25,7 @@ from iiae.files import write_text
 from iiae.pareto import LEAKS, MEASURES, draw_pareto
 from iiae.runs import CHECKPOINT, METRICS, MODEL, SETTINGS, load_metrics, save_metrics
 from iiae.settings import dump_settings, load_settings
-from iiae.tasks.disentanglement import Leakage, Readability, leakage
+from iiae.tasks.disentanglement import LargestLeaks, Readability, largest_leaks
 
 PLAN, RESULTS, PICTURE = "sweep.json", "sweep.csv", "pareto.png"
 WANTED = "wanted.toml"  # in each run folder: the settings it is to have
@@ -248,8 +248,8 @@ def _row(folder: Path, one: Combination, message: str | None) -> dict[str, Any]:
     metrics = load_metrics(folder)
     test = metrics["test"]
     row |= {"status": "done", "message": "", **_retrieval(test)}
-    found = leakage([Readability(**factor) for factor in test["readability"] or ()])
-    for name, leak in zip(LEAKS, found or [None] * len(Leakage._fields), strict=True):
+    found = largest_leaks([Readability(**factor) for factor in test["readability"] or ()])
+    for name, leak in zip(LEAKS, found or [None] * len(LargestLeaks._fields), strict=True):
         row |= {
             name: leak and leak.value,
             f"{name}_of": leak and f"{leak.factor} from {leak.latent}",

@@ -89,6 +89,11 @@ def category_tables(metrics: Mapping[str, Any]) -> list[Table]:
     ]
 
 
+def domains_by_view(found: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Domain probes by view; of means alone where they were measured before there were views."""
+    return {"means": found} if found and "linear" in found else found or {}
+
+
 def hit_tables(
     queries: Sequence[str], hits: Sequence[Sequence[tuple[float, str, str]]], method: str
 ) -> list[Table]:
@@ -150,10 +155,15 @@ def _retrieval(metrics: Mapping[str, Any]) -> Table:
         rows,
         "Share of queries whose own partner is among the K nearest items of the other domain "
         "(squared Euclidean distance of posterior means), with its 95% Wilson interval. Shared "
-        "latents should find it; exclusive latents must stay at chance. Active: only the "
-        f"{metrics['active_dimensions']} of {metrics['shared_dimensions']} dimensions of z_s whose "
-        "signal exceeds their noise.",
+        "latents should find it; exclusive latents must stay at chance. "
+        f"Active: {_active(metrics)}.",
     )
+
+
+def _active(metrics: Mapping[str, Any]) -> str:
+    kept, all_of_them = metrics["active_dimensions"], metrics["shared_dimensions"]
+    only = f"only the {kept} of {all_of_them} dimensions of z_s whose signal exceeds their noise"
+    return only if kept < all_of_them else f"all {kept} dimensions of z_s; none was left out"
 
 
 def _readability(metrics: Mapping[str, Any]) -> Table:

@@ -135,7 +135,7 @@ def wrong(**change):
         (
             BLOCKS,
             wrong(name=NAME._replace(values=np.array(["owl"] + ["cat"] * (N - 1)))),
-            "class owl has one sample",
+            "class 'owl' has one sample",
         ),
         (BLOCKS, wrong(name=NAME._replace(values=np.arange(N) // 2)), "300 classes; at most 200"),
         (BLOCKS, wrong(name=COLOUR._replace(kind="categorical")), "one value a sample"),

@@ -1,10 +1,14 @@
 import numpy as np
 import pytest
+import torch
 
 from iiae.data.base import Factor
+from iiae.distributions import DiagonalNormal
 from iiae.errors import DataError
 from iiae.evidence_tables import evidence_tables
-from iiae.tasks.evidence import LatentSet, components, measure_evidence
+from iiae.model import Embeddings, select_active
+from iiae.tasks import evidence
+from iiae.tasks.evidence import Blocks, components, measure_evidence, views
 
 N = 240
 rng = np.random.default_rng(0)
@@ -18,11 +22,15 @@ FACTORS = {
 
 def latents(x=own_x, s=shared, y=own_y):
     noise = 0.01 * rng.standard_normal(s.shape)
-    return LatentSet(x, y, {"means": s}, s, s + noise)
+    return Blocks(x, s, y, s, s + noise)
 
 
 def measured(found=None, factors=FACTORS):
-    return measure_evidence(found or latents(), factors, seed=0, permutations=5)
+    return measure_evidence({"means": found or latents()}, factors, seed=0, permutations=5)
+
+
+def shown(found):
+    return "\n".join(" ".join(row) for t in evidence_tables(found.as_dict()) for row in t.rows)
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +57,7 @@ def test_collapsed_latents_are_not_praised():
     found = measured(latents(x=np.zeros((N, 3))))
     assert found.leakage["means"].value is None
     assert found.leakage["means"].collapsed == ("z_x",)
-    shown = "\n".join(" ".join(row) for t in evidence_tables(found.as_dict()) for row in t.rows)
-    assert "collapsed: z_x" in shown
+    assert "collapsed: z_x" in shown(found)
 
 
 def test_dependent_blocks_show_in_the_estimators_that_apply():
@@ -62,12 +69,45 @@ def test_dependent_blocks_show_in_the_estimators_that_apply():
     refused = found.dependence["z_s and z_y"]["gaussian"]
     assert isinstance(refused, str)
     assert "4000 samples or more" in refused
+    table = next(t for t in evidence_tables(found.as_dict()) if "Dependence" in t.title)
+    assert table.rows[0][1].startswith("refused (a)")
+    assert f"(a) {refused}" in table.note
 
 
 def test_domains_that_can_be_told_apart_are(plain_evidence):
-    assert plain_evidence.domains.linear < 0.6
+    assert plain_evidence.domains["means"].linear < 0.6
     moved = latents()._replace(given_y=shared + 1.0)
-    assert measured(moved, {}).domains.linear > 0.6
+    assert measured(moved, {}).domains["means"].linear > 0.6
+
+
+def test_each_view_has_its_own_readings_and_equal_blocks_are_probed_once(monkeypatch):
+    probed = []
+    real = evidence.probe_matrix
+
+    def spy(blocks, *rest):
+        probed.extend(blocks)
+        return real(blocks, *rest)
+
+    monkeypatch.setattr(evidence, "probe_matrix", spy)
+    leaky = latents(s=np.hstack([shared, own_x]))
+    both = {"means": leaky, "samples": latents()}
+    found = measure_evidence(both, FACTORS, seed=0, permutations=5)
+    assert probed == ["z_x", "z_s", "z_y", "z_s, samples"]
+    readings = [found.probes[view].cells["colour"]["z_s"].linear.score for view in both]
+    assert readings[0] > 0.9 > 0.1 > readings[1]
+    assert set(found.domains) == set(both)
+
+
+def test_idle_dimensions_are_in_means_and_neither_in_active_means_nor_in_samples():
+    mean = torch.tensor(np.hstack([shared, 0.01 * own_x[:, :1]])).float()
+    posterior = DiagonalNormal(mean, torch.tensor([-7.0, -7.0, -7.0, 0.0]).expand(N, 4))
+    own = DiagonalNormal(torch.tensor(own_x).float(), torch.full((N, 3), -7.0))
+    embeddings = Embeddings(posterior, posterior, own, own)
+    found = views(embeddings, select_active(embeddings, 0.8), seed=0)
+    assert [v.shared.shape[1] for v in found.values()] == [8, 6, 8]
+    idle = {name: v.given_x[:, 3] for name, v in found.items() if name != "active means"}
+    order = {name: abs(np.corrcoef(z, own_x[:, 0])[0, 1]) for name, z in idle.items()}
+    assert order["means"] > 0.99 > 0.2 > order["samples"]
 
 
 def test_exclusive_curves_are_at_chance_unless_the_latents_match(plain_evidence):
@@ -93,3 +133,25 @@ def test_components_keep_the_leading_directions():
     assert abs(np.corrcoef(found[:, 0], wide.sum(1))[0, 1]) > 0.99
     with pytest.raises(DataError, match="collapsed"):
         components(np.ones((N, 3)), 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"s": np.where(shared > 2, np.nan, shared)}, "z_s has values that are not finite"),
+        ({"y": own_y[1:]}, "z_y has 239 pairs and z_s 240"),
+        ({"x": own_x[:, 0]}, r"z_x has shape \(240,\); expected \(pairs, dimensions\)"),
+        ({"x": own_x[:9], "s": shared[:9], "y": own_y[:9]}, "9 pairs; evidence needs at least 20"),
+    ],
+)
+@pytest.mark.parametrize("factors", [{}, FACTORS])
+def test_latents_that_cannot_be_used_are_refused_with_and_without_factors(change, message, factors):
+    with pytest.raises(DataError, match=message):
+        measured(latents(**change), factors)
+
+
+def test_one_factor_alone_is_probed_and_has_no_axis_scores():
+    found = measured(factors={"content": FACTORS["content"]})
+    assert found.axes is None
+    assert found.probes["means"].cells["content"]["z_s"].linear.score > 0.9
+    assert evidence_tables(found.as_dict())

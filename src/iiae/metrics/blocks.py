@@ -224,7 +224,7 @@ def _check_factor(name: str, factor: BlockFactor, n: int) -> None:
         if counts.min() == 1:
             alone = found[counts == 1][0]
             raise DataError(
-                f"factor {name}: class {alone} has one sample; merge it or leave it out"
+                f"factor {name}: class {str(alone)!r} has one sample; merge it or leave it out"
             )
         if len(found) > MOST_CLASSES:
             raise DataError(f"factor {name} has {len(found)} classes; at most {MOST_CLASSES}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,22 +24,29 @@ from iiae.metrics.bounds import club_information, infonce_information
 from iiae.metrics.independence import Dependence, ToldApart, domain_probe, hsic_test
 from iiae.metrics.information import Information, gaussian_information, ksg_information
 from iiae.metrics.retrieval import partner_ranks
-from iiae.model import Embeddings
+from iiae.model import Active, Embeddings
 from iiae.types import plain
 
+FEWEST = 20  # pairs
+NAMES = {
+    "exclusive_x": "z_x",
+    "shared": "z_s",
+    "exclusive_y": "z_y",
+    "given_x": "z_s_given_x",
+    "given_y": "z_s_given_y",
+}
 COMPONENTS = {"gaussian": 64, "ksg": 2, "infonce": 8, "club": 8}
 
 
-class LatentSet(NamedTuple):
+class Blocks(NamedTuple):
     """Latents of one set of pairs, a row a pair.
 
-    `shared` holds z_s by what is taken of it ("means", "active means", "samples"); where both
-    domains give one they stand side by side. `given_x` and `given_y` are the means of each domain.
+    Where both domains give a z_s, `shared` has them side by side, `given_x` and `given_y` apart.
     """
 
     exclusive_x: np.ndarray
+    shared: np.ndarray
     exclusive_y: np.ndarray
-    shared: dict[str, np.ndarray]
     given_x: np.ndarray | None = None
     given_y: np.ndarray | None = None
 
@@ -64,8 +71,9 @@ class Axes(NamedTuple):
 class Evidence(NamedTuple):
     """Everything that is measured of a set of latents; None where it does not apply.
 
-    `probes` and `leakage` are by what is taken of z_s. `dependence` is by pair of blocks and
-    estimator: a value, or the reason why the estimator refused.
+    `probes`, `leakage` and `domains` are by view: what is taken of the posteriors. `dependence` is
+    of the first view, by pair of blocks and estimator: a value, or the reason why the estimator
+    refused.
     """
 
     pairs: int
@@ -73,7 +81,7 @@ class Evidence(NamedTuple):
     exclusive_y_to_x: Curve | None
     probes: dict[str, ProbeMatrix]
     leakage: dict[str, Leakage]
-    domains: ToldApart | None
+    domains: dict[str, ToldApart]
     dependence: dict[str, dict[str, Information | Dependence | str]]
     axes: Axes | None
 
@@ -82,82 +90,121 @@ class Evidence(NamedTuple):
         return plain(self)
 
 
-def latent_set(found: Embeddings, active: Tensor, seed: int) -> LatentSet:
-    """Means, active means and one sample of z_s given each domain; means of z_x and z_y."""
+def views(found: Embeddings, active: Active, seed: int) -> dict[str, Blocks]:
+    """Means of every latent, means of the active dimensions, and one sample of each posterior."""
     generator = torch.Generator().manual_seed(seed)
-    sides = (found.shared_given_x, found.shared_given_y)
-    samples = [one.sample(generator) for one in sides]
-    means = [one.mean for one in sides]
-    shared = {"means": means, "active means": [m[:, active] for m in means], "samples": samples}
-    joined = {
-        name: torch.cat(parts, 1).numpy() for name, parts in shared.items() if parts[0].shape[1]
+    kept = (active.shared, active.shared, active.exclusive_x, active.exclusive_y)
+    means = [one.mean for one in found]
+    return {
+        "means": _blocks(means),
+        "active means": _blocks([m[:, k] for m, k in zip(means, kept, strict=True)]),
+        "samples": _blocks([one.sample(generator) for one in found]),
     }
-    return LatentSet(
-        found.exclusive_x.mean.numpy(),
-        found.exclusive_y.mean.numpy(),
-        joined,
-        means[0].numpy(),
-        means[1].numpy(),
-    )
+
+
+def _blocks(latents: Sequence[Tensor]) -> Blocks:
+    """Of z_s given x, z_s given y, z_x and z_y."""
+    given_x, given_y, own_x, own_y = (latent.numpy() for latent in latents)
+    return Blocks(own_x, np.concatenate([given_x, given_y], 1), own_y, given_x, given_y)
 
 
 def measure_evidence(
-    latents: LatentSet, factors: Mapping[str, Factor], seed: int = 0, permutations: int = 20
+    latents: Mapping[str, Blocks],
+    factors: Mapping[str, Factor],
+    seed: int = 0,
+    permutations: int = 20,
 ) -> Evidence:
     """Probes, leakage, domain probe, dependence between blocks, DCI, MIG, SAP, exclusive curves.
 
     Args:
-        latents: Blocks, a row a pair.
+        latents: Blocks by view, at least one, of the same pairs. Dependence, axes and curves are
+            of the first.
         factors: Known factors; none leave out what needs them.
         seed: Of folds, permutations, samples and small networks; results repeat exactly.
         permutations: Of each factor, for the chance line of probes.
 
     Raises:
-        DataError: Blocks or factors of unequal length, NaN, constant factors, and what else
-            `iiae.metrics.blocks.probe_matrix` refuses.
+        DataError: Blocks or factors of unequal length, fewer than 20 pairs, NaN, constant factors,
+            and what else `iiae.metrics.blocks.probe_matrix` refuses.
         MissingExtra: scikit-learn is not installed.
     """
+    _check(latents)
     known = {
         name: BlockFactor(factor.values, factor.kind, factor.latent)
         for name, factor in factors.items()
     }
     probes = _probes(latents, known, seed, permutations) if known else {}
-    first = next(iter(latents.shared.values()))
-    blocks = {"z_x": latents.exclusive_x, "z_s": first, "z_y": latents.exclusive_y}
+    first = next(iter(latents.values()))
+    blocks = _named(first)
     return Evidence(
-        pairs=len(first),
-        exclusive_x_to_y=_curve(latents.exclusive_x, latents.exclusive_y),
-        exclusive_y_to_x=_curve(latents.exclusive_y, latents.exclusive_x),
+        pairs=len(first.shared),
+        exclusive_x_to_y=_curve(first.exclusive_x, first.exclusive_y),
+        exclusive_y_to_x=_curve(first.exclusive_y, first.exclusive_x),
         probes=probes,
         leakage={name: leakage_score(matrix) for name, matrix in probes.items()},
-        domains=None
-        if latents.given_x is None or latents.given_y is None
-        else domain_probe(latents.given_x, latents.given_y, seed),
+        domains={
+            name: domain_probe(view.given_x, view.given_y, seed)
+            for name, view in latents.items()
+            if view.given_x is not None and view.given_y is not None
+        },
         dependence=_dependence(blocks, seed),
         axes=_axes(blocks, known, probes, seed) if known else None,
     )
 
 
-def _probes(
-    latents: LatentSet, factors: dict[str, BlockFactor], seed: int, permutations: int
-) -> dict[str, ProbeMatrix]:
-    """A matrix for each view of z_s; z_x and z_y are the same in all, and are probed once."""
-    first, *others = latents.shared
-    blocks = {"z_x": latents.exclusive_x, "z_s": latents.shared[first], "z_y": latents.exclusive_y}
-    blocks |= {name: latents.shared[name] for name in others}
-    every = probe_matrix(blocks, factors, seed, permutations)
+def _check(latents: Mapping[str, Blocks]) -> None:
+    pairs = len(next(iter(latents.values())).shared)
+    if pairs < FEWEST:
+        raise DataError(
+            f"{pairs} pairs; evidence needs at least {FEWEST}, and hundreds to say much"
+        )
+    for view in latents.values():
+        for name, latent in view._asdict().items():
+            if latent is None:
+                continue
+            name = NAMES[name]
+            if latent.ndim != 2 or latent.shape[1] == 0:
+                raise DataError(f"{name} has shape {latent.shape}; expected (pairs, dimensions)")
+            if len(latent) != pairs:
+                raise DataError(f"{name} has {len(latent)} pairs and z_s {pairs}")
+            if not np.isfinite(latent).all():
+                raise DataError(f"{name} has values that are not finite")
 
-    def view(name: str) -> ProbeMatrix:
-        source = {"z_x": "z_x", "z_s": "z_s" if name == first else name, "z_y": "z_y"}
-        return every._replace(
+
+def _named(view: Blocks) -> dict[str, np.ndarray]:
+    return {"z_x": view.exclusive_x, "z_s": view.shared, "z_y": view.exclusive_y}
+
+
+def _probes(
+    latents: Mapping[str, Blocks], factors: dict[str, BlockFactor], seed: int, permutations: int
+) -> dict[str, ProbeMatrix]:
+    """A matrix for each view; blocks that are the same in two views are probed once."""
+    every: dict[str, np.ndarray] = {}
+    sources: dict[str, dict[str, str]] = {}
+    for view, blocks in latents.items():
+        sources[view] = {}
+        for block, latent in _named(blocks).items():
+            same = next((n for n, other in every.items() if _same(latent, other)), None)
+            # the first view goes by the blocks' own names, to which factors belong
+            name = same or (f"{block}, {view}" if sources.keys() - {view} else block)
+            every[name] = latent
+            sources[view][block] = name
+    found = probe_matrix(every, factors, seed, permutations)
+
+    def matrix(source: dict[str, str]) -> ProbeMatrix:
+        return found._replace(
             cells={
-                factor: {block: row[named] for block, named in source.items()}
-                for factor, row in every.cells.items()
+                factor: {block: row[name] for block, name in source.items()}
+                for factor, row in found.cells.items()
             },
-            collapsed=tuple(block for block, named in source.items() if named in every.collapsed),
+            collapsed=tuple(block for block, name in source.items() if name in found.collapsed),
         )
 
-    return {name: view(name) for name in latents.shared}
+    return {view: matrix(source) for view, source in sources.items()}
+
+
+def _same(a: np.ndarray, b: np.ndarray) -> bool:
+    return a.shape == b.shape and bool((a == b).all())
 
 
 def _curve(query: np.ndarray, gallery: np.ndarray) -> Curve | None:
@@ -175,13 +222,17 @@ def _axes(
     factors: dict[str, BlockFactor],
     probes: dict[str, ProbeMatrix],
     seed: int,
-) -> Axes:
-    return Axes(
-        dci(blocks, factors, seed),
-        dci_by_block(next(iter(probes.values()))),
-        mig(blocks, factors),
-        sap(blocks, factors),
-    )
+) -> Axes | None:
+    """None where the factors are too few, or of one block: these scores compare factors."""
+    try:
+        return Axes(
+            dci(blocks, factors, seed),
+            dci_by_block(next(iter(probes.values()))),
+            mig(blocks, factors),
+            sap(blocks, factors),
+        )
+    except DataError:
+        return None
 
 
 def _dependence(

@@ -23,7 +23,7 @@ from iiae.data import Splits, load
 from iiae.data.pairing import AlignedBatches, make_batches
 from iiae.data.partners import PartPairs
 from iiae.errors import SettingsError
-from iiae.model import IIAE, build_model, embed, select_active
+from iiae.model import IIAE, Active, Embeddings, build_model, embed, select_active, signal_shares
 from iiae.runs import (
     BEST,
     MODEL,
@@ -55,7 +55,7 @@ def fit(
     """Trains a model, writes its run folder, and returns the run.
 
     The weights kept are those of the lowest validation loss, or the last ones
-    (`training.keep`); the active dimensions of z_s are chosen on training pairs.
+    (`training.keep`); the active dimensions are chosen on training pairs.
 
     Args:
         settings: What to learn, from what, how.
@@ -177,8 +177,9 @@ def _finish(learner: Learner, shapes: Shapes) -> Run:
     train = learner.data.train
     sample = max(1, ACTIVE_PAIRS // settings.evaluation.batch)
     some = islice(train.batches(settings.evaluation.batch), sample)
-    active = select_active(embed(model, some), settings.evaluation.active_threshold)
-    model.active.copy_(active)
+    found = embed(model, some)
+    active = select_active(found, settings.evaluation.active_threshold)
+    model.keep_active(active)
     save_weights(out / MODEL, model.state_dict(), shapes)
     losses = [row["validation_loss"] for row in learner.history]
     summary = {
@@ -194,11 +195,26 @@ def _finish(learner: Learner, shapes: Shapes) -> Run:
         / learner.history[-1]["seconds"],
         "pairs": {name: len(part) for name, part in learner.data._asdict().items()},
         "parameters": sum(p.numel() for p in model.parameters()),
-        "active_dimensions": int(active.sum()),
-        "shared_dimensions": len(active),
+        "active_dimensions": int(active.shared.sum()),
+        "shared_dimensions": len(active.shared),
+        "latents": _latents(found, active),
     }
     save_metrics(out, "training", summary)
     return load_run(out, model)
+
+
+def _latents(found: Embeddings, active: Active) -> dict[str, dict[str, float]]:
+    """Of z_s, z_x and z_y: dimensions, active ones, and the largest signal share of any."""
+    return {
+        name: {
+            "dimensions": len(kept),
+            "active": int(kept.sum()),
+            "largest_signal_share": float(share.max()),
+        }
+        for name, kept, share in zip(
+            ("z_s", "z_x", "z_y"), active, signal_shares(found), strict=True
+        )
+    }
 
 
 @contextmanager

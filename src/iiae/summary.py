@@ -1,0 +1,192 @@
+"""A run in plain words: what is shared, what is exclusive, what leaked, how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from iiae.tables import domains_by_view
+
+VIEW = "active means"  # of the evidence, where there is one
+NOTABLE = 0.02  # leakage from which on it is named
+
+
+class Statement(NamedTuple):
+    """A heading and sentences."""
+
+    heading: str
+    sentences: list[str]
+
+
+def summarise(metrics: Mapping[str, Any]) -> list[Statement]:
+    """What metrics.json says, section by section; nothing where nothing was measured."""
+    test, evidence = metrics.get("test"), metrics.get("evidence")
+    if test is None:
+        return []
+    parts = {
+        "What is shared": [
+            *_partners(test),
+            *_readings(test, evidence, ("z_s",)),
+            *_common(evidence),
+        ],
+        "What is exclusive": [*_readings(test, evidence, ("z_x", "z_y")), *_apart(test)],
+        "What leaked": [*_leaks(evidence), *_nats(evidence)],
+        "How sure": [*_doubts(evidence), *_scope(metrics, test)],
+    }
+    return [Statement(heading, said) for heading, said in parts.items() if said]
+
+
+def _partners(test: Mapping[str, Any]) -> Iterator[str]:
+    found = test["retrieval"]
+    if not found:
+        return
+    for name, given, sought in (("shared_x_to_y", "x", "y"), ("shared_y_to_x", "y", "x")):
+        one = found[name]["recall@1"]
+        yield (
+            f"From {given} alone, z_s finds its own {sought} among {test['pairs']:,} in "
+            f"{_interval(one, 100)}% of cases; guessing would in {100 * one['chance']:.2g}%."
+        )
+
+
+def _common(evidence: Mapping[str, Any] | None) -> Iterator[str]:
+    found = (evidence or {}).get("information")
+    if found and found["interaction_lower"]["value"] > 0:
+        yield f"x and y share at least {found['interaction_lower']['value']:.1f} nats."
+
+
+def _apart(test: Mapping[str, Any]) -> Iterator[str]:
+    found = test["retrieval"] or {}
+    if "exclusive_x_to_y" not in found:
+        return
+    ways = [found[name]["recall@1"] for name in ("exclusive_x_to_y", "exclusive_y_to_x")]
+    guessing = all(one["low"] <= one["chance"] <= one["high"] for one in ways)
+    yield (
+        f"By z_x and z_y partners are found in {_interval(ways[0], 100)}% and "
+        f"{_interval(ways[1], 100)}% of cases, "
+        f"{'no better than' if guessing else 'which is not what'} guessing "
+        f"({100 * ways[0]['chance']:.2g}%){'' if guessing else ' gives'}."
+    )
+
+
+def _readings(
+    test: Mapping[str, Any], evidence: Mapping[str, Any] | None, latents: tuple[str, ...]
+) -> Iterator[str]:
+    """Each factor as it is read where it belongs."""
+    measures = {row["factor"]: row for row in test["readability"] or ()}
+    if evidence and evidence["probes"]:
+        view, matrix = _view(evidence["probes"])
+        for factor, home in matrix["home"].items():
+            readings = [r for r in matrix["cells"][factor][home].values() if r]
+            if home not in latents or not readings:
+                continue
+            best = max(readings, key=lambda reading: reading["score"])
+            measure = measures.get(factor, {}).get("measure", "score")
+            yield (
+                f"{home} tells the {factor}: {measure} {best['score']:.3f} [{best['low']:.3f}, "
+                f"{best['high']:.3f}] of 1, guessing {max(best['chance'], 0):.2f} (by its {view})."
+            )
+        return
+    for factor, row in measures.items():
+        if row["belongs_to"] in latents:
+            best = max(v for name, v in row["scores"].items() if name.startswith(row["belongs_to"]))
+            yield (
+                f"{row['belongs_to']} tells the {factor}: {row['measure']} {best:.3f} of 1, "
+                f"guessing {row['chance']:.2f}."
+            )
+
+
+def _leaks(evidence: Mapping[str, Any] | None) -> Iterator[str]:
+    if evidence is None:
+        yield "Not measured yet: iiae disentangle reads every factor from every latent."
+        return
+    for view, leak in evidence["leakage"].items():
+        if leak["value"] is None:
+            continue  # said under How sure
+        worst = max(leak["by_factor"], key=lambda name: leak["by_factor"][name])
+        value = leak["by_factor"][worst]
+        most = f"most of all the {worst}, {value:.2f}, from {_source(evidence, view, worst)}"
+        yield (
+            f"By {view}: {leak['value']:.3f} of 1 on average over factors; "
+            f"{most if value >= NOTABLE else 'nothing to speak of'}."
+        )
+    values = {view: leak["value"] for view, leak in evidence["leakage"].items()}
+    means, samples = values.get("means"), values.get("samples")
+    if means is not None and samples is not None and means > 1.5 * samples + NOTABLE:
+        yield (
+            "Means show more than samples: part of it is order far below the noise, which use of "
+            "the active dimensions avoids."
+        )
+    for origins in (evidence.get("swap") or {}).items():
+        yield from _misled(*origins)
+
+
+def _source(evidence: Mapping[str, Any], view: str, factor: str) -> str:
+    """The latent that tells most of a factor of another one."""
+    matrix = evidence["probes"][view]
+    scores = {
+        latent: max((reading["score"] for reading in cell.values() if reading), default=0.0)
+        for latent, cell in matrix["cells"][factor].items()
+        if latent != matrix["home"][factor]
+    }
+    return max(scores, key=lambda latent: scores[latent])
+
+
+def _misled(factor: str, origins: list[Mapping[str, Any]]) -> Iterator[str]:
+    for one in origins:
+        right, wrong = one["from_shared"], one["from_exclusive"]
+        if one["right"] == "exclusive":
+            right, wrong = wrong, right
+        if right < wrong:
+            yield f"After a swap, the {factor} in {one['domain']} follows the wrong latent."
+
+
+def _nats(evidence: Mapping[str, Any] | None) -> Iterator[str]:
+    found = (evidence or {}).get("information")
+    if found:
+        yield (
+            f"z_s holds at most {found['only_x']['value']:.2f} nats that only x says and "
+            f"{found['only_y']['value']:.2f} that only y says; z_x and z_y hold at most "
+            f"{found['exclusive_x']['value']:.1f} and {found['exclusive_y']['value']:.1f}."
+        )
+
+
+def _doubts(evidence: Mapping[str, Any] | None) -> Iterator[str]:
+    if evidence is None:
+        return
+    gone = {name for leak in evidence["leakage"].values() for name in leak["collapsed"]}
+    for name in sorted(gone):
+        yield f"{name} is collapsed, the same for every pair: that it leaks nothing is no merit."
+    for view, one in domains_by_view(evidence["domains"]).items():
+        accuracy = max(one["linear"], one["nonlinear"])
+        if accuracy > 0.55:
+            yield (
+                f"By {view}, z_s given x is told from z_s given y in {100 * accuracy:.0f}% of "
+                "cases (guessing 50%): it knows its domain."
+            )
+    refused = {
+        e for pair in evidence["dependence"].values() for e, v in pair.items() if isinstance(v, str)
+    }
+    if refused:
+        yield (
+            f"Mutual information was not estimated by {', '.join(sorted(refused))}; the reasons "
+            "are with the table of dependence."
+        )
+
+
+def _scope(metrics: Mapping[str, Any], test: Mapping[str, Any]) -> Iterator[str]:
+    seed = metrics.get("training", {}).get("seed")
+    yield (
+        f"Intervals are 95% and over the {test['pairs']:,} held-out pairs. This is one run"
+        f"{'' if seed is None else f', of seed {seed}'}: they do not say what another seed would "
+        "give. That a probe reads nothing does not prove that nothing is there."
+    )
+
+
+def _view(probes: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    view = VIEW if VIEW in probes else next(iter(probes))
+    return view, probes[view]
+
+
+def _interval(one: Mapping[str, float], factor: float) -> str:
+    low, high = factor * one["low"], factor * one["high"]
+    return f"{factor * one['rate']:.2f} [{low:.2f}, {high:.2f}]"
