@@ -197,12 +197,14 @@ def _train(
     rate, betas = settings.training.learning_rate, (settings.training.adam_beta1, 0.999)
     optimiser = torch.optim.Adam(model.parameters(), rate, betas, fused=True)
     for step, pair in enumerate(_pairs(train, settings, steps)):
-        q = model.encode(pair)
-        z = q.rsample()
-        if not exclusive:
-            none = torch.zeros_like(z.exclusive_x)
-            z = z._replace(exclusive_x=none, exclusive_y=none)
-        terms = iiae_terms(pair, q, model.decode(z))
+        with torch.autocast("cpu", torch.bfloat16):
+            q = model.encode(pair)
+            z = q.rsample()
+            if not exclusive:
+                none = torch.zeros_like(z.exclusive_x)
+                z = z._replace(exclusive_x=none, exclusive_y=none)
+            p = model.decode(z)
+        terms = iiae_terms(pair, q, p)
         if detach:
             fixed = type(q.shared)(*(part.detach() for part in q.shared))
             terms = terms._replace(

@@ -85,9 +85,12 @@ def test_a_tuned_backbone_is_written_and_read_again(tmp_path):
     )
     before = load_backbone(tmp_path / "backbone")
     digest = before.digest
-    settings = TuneSettings(epochs=2, batch=16, side=32)
+    first, *_, last = [tensor.clone() for tensor in before.model.parameters()]
+    settings = TuneSettings(epochs=2, batch=16, side=32, frozen=0.5, mixup=0.4)
     quality = finetune(data, before, tmp_path / "tuned", settings)
     tuned = load_backbone(tmp_path / "tuned")
     assert tuned.digest != digest
     assert tuned.side == 32
+    assert torch.equal(next(tuned.model.parameters()), first)  # the first half is frozen
+    assert not torch.equal(list(tuned.model.parameters())[-1], last)
     assert 0 <= quality <= 1

@@ -262,6 +262,12 @@ def finetune(
     out: Annotated[Path, typer.Option("--out", "-o", help="folder to write")] = Path("backbone"),
     epochs: Annotated[int, typer.Option(min=1, help="passes over the images")] = 4,
     side: Annotated[int, typer.Option(min=32, help="side of images, in pixels")] = 128,
+    frozen: Annotated[
+        float, typer.Option(min=0, max=0.99, help="share of the model's first tensors left alone")
+    ] = 0.0,
+    mixup: Annotated[
+        float, typer.Option(min=0, help="mix two images by Beta(mixup, mixup); 0: none")
+    ] = 0.0,
     validation: Annotated[int, typer.Option(min=1, help="seen classes held out")] = 10,
     seed: Annotated[int, typer.Option(help="of weights and draws")] = 0,
 ) -> None:
@@ -272,7 +278,8 @@ def finetune(
     from iiae.supervised import finetune as tune
 
     data = DataSettings(name="classes", root=str(images), split=split, validation=validation)  # pyright: ignore[reportCallIssue]
-    quality = tune(data, load_backbone(backbone), out, TuneSettings(epochs, side=side, seed=seed))
+    settings = TuneSettings(epochs, side=side, frozen=frozen, mixup=mixup, seed=seed)
+    quality = tune(data, load_backbone(backbone), out, settings)
     typer.echo(f"wrote {out}; held-out seen classes: mAP@all {quality:.4f}")
 
 

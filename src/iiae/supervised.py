@@ -136,12 +136,19 @@ def _map(features: nn.Module, pairs: ClassPairs) -> float:
 
 
 class TuneSettings(NamedTuple):
-    """How a backbone is fine-tuned."""
+    """How a backbone is fine-tuned.
+
+    `frozen` is the share of its tensors, from the first on, that stay as they are: a half saves
+    half the time. `mixup` is the parameter of the Beta distribution by which two images and
+    their classes are mixed; 0 for none.
+    """
 
     epochs: int = 4
     batch: int = 64
     learning_rate: float = 3e-4
     side: int = 128
+    frozen: float = 0.0
+    mixup: float = 0.0
     seed: int = 0
 
 
@@ -174,6 +181,7 @@ def finetune(
     torch.manual_seed(settings.seed)
     network = backbone.model.train().requires_grad_(True)
     network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    _freeze_first(network, settings.frozen)
     images, labels = _with_labels(train)
     _freeze_moments(network)
     _fit_backbone(backbone, images, labels, settings)
@@ -181,6 +189,13 @@ def finetune(
     _save_backbone(backbone, out)
     with torch.inference_mode():
         return _map(_Embedding(backbone), validation)
+
+
+def _freeze_first(network: nn.Module, share: float) -> None:
+    """The first `share` of a network's tensors, in its own order, stay as they are."""
+    tensors = list(network.parameters())
+    for tensor in tensors[: round(share * len(tensors))]:
+        tensor.requires_grad_(False)
 
 
 def _freeze_moments(network: nn.Module) -> None:
@@ -210,7 +225,10 @@ def _fit_backbone(
         size = backbone.embed(as_float(images[:1])).shape[1]
     weights = nn.Parameter(0.02 * torch.randn(classes, size))
     groups = [
-        {"params": list(network.parameters()), "lr": settings.learning_rate},
+        {
+            "params": [t for t in network.parameters() if t.requires_grad],
+            "lr": settings.learning_rate,
+        },
         {"params": [weights], "lr": 10 * settings.learning_rate},
     ]
     optimiser = torch.optim.AdamW(groups, weight_decay=1e-2)
@@ -219,6 +237,7 @@ def _fit_backbone(
         optimiser, [g["lr"] for g in groups], total_steps=steps
     )
     generator = torch.Generator().manual_seed(settings.seed)
+    mix = torch.distributions.Beta(settings.mixup or 1.0, settings.mixup or 1.0)
     order: list[Tensor] = []
     losses: list[float] = []
     for step in tracked(range(steps), "fine-tuning", steps):
@@ -227,11 +246,16 @@ def _fit_backbone(
             order = [part for part in shuffled if len(part) == settings.batch]
         index = order.pop()
         batch = _windows(as_float(images[index]), settings.side, generator)
+        target = F.one_hot(labels[index], classes).float()
+        if settings.mixup:
+            share, other = mix.sample((len(batch), 1)), torch.randperm(len(batch))
+            batch = batch * share[..., None, None] + batch[other] * (1 - share[..., None, None])
+            target = target * share + target[other] * (1 - share)
         batch = backbone.prepare(batch).contiguous(memory_format=torch.channels_last)
         with torch.autocast(batch.device.type, torch.bfloat16):
             features = pooled(network, batch)
         logits = SCALE * F.normalize(features.float()) @ F.normalize(weights).T
-        loss = F.cross_entropy(logits, labels[index])
+        loss = F.cross_entropy(logits, target)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
