@@ -60,6 +60,19 @@ def test_collapsed_latents_are_not_praised():
     assert "collapsed: z_x" in shown(found)
 
 
+def test_a_collapsed_shared_latent_is_reported_and_nothing_is_told_apart():
+    nothing = np.zeros((N, 3))
+    found = measured(Blocks(own_x, nothing, own_y, nothing, nothing))
+    assert found.leakage["means"].collapsed == ("z_s",)
+    assert found.domains == {}
+    assert "collapsed: z_s" in shown(found)
+
+
+def test_the_same_seed_gives_exactly_the_same():
+    same = latents()
+    assert measured(same).as_dict() == measured(same).as_dict()
+
+
 def test_dependent_blocks_show_in_the_estimators_that_apply():
     found = measured(latents(y=own_y + shared), {})
     apart, together = (

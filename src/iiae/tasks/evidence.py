@@ -16,6 +16,7 @@ from iiae.metrics.blocks import (
     BlockFactor,
     Leakage,
     ProbeMatrix,
+    alive,
     area_above_chance,
     leakage_score,
     probe_matrix,
@@ -142,14 +143,21 @@ def measure_evidence(
         exclusive_y_to_x=_curve(first.exclusive_y, first.exclusive_x),
         probes=probes,
         leakage={name: leakage_score(matrix) for name, matrix in probes.items()},
-        domains={
-            name: domain_probe(view.given_x, view.given_y, seed)
-            for name, view in latents.items()
-            if view.given_x is not None and view.given_y is not None
-        },
+        domains=_told_apart(latents, seed),
         dependence=_dependence(blocks, seed),
         axes=_axes(blocks, known, probes, seed) if known else None,
     )
+
+
+def _told_apart(latents: Mapping[str, Blocks], seed: int) -> dict[str, ToldApart]:
+    """By view; where z_s is collapsed there is nothing to tell apart."""
+    found: dict[str, ToldApart] = {}
+    for name, view in latents.items():
+        if view.given_x is None or view.given_y is None:
+            continue
+        if alive(np.concatenate([view.given_x, view.given_y])).any():
+            found[name] = domain_probe(view.given_x, view.given_y, seed)
+    return found
 
 
 def _check(latents: Mapping[str, Blocks]) -> None:
@@ -169,6 +177,10 @@ def _check(latents: Mapping[str, Blocks]) -> None:
                 raise DataError(f"{name} has {len(latent)} pairs and z_s {pairs}")
             if not np.isfinite(latent).all():
                 raise DataError(f"{name} has values that are not finite")
+        if view.given_x is not None and view.given_y is not None:
+            sizes = view.given_x.shape[1], view.given_y.shape[1]
+            if sizes[0] != sizes[1]:
+                raise DataError("z_s_given_x has {} dimensions and z_s_given_y {}".format(*sizes))
 
 
 def _named(view: Blocks) -> dict[str, np.ndarray]:
