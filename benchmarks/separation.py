@@ -35,6 +35,7 @@ from iiae.runs import load_run
 from iiae.tasks.evidence import Blocks, views
 
 THRESHOLDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.99)
+DIMENSIONS = ("dimensions z_s", "z_x", "z_y")
 SELECTED_ON = 10_000  # training pairs, as `fit` takes them
 
 
@@ -155,7 +156,7 @@ def _table(found: Sequence[Mapping[str, Mapping[str, float]]]) -> str:
         cells: list[str] = []
         for name in names:
             values = np.array([one[key][name] for one in found])
-            digits = 2 if name.endswith("%") else 0 if values.max() > 1.5 else 3
+            digits = 2 if name.endswith("%") else 0 if name in DIMENSIONS else 3
             spread = f" ± {values.std(ddof=1):.{digits or 1}f}" if len(values) > 1 else ""
             cells.append(f"{values.mean():.{digits}f}{spread}")
         lines.append(f"| {key} | {' | '.join(cells)} |")
@@ -169,7 +170,7 @@ def _draw(path: Path, found: Sequence[Mapping[str, Mapping[str, float]]]) -> Non
     figure = Figure(figsize=(12, 8), layout="constrained")
     names = list(next(iter(found[0].values())))
     panels: dict[str, tuple[list[str], str]] = {
-        "Dimensions kept": (["dimensions z_s", "z_x", "z_y"], "dimensions"),
+        "Dimensions kept": (list(DIMENSIONS), "dimensions"),
         "Partners found by z_s": ([n for n in names if n.startswith("R@1")], "Recall@1, %"),
         "Read where it does not belong": (
             [n for n in names if "elsewhere" in n and "linear" not in n],
