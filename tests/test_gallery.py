@@ -280,6 +280,39 @@ def test_fifty_kills_lose_nothing(tmp_path):
     assert kill_and_check(str(tmp_path / "g"), 50, 1)
 
 
+FILLER = """
+import resource, signal, sys, numpy as np
+from iiae.errors import GalleryError
+from iiae.gallery import Gallery, GalleryInfo, Items
+gallery = Gallery.create(sys.argv[1], GalleryInfo("a", "y", "euclidean", 4, 2))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+for k in range(1, 20):
+    n = 400 * k
+    v = np.random.default_rng(k).normal(size=(n, 4)).astype(np.float32)
+    names = [f"/c/{k}/{i}" for i in range(n)]
+    try:
+        gallery.put(Items(names, names, [None] * n, v, v[:, :2], [{}] * n))
+    except GalleryError as error:
+        print(k, error)
+        break
+"""
+
+
+def test_a_full_disk_is_said_and_loses_nothing_committed(tmp_path):
+    pytest.importorskip("resource", reason="no limits on files to set here")
+    filled = subprocess.run(
+        [sys.executable, "-c", FILLER, str(tmp_path / "g")], capture_output=True, text=True
+    )
+    failed, message = filled.stdout.strip().split(" ", 1)
+    assert "the disk is full, or a limit is reached; what was committed before" in message
+    gallery, last = Gallery.open(tmp_path / "g"), int(failed)
+    assert last > 1
+    assert len(gallery) == sum(400 * k for k in range(1, last))
+    gallery.put(items(30))
+    assert gallery.search(items(30).shared[:1], 1).hits[0][0].path == "/c/a/0.png"
+
+
 def test_a_folder_left_by_a_killed_creation_is_made_good(tmp_path):
     (tmp_path / "g" / "items.lance" / "_versions").mkdir(parents=True)
     assert Gallery.find(tmp_path / "g") is None

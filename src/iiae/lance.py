@@ -74,8 +74,8 @@ def told(where: str | Path) -> Iterator[None]:
     except (ValueError, RuntimeError, OSError) as error:
         text = re.sub(r",? *\S+\.rs:\d+:\d+", "", str(error).splitlines()[0])[:300]
         kept = "; what was committed before is kept: repeat the command"
-        if "No space left" in str(error):
-            raise GalleryError(f"{where}: the disk is full{kept}") from error
+        if re.search("No space left|Disk quota|File too large", str(error)):
+            raise GalleryError(f"{where}: the disk is full, or a limit is reached{kept}") from error
         if "conflict" in text.lower():
             raise GalleryError(f"{where}: other processes are writing to it{kept}") from error
         if "://" in str(where) and "Request" in text:
