@@ -209,13 +209,14 @@ def _readings(evidence: Mapping[str, Any]) -> list[Figure]:
     probes = evidence["probes"]
     if not probes:
         return []
-    factors = next(iter(probes.values()))["home"]
+    first = next(iter(probes.values()))  # every view has the same factors and latents
+    factors = first["home"]
     canvas = _canvas()(figsize=(3.6 * len(factors) + 1, 3.4), layout="constrained")
     panels = canvas.subplots(1, len(factors), squeeze=False)[0]
     for axes, (factor, home) in zip(panels, factors.items(), strict=True):
         for i, (view, matrix) in enumerate(probes.items()):
             _bars(axes, matrix["cells"][factor], i, view, len(probes))
-        latents = list(matrix["cells"][factor])
+        latents = list(first["cells"][factor])
         axes.set(title=f"{factor} (belongs to {home})", ylim=(-0.05, 1.05), ylabel="R2 or accuracy")
         axes.set_xticks(range(len(latents)), latents)
         axes.grid(alpha=0.3, axis="y")
