@@ -1,7 +1,7 @@
 """Does disentangling help? One task downstream, from z_s and from what it is compared with.
 
-    python benchmarks/downstream.py experiments/mnist-cdcb-clean.toml --out runs/downstream \
-        --set data.limit=14000 --seeds 0 1 2
+    python benchmarks/downstream.py experiments/mnist-cdcb.toml --out runs/downstream \
+        --set objective.inter=2 --seeds 0 1 2
 
 The task is to tell the digit of a coloured pair from few labels, and to still tell it where colours
 come out otherwise than in the labelled pairs. All representations are learned from the same pairs
@@ -198,7 +198,7 @@ def _accuracy(z: np.ndarray, label: np.ndarray, held: np.ndarray, test: Coloured
 
 
 def _table(found: Mapping[str, Sequence[Mapping[str, float]]], seeds: int) -> str:
-    """Mean over seeds and draws, with a 95% interval of that mean: t over the seeds' means."""
+    """Mean ± sd over seeds, each the mean of its draws."""
     names = list(next(iter(found.values()))[0])
     lines = [f"| from (dimensions) | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     for name, rows in found.items():
