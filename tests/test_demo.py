@@ -24,6 +24,6 @@ def test_the_demo_reaches_its_numbers():
         assert exclusive["low"] <= exclusive["chance"] <= exclusive["high"]
     scores = {row["factor"]: row["scores"] for row in found["readability"]}
     for domain, factor in (("x", "background colour"), ("y", "digit colour")):
-        assert scores[factor][f"z_{domain} mean"] >= 0.9
+        assert scores[factor][f"z_{domain}, mean"] >= 0.9
         for latent in ("mean", "active mean", "sample"):
             assert scores[factor][f"z_s given {domain}, {latent}"] <= 0.05
