@@ -24,16 +24,12 @@ for compiled in (False, True):
     learner = Learner(model, settings, data, Path("."))
     model.eval()
     pair = data.train.pairs(Draw(torch.arange(32)))
-    # the compiled program draws other noise; without variance there is none to draw
-    for part in (model.exclusive_x.net, model.exclusive_y.net, model.shared.net):
-        half = part[-1].out_features // 2
-        part[-1].weight.data[half:] = 0
-        part[-1].bias.data[half:] = -100
+    torch.manual_seed(1)  # compiled or not, noise is the same
     loss, means = learner.loss(pair, torch.tensor(0.5))
     loss.backward()
     losses.append(loss.item())
     assert means.isfinite().all()
-assert abs(losses[0] - losses[1]) < 1e-3 * abs(losses[0]), losses
+assert abs(losses[0] - losses[1]) < 1e-5 * abs(losses[0]), losses
 """
 
 

@@ -39,7 +39,10 @@ def test_numbers_stand_for_text_where_text_is_asked_for():
         ("training.epochs=0", "training.epochs = 0: input should be greater than or equal to 1"),
         ("model.family=cnn", "model.family = 'cnn': input should be 'small', 'image-map'"),
         ("data.name.x=1", "name is not a section"),
-        ("training.precision=16", "training.precision = '16': input should be '32' or 'bf16'"),
+        (
+            "training.precision=16",
+            "training.precision = '16': input should be '32', 'bf16' or 'auto'",
+        ),
     ],
 )
 def test_a_wrong_override_says_what_would_be_right(text, message):

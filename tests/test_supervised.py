@@ -3,6 +3,9 @@ import pytest
 import torch
 from PIL import Image
 
+from helpers import write_images
+from iiae.data import load
+from iiae.errors import DataError
 from iiae.features import load_backbone
 from iiae.settings import DataSettings
 from iiae.supervised import HeadSettings, TuneSettings, finetune, train_head
@@ -46,8 +49,6 @@ def test_a_head_does_not_see_unseen_or_validation_items(data, tmp_path):
     steps = HeadSettings(size=8, steps=5, batch=16)
     train_head(data, tmp_path / "one.npz", steps)
     arrays = dict(np.load(data.root))
-    from iiae.data import load
-
     seen = load(data).train.classes
     for side in ("sketch", "photo"):
         other = ~np.isin(arrays[f"{side}_classes"], seen)
@@ -60,6 +61,43 @@ def test_a_head_does_not_see_unseen_or_validation_items(data, tmp_path):
         one_side, two_side = one[f"{side}_features"], two[f"{side}_features"]
         np.testing.assert_array_equal(one_side[trained], two_side[trained])
         assert not np.array_equal(one_side[~trained], two_side[~trained])
+
+
+def test_a_head_takes_the_authors_layout_and_keeps_their_unseen_classes(data, tmp_path):
+    arrays, folder = np.load(data.root), tmp_path / "features"
+    folder.mkdir()
+    for side, name in (("sketch", "sketch"), ("photo", "image")):
+        classes = arrays[f"{side}_classes"]
+        for part, chosen in (
+            ("test", np.isin(classes, ["c1", "c5"])),
+            ("train", ~np.isin(classes, ["c1", "c5"])),
+        ):
+            paths = [f"/data/{c}/{i}.png" for i, c in enumerate(classes) if chosen[i]]
+            np.save(folder / f"{part}_{name}_paths.npy", np.array(paths))
+            np.save(folder / f"{part}_{name}_features.npy", arrays[f"{side}_features"][chosen])
+    out = tmp_path / "head.npz"
+    given = data.model_copy(update={"root": str(folder), "split": None})
+    train_head(given, out, HeadSettings(size=16, steps=5, batch=64))
+    found = load(given.model_copy(update={"root": str(out)}))
+    assert found.train.shapes == ((16,), (16,))
+    assert found.test.classes == ["c1", "c5"]
+
+
+def test_a_head_says_when_the_domains_have_features_of_different_networks(data, tmp_path):
+    arrays = dict(np.load(data.root))
+    arrays["photo_features"] = arrays["photo_features"][:, :7]
+    np.savez(data.root, **arrays)
+    with pytest.raises(DataError, match="20 wide in x and 7 in y"):
+        train_head(data, tmp_path / "out.npz")
+
+
+def test_a_head_says_that_images_need_features_first(data, tmp_path):
+    for side in ("sketch", "photo"):
+        for name in CLASSES:
+            write_images(tmp_path / "images", [f"{side}/{name}/{i}.png" for i in range(2)])
+    given = data.model_copy(update={"root": str(tmp_path / "images")})
+    with pytest.raises(DataError, match="iiae features"):
+        train_head(given, tmp_path / "out.npz")
 
 
 @pytest.mark.slow

@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -15,7 +16,8 @@ from iiae.data import load
 from iiae.errors import Interrupted, RunError, SettingsError
 from iiae.runs import BEST, CHECKPOINT, HISTORY, METRICS, MODEL, SETTINGS, load_history, load_run
 from iiae.settings import make_settings
-from iiae.training import Learner, fit, loader
+from iiae.training import Learner, fit, learner, loader
+from iiae.types import Draw
 
 
 def weights(folder):
@@ -278,6 +280,27 @@ def test_a_checkpoint_with_pickled_code_is_not_loaded(tmp_path):
     torch.save({"global_step": 1, "evil": Path("x")}, tmp_path / CHECKPOINT)
     with pytest.raises(RunError, match="damaged"):
         fit(settings, tmp_path, resume=True, progress=False)
+
+
+def test_pairs_that_fit_stay_on_the_device(monkeypatch):
+    pairs = load(small_settings().data).train
+    device = torch.device("meta")
+    monkeypatch.setattr(loader, "free_memory", lambda device: 3 * pairs.held_bytes)
+    assert loader.resident(pairs, device)[Draw(torch.arange(3))].x.device == device
+    assert loader.resident(pairs, torch.device("cpu")) is pairs
+    monkeypatch.setattr(loader, "free_memory", lambda device: pairs.held_bytes)
+    assert loader.resident(pairs, device) is pairs
+
+
+@pytest.mark.parametrize("pays", [True, False])
+def test_automatic_precision_is_what_the_machine_is_fast_at(tmp_path, monkeypatch, pays):
+    monkeypatch.setattr(learner, "bf16_pays", lambda device: pays)
+    fit(small_settings("training.precision=auto"), tmp_path / "auto", progress=False)
+    same_as = "bf16" if pays else "32"
+    fit(small_settings(f"training.precision={same_as}"), tmp_path / "set", progress=False)
+    assert same(weights(tmp_path / "auto"), weights(tmp_path / "set"))
+    summary = json.loads((tmp_path / "auto" / METRICS).read_text())["training"]
+    assert summary["precision"] == same_as
 
 
 @pytest.mark.parametrize("precision", ["32", "bf16"])

@@ -236,8 +236,12 @@ def features(
 
 @app.command()
 def head(
-    features: Annotated[Path, typer.Argument(help=".npz of features with classes")],
-    split: Annotated[str, typer.Option(help="unseen classes, as data.split")],
+    features: Annotated[
+        Path, typer.Argument(help=".npz of features with classes, or the authors' folder of them")
+    ],
+    split: Annotated[
+        str | None, typer.Option(help="unseen classes, as data.split; the authors' files say them")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help=".npz to write")] = Path("head.npz"),
     size: Annotated[int, typer.Option(min=2, help="of the new features")] = 512,
     validation: Annotated[int, typer.Option(min=1, help="seen classes held out")] = 10,

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pooch
-import torch
 
-from iiae.data.collections import class_files
+from iiae.data.collections import Collections, class_files
 from iiae.data.decoding import OnError, decode_batches
 from iiae.data.images import image_files
 from iiae.errors import DataError
@@ -146,10 +145,29 @@ def _fill(
         kept.add([key_of[file] for file in found.files], backbone.embed(found.images).numpy())
 
 
-def save_features(path: Path, source: Path, features: dict[str, torch.Tensor], note: str) -> None:
-    """A copy of a feature file with other features, `{domain}: (items, size)`."""
-    with np.load(source, allow_pickle=False) as arrays:
-        copied = {name: arrays[name] for name in arrays.files}
-    copied |= {f"{domain}_features": values.numpy() for domain, values in features.items()}
-    copied["backbone"] = np.array(f"{copied.get('backbone', '')} {note}".strip())
-    write_arrays(path, copied)
+def save_features(
+    path: Path, source: Path, found: Collections, names: tuple[str, str], note: str
+) -> None:
+    """Writes two labelled collections of features as one `.npz`, as `extract` does.
+
+    Args:
+        path: The file.
+        source: Where they come from; what an `.npz` says of other things is kept.
+        found: The features, their classes and paths.
+        names: What the two domains are called.
+        note: Added to what the source says of its backbone.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    if source.suffix == ".npz":
+        with np.load(source, allow_pickle=False) as held:
+            arrays = {name: held[name] for name in held.files}
+    for name, side in zip(names, (found.x, found.y), strict=True):
+        arrays[f"{name}_features"] = side.values.numpy()
+        arrays[f"{name}_classes"], arrays[f"{name}_paths"] = side.labels, side.paths
+    arrays["backbone"] = np.array(f"{arrays.get('backbone', '')} {note}".strip())
+    if found.unseen is not None:
+        arrays["unseen"] = np.array(found.unseen)
+    write_arrays(path, arrays)

@@ -13,11 +13,17 @@ import numpy as np
 from iiae.errors import RunError
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object], durable: bool = True) -> None:
     """Calls `write` with a temporary path beside `path`, then renames it into place.
 
     Whatever happens meanwhile, `path` holds either what it held before or all that was
     written.
+
+    Args:
+        path: The file.
+        write: Writes it at the path it is given.
+        durable: Wait until the disk has it, so that this holds through a power cut too; not worth
+            its time for many small files that can be made again.
 
     Raises:
         RunError: The folder cannot be written to, or the disk is full.
@@ -31,8 +37,9 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     temporary = Path(name)
     try:
         write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
+        if durable:
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:

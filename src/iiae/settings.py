@@ -125,8 +125,8 @@ class TrainingSettings(_Section):
     gradient_clip: float | None = Field(
         None, gt=0, description="largest norm of the gradient; none by default"
     )
-    precision: Annotated[Literal["32", "bf16"], BeforeValidator(str)] = Field(
-        "32", description="32, or bf16 autocast"
+    precision: Annotated[Literal["32", "bf16", "auto"], BeforeValidator(str)] = Field(
+        "32", description="32, bf16 autocast, or auto: bf16 where the machine has units for it"
     )
     compile: bool = Field(False, description="torch.compile the loss (needs a C++ compiler)")
     patience: int | None = Field(

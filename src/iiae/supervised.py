@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from iiae.data.class_pairs import ClassPairs, as_float, domains, load_classes, standardised
 from iiae.data.collections import read_collections
-from iiae.errors import MissingExtra
+from iiae.errors import DataError, MissingExtra
 from iiae.extracting import save_features
 from iiae.features import Backbone, pooled
 from iiae.metrics.ranking import score
@@ -69,11 +69,12 @@ class Head(nn.Module):
 def train_head(data: DataSettings, out: Path, settings: HeadSettings = HeadSettings()) -> float:
     """Trains a classifier of the training classes of both domains; writes its hidden layer.
 
-    Neither the unseen nor the validation classes are seen. The hidden layer of every item
-    replaces its features in a copy of the file.
+    Neither the unseen nor the validation classes are seen. `out` holds the hidden layer of every
+    item, its class and its path, and the unseen classes where the files themselves say them.
 
     Args:
-        data: A feature file and its split, as for training (`data.name = "classes"`).
+        data: Features, an `.npz` or the authors' folder, and their split, as for training
+            (`data.name = "classes"`).
         out: The `.npz` to write.
         settings: Size, length and regularisation.
 
@@ -88,6 +89,12 @@ def train_head(data: DataSettings, out: Path, settings: HeadSettings = HeadSetti
     parts = load_classes(data)
     train = parts.train
     assert isinstance(train, ClassPairs) and isinstance(parts.validation, ClassPairs)
+    widths = [shape[0] for shape in train.shapes]
+    if widths[0] != widths[1]:
+        raise DataError(
+            f"{data.root}: features are {widths[0]} wide in x and {widths[1]} in y; one head for "
+            "both domains needs features of one network"
+        )
     torch.manual_seed(settings.seed)
     head = Head(train.shapes[0][0], len(train.classes), settings)
     x, y = _with_labels(train)
@@ -98,8 +105,9 @@ def train_head(data: DataSettings, out: Path, settings: HeadSettings = HeadSetti
         assert data.root is not None
         names = domains(data)
         found = standardised(read_collections(data.root, *names, data.size), train.classes)
-        new = {names[0]: head(found.x.values), names[1]: head(found.y.values)}
-    save_features(out, Path(data.root), new, f"head {settings.size} seed {settings.seed}")
+        note = f"head {settings.size} seed {settings.seed}"
+        x, y = (side._replace(values=head(side.values)) for side in (found.x, found.y))
+    save_features(out, Path(data.root), found._replace(x=x, y=y), names, note)
     return quality
 
 

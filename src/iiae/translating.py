@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from iiae.data.arrays import read_array
 from iiae.data.decoding import DecodedBatch, OnError, decode_batches, expand_files
-from iiae.data.images import fit_image, read_image, to_image
+from iiae.data.images import bytes_image, fit_image, image_bytes, read_image
 from iiae.errors import DataError
 from iiae.files import write_atomically
 from iiae.pictures import Row, grid, heat
@@ -30,6 +31,7 @@ from iiae.tasks.translation import (
 )
 
 BATCH, GRID_COLUMNS = 32, 16
+ZLIB_RUN_LENGTHS = 3  # Z_RLE
 
 
 class Exclusive(NamedTuple):
@@ -185,8 +187,9 @@ def _submit(
 ) -> list[Future]:
     assert outputs.folder is not None
     jobs: list[Future] = []
+    pixels = image_bytes(made)
     for i, (file, size) in enumerate(zip(batch.files, batch.sizes, strict=True)):
-        pictures = {label: made[j, i] for j, label in enumerate(labels)}
+        pictures = {label: pixels[j, i] for j, label in enumerate(labels)}
         for label, values in pictures.items():
             name = f"{file.stem} {label}.png" if label else f"{file.stem}.png"
             job = pool.submit(_write, outputs.folder / name, values, size, outputs.full_size)
@@ -198,8 +201,8 @@ def _submit(
     return jobs
 
 
-def _write(path: Path, values: Tensor, size: tuple[int, int], full_size: bool) -> None:
-    _save(path, _fit(to_image(values), size, full_size))
+def _write(path: Path, pixels: np.ndarray, size: tuple[int, int], full_size: bool) -> None:
+    _save(path, _fit(bytes_image(pixels), size, full_size))
 
 
 def _fit(image: Image.Image, size: tuple[int, int], full_size: bool) -> Image.Image:
@@ -212,7 +215,10 @@ def _fit(image: Image.Image, size: tuple[int, int], full_size: bool) -> Image.Im
 
 
 def _save(path: Path, image: Image.Image) -> None:
-    write_atomically(path, lambda temporary: image.save(temporary, "PNG", compress_level=1))
+    """As PNG; run lengths alone make pictures no larger than zlib's lowest level, and faster."""
+    held = BytesIO()
+    image.save(held, "PNG", compress_level=1, compress_type=ZLIB_RUN_LENGTHS)
+    write_atomically(path, lambda temporary: temporary.write_bytes(held.getbuffer()), durable=False)
 
 
 def _settle(writing: list[Future], keep: int) -> None:

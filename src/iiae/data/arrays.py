@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from iiae.data.base import Factor, PairSet, Splits
+from iiae.data.base import Factor, PairSet, Splits, pick
 from iiae.data.splits import held_out
 from iiae.errors import DataError
 from iiae.settings import DataSettings
@@ -25,6 +25,8 @@ class ArrayPairs(PairSet):
         DataError: The arrays do not fit each other or hold NaN or infinite values.
     """
 
+    held = ("x", "y")
+
     def __init__(self, x: np.ndarray, y: np.ndarray, names: tuple[str, str] = ("x", "y")):
         if len(x) != len(y):
             raise DataError(
@@ -40,7 +42,7 @@ class ArrayPairs(PairSet):
         return len(self.x)
 
     def pairs(self, draw: Draw) -> Pair:
-        return Pair(*(_rows(side.index_select(0, draw.indices)) for side in (self.x, self.y)))
+        return Pair(*(_rows(pick(side, draw.indices)) for side in (self.x, self.y)))
 
     def factors(self) -> dict[str, Factor]:
         return {}

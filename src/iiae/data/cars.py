@@ -30,6 +30,8 @@ class CarPairs(PairSet):
         ids: `(cars,)` numbers of the cars.
     """
 
+    held = ("images",)
+
     def __init__(self, images: np.ndarray, ids: np.ndarray):
         self.images, self.ids = torch.from_numpy(images), ids
         side = images.shape[3]
@@ -46,11 +48,9 @@ class CarPairs(PairSet):
     def pairs(self, draw: Draw) -> Pair:
         car, elevation = self.car[draw.indices], self.elevation[draw.indices]
         azimuth = self.azimuth[draw.indices]
+        views = (self.images[car, elevation, 0], self.images[car, elevation, azimuth])
         return Pair(
-            *(
-                side.permute(0, 3, 1, 2).float().div_(127.5).sub_(1).contiguous()
-                for side in (self.images[car, elevation, 0], self.images[car, elevation, azimuth])
-            )
+            *(v.permute(0, 3, 1, 2).float().div_(127.5).sub_(1).contiguous() for v in views)
         )
 
     def factors(self) -> dict[str, Factor]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
-from pathlib import PurePath
+from copy import copy
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from iiae.data.base import Factor, PairSet, Splits
+from iiae.data.arrays import array_names
+from iiae.data.base import Factor, PairSet, Splits, pick
 from iiae.data.class_split import ClassSplit, class_split, digest, known_to, plain
 from iiae.data.collections import Collections, Items, read_collections
 from iiae.errors import DataError
@@ -78,11 +80,24 @@ class ClassPairs(PairSet):
                 for side in self._members
             ]
         x, y = map(torch.from_numpy, rows)
-        return Pair(as_float(self.x.values[x]), as_float(self.y.values[y]))
+        return self._of(x, y)
 
     def factors(self) -> dict[str, Factor]:
         names = np.array(self.classes)[self.class_of]
         return {"class": Factor(names, "categorical", "shared")}
+
+    def _of(self, x: Tensor, y: Tensor) -> Pair:
+        """Items of both domains by their rows."""
+        return Pair(as_float(pick(self.x.values, x)), as_float(pick(self.y.values, y)))
+
+    @property
+    def held_bytes(self) -> int:
+        return self.x.values.nbytes + self.y.values.nbytes
+
+    def to(self, device: torch.device) -> ClassPairs:
+        moved = copy(self)
+        moved.x, moved.y = (s._replace(values=s.values.to(device)) for s in (self.x, self.y))
+        return moved
 
     def sides(self, batch: int) -> tuple[Iterator[Tensor], Iterator[Tensor]]:
         """Batches of every x, and of every y, each alone and in order."""
@@ -115,7 +130,7 @@ class InstancePairs(ClassPairs):
 
     def pairs(self, draw: Draw) -> Pair:
         x, y = self.matches[draw.indices].T
-        return Pair(as_float(self.x.values[x]), as_float(self.y.values[y]))
+        return self._of(x, y)
 
 
 def as_float(values: Tensor) -> Tensor:
@@ -168,10 +183,18 @@ def load_classes(settings: DataSettings) -> Splits:
 
 def domains(settings: DataSettings) -> tuple[str, str]:
     """What the two collections are called; sketch and photo unless settings say otherwise."""
-    photo = "photo"
-    if settings.root and any(settings.root.rstrip("/").endswith(s) for s in ("split1", "split2")):
-        photo = "image"  # the authors' word
-    return settings.x or "sketch", settings.y or photo
+    return settings.x or "sketch", settings.y or _photo(settings.root)
+
+
+def _photo(root: str | None) -> str:
+    """photo, or image where the files use that word, as the authors' do."""
+    path = Path(root or "")
+    if path.suffix == ".npz" and path.is_file():
+        held = array_names(path)
+        return "image" if "image_features" in held and "photo_features" not in held else "photo"
+    if path.name in ("split1", "split2"):
+        return "image"
+    return "image" if (path / "train_image_features.npy").is_file() else "photo"
 
 
 def _unseen(found: Collections, settings: DataSettings, names: list[str]) -> ClassSplit:
@@ -216,7 +239,10 @@ def standardised(found: Collections, classes: list[str]) -> Collections:
 
     def scaled(side: Items) -> Items:
         if side.values.dtype == torch.uint8:
-            raise DataError("data.standardise is for features; images have a fixed range")
+            raise DataError(
+                "these are images: a head and data.standardise are for features, which "
+                "`iiae features` makes of images"
+            )
         train = side.of(classes).values
         scale = train.std(0)
         scale[scale < 1e-6] = 1

@@ -53,7 +53,8 @@ def read_collections(
 ) -> Collections:
     """Whatever `root` holds: an `.npz`, a folder of feature files, or class folders of images.
 
-    - `.npz`: `{x}_features`, `{x}_classes`, `{x}_paths` and the same of y;
+    - `.npz`: `{x}_features`, `{x}_classes`, `{x}_paths` and the same of y; `unseen` classes, if it
+      says them;
     - the authors' layout: `{train,test}_{x,y}_{features,paths}.npy`, the class being the folder of
       each path, and the classes of test being unseen;
     - `{x}/class/file` and `{y}/class/file`: images, made `size` pixels a side.
@@ -116,9 +117,13 @@ def _read_npz(path: Path, x: str, y: str) -> Collections:
         paths = read_array(path, f"{side}_paths", kinds="US")
         features = read_array(path, f"{side}_features", kinds="f")
         sides.append(_items(features, labels, paths, f"{path} {side}"))
-    known = "backbone_labels" in array_names(path)
-    taught = read_array(path, "backbone_labels", kinds="US").tolist() if known else []
-    return Collections(sides[0], sides[1], None, tuple(taught))
+    held = array_names(path)
+    taught, unseen = (
+        read_array(path, name, kinds="US").tolist() if name in held else None
+        for name in ("backbone_labels", "unseen")
+    )
+    said = None if unseen is None else tuple(sorted(unseen))
+    return Collections(sides[0], sides[1], said, tuple(taught or []))
 
 
 def _read_feature_files(folder: Path, x: str, y: str) -> Collections:

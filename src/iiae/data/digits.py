@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from iiae.data.base import Factor, PairSet, Splits
+from iiae.data.base import Factor, PairSet, Splits, pick
 from iiae.data.idx import read_idx
 from iiae.data.splits import held_out
 from iiae.errors import DataError, MissingExtra
@@ -47,6 +47,8 @@ class ColouredDigits(PairSet):
         seed: Of the fixed colours; a draw with a seed has its own.
     """
 
+    held = ("digits", "colours")
+
     def __init__(self, digits: np.ndarray, labels: np.ndarray, size: int, seed: int):
         self.digits = torch.tensor(digits)
         self.labels = labels
@@ -59,10 +61,10 @@ class ColouredDigits(PairSet):
         return len(self.digits)
 
     def pairs(self, draw: Draw) -> Pair:
-        colours = self.colours[draw.indices]
+        colours = pick(self.colours, draw.indices)
         if draw.seed is not None:
             generator = torch.Generator().manual_seed(draw.seed)
-            colours = torch.rand(colours.shape, generator=generator)
+            colours = torch.rand(colours.shape, generator=generator).to(colours.device)
         background, foreground = (colours[:, i, :, None, None] for i in (0, 1))
         ink = self._ink(draw.indices)
         x = ink + (1 - ink) * background
@@ -78,7 +80,7 @@ class ColouredDigits(PairSet):
 
     def _ink(self, index: Tensor) -> Tensor:
         """Coverage in [0, 1], `(batch, 1, size, size)`."""
-        ink = self.digits[index].unsqueeze(1).float() / 255
+        ink = pick(self.digits, index).unsqueeze(1).float() / 255
         side = ink.shape[-1]
         if side == 28 and self.size == 32:
             return F.pad(ink, (2, 2, 2, 2))

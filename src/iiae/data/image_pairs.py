@@ -14,7 +14,7 @@ import psutil
 import torch
 from torch import Tensor
 
-from iiae.data.base import Factor, PairSet, Splits
+from iiae.data.base import Factor, PairSet, Splits, pick
 from iiae.data.images import Encoded, fit_image, open_image
 from iiae.data.partners import PartPairs, Sides
 from iiae.data.splits import held_out
@@ -54,6 +54,8 @@ class ImagePairs(PairSet):
         DataError: An image cannot be read; at once where the images are kept in memory.
     """
 
+    held = ("pixels",)
+
     def __init__(self, files: Sequence[PairFiles], size: int, flip: bool, crop: float = 0.0):
         self.files, self.size, self.flip = list(files), size, flip
         self.side = size + round(size * crop)
@@ -83,7 +85,7 @@ class ImagePairs(PairSet):
     def _pixels(self, indices: Tensor) -> Tensor:
         """Bytes `(batch, 2, side, side, 3)`."""
         if self.pixels is not None:
-            return self.pixels[indices]
+            return pick(self.pixels, indices)
         return torch.from_numpy(np.stack([self._decode(self.files[i]) for i in indices.tolist()]))
 
     def _decode(self, files: PairFiles) -> np.ndarray:
@@ -106,7 +108,7 @@ def appear(pixels: Tensor, size: int, flip: bool, seed: int | None) -> Pair:
         pixels = _windows(pixels, size, generator)
     x, y = pixels.permute(1, 0, 4, 2, 3).float().div_(127.5).sub_(1)
     if generator is not None and flip:
-        mirrored = torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5
+        mirrored = (torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5).to(x.device)
         x, y = (torch.where(mirrored, side.flip(-1), side) for side in (x, y))
     return Pair(x.contiguous(), y.contiguous())
 

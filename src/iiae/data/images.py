@@ -134,9 +134,18 @@ def _plain(image: Image.Image) -> Image.Image:
 
 def to_image(values: Float[Tensor, "channels height width"]) -> Image.Image:
     """An image tensor in [-1, 1] as a Pillow image; one channel becomes grey."""
+    return bytes_image(image_bytes(values))
+
+
+def image_bytes(values: Float[Tensor, "*some channels height width"]) -> np.ndarray:
+    """Image tensors in [-1, 1] as bytes, `(*some, height, width, channels)`."""
     pixels = ((values.detach().cpu().clamp(-1, 1) + 1) * 127.5).round().byte()
-    array = np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())
-    return Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+    return np.ascontiguousarray(pixels.movedim(-3, -1).numpy())
+
+
+def bytes_image(pixels: np.ndarray) -> Image.Image:
+    """Bytes `(height, width, channels)` as a Pillow image; one channel becomes grey."""
+    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
 
 def image_files(folder: Path) -> list[Path]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from copy import copy
 from enum import IntEnum
 
 import numpy as np
 import torch
 
-from iiae.data.base import Factor, PairSet
+from iiae.data.base import Factor, PairSet, pick
 from iiae.errors import DataError
 from iiae.types import Draw, Pair, PartPaired
 
@@ -54,14 +55,22 @@ class PartPairs(PairSet):
             for name, factor in self.rows.factors().items()
         }
 
+    @property
+    def held_bytes(self) -> int:
+        return self.rows.held_bytes
+
+    def to(self, device: torch.device) -> PartPairs:
+        moved = copy(self)
+        moved.rows = self.rows.to(device)
+        return moved
+
     def __getitem__(self, draw: Draw) -> PartPaired:
         """Rows of a draw over all rows: pairs first, then x alone, then y alone."""
         sides = self.sides[draw.indices.numpy()]
         both, lone_x, lone_y = (np.flatnonzero(sides == side) for side in Sides)
         x, y = self.rows.pairs(draw)
-        return PartPaired(
-            x[np.concatenate([both, lone_x])], y[np.concatenate([both, lone_y])], len(both)
-        )
+        of_x, of_y = (torch.from_numpy(np.concatenate([both, lone])) for lone in (lone_x, lone_y))
+        return PartPaired(pick(x, of_x), pick(y, of_y), len(both))
 
 
 def take_partners(pairs: PairSet, share: float, seed: int) -> PartPairs:

@@ -51,7 +51,7 @@ def _features(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _images(data: dict[str, Any], size: int) -> dict[str, Any]:
-    training: dict[str, Any] = {"precision": "bf16", "epochs": 50}
+    training: dict[str, Any] = {"precision": "auto", "epochs": 50}
     if size <= 64:
         likelihood = {side: {"weight": 8000.0} for side in "xy"}
         model: dict[str, Any] = {"family": "small", "shared": 8, "width": 16}

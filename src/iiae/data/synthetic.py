@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from iiae.data.base import Factor, PairSet, Splits
+from iiae.data.base import Factor, PairSet, Splits, pick
 from iiae.settings import DataSettings
 from iiae.types import Draw, Pair
 
@@ -19,6 +19,8 @@ class SyntheticPairs(PairSet):
     s (4 axes) is shared, u and v (4 axes each) are exclusive to x and to y. The mixing
     A, B is the same for every `seed`; the factors and the noise are not.
     """
+
+    held = ("x", "y")
 
     def __init__(self, pairs: int, seed: int):
         mixing = torch.Generator().manual_seed(0)
@@ -39,7 +41,7 @@ class SyntheticPairs(PairSet):
         return len(self.x)
 
     def pairs(self, draw: Draw) -> Pair:
-        return Pair(self.x[draw.indices], self.y[draw.indices])
+        return Pair(pick(self.x, draw.indices), pick(self.y, draw.indices))
 
     def factors(self) -> dict[str, Factor]:
         return {
@@ -71,6 +73,7 @@ class LinearGaussianPairs(PairSet):
     """
 
     SIZE = 16
+    held = ("x", "y")
 
     def __init__(self, pairs: int, information: float, seed: int):
         mixing = torch.Generator().manual_seed(0)
@@ -90,7 +93,7 @@ class LinearGaussianPairs(PairSet):
         return len(self.x)
 
     def pairs(self, draw: Draw) -> Pair:
-        return Pair(self.x[draw.indices], self.y[draw.indices])
+        return Pair(pick(self.x, draw.indices), pick(self.y, draw.indices))
 
     def factors(self) -> dict[str, Factor]:
         return {}

@@ -38,7 +38,7 @@ from iiae.settings import Settings
 from iiae.training.callbacks import Bar, Keeper
 from iiae.training.checkpoints import AtomicCheckpoints, prepare, steps_done
 from iiae.training.learner import Learner
-from iiae.training.loader import GroupLoader
+from iiae.training.loader import GroupLoader, resident
 from iiae.training.processes import leave, synchronised
 
 ACTIVE_PAIRS = 10_000  # training pairs that the active dimensions are chosen on
@@ -91,7 +91,10 @@ def fit(
             sampler.seek(steps_done(checkpoint))
         if progress and learner.rank == 0:
             trainer.callbacks += [Bar(learner)]  # pyright: ignore[reportAttributeAccessIssue]
-        loader = GroupLoader(data.train, sampler, settings.training.workers)
+        pairs = resident(data.train, trainer.strategy.root_device)
+        # processes cannot share what is on a device, and there is nothing left to prepare
+        workers = settings.training.workers if pairs is data.train else 0
+        loader = GroupLoader(pairs, sampler, workers)
         trainer.fit(learner, loader, ckpt_path=checkpoint, weights_only=True)
     run = _finish(learner, shapes) if learner.rank == 0 else None
     leave()
@@ -184,6 +187,7 @@ def _finish(learner: Learner, shapes: Shapes) -> Run:
     losses = [row["validation_loss"] for row in learner.history]
     summary = {
         "seed": settings.training.seed,
+        "precision": "bf16" if learner.bf16 else "32",
         "epochs": len(learner.history),
         "kept_epoch": losses.index(min(losses)) + 1
         if settings.training.keep == "best"

@@ -15,6 +15,7 @@ from torch import Tensor
 from iiae.data import Splits
 from iiae.data.pairing import OTHER_SEED
 from iiae.errors import RunError
+from iiae.hardware import bf16_pays
 from iiae.model import IIAE
 from iiae.objectives import (
     Terms,
@@ -43,7 +44,12 @@ class Learner(L.LightningModule):
         self.images = len(data.train.shapes[0]) == 3
         if self.images:
             self.model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        self.loss = torch.compile(self._loss) if settings.training.compile else self._loss
+        self.bf16 = self._computes_in_bf16()
+        self.loss = self._loss
+        if settings.training.compile:
+            # noise from torch's own generator: what the compiler makes on a CPU draws it one by
+            # one, which takes a tenth of a feature step; and so the same noise as uncompiled
+            self.loss = torch.compile(self._loss, options={"fallback_random": True})
         # Optimised and counted by hand: Lightning's wrappers cost a twentieth of a feature
         # model's step. Its own `global_step` stays 0.
         self.automatic_optimization = False
@@ -90,14 +96,18 @@ class Learner(L.LightningModule):
         if self.images:
             x, y = (v.contiguous(memory_format=torch.channels_last) for v in pair[:2])
             pair = pair._replace(x=x, y=y)
-        half = self.settings.training.precision == "bf16"
-        with torch.autocast(pair.x.device.type, torch.bfloat16, enabled=half):
+        with torch.autocast(pair.x.device.type, torch.bfloat16, enabled=self.bf16):
             whole = isinstance(pair, Pair)
             q, p = self.model(pair) if whole else self.model.part_paired(pair)
         terms = iiae_terms(pair, q, p) if whole else part_paired_terms(pair, q, p)
         objective = self.settings.objective
         loss = iiae_loss(terms, objective.beta, objective.lam, anneal, objective.inter)
         return loss, torch.stack([term.detach().mean() for term in terms])
+
+    def _computes_in_bf16(self) -> bool:
+        """Whether to compute in bfloat16 where that is safe."""
+        precision = self.settings.training.precision
+        return bf16_pays(self.device) if precision == "auto" else precision == "bf16"
 
     def make_optimiser(self) -> torch.optim.Adam:
         training = self.settings.training
@@ -225,6 +235,7 @@ class Learner(L.LightningModule):
         self.sums, self.counted = state["sums"], state["counted"]
 
     def on_train_start(self) -> None:
+        self.bf16 = self._computes_in_bf16()  # the device is known now
         self.started = time.perf_counter()
         if self.random_state is not None:
             self.started -= self.random_state["seconds"]

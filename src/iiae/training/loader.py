@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -11,9 +12,25 @@ from torch.utils.data import DataLoader
 
 from iiae.data import PairSet
 from iiae.data.pairing import AlignedBatches
+from iiae.hardware import free_memory
 from iiae.types import Pair, PartPaired
 
 FEATURE_STEPS, IMAGE_STEPS = 16, 1  # optimiser steps that Lightning handles in one go
+DEVICE_SHARE = 0.5  # of a device's free memory that the training pairs may take
+
+log = logging.getLogger("iiae")
+
+
+def resident(pairs: PairSet, device: torch.device) -> PairSet:
+    """The pairs kept on the device where they fit, so that no step waits for a copy.
+
+    As they are on a CPU, where they are read from disk, or where they do not fit.
+    """
+    needed, free = pairs.held_bytes, free_memory(device)
+    if device.type == "cpu" or not 0 < needed <= DEVICE_SHARE * free:
+        return pairs
+    log.info("training pairs kept on %s: %.0f MiB", device, needed / 2**20)
+    return pairs.to(device)
 
 
 class GroupLoader:
