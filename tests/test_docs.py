@@ -2,12 +2,16 @@
 
 import importlib.util
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -68,6 +72,26 @@ def test_every_page_is_in_the_site_s_navigation():
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     named = set(re.findall(r": (\w+\.md)$", text, re.MULTILINE))
     assert named == {page.name for page in (ROOT / "docs").glob("*.md")}
+
+
+@pytest.mark.slow
+def test_the_tutorials_run_as_they_stand(tmp_path):
+    pytest.importorskip("lancedb")
+    rng = np.random.default_rng(0)
+    for name in "qg":
+        np.save(tmp_path / f"{name}.npy", rng.normal(size=(30, 4)))
+        (tmp_path / f"{name}.txt").write_text("\n".join(f"class {i % 3}" for i in range(30)))
+    shutil.copytree(ROOT / "experiments", tmp_path / "experiments")
+    lines = "".join(blocks(ROOT / "docs" / "tutorials.md", "console")).splitlines()
+    assert len(lines) > 8
+    for line in lines:
+        words = shlex.split(line.removeprefix("$ iiae "))
+        command = [sys.executable, "-c", "from iiae.cli import main; main()", *words]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 0, line + done.stderr
+    assert (tmp_path / "runs/digits/report.html").is_file()
+    with Image.open(tmp_path / "between.png") as between:
+        assert between.height > between.width  # one column: the source, references and five steps
 
 
 @pytest.mark.slow
