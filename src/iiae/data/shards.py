@@ -174,7 +174,9 @@ def _column(values: Any, where: str) -> Column:
     lengths = pc.call_function("list_value_length", [values]).unique()
     if len(lengths) != 1 or flat.null_count:
         raise DataError(f"{where}: rows differ in length or have empty values")
-    found = flat.to_numpy(zero_copy_only=False).astype(np.float32).reshape(len(values), -1)
+    found = (
+        flat.to_numpy(zero_copy_only=False).astype(np.float32, copy=False).reshape(len(values), -1)
+    )
     if not np.isfinite(found).all():
         raise DataError(f"{where}: NaN or infinite values")
     return found
