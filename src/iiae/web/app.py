@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from iiae.errors import DataError, GalleryError, IIAEError, MissingExtra
 from iiae.gallery import Gallery
 from iiae.lance import equals, reads
-from iiae.runs import Run, known_digests, weights_digest
+from iiae.runs import Run, known_digests
 from iiae.searching import other
 from iiae.web.batching import Batcher, Busy
 from iiae.web.counting import Counts
@@ -61,8 +61,6 @@ def create_app(
     Raises:
         GalleryError: The gallery is of another model.
     """
-    if gallery is not None:
-        Gallery.open(gallery.where, *known_digests(run.folder))
     limits = limits or Limits()
     counts = Counts()
     server = Server(run, gallery, limits, counts, batch)
@@ -87,9 +85,11 @@ class Server:
     def __init__(
         self, run: Run, gallery: Gallery | None, limits: Limits, counts: Counts, batch: int
     ):
+        self.model, *older = known_digests(run.folder)
+        if gallery is not None:
+            Gallery.open(gallery.where, self.model, *older)  # refuses that of another model
         self.engine = Engine(run, gallery, limits.pixels)
         self.run, self.gallery, self.limits, self.counts = run, gallery, limits, counts
-        self.model = weights_digest(run.folder)
         self.worker = ThreadPoolExecutor(1, "model")  # torch and LanceDB, one batch at a time
         self.readers = ThreadPoolExecutor(2, "images")
         self.embed = Batcher(self.engine.embed, self.worker, batch)

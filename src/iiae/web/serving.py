@@ -13,7 +13,7 @@ from pathlib import Path
 
 from iiae.errors import MissingExtra, SettingsError
 from iiae.gallery import Gallery
-from iiae.runs import Run, known_digests
+from iiae.runs import Run
 from iiae.web.app import LOCAL, create_app
 from iiae.web.guard import Limits
 
@@ -45,7 +45,7 @@ def serve(
         raise MissingExtra("web", "the server") from error
     if not token and not _loopback(host):
         raise SettingsError(f"--host {host}: others could reach the server; give it a --token")
-    opened = None if gallery is None else Gallery.open(gallery, *known_digests(run.folder))
+    opened = None if gallery is None else Gallery.open(gallery)
     hosts = LOCAL if _loopback(host) else ("*",)
     limits = Limits()
     config = uvicorn.Config(
