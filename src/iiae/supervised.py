@@ -127,15 +127,21 @@ def _fit_head(head: Head, x: Tensor, y: Tensor, settings: HeadSettings) -> None:
     classes = len(head.weights)
     for _ in tracked(range(settings.steps), "training the head", settings.steps):
         index = torch.randint(len(x), (settings.batch,))
-        other = index[torch.randperm(len(index))]
+        other = torch.randperm(len(index))
         share = mix.sample((len(index), 1))
-        values = share * x[index] + (1 - share) * x[other]
-        target = share * F.one_hot(y[index], classes) + (1 - share) * F.one_hot(y[other], classes)
+        target = F.one_hot(y[index], classes)
+        values, target = _mixed(x[index], share, other), _mixed(target, share, other)
         loss = F.cross_entropy(head.logits(F.dropout(head(values), settings.dropout)), target)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         schedule.step()
+
+
+def _mixed(values: Tensor, share: Tensor, other: Tensor) -> Tensor:
+    """Each row, with `share` `(batch, 1)`, and for the rest the row that `other` names."""
+    share = share.view(-1, *[1] * (values.ndim - 1))
+    return share * values + (1 - share) * values[other]
 
 
 def _map(features: nn.Module, pairs: ClassPairs) -> float:
@@ -245,7 +251,7 @@ def _fit_backbone(
         optimiser, [g["lr"] for g in groups], total_steps=steps
     )
     generator = torch.Generator().manual_seed(settings.seed)
-    mix = torch.distributions.Beta(settings.mixup or 1.0, settings.mixup or 1.0)
+    mix = torch.distributions.Beta(settings.mixup, settings.mixup) if settings.mixup else None
     order: list[Tensor] = []
     losses: list[float] = []
     for step in tracked(range(steps), "fine-tuning", steps):
@@ -255,10 +261,9 @@ def _fit_backbone(
         index = order.pop()
         batch = _windows(as_float(images[index]), settings.side, generator)
         target = F.one_hot(labels[index], classes).float()
-        if settings.mixup:
+        if mix:
             share, other = mix.sample((len(batch), 1)), torch.randperm(len(batch))
-            batch = batch * share[..., None, None] + batch[other] * (1 - share[..., None, None])
-            target = target * share + target[other] * (1 - share)
+            batch, target = _mixed(batch, share, other), _mixed(target, share, other)
         batch = backbone.prepare(batch).contiguous(memory_format=torch.channels_last)
         with torch.autocast(batch.device.type, torch.bfloat16):
             features = pooled(network, batch)
