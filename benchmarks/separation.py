@@ -33,10 +33,10 @@ from iiae.metrics.retrieval import instance_retrieval
 from iiae.model import embed, select_active
 from iiae.runs import load_run
 from iiae.tasks.evidence import Blocks, views
+from iiae.training import ACTIVE_PAIRS
 
 THRESHOLDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.99)
 DIMENSIONS = ("dimensions z_s", "z_x", "z_y")
-SELECTED_ON = 10_000  # training pairs, as `fit` takes them
 
 
 def main() -> None:
@@ -60,7 +60,7 @@ def measure(folder: Path, split: str, thresholds: Sequence[float]) -> dict[str, 
     """Figures of one run by threshold, and of samples."""
     run = load_run(folder)
     data, batch = load(run.settings.data), run.settings.evaluation.batch
-    train = embed(run.model, islice(data.train.batches(batch), max(1, SELECTED_ON // batch)))
+    train = embed(run.model, islice(data.train.batches(batch), max(1, ACTIVE_PAIRS // batch)))
     pairs = getattr(data, split)
     held, factors = embed(run.model, pairs.batches(batch)), pairs.factors()
     by_view: dict[str, Blocks] = {}

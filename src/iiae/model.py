@@ -236,6 +236,22 @@ def select_active(found: Embeddings, threshold: float) -> Active:
     return Active(*(one if one.any() else torch.ones_like(one) for one in passing))
 
 
+def latent_views(found: Embeddings, active: Active, seed: int) -> dict[str, list[Tensor]]:
+    """Mean, active mean and one sample of each posterior, in the order of `Embeddings`.
+
+    Means can show what samples do not: a dimension whose signal lies far below its noise still
+    orders its means.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    kept = (active.shared, active.shared, active.exclusive_x, active.exclusive_y)
+    means = [one.mean for one in found]
+    return {
+        "mean": means,
+        "active mean": [mean[:, some] for mean, some in zip(means, kept, strict=True)],
+        "sample": [one.sample(generator) for one in found],
+    }
+
+
 FAMILIES: dict[str, Callable[..., Networks]] = {
     "image-map": conv.image_map,
     "image-flat": conv.image_flat,

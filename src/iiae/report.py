@@ -20,7 +20,7 @@ from iiae.pictures import Row, framed, grid
 from iiae.runs import Run, load_history, load_metrics
 from iiae.settings import dump_settings
 from iiae.summary import summarise
-from iiae.tables import result_tables
+from iiae.tables import best_reading, result_tables
 from iiae.tasks.hits import first_hits, picture_reader
 from iiae.tasks.translation import Domain, analogies, draw_exclusive, translate
 from iiae.types import Draw, Pair
@@ -232,10 +232,9 @@ def _readings(evidence: Mapping[str, Any]) -> list[Figure]:
 def _bars(axes: Any, cells: Mapping[str, Any], place: int, view: str, views: int) -> None:
     width = 0.8 / views
     for x, cell in enumerate(cells.values()):
-        readings = [reading for reading in cell.values() if reading]
-        if not readings:  # collapsed
+        best = best_reading(cell)
+        if best is None:
             continue
-        best = max(readings, key=lambda reading: reading["score"])
         at, height = x + (place - (views - 1) / 2) * width, max(best["score"], 0)
         axes.bar(at, height, width, color=f"C{place}", label=view if x == 0 else None)
         axes.vlines(at, max(best["low"], 0), max(best["high"], 0), color="grey")

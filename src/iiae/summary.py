@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from iiae.tables import domains_by_view
+from iiae.tables import best_reading, domains_by_view, percent_interval
 
 VIEW = "active means"  # of the evidence, where there is one
 NOTABLE = 0.02  # leakage from which on it is named
@@ -44,7 +44,7 @@ def _partners(test: Mapping[str, Any]) -> Iterator[str]:
         one = found[name]["recall@1"]
         yield (
             f"From {given} alone, z_s finds its own {sought} among {test['pairs']:,} in "
-            f"{_interval(one, 100)}% of cases; guessing would in {100 * one['chance']:.2g}%."
+            f"{percent_interval(one)}% of cases; guessing would in {100 * one['chance']:.2g}%."
         )
 
 
@@ -61,8 +61,8 @@ def _apart(test: Mapping[str, Any]) -> Iterator[str]:
     ways = [found[name]["recall@1"] for name in ("exclusive_x_to_y", "exclusive_y_to_x")]
     guessing = all(one["low"] <= one["chance"] <= one["high"] for one in ways)
     yield (
-        f"By z_x and z_y partners are found in {_interval(ways[0], 100)}% and "
-        f"{_interval(ways[1], 100)}% of cases, "
+        f"By z_x and z_y partners are found in {percent_interval(ways[0])}% and "
+        f"{percent_interval(ways[1])}% of cases, "
         f"{'no better than' if guessing else 'which is not what'} guessing "
         f"({100 * ways[0]['chance']:.2g}%){'' if guessing else ' gives'}."
     )
@@ -76,10 +76,9 @@ def _readings(
     if evidence and evidence["probes"]:
         view, matrix = _view(evidence["probes"])
         for factor, home in matrix["home"].items():
-            readings = [r for r in matrix["cells"][factor][home].values() if r]
-            if home not in latents or not readings:
+            best = best_reading(matrix["cells"][factor][home])
+            if home not in latents or best is None:
                 continue
-            best = max(readings, key=lambda reading: reading["score"])
             measure = measures.get(factor, {}).get("measure", "score")
             yield (
                 f"{home} tells the {factor}: {measure} {best['score']:.3f} [{best['low']:.3f}, "
@@ -123,12 +122,14 @@ def _leaks(evidence: Mapping[str, Any] | None) -> Iterator[str]:
 def _source(evidence: Mapping[str, Any], view: str, factor: str) -> str:
     """The latent that tells most of a factor of another one."""
     matrix = evidence["probes"][view]
-    scores = {
-        latent: max((reading["score"] for reading in cell.values() if reading), default=0.0)
-        for latent, cell in matrix["cells"][factor].items()
-        if latent != matrix["home"][factor]
-    }
-    return max(scores, key=lambda latent: scores[latent])
+    home, cells = matrix["home"][factor], matrix["cells"][factor]
+    foreign = {latent: cell for latent, cell in cells.items() if latent != home}
+
+    def score(latent: str) -> float:
+        best = best_reading(foreign[latent])
+        return best["score"] if best else 0.0
+
+    return max(foreign, key=score)
 
 
 def _misled(factor: str, origins: list[Mapping[str, Any]]) -> Iterator[str]:
@@ -185,8 +186,3 @@ def _scope(metrics: Mapping[str, Any], test: Mapping[str, Any]) -> Iterator[str]
 def _view(probes: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     view = VIEW if VIEW in probes else next(iter(probes))
     return view, probes[view]
-
-
-def _interval(one: Mapping[str, float], factor: float) -> str:
-    low, high = factor * one["low"], factor * one["high"]
-    return f"{factor * one['rate']:.2f} [{low:.2f}, {high:.2f}]"

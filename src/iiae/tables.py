@@ -94,6 +94,12 @@ def domains_by_view(found: Mapping[str, Any] | None) -> Mapping[str, Any]:
     return {"means": found} if found and "linear" in found else found or {}
 
 
+def best_reading(cell: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The better of the probes of one factor from one latent; None where that is collapsed."""
+    readings = (reading for reading in cell.values() if reading)
+    return max(readings, key=lambda reading: reading["score"], default=None)
+
+
 def hit_tables(
     queries: Sequence[str], hits: Sequence[Sequence[tuple[float, str, str]]], method: str
 ) -> list[Table]:
@@ -142,11 +148,7 @@ def _retrieval(metrics: Mapping[str, Any]) -> Table:
     ks = list(next(iter(found.values())))
     rows: list[list[str]] = []
     for name, recalls in found.items():
-        cells = [
-            f"{_percent(r['rate'])} [{_percent(r['low'])}, {_percent(r['high'])}]"
-            for r in recalls.values()
-        ]
-        rows.append([DIRECTIONS[name], *cells])
+        rows.append([DIRECTIONS[name], *map(percent_interval, recalls.values())])
     chance = [_percent(found["shared_x_to_y"][k]["chance"]) for k in ks]
     rows.append(["chance", *chance])
     return Table(
@@ -224,6 +226,11 @@ def _nats(metrics: Mapping[str, Any]) -> Table:
         "Means over the set. KL terms bound from above what a latent holds; the information "
         "bound is up to the entropies of the data.",
     )
+
+
+def percent_interval(found: Mapping[str, float]) -> str:
+    """A rate in %, with its interval in brackets."""
+    return f"{_percent(found['rate'])} [{_percent(found['low'])}, {_percent(found['high'])}]"
 
 
 def _percent(rate: float) -> str:

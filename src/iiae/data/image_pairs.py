@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import psutil
 import torch
 from torch import Tensor
 
@@ -19,6 +18,7 @@ from iiae.data.images import Encoded, fit_image, open_image
 from iiae.data.partners import PartPairs, Sides
 from iiae.data.splits import held_out
 from iiae.errors import DataError
+from iiae.hardware import free_memory
 from iiae.settings import DataSettings
 from iiae.types import Draw, Pair
 
@@ -61,7 +61,7 @@ class ImagePairs(PairSet):
         self.side = size + round(size * crop)
         self.shapes = ((3, size, size), (3, size, size))
         needed = len(self.files) * 6 * self.side**2
-        free = psutil.virtual_memory().available
+        free = free_memory(torch.device("cpu"))
         self.pixels = None
         if needed <= MEMORY_SHARE * free:
             self.pixels = torch.from_numpy(np.stack(_in_threads(self._decode, self.files)))

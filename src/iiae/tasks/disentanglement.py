@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from iiae.data.base import Factor
 from iiae.metrics.disentanglement import chance_accuracy, readable_class, readable_linearly
-from iiae.model import Active, Embeddings
+from iiae.model import Active, Embeddings, latent_views
 
 
 class Readability(NamedTuple):
@@ -82,19 +80,12 @@ def probe_factors(
 
 
 def _latents(found: Embeddings, active: Active, seed: int) -> dict[str, np.ndarray]:
-    generator = torch.Generator().manual_seed(seed)
-    posteriors = {
-        "z_s given x": (found.shared_given_x, active.shared),
-        "z_s given y": (found.shared_given_y, active.shared),
-        "z_x": (found.exclusive_x, active.exclusive_x),
-        "z_y": (found.exclusive_y, active.exclusive_y),
+    every = latent_views(found, active, seed)
+    return {
+        f"{name}, {view}": latents[i].numpy()
+        for i, name in enumerate(("z_s given x", "z_s given y", "z_x", "z_y"))
+        for view, latents in every.items()
     }
-    latents: dict[str, Tensor] = {}
-    for name, (posterior, kept) in posteriors.items():
-        latents[f"{name}, mean"] = posterior.mean
-        latents[f"{name}, active mean"] = posterior.mean[:, kept]
-        latents[f"{name}, sample"] = posterior.sample(generator)
-    return {name: latent.numpy() for name, latent in latents.items()}
 
 
 def _probe(name: str, factor: Factor, latents: Mapping[str, np.ndarray]) -> Readability:

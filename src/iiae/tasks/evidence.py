@@ -25,7 +25,7 @@ from iiae.metrics.bounds import club_information, infonce_information
 from iiae.metrics.independence import Dependence, ToldApart, domain_probe, hsic_test
 from iiae.metrics.information import Information, gaussian_information, ksg_information
 from iiae.metrics.retrieval import partner_ranks
-from iiae.model import Active, Embeddings
+from iiae.model import Active, Embeddings, latent_views
 from iiae.types import plain
 
 FEWEST = 20  # pairs
@@ -93,14 +93,8 @@ class Evidence(NamedTuple):
 
 def views(found: Embeddings, active: Active, seed: int) -> dict[str, Blocks]:
     """Means of every latent, means of the active dimensions, and one sample of each posterior."""
-    generator = torch.Generator().manual_seed(seed)
-    kept = (active.shared, active.shared, active.exclusive_x, active.exclusive_y)
-    means = [one.mean for one in found]
-    return {
-        "means": _blocks(means),
-        "active means": _blocks([m[:, k] for m, k in zip(means, kept, strict=True)]),
-        "samples": _blocks([one.sample(generator) for one in found]),
-    }
+    latents = latent_views(found, active, seed)
+    return {f"{view}s": _blocks(every) for view, every in latents.items()}
 
 
 def _blocks(latents: Sequence[Tensor]) -> Blocks:
