@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from iiae.data.class_pairs import ClassPairs, load_classes
 from iiae.data.pairing import make_batches
+from iiae.hardware import bf16_pays
 from iiae.metrics.ranking import score
 from iiae.model import IIAE, build_model
 from iiae.networks.layers import dense
@@ -196,8 +197,9 @@ def _train(
     model = build_model(settings.model, settings.objective, train.shapes).train()
     rate, betas = settings.training.learning_rate, (settings.training.adam_beta1, 0.999)
     optimiser = torch.optim.Adam(model.parameters(), rate, betas, fused=True)
+    bf16 = bf16_pays(torch.device("cpu"))
     for step, pair in enumerate(_pairs(train, settings, steps)):
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             q = model.encode(pair)
             z = q.rsample()
             if not exclusive:

@@ -58,13 +58,14 @@ if __name__ == "__main__":
 """
 
 
-def start(folder, out, *overrides, exact=False, resume=False, launcher=()):
+def start(folder, out, *overrides, exact=False, resume=False, launcher=(), variables=None):
     """A process group of its own, so that it can be ended whole."""
     script = folder / "program.py"
     script.write_text(PROGRAM.format(tests=str(Path(__file__).parent), exact=exact, resume=resume))
     return subprocess.Popen(
         [sys.executable, *launcher, str(script), str(out), *overrides],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        env=os.environ | (variables or {}),
     )  # fmt: skip
 
 
@@ -173,11 +174,14 @@ def torchrun(*arguments):
     )  # fmt: skip
 
 
-def launcher():
+def free_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    options = ["--nproc-per-node=2", "--master-addr=127.0.0.1", f"--master-port={port}"]
+        return free.getsockname()[1]
+
+
+def launcher():
+    options = ["--nproc-per-node=2", "--master-addr=127.0.0.1", f"--master-port={free_port()}"]
     return ["-m", "torch.distributed.run", *options]
 
 
@@ -199,12 +203,65 @@ def test_the_losses_of_several_processes_are_those_of_one(tmp_path, world):
         np.testing.assert_allclose(b[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
+def under_srun(rank, nodes, tasks=2):
+    """Variables that srun sets, of one of two tasks on so many nodes."""
+    each = tasks // nodes
+    return {
+        "SLURM_JOB_NAME": "iiae", "SLURM_JOB_ID": "7", "SLURM_NTASKS": str(tasks),
+        "SLURM_NTASKS_PER_NODE": str(each), "SLURM_NNODES": str(nodes), "SLURM_PROCID": str(rank),
+        "SLURM_NODEID": str(rank // each), "SLURM_LOCALID": str(rank % each),
+        "SLURM_NODELIST": "127.0.0.1",
+    }  # fmt: skip
+
+
+def train_under_srun(folder, out, *overrides, nodes):
+    devices = (f"training.nodes={nodes}", f"training.devices={2 // nodes}")
+    port = {"MASTER_PORT": str(free_port())}
+    tasks = [
+        start(folder, out, *overrides, *devices, variables=under_srun(rank, nodes) | port)
+        for rank in range(2)
+    ]
+    for task in tasks:
+        _, errors = task.communicate(timeout=200)
+        assert task.returncode == 0, errors[-3000:]
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        (under_srun(0, 1), r"started 2 processes in all"),
+        (under_srun(0, 2, tasks=4), r"started 4 processes in all"),
+        (
+            {"TORCHELASTIC_RUN_ID": "a", "WORLD_SIZE": "4", "RANK": "0", "LOCAL_RANK": "0"},
+            "started 4 processes in all",
+        ),
+    ],
+)
+def test_processes_that_settings_do_not_know_of_are_refused(tmp_path, monkeypatch, variables, said):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=said):
+        fit(small_settings(), tmp_path, progress=False)
+
+
+def test_srun_without_tasks_a_node_is_refused_with_what_would_be_right(tmp_path, monkeypatch):
+    for name, value in under_srun(0, 1).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("SLURM_NTASKS_PER_NODE")
+    with pytest.raises(SettingsError, match="--ntasks-per-node=2"):
+        fit(small_settings("training.devices=2"), tmp_path, progress=False)
+
+
 @pytest.mark.slow
-def test_torchrun_and_lightning_s_own_launcher_give_the_same(tmp_path):
+def test_torchrun_srun_and_lightning_s_own_launcher_give_the_same(tmp_path):
     settings = ("training.batch=100", "training.devices=2")
     train(tmp_path, tmp_path / "own", *settings)
     train(tmp_path, tmp_path / "torchrun", *settings, launcher=launcher())
     assert timeless(tmp_path / "own") == timeless(tmp_path / "torchrun")
+    for nodes in (1, 2):
+        out = tmp_path / f"slurm{nodes}"
+        train_under_srun(tmp_path, out, *settings[:1], nodes=nodes)
+        assert timeless(tmp_path / "own") == timeless(out)
     metrics = json.loads((tmp_path / "own" / METRICS).read_text())
     assert metrics["training"]["pairs"]["train"] == 200
     assert load_run(tmp_path / "own").model.encode_x(torch.zeros(2, 32)).shared.mean.shape == (2, 4)

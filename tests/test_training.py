@@ -152,12 +152,13 @@ def test_kill_minus_9_at_any_moment_loses_nothing(tmp_path):
 
 
 @pytest.mark.slow
-def test_ctrl_c_saves_and_says_how_to_resume(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_save_and_say_how_to_resume(tmp_path, number):
     overrides = ["training.epochs=2000", "training.checkpoint_seconds=1000"]
     out = tmp_path / "run"
     process = start(out, overrides)
     wait_for(out / HISTORY, process)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "Interrupted: stopped at step" in errors
@@ -166,13 +167,15 @@ def test_ctrl_c_saves_and_says_how_to_resume(tmp_path):
     assert state["iiae"]["steps"] > 0
 
 
-def test_an_interrupt_saves_the_step_it_stops_at(tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_saves_the_step_it_stops_at(tmp_path, monkeypatch, number):
+    before = signal.getsignal(number)
     monkeypatch.setattr(loader, "FEATURE_STEPS", 2)
     original = Learner.optimise
 
     def ask(self, pair):
         if self.steps == 5:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
         return original(self, pair)
 
     settings = small_settings("training.epochs=3", "training.checkpoint_seconds=1000")
@@ -180,6 +183,7 @@ def test_an_interrupt_saves_the_step_it_stops_at(tmp_path, monkeypatch):
     monkeypatch.setattr(Learner, "optimise", ask)
     with pytest.raises(Interrupted, match="stopped at step 6 of 12"):
         fit(settings, tmp_path / "parts", progress=False)
+    assert signal.getsignal(number) is before
     monkeypatch.setattr(Learner, "optimise", original)
     fit(settings, tmp_path / "parts", resume=True, progress=False)
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))

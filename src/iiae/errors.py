@@ -30,4 +30,4 @@ class MissingExtra(IIAEError):
 
 
 class Interrupted(IIAEError):
-    """Training was stopped from the keyboard after its state was saved."""
+    """Training was stopped by Ctrl-C or SIGTERM after its state was saved."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,6 +13,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.strategies import DDPStrategy
@@ -39,7 +39,8 @@ from iiae.training.callbacks import Bar, Keeper
 from iiae.training.checkpoints import AtomicCheckpoints, prepare, steps_done
 from iiae.training.learner import Learner
 from iiae.training.loader import GroupLoader, resident
-from iiae.training.processes import leave, synchronised
+from iiae.training.processes import launcher, leave, synchronised
+from iiae.training.stopping import stopped_by_signals
 
 ACTIVE_PAIRS = 10_000  # training pairs that the active dimensions are chosen on
 
@@ -69,7 +70,7 @@ def fit(
         DataError: The data is missing or damaged.
         SettingsError: Settings do not fit the data, or those of the run to resume.
         RunError: The folder cannot be used, or training had to stop.
-        Interrupted: Ctrl-C; the state was saved.
+        Interrupted: Ctrl-C or SIGTERM; the state was saved.
     """
     out = Path(out)
     checkpoint = prepare(out, settings, resume)
@@ -83,9 +84,9 @@ def fit(
     sampler = make_batches(data.train, training.batch, training.seed, training.workers)
     learner.total = len(sampler) * settings.training.epochs
     save_settings(out, settings)
-    with _quiet(), _stop_on_interrupt(learner), ExitStack() as stack:
+    with _quiet(), stopped_by_signals(learner) as listener, ExitStack() as stack:
         trainer = _make_trainer(settings, out)
-        trainer.callbacks += [Keeper(learner)]  # pyright: ignore[reportAttributeAccessIssue]
+        trainer.callbacks += [Keeper(learner), listener]  # pyright: ignore[reportAttributeAccessIssue]
         _join(trainer, learner, sampler, stack)
         if checkpoint:
             sampler.seek(steps_done(checkpoint))
@@ -107,13 +108,21 @@ def first_process() -> bool:
 
 
 def _make_trainer(settings: Settings, out: Path) -> L.Trainer:
+    training = settings.training
+    asked = f"training.devices = {training.devices}, training.nodes = {training.nodes}"
     try:
-        return L.Trainer(**_trainer_options(settings, out))
-    except (MisconfigurationException, ValueError) as error:
-        training = settings.training
-        raise SettingsError(
-            f"training.devices = {training.devices}, training.nodes = {training.nodes}: {error}"
-        ) from error
+        environment = launcher()
+        started = environment.world_size() if environment else None
+        if started not in (None, training.devices * training.nodes):
+            # Lightning would train alone in each of them where one process is asked for
+            raise SettingsError(
+                f"{asked}, but SLURM or torchrun started {started} processes in all; the product "
+                "must be their number (srun --nodes=N --ntasks-per-node=D iiae train ... --set "
+                "training.nodes=N --set training.devices=D)"
+            )
+        return L.Trainer(**_trainer_options(settings, out, environment))
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        raise SettingsError(f"{asked}: {error}") from error
 
 
 def _join(trainer: L.Trainer, learner: Learner, sampler: AlignedBatches, stack: ExitStack) -> None:
@@ -138,7 +147,9 @@ def _strategy(settings: Settings) -> Any:
     return DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
 
 
-def _trainer_options(settings: Settings, out: Path) -> dict[str, Any]:
+def _trainer_options(
+    settings: Settings, out: Path, environment: ClusterEnvironment | None
+) -> dict[str, Any]:
     return {
         "max_epochs": settings.training.epochs,
         "accelerator": "auto",
@@ -152,7 +163,7 @@ def _trainer_options(settings: Settings, out: Path) -> dict[str, Any]:
         "enable_model_summary": False,
         "use_distributed_sampler": False,
         "default_root_dir": out,
-        "plugins": [AtomicCheckpoints()],
+        "plugins": [AtomicCheckpoints(), *([environment] if environment else [])],
     }
 
 
@@ -219,26 +230,6 @@ def _latents(found: Embeddings, active: Active) -> dict[str, dict[str, float]]:
             ("z_s", "z_x", "z_y"), active, signal_shares(found), strict=True
         )
     }
-
-
-@contextmanager
-def _stop_on_interrupt(learner: Learner) -> Iterator[None]:
-    """The first Ctrl-C asks training to save and stop after the step; the second stops at once."""
-
-    def ask(number: int, frame: Any) -> None:
-        if learner.stop_asked:
-            raise KeyboardInterrupt
-        learner.stop_asked = True
-
-    try:
-        before = signal.signal(signal.SIGINT, ask)
-    except ValueError:  # not in the main thread, where signals cannot be set
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -8,8 +8,23 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+
+def launcher() -> ClusterEnvironment | None:
+    """What started this process among others: SLURM's srun or torchrun; None where neither did.
+
+    Raises:
+        RuntimeError: SLURM's variables do not say how many tasks a node has.
+    """
+    if SLURMEnvironment.detect():
+        # requeueing would go on from a file of Lightning's, without the place in the data
+        return SLURMEnvironment(auto_requeue=False)
+    return TorchElasticEnvironment() if TorchElasticEnvironment.detect() else None
 
 
 def all_sum(values: Tensor) -> Tensor:
@@ -107,9 +122,9 @@ class _Normalise(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float
     ) -> tuple[Tensor, Tensor, Tensor, int]:
         world = dist.get_world_size()
-        gathered = weight.new_empty(2 * world, len(weight))
-        dist.all_gather_into_tensor(gathered, _moments(x, weight.dtype))
-        means, variances = gathered.view(world, 2, -1).unbind(1)
+        gathered = weight.new_empty(world, 2, len(weight))
+        dist.all_gather([*gathered], _moments(x, weight.dtype))
+        means, variances = gathered.unbind(1)
         mean = means.mean(0)
         # moments about the common mean, without the cancellation of E[x^2] - mean^2
         variance = (variances + (means - mean).square()).mean(0)
