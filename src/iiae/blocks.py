@@ -8,7 +8,7 @@ from torch import Tensor
 
 from iiae.errors import SettingsError
 from iiae.model import IIAE, DomainPosteriors
-from iiae.tasks.translation import Domain
+from iiae.types import Domain
 
 BLOCKS = ("shared", "active", "exclusive", "both")
 
@@ -28,8 +28,7 @@ def block_columns(
     "shared" is z_s, "active" its dimensions whose signal exceeds their noise, "exclusive"
     z_x or z_y, "both" z_s and then the exclusive latent.
     """
-    encode = model.encode_x if domain == "x" else model.encode_y
-    return _pick(model, encode(values), block)
+    return _pick(model, model.encoder(domain)(values), block)
 
 
 def _pick(model: IIAE, q: DomainPosteriors, block: str) -> Tensor:

@@ -22,7 +22,7 @@ from iiae.files import write_atomically, write_text
 from iiae.rows import WRITERS, Description, ShardRows, read_shard, write_shard
 from iiae.runs import load_run, weights_digest
 from iiae.sources import Items, Sample, open_items
-from iiae.tasks.translation import Domain
+from iiae.types import Domain
 
 AHEAD = 3  # batches decoded before the model asks for them
 

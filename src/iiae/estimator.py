@@ -31,7 +31,8 @@ from iiae.runs import (
 )
 from iiae.runs import MODEL as WEIGHTS
 from iiae.settings import Settings, make_settings
-from iiae.tasks.translation import Domain, translate
+from iiae.tasks.translation import translate
+from iiae.types import Domain
 
 try:
     from sklearn.base import BaseEstimator, TransformerMixin

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from iiae.errors import MissingExtra
 from iiae.files import write_atomically, write_text
-from iiae.model import IIAE, DomainPosteriors
+from iiae.model import IIAE
 from iiae.runs import Run
-from iiae.tasks.translation import Domain
+from iiae.types import Domain
 
 INDEX = "export.json"
 POSTERIORS = (
@@ -42,11 +42,11 @@ class EncoderPart(nn.Module):
 
     def __init__(self, model: IIAE, domain: Domain):
         super().__init__()
-        self.model, self.domain = model, domain
+        self.model: IIAE = model
+        self.domain: Domain = domain
 
     def forward(self, values: Tensor) -> tuple[Tensor, ...]:
-        encode = self.model.encode_x if self.domain == "x" else self.model.encode_y
-        q: DomainPosteriors = encode(values)
+        q = self.model.encoder(self.domain)(values)
         return (*q.shared, *q.exclusive)
 
 
@@ -55,11 +55,11 @@ class DecoderPart(nn.Module):
 
     def __init__(self, model: IIAE, domain: Domain):
         super().__init__()
-        self.model, self.domain = model, domain
+        self.model: IIAE = model
+        self.domain: Domain = domain
 
     def forward(self, shared: Tensor, exclusive: Tensor) -> Tensor:
-        decode = self.model.decode_x if self.domain == "x" else self.model.decode_y
-        return decode(shared, exclusive).mean
+        return self.model.decoder(self.domain)(shared, exclusive).mean
 
 
 def parts(run: Run) -> dict[str, Part]:

@@ -25,7 +25,7 @@ from iiae.errors import SettingsError
 from iiae.networks import conv, mlp
 from iiae.networks.interface import Networks
 from iiae.settings import LikelihoodSettings, ModelSettings, ObjectiveSettings
-from iiae.types import Pair, PartPaired
+from iiae.types import Domain, Pair, PartPaired
 
 
 class DomainPosteriors(NamedTuple):
@@ -109,6 +109,10 @@ class IIAE(nn.Module):
         """r_y(z_s given y) and q(z_y given y): what y alone says."""
         return DomainPosteriors(self.shared_given_y(y).posterior, self.exclusive_y(y))
 
+    def encoder(self, domain: Domain) -> Callable[[Tensor], DomainPosteriors]:
+        """`encode_x` or `encode_y`."""
+        return self.encode_x if domain == "x" else self.encode_y
+
     def decode(self, z: Latents) -> Likelihoods:
         """Likelihoods of both domains."""
         return Likelihoods(
@@ -126,6 +130,10 @@ class IIAE(nn.Module):
     ) -> Likelihood:
         """p(y given z_s, z_y)."""
         return self.decoder_y(shared, exclusive)
+
+    def decoder(self, domain: Domain) -> Callable[[Tensor, Tensor], Likelihood]:
+        """`decode_x` or `decode_y`."""
+        return self.decode_x if domain == "x" else self.decode_y
 
     def forward(self, pair: Pair) -> tuple[Posteriors, Likelihoods]:
         """Encode, sample every latent once, decode: one estimate of the objective."""

@@ -22,8 +22,8 @@ from iiae.settings import dump_settings
 from iiae.summary import summarise
 from iiae.tables import best_reading, result_tables
 from iiae.tasks.hits import first_hits, picture_reader
-from iiae.tasks.translation import Domain, analogies, draw_exclusive, translate
-from iiae.types import Draw, Pair
+from iiae.tasks.translation import analogies, draw_exclusive, translate
+from iiae.types import Domain, Draw, Pair
 
 SAMPLES = 8
 

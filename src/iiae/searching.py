@@ -18,7 +18,8 @@ from iiae.errors import DataError, GalleryError
 from iiae.gallery import Found, Gallery, GalleryInfo, Items, Latent
 from iiae.lance import Value, in_list
 from iiae.runs import Run, known_digests
-from iiae.tasks.translation import Domain, exclusive_size
+from iiae.tasks.translation import exclusive_size
+from iiae.types import Domain
 
 
 class Vectors(NamedTuple):
@@ -52,7 +53,7 @@ def encode(
         active_only: Keep only the active dimensions of z_s.
     """
     model = run.model
-    q = (model.encode_x if domain == "x" else model.encode_y)(batch.to(model.active.device))
+    q = model.encoder(domain)(batch.to(model.active.device))
     shared = q.shared.mean[:, model.active] if active_only else q.shared.mean
     return Vectors(shared.float().cpu().numpy(), q.exclusive.mean.float().cpu().numpy())
 

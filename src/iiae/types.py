@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from jaxtyping import Float, Int64
 from torch import Tensor
+
+Domain = Literal["x", "y"]
 
 
 class Pair(NamedTuple):

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from iiae.data.base import PairSet
-from iiae.model import build_model
+from iiae.model import IIAE, build_model
 from iiae.settings import make_settings
 from iiae.tasks.quality import translation_quality
 from iiae.tasks.translation import translate
@@ -69,10 +69,10 @@ def test_content_that_is_kept_is_found_again(model, monkeypatch):
     # encoders that read z_s off the image without fail
     class Given:
         def __init__(self, images):
-            self.shared = type("Posterior", (), {"mean": images.flatten(1)})
+            self.shared = self.exclusive = type("Posterior", (), {"mean": images.flatten(1)})
 
     pair = Noise().pairs(Draw(torch.arange(10)))
-    monkeypatch.setattr(quality, "_encoders", lambda *_: (Given, Given))
+    monkeypatch.setattr(IIAE, "encoder", lambda *_: Given)
     monkeypatch.setattr(quality, "render", lambda *_, **__: pair.y)
     found = translation_quality(model, Noise(), "x", 10, 10, 0)
     assert found.content_recall.mean == 1

@@ -12,8 +12,8 @@ from torch import Tensor
 from iiae.data.base import PairSet
 from iiae.metrics.retrieval import instance_retrieval
 from iiae.model import IIAE
-from iiae.tasks.translation import Domain, content, draw_exclusive, exclusive_means, render
-from iiae.types import Draw, Pair
+from iiae.tasks.translation import content, draw_exclusive, exclusive_means, render
+from iiae.types import Domain, Draw, Pair
 
 DRAWS = 5
 
@@ -90,9 +90,8 @@ def translation_quality(
                 far = _perceptual(features, made[name], partner)
                 rows.setdefault(f"perceptual {name}", []).append(far)
         rows.setdefault("diversity", []).append(_diversity(made["draws"]))
-        encode, back = _encoders(model, to)
-        shared.append(encode(source).shared.mean)
-        again.append(back(made["prior draw"]).shared.mean)
+        shared.append(content(model, source, to))
+        again.append(model.encoder(to)(made["prior draw"]).shared.mean)
     return _summary(rows, torch.cat(shared), torch.cat(again), features is not None)
 
 
@@ -107,12 +106,6 @@ def _translations(
         "prior draw": draws[0],
         "draws": torch.stack(draws),
     }
-
-
-def _encoders(model: IIAE, to: Domain):
-    if to == "y":
-        return model.encode_x, model.encode_y
-    return model.encode_y, model.encode_x
 
 
 def _l1(made: Tensor, partner: Tensor) -> Tensor:

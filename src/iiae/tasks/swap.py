@@ -13,9 +13,7 @@ from torch.nn import functional as F
 
 from iiae.data.base import Factor, PairSet
 from iiae.model import IIAE
-from iiae.types import Draw
-
-Domain = Literal["x", "y"]
+from iiae.types import Domain, Draw
 
 
 class Origin(NamedTuple):
@@ -170,8 +168,7 @@ def _origins(
     generator = np.random.default_rng(seed)
     # everyone's latent comes from someone else
     other = torch.from_numpy(np.roll(np.arange(len(index)), int(generator.integers(1, len(index)))))
-    encode = model.encode_x if domain == "x" else model.encode_y
-    decode = model.decode_x if domain == "x" else model.decode_y
+    encode, decode = model.encoder(domain), model.decoder(domain)
     read: list[Tensor] = []
     real: list[Tensor] = []
     for part in index.split(256):

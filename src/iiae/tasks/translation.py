@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from iiae.errors import DataError
 from iiae.model import IIAE
-
-Domain = Literal["x", "y"]
+from iiae.types import Domain
 
 
 @torch.inference_mode()
@@ -53,8 +50,7 @@ def content(
 ) -> Float[Tensor, "batch shared"]:
     """z_s of samples of the domain that `to` is not: the mean of r."""
     model.eval()
-    encode = model.encode_x if to == "y" else model.encode_y
-    return encode(source).shared.mean
+    return model.encoder("x" if to == "y" else "y")(source).shared.mean
 
 
 @torch.inference_mode()
@@ -72,13 +68,12 @@ def render(
     model.eval()
     if exclusive is None:
         exclusive = shared.new_zeros(1, exclusive_size(model, to))
-    decode = model.decode_y if to == "y" else model.decode_x
     if len(exclusive) not in (1, len(shared)):
         raise DataError(
             f"{len(shared)} samples to translate and {len(exclusive)} references; give one for "
             "all or one for each"
         )
-    return decode(shared, exclusive.expand(len(shared), -1)).mean
+    return model.decoder(to)(shared, exclusive.expand(len(shared), -1)).mean
 
 
 def draw_exclusive(
@@ -95,8 +90,7 @@ def exclusive_means(
 ) -> Float[Tensor, "batch exclusive"]:
     """Posterior means of the exclusive latents of references of one domain."""
     model.eval()
-    encode = model.encode_x if domain == "x" else model.encode_y
-    return encode(reference).exclusive.mean
+    return model.encoder(domain)(reference).exclusive.mean
 
 
 def interpolate(
@@ -118,14 +112,11 @@ def analogies(
 ) -> Float[Tensor, "batch batch *shape"]:
     """Every content with every exclusive latent of one domain: row i's content, column j's own."""
     model.eval()
-    encode, decode = (
-        (model.encode_x, model.decode_x) if domain == "x" else (model.encode_y, model.decode_y)
-    )
-    q = encode(x)
+    q = model.encoder(domain)(x)
     n = len(x)
     shared = q.shared.mean.repeat_interleave(n, 0)
     exclusive = q.exclusive.mean.repeat(n, 1)
-    return decode(shared, exclusive).mean.unflatten(0, (n, n))
+    return model.decoder(domain)(shared, exclusive).mean.unflatten(0, (n, n))
 
 
 def exclusive_size(model: IIAE, domain: Domain) -> int:

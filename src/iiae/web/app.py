@@ -17,6 +17,7 @@ from iiae.gallery import Gallery
 from iiae.lance import equals, reads
 from iiae.runs import Run, known_digests
 from iiae.searching import other
+from iiae.types import Domain
 from iiae.web.batching import Batcher, Busy
 from iiae.web.counting import Counts
 from iiae.web.engine import Engine, Query, Sample, Translation
@@ -33,7 +34,6 @@ try:
 except ImportError as missing:
     raise MissingExtra("web", "the server") from missing
 
-Domain = Literal["x", "y"]
 Latent = Literal["shared", "exclusive"]
 LOCAL = ("localhost", "127.0.0.1", "[::1]", "testserver")
 SEED = 2**31 - 1
