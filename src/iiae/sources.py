@@ -139,7 +139,8 @@ class RemoteImages(Items):
             content = self.files.cat_file(f"{self.root}/{name}")
         except (OSError, ValueError) as error:
             raise DataError(f"{self.url}/{name}: cannot be read: {error}") from error
-        return image_tensor(open_image(Encoded(f"{self.url}/{name}", content)), shape)
+        image = open_image(Encoded(f"{self.url}/{name}", content), side=max(shape[1:]))
+        return image_tensor(image, shape)
 
 
 class Rows(Items):

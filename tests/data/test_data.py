@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 
 from iiae.data import check_name, export_pairs, fetch, load
-from iiae.data.images import image_files, read_image
+from iiae.data.images import image_files, image_tensor, open_sized, read_image
 from iiae.data.splits import held_out
 from iiae.data.synthetic import SyntheticPairs
 from iiae.errors import DataError
@@ -84,6 +84,42 @@ def test_exif_rotation_is_obeyed(tmp_path):
     image.save(tmp_path / "a.png", exif=exif)
     found = read_image(tmp_path / "a.png", (1, 2, 2))
     assert found[0].tolist() == [[-1, -1], [-1, 1]]
+
+
+def smooth_jpeg(path, width, height, **options):
+    """Gradients and a disc: what an area mean can be exact about."""
+    down, along = np.mgrid[0:height, 0:width] / max(width, height)
+    disc = ((down - 0.3) ** 2 + (along - 0.4) ** 2 < 0.05) * 0.5
+    pixels = np.stack([down, along, disc], 2) * 255
+    Image.fromarray(pixels.astype(np.uint8)).save(path, quality=95, **options)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_large_jpeg_is_decoded_in_part_with_the_same_result(tmp_path, orientation):
+    path, exif = tmp_path / "a.jpg", Image.Exif()
+    exif[0x0112] = orientation
+    smooth_jpeg(path, 1200, 960, exif=exif)
+    whole, size = open_sized(path)
+    part, same = open_sized(path, side=16)
+    assert same == size == whole.size == ((1200, 960) if orientation == 1 else (960, 1200))
+    assert part.size == tuple(n // 8 for n in size)
+    shape = (3, 16, 16)
+    difference = (image_tensor(whole, shape) - read_image(path, shape)).abs()
+    assert difference.mean() < 1 / 127.5
+    assert difference.max() < 12 / 127.5  # at the disc's edge
+
+
+def test_a_large_jpeg_cut_off_is_named_all_the_same(tmp_path):
+    path = tmp_path / "a.jpg"
+    smooth_jpeg(path, 1200, 900)
+    path.write_bytes(path.read_bytes()[:-5000])
+    with pytest.raises(DataError, match=r"a.jpg: damaged or cut off"):
+        read_image(path, (3, 16, 16))
+
+
+def test_images_of_a_few_times_the_side_are_decoded_in_full(tmp_path):
+    smooth_jpeg(tmp_path / "a.jpg", 190, 190)
+    assert open_sized(tmp_path / "a.jpg", side=16)[0].size == (190, 190)
 
 
 @pytest.mark.parametrize(

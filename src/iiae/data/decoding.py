@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from iiae.data.images import image_files, image_tensor, open_image
+from iiae.data.images import image_files, image_tensor, open_sized
 from iiae.errors import DataError
 
 OnError = Literal["stop", "skip"]
@@ -52,7 +52,6 @@ def decode_batches(
     shape: Sequence[int],
     batch: int,
     on_error: OnError = "stop",
-    open_file: Callable = open_image,
 ) -> Iterator[DecodedBatch]:
     """Batches of images in [-1, 1], in the order of the files.
 
@@ -64,7 +63,6 @@ def decode_batches(
         shape: (channels, height, width) wanted.
         batch: Images a batch; the last may be smaller, or any where files are skipped.
         on_error: "skip" leaves out files that cannot be read; they are listed in the log.
-        open_file: Reads one file as an 8-bit RGB Pillow image.
 
     Raises:
         DataError: A file cannot be read and `on_error` is "stop".
@@ -72,8 +70,8 @@ def decode_batches(
 
     def decode(file: Path) -> _Decoded | DataError:
         try:
-            image = open_file(file)
-            return _Decoded(file, image_tensor(image, shape), image.size)
+            image, size = open_sized(file, side=max(shape[1:]))
+            return _Decoded(file, image_tensor(image, shape), size)
         except DataError as error:
             return error
 

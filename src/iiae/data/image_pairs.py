@@ -90,7 +90,7 @@ class ImagePairs(PairSet):
 
     def _decode(self, files: PairFiles) -> np.ndarray:
         return np.stack(
-            [np.asarray(fit_image(side, self.side, self.side)) for side in open_pair(files)]
+            [np.asarray(fit_image(s, self.side, self.side)) for s in open_pair(files, self.side)]
         )
 
 
@@ -127,17 +127,22 @@ def _windows(pixels: Tensor, size: int, generator: torch.Generator | None) -> Te
     )
 
 
-def open_pair(files: PairFiles):
+def open_pair(files: PairFiles, side: int | None = None):
     """Both images of a pair, as files have them.
+
+    Args:
+        files: Where they are.
+        side: As for `open_image`, where each has a file of its own.
 
     Raises:
         DataError: One cannot be read, or two side by side have an odd width.
     """
-    left = open_image(files.x)
     if files.sides != Sides.BOTH:
+        left = open_image(files.x, side=side)
         return left, left
     if files.y is not None:
-        return left, open_image(files.y)
+        return open_image(files.x, side=side), open_image(files.y, side=side)
+    left = open_image(files.x)
     if left.width % 2:
         raise DataError(
             f"{files.x}: is {left.width} pixels wide; two images side by side have an even width"

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from iiae.errors import DataError
@@ -18,6 +18,9 @@ from iiae.errors import DataError
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 # of uploads; of local files, whatever Pillow reads
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+# times the side that is wanted: what remains of a JPEG that is not decoded in full. Resizing by
+# area then ends 0.6 of 255 from the exact area on average, 0.3 if decoded in full (a 12 MP photo)
+SPARE = 6
 
 
 class Encoded(NamedTuple):
@@ -43,7 +46,7 @@ def read_image(path: Path, shape: Sequence[int]) -> Float[Tensor, "channels heig
     Raises:
         DataError: The file is missing, no image, damaged or cut off, or too large to be safe.
     """
-    return image_tensor(open_image(path), shape)
+    return image_tensor(open_image(path, side=max(shape[1:])), shape)
 
 
 def decode_image(
@@ -62,7 +65,8 @@ def decode_image(
     Raises:
         DataError: No image, damaged or cut off, or too large.
     """
-    return image_tensor(open_image(Encoded(name, data), most_pixels=most_pixels), shape)
+    image = open_image(Encoded(name, data), most_pixels=most_pixels, side=max(shape[1:]))
+    return image_tensor(image, shape)
 
 
 def image_tensor(
@@ -78,7 +82,10 @@ def image_tensor(
 
 
 def open_image(
-    path: Path | Encoded | BufferedReader, name: str | None = None, most_pixels: int | None = None
+    path: Path | Encoded | BufferedReader,
+    name: str | None = None,
+    most_pixels: int | None = None,
+    side: int | None = None,
 ) -> Image.Image:
     """An image file, or its content, as 8-bit RGB.
 
@@ -88,10 +95,22 @@ def open_image(
         path: Where it is, or the file opened.
         name: For messages; the path by default.
         most_pixels: Larger images are refused before they are decoded.
+        side: What the image will be made smaller to: a JPEG of many times that is decoded at
+            a half, a quarter or an eighth of its size, which takes a fraction of the time.
 
     Raises:
         DataError: The file is missing, no image, damaged or cut off, or too large to be safe.
     """
+    return open_sized(path, name, most_pixels, side)[0]
+
+
+def open_sized(
+    path: Path | Encoded | BufferedReader,
+    name: str | None = None,
+    most_pixels: int | None = None,
+    side: int | None = None,
+) -> tuple[Image.Image, tuple[int, int]]:
+    """`open_image`, and the width and height that the image has in full."""
     name = name or str(path)
     try:
         source = BytesIO(path.content) if isinstance(path, Encoded) else path
@@ -101,7 +120,13 @@ def open_image(
                 raise DataError(
                     f"{name}: {file.width} x {file.height} pixels; at most {most_pixels:,}"
                 )
-            return _plain(ImageOps.exif_transpose(file)).convert("RGB")
+            size = file.size
+            if side is not None:
+                file.draft(None, (SPARE * side, SPARE * side))
+            turned = ImageOps.exif_transpose(file)
+            if file.getexif().get(ExifTags.Base.Orientation, 1) >= 5:  # by a quarter
+                size = size[1], size[0]
+            return _plain(turned).convert("RGB"), size
     except FileNotFoundError as error:
         raise DataError(f"{name}: no such file") from error
     except UnidentifiedImageError as error:

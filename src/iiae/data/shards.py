@@ -122,7 +122,7 @@ class ShardPairs(PairSet):
             return torch.from_numpy(column[rows])
         side = self.looks.size + round(self.looks.size * self.looks.crop)
         images = (
-            open_image(Encoded(f"{column.name}, row {row}", column.content[row].as_py()))
+            open_image(Encoded(f"{column.name}, row {row}", column.content[row].as_py()), side=side)
             for row in rows.tolist()
         )
         return torch.from_numpy(np.stack([np.asarray(fit_image(i, side, side)) for i in images]))
