@@ -10,6 +10,7 @@ from iiae.distributions import DiagonalNormal, Likelihoods, Normal, Posteriors
 from iiae.objectives import (
     Terms,
     elbo,
+    exclusive_weight,
     iiae_loss,
     iiae_terms,
     information_bound,
@@ -269,6 +270,30 @@ def test_inter_weights_the_two_inter_kls_alone_and_is_published_at_one():
         iiae_loss(t, 0.2, 0.7, 0.3, 2.5), iiae_loss(t, 0.2, 0.7, 0.3) + 0.7 * 1.5 * inter.mean()
     )
     assert (information_bound(t, 1.0, 2.0) <= information_bound(t)).all()
+
+
+def test_exclusive_weights_the_two_exclusive_kls_of_the_bound_alone_and_is_published_at_one():
+    pair, q, p = random_terms_inputs()
+    t = iiae_terms(pair, q, p)
+    own = t.kl_x + t.kl_y
+    assert torch.equal(
+        information_bound(t, 0.3, 2.0), information_bound(t, 0.3, 2.0, exclusive=1.0)
+    )
+    torch.testing.assert_close(
+        information_bound(t, 0.3, 2.0, 4.0), information_bound(t, 0.3, 2.0) - 0.3 * 3.0 * own
+    )
+    torch.testing.assert_close(
+        iiae_loss(t, 0.2, 0.7, 0.3, 2.0, 4.0),
+        iiae_loss(t, 0.2, 0.7, 0.3, 2.0) + 0.7 * 0.3 * 3.0 * own.mean(),
+    )
+    assert (information_bound(t, exclusive=4.0) <= information_bound(t)).all()
+
+
+def test_the_exclusive_weight_rises_late_from_the_published_one_to_its_end():
+    assert exclusive_weight(0, 8) == 1
+    assert exclusive_weight(0.25, 8) == 1 + 7 / 16
+    assert exclusive_weight(1, 8) == 8
+    assert exclusive_weight(0.5, 1) == 1
 
 
 def part_paired_inputs():

@@ -342,3 +342,13 @@ def test_training_without_some_partners_lowers_the_loss_and_resumes(tmp_path, mo
     undo()
     fit(settings, tmp_path / "parts", resume=True, progress=False)
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+
+
+def test_a_large_exclusive_weight_empties_the_exclusive_latents(tmp_path):
+    def kept(weight):
+        settings = small_settings(f"objective.exclusive={weight}", "training.epochs=20")
+        fit(settings, tmp_path / str(weight), progress=False)
+        row = load_history(tmp_path / str(weight))[-1]
+        return row["validation_kl_x"] + row["validation_kl_y"]
+
+    assert kept(100) < 0.5 * kept(1)

@@ -101,28 +101,38 @@ def elbo(t: Terms, anneal: float | Tensor = 1.0) -> Float[Tensor, " batch"]:
 
 
 def information_bound(
-    t: Terms, anneal: float | Tensor = 1.0, inter: float = 1.0
+    t: Terms,
+    anneal: float | Tensor = 1.0,
+    inter: float = 1.0,
+    exclusive: float | Tensor = 1.0,
 ) -> Float[Tensor, " batch"]:
     r"""Lower bound on $L_{dis}$ of each pair, in nats, up to the entropies of the data.
 
-    $E_q[\log p(x, y | z)] - anneal \cdot (KL_x + KL_y)
+    $E_q[\log p(x, y | z)] - anneal \cdot exclusive \cdot (KL_x + KL_y)
     - inter \cdot (KL[q_s \| r_x] + KL[q_s \| r_y])$
 
     The last two bound I(Y;Z_s given X) and I(X;Z_s given Y) from above; `anneal` does not
     touch them (authors' program).
 
-    Paper: inter = 1. Here: above 1 it is a looser bound that prefers exclusive content to be in
-    z_x and z_y; at 1 a nat of it costs the same there as in z_s (docs/objective.md).
+    Paper: inter = exclusive = 1. Here: above 1 it is a looser bound. inter then prefers exclusive
+    content to be in z_x and z_y; at 1 a nat of it costs the same there as in z_s. exclusive keeps
+    what is shared, and costs little in z_s, out of z_x and z_y (docs/objective.md).
     """
-    told = -(t.nll_x + t.nll_y) - anneal * (t.kl_x + t.kl_y)
+    told = -(t.nll_x + t.nll_y) - anneal * exclusive * (t.kl_x + t.kl_y)
     return told - inter * (t.kl_s_x + t.kl_s_y)
 
 
 def iiae_loss(
-    t: Terms, beta: float, lam: float, anneal: float | Tensor = 1.0, inter: float = 1.0
+    t: Terms,
+    beta: float,
+    lam: float,
+    anneal: float | Tensor = 1.0,
+    inter: float = 1.0,
+    exclusive: float | Tensor = 1.0,
 ) -> Float[Tensor, ""]:
     r"""$-mean(\beta \cdot elbo + \lambda \cdot information\_bound)$, to be minimised."""
-    return -(beta * elbo(t, anneal) + lam * information_bound(t, anneal, inter)).mean()
+    bound = information_bound(t, anneal, inter, exclusive)
+    return -(beta * elbo(t, anneal) + lam * bound).mean()
 
 
 def kl_warmup(step: int, tau: float) -> float:
@@ -133,3 +143,16 @@ def kl_warmup(step: int, tau: float) -> float:
         tau: Steps to 63% of full weight; 0 means full weight from the start.
     """
     return 1.0 if tau == 0 else -math.expm1(-step / tau)
+
+
+def exclusive_weight(done: float, exclusive: float) -> float:
+    r"""$1 + (exclusive - 1) \cdot done^2$: the weight of KL_x and KL_y in the bound.
+
+    It rises late: exclusive latents that are charged for before the decoder reads them empty out,
+    and stay empty.
+
+    Args:
+        done: Part of all training steps taken so far, in [0, 1].
+        exclusive: The weight at the end.
+    """
+    return 1 + (exclusive - 1) * done**2

@@ -107,6 +107,12 @@ class ObjectiveSettings(_Section):
         ge=0,
         description="weight of both inter-KLs in the bound, 1 as published; more: less leakage",
     )
+    exclusive: float = Field(
+        1.0,
+        ge=0,
+        description="weight of KL_x and KL_y in the bound at the end of training, 1 as published; "
+        "more: less of what is shared in z_x and z_y",
+    )
     tau: float = Field(2000.0, ge=0, description="KL warm-up, in steps; 0 for none")
     x: LikelihoodSettings = Field(LikelihoodSettings(), description="likelihood of x")  # pyright: ignore[reportCallIssue]
     y: LikelihoodSettings = Field(LikelihoodSettings(), description="likelihood of y")  # pyright: ignore[reportCallIssue]

@@ -20,6 +20,7 @@ from iiae.model import IIAE
 from iiae.objectives import (
     Terms,
     elbo,
+    exclusive_weight,
     iiae_loss,
     iiae_terms,
     information_bound,
@@ -73,10 +74,12 @@ class Learner(L.LightningModule):
     def optimise(self, pair: Pair | PartPaired) -> None:
         """One optimiser step."""
         training = self.settings.training
-        anneal = torch.tensor(
-            kl_warmup(self.steps, self.settings.objective.tau), device=self.device
+        objective = self.settings.objective
+        weights = (
+            kl_warmup(self.steps, objective.tau),
+            exclusive_weight(self.steps / self.total, objective.exclusive),
         )
-        loss, means = self.loss(pair, anneal)
+        loss, means = self.loss(pair, torch.tensor(weights, device=self.device))
         optimiser: Any = self.optimizers(use_pl_optimizer=False)
         optimiser.param_groups[0]["lr"] = training.learning_rate * self._rate(self.steps)
         optimiser.zero_grad()
@@ -91,8 +94,8 @@ class Learner(L.LightningModule):
         self.sums = self.sums.to(means.device) + means
         self.counted += 1
 
-    def _loss(self, pair: Pair | PartPaired, anneal: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss, and the mean of each term (detached)."""
+    def _loss(self, pair: Pair | PartPaired, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss with the step's `anneal` and `exclusive`; the mean of each term (detached)."""
         if self.images:
             x, y = (v.contiguous(memory_format=torch.channels_last) for v in pair[:2])
             pair = pair._replace(x=x, y=y)
@@ -101,7 +104,8 @@ class Learner(L.LightningModule):
             q, p = self.model(pair) if whole else self.model.part_paired(pair)
         terms = iiae_terms(pair, q, p) if whole else part_paired_terms(pair, q, p)
         objective = self.settings.objective
-        loss = iiae_loss(terms, objective.beta, objective.lam, anneal, objective.inter)
+        anneal, exclusive = weights
+        loss = iiae_loss(terms, objective.beta, objective.lam, anneal, objective.inter, exclusive)
         return loss, torch.stack([term.detach().mean() for term in terms])
 
     def _computes_in_bf16(self) -> bool:
@@ -176,7 +180,7 @@ class Learner(L.LightningModule):
             "learning_rate": self.settings.training.learning_rate * self._rate(step),
         }
         for name, terms in (("train", train), ("validation", held)):
-            weights = {"beta": objective.beta, "lam": objective.lam, "inter": objective.inter}
+            weights = objective.model_dump(include={"beta", "lam", "inter", "exclusive"})
             values[f"{name}_loss"] = iiae_loss(terms, **weights).item()
             values[f"{name}_elbo"] = elbo(terms).item()
             values[f"{name}_information_bound"] = information_bound(terms).item()
