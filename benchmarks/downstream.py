@@ -76,7 +76,7 @@ def representations(settings: Settings, data: Splits, out: Path) -> dict[str, En
 
     return {
         f"z_s ({ours.active.numel()})": z_s,
-        f"z_s, active ({int(ours.active.sum())})": lambda p: z_s(p)[:, ours.active],
+        "z_s, active": lambda p: z_s(p)[:, ours.active],
         f"z_s, z_x, z_y ({ours.active.numel() + sum(ours.exclusive_sizes)})": everything,
         f"joint VAE ({size})": lambda p: joint.encode(p).shared.mean,
         f"CCA ({size})": canonical(sides, size // 2),
