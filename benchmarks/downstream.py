@@ -62,7 +62,11 @@ def main() -> None:
 def representations(settings: Settings, data: Splits, out: Path) -> dict[str, Encode]:
     """What a pair becomes; each keeps the scale it has, which is one of unit variance or prior."""
     ours = _fitted(settings, data, out / "iiae", None).model
-    joint = _joint(settings, data, out / "joint")
+    joint = _joint(settings, data, out / "joint", {"beta": 1.0, "lam": 0.0})
+    # without exclusive latents and inter-KLs what remains is the ELBO with the KL weight of z_s
+    as_light = _joint(settings, data, out / "joint-light", {"inter": 0.0})
+    objective = settings.objective
+    light = objective.beta / (objective.beta + objective.lam)
     some = [*islice(data.train.batches(500), 20)]
     sides = [torch.cat([getattr(p, d).flatten(1) for p in some]) for d in ("x", "y")]
     size = joint.active.numel()
@@ -79,12 +83,13 @@ def representations(settings: Settings, data: Splits, out: Path) -> dict[str, En
         "z_s, active": lambda p: z_s(p)[:, ours.active],
         f"z_s, z_x, z_y ({ours.active.numel() + sum(ours.exclusive_sizes)})": everything,
         f"joint VAE ({size})": lambda p: joint.encode(p).shared.mean,
+        f"joint VAE, KL weight {light:.2f} ({size})": lambda p: as_light.encode(p).shared.mean,
         f"CCA ({size})": canonical(sides, size // 2),
         f"PCA ({size})": principal(torch.cat(sides, 1), size),
     }
 
 
-def _joint(settings: Settings, data: Splits, out: Path) -> IIAE:
+def _joint(settings: Settings, data: Splits, out: Path, weights: dict[str, float]) -> IIAE:
     """A VAE of pairs: the same networks with one latent, as large as all of IIAE's together."""
     side = 4  # of the map of `small`
     total = settings.model.shared * side**2 + 2 * settings.model.exclusive
@@ -93,7 +98,7 @@ def _joint(settings: Settings, data: Splits, out: Path) -> IIAE:
     torch.manual_seed(settings.training.seed)
     networks = conv.small(data.train.shapes, 1, channels, heads, settings.model.width or 24)  # pyright: ignore[reportArgumentType]
     model = JointVAE(networks, channels * side**2, (1, 1))
-    bare = settings.objective.model_copy(update={"beta": 1.0, "lam": 0.0})
+    bare = settings.objective.model_copy(update=weights)
     return _fitted(settings.model_copy(update={"objective": bare}), data, out, model).model
 
 
