@@ -291,7 +291,7 @@ def test_exclusive_weights_the_two_exclusive_kls_of_the_bound_alone_and_is_publi
 
 def test_the_exclusive_weight_rises_late_from_the_published_one_to_its_end():
     assert exclusive_weight(0, 8) == 1
-    assert exclusive_weight(0.25, 8) == 1 + 7 / 16
+    assert exclusive_weight(0.25, 8) == 1 + 7 / 64
     assert exclusive_weight(1, 8) == 8
     assert exclusive_weight(0.5, 1) == 1
 

@@ -146,7 +146,7 @@ def kl_warmup(step: int, tau: float) -> float:
 
 
 def exclusive_weight(done: float, exclusive: float) -> float:
-    r"""$1 + (exclusive - 1) \cdot done^2$: the weight of KL_x and KL_y in the bound.
+    r"""$1 + (exclusive - 1) \cdot done^3$: the weight of KL_x and KL_y in the bound.
 
     It rises late: exclusive latents that are charged for before the decoder reads them empty out,
     and stay empty.
@@ -155,4 +155,4 @@ def exclusive_weight(done: float, exclusive: float) -> float:
         done: Part of all training steps taken so far, in [0, 1].
         exclusive: The weight at the end.
     """
-    return 1 + (exclusive - 1) * done**2
+    return 1 + (exclusive - 1) * done**3
