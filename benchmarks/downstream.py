@@ -92,11 +92,11 @@ def representations(settings: Settings, data: Splits, out: Path) -> dict[str, En
 def _joint(settings: Settings, data: Splits, out: Path, weights: dict[str, float]) -> IIAE:
     """A VAE of pairs: the same networks with one latent, as large as all of IIAE's together."""
     side = 4  # of the map of `small`
-    total = settings.model.shared * side**2 + 2 * settings.model.exclusive
+    total = settings.model.shared * side**2 + sum(settings.model.exclusive_sizes)
     channels = -(-total // side**2)
     heads = tuple(build_head(one, True) for one in (settings.objective.x, settings.objective.y))
     torch.manual_seed(settings.training.seed)
-    networks = conv.small(data.train.shapes, 1, channels, heads, settings.model.width or 24)  # pyright: ignore[reportArgumentType]
+    networks = conv.small(data.train.shapes, (1, 1), channels, heads, settings.model.width or 24)  # pyright: ignore[reportArgumentType]
     model = JointVAE(networks, channels * side**2, (1, 1))
     bare = settings.objective.model_copy(update=weights)
     return _fitted(settings.model_copy(update={"objective": bare}), data, out, model).model

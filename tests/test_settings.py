@@ -89,3 +89,19 @@ def test_every_experiment_can_be_read():
     assert len(found) >= 3
     for path in found:
         assert load_settings(path).title
+
+
+def test_exclusive_latents_have_one_size_or_one_each(tmp_path):
+    sizes = {
+        one: make_settings(LEAST, [f"model.exclusive={one}"]).model.exclusive_sizes
+        for one in ("3", "[3,8]")
+    }
+    assert sizes == {"3": (3, 3), "[3,8]": (3, 8)}
+    (tmp_path / "s.toml").write_text(dump_settings(make_settings(LEAST, ["model.exclusive=[3,8]"])))
+    assert load_settings(tmp_path / "s.toml").model.exclusive == (3, 8)
+
+
+@pytest.mark.parametrize("sizes", ["0", "[3,0]", "[3,8,9]", "[]", "wide", "2.5"])
+def test_sizes_of_exclusive_latents_that_are_none_are_refused(sizes):
+    with pytest.raises(SettingsError, match=r"model.exclusive = .*: .*or two: \[of z_x, of z_y\]"):
+        make_settings(LEAST, [f"model.exclusive={sizes}"])

@@ -57,7 +57,7 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
 
     Args:
         shared: Size of z_s.
-        exclusive: Size of z_x and of z_y.
+        exclusive: Size of z_x and of z_y, or both of them.
         width: Second hidden width of the encoders; the first is twice as wide.
         beta: Weight of the ELBO.
         lam: Weight of the information bound.
@@ -97,7 +97,7 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
     def __init__(  # as many parameters as there are settings worth searching over
         self,
         shared: int = 16,
-        exclusive: int = 8,
+        exclusive: int | tuple[int, int] = 8,
         *,
         width: int = 128,
         beta: float = 0.2,

@@ -289,8 +289,8 @@ def build_model(
         if images:
             raise SettingsError("model.dropout is for family 'features'; image networks take none")
         extra["dropout"] = model.dropout
-    networks = FAMILIES[model.family](shapes, model.exclusive, model.shared, heads, **extra)
-    sizes = (model.exclusive, model.exclusive)
+    sizes = model.exclusive_sizes
+    networks = FAMILIES[model.family](shapes, sizes, model.shared, heads, **extra)
     return IIAE(networks, _shared_size(model, shapes), sizes)
 
 

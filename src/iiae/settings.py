@@ -70,13 +70,23 @@ class DataSettings(_Section):
     seed: int = Field(0, description="of the splits and of fixed appearances")
 
 
+def _one_or_two_sizes(value: Any) -> Any:
+    pair = isinstance(value, (list, tuple))
+    sizes = value if pair else [value]
+    if len(sizes) != 1 + pair or not all(type(size) is int and size > 0 for size in sizes):
+        raise ValueError("give one size, of 1 or more, or two: [of z_x, of z_y]")
+    return tuple(value) if pair else value
+
+
 class ModelSettings(_Section):
     """Which networks, and the sizes of the latents."""
 
     family: Literal["small", "image-map", "image-flat", "features"] = Field(
         "small", description="networks: small (16 to 64 pixels), image-map, image-flat, features"
     )
-    exclusive: int = Field(8, ge=1, description="size of z_x and of z_y")
+    exclusive: Annotated[int | tuple[int, int], BeforeValidator(_one_or_two_sizes)] = Field(
+        8, description="size of z_x and of z_y: one for both, or [of z_x, of z_y]"
+    )
     shared: int = Field(32, ge=1, description="size of z_s, or its channels where it is a map")
     width: int | None = Field(
         None, ge=1, description="first width of `small`, hidden width of `features`"
@@ -84,6 +94,12 @@ class ModelSettings(_Section):
     dropout: float = Field(
         0.0, ge=0, lt=1, description="of the encoders' inputs, `features` only; 0 as published"
     )
+
+    @property
+    def exclusive_sizes(self) -> tuple[int, int]:
+        """Sizes of z_x and of z_y."""
+        both = self.exclusive
+        return both if isinstance(both, tuple) else (both, both)
 
 
 class LikelihoodSettings(_Section):
@@ -276,7 +292,7 @@ def _explain(error: ValidationError, source: str) -> str:
         return f"{source}: {name} is not a setting{hint}"
     if first["type"] == "missing":
         return f"{source}: {name} is missing"
-    return f"{source}: {name} = {first['input']!r}: {first['msg'].lower()}"
+    return f"{source}: {name} = {first['input']!r}: {first['msg'].removeprefix('Value error, ').lower()}"
 
 
 def _closest(name: str) -> str | None:

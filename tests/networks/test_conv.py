@@ -19,7 +19,7 @@ def count(module):
 
 
 def test_published_map_networks_layer_by_layer():
-    networks = image_map(shapes(256), 8, 128, HEADS)
+    networks = image_map(shapes(256), (8, 8), 128, HEADS)
     assert count(networks.shared_given_x) == 1_739_936
     assert count(networks.shared) == 2_097_408
     assert count(networks.exclusive_x) == 1_739_696
@@ -28,7 +28,7 @@ def test_published_map_networks_layer_by_layer():
 
 
 def test_published_flat_networks_layer_by_layer():
-    networks = image_flat(shapes(256), 8, 128, HEADS)
+    networks = image_flat(shapes(256), (8, 8), 128, HEADS)
     assert count(networks.shared_given_x) == 6_001_312
     assert count(networks.shared) == 8_455_168
     assert count(networks.exclusive_x) == 1_739_696
@@ -41,7 +41,7 @@ def convolutions(module, kind):
 
 
 def test_published_map_networks_have_the_published_shapes():
-    networks = image_map(shapes(256), 8, 128, HEADS)
+    networks = image_map(shapes(256), (8, 8), 128, HEADS)
     x = torch.randn(2, 3, 256, 256)
     posterior, features = networks.shared_given_x(x)
     assert features.shape == (2, 256, 16, 16)
@@ -61,7 +61,7 @@ def test_published_map_networks_have_the_published_shapes():
 
 
 def test_convolutions_start_from_the_published_distribution():
-    network = image_map(shapes(256), 8, 128, HEADS).shared_given_x
+    network = image_map(shapes(256), (8, 8), 128, HEADS).shared_given_x
     weight = convolutions(network, torch.nn.Conv2d)[-1].weight
     assert weight.std().item() == pytest.approx(0.02, rel=0.01)
     assert abs(weight.mean().item()) < 1e-4
@@ -72,9 +72,9 @@ def test_convolutions_start_from_the_published_distribution():
     [(image_map, 64, 4), (image_flat, 64, 4), (small, 16, 4), (small, 32, 4), (small, 64, 4)],
 )
 def test_every_parameter_gets_a_finite_gradient(family, size, shared):
-    networks = family(shapes(size, y=1), 3, shared, HEADS)
+    networks = family(shapes(size, y=1), (3, 2), shared, HEADS)
     flat = shared if family is image_flat else shared * (size >> 5) ** 2
-    model = IIAE(networks, flat if family is not small else shared * 16, (3, 3))
+    model = IIAE(networks, flat if family is not small else shared * 16, (3, 2))
     pair = Pair(torch.rand(4, 3, size, size) * 2 - 1, torch.rand(4, 1, size, size) * 2 - 1)
     q, p = model(pair)
     assert q.shared.mean.shape == q.shared_given_x.mean.shape == (4, len(model.active))
@@ -88,7 +88,7 @@ def test_every_parameter_gets_a_finite_gradient(family, size, shared):
 
 def test_small_networks_have_a_4x4_map_of_z_s():
     for size in (16, 32, 64):
-        networks = small(shapes(size), 8, 5, HEADS)
+        networks = small(shapes(size), (8, 8), 5, HEADS)
         assert networks.shared_given_x(torch.zeros(2, 3, size, size)).posterior.mean.shape == (
             2,
             80,

@@ -17,7 +17,7 @@ def count(module):
 
 
 def test_published_feature_networks_layer_by_layer():
-    networks = features(((512,), (512,)), 64, 64, HEADS)
+    networks = features(((512,), (512,)), (64, 64), 64, HEADS)
     assert count(networks.exclusive_x) == count(networks.shared_given_x) == 428_416
     assert count(networks.shared) == 591_488
     assert count(networks.decoder_x) == 82_816
@@ -26,7 +26,7 @@ def test_published_feature_networks_layer_by_layer():
 
 
 def test_the_joint_encoder_takes_both_first_hidden_layers():
-    networks = features(((20,), (30,)), 4, 6, HEADS, width=8)
+    networks = features(((20,), (30,)), (4, 3), 6, HEADS, width=8)
     x, y = (
         networks.shared_given_x(torch.randn(5, 20)),
         networks.shared_given_y(torch.randn(5, 30)),
@@ -36,7 +36,7 @@ def test_the_joint_encoder_takes_both_first_hidden_layers():
 
 
 def test_every_parameter_gets_a_finite_gradient():
-    model = IIAE(features(((20,), (30,)), 4, 6, HEADS, width=8), 6, (4, 4))
+    model = IIAE(features(((20,), (30,)), (4, 3), 6, HEADS, width=8), 6, (4, 3))
     pair = Pair(torch.randn(9, 20), torch.randn(9, 30))
     q, p = model(pair)
     iiae_loss(iiae_terms(pair, q, p), 0.2, 1.0).backward()

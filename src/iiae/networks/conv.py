@@ -182,7 +182,7 @@ PUBLISHED_DROPOUT = (0.5, 0.5, 0.0, 0.0)
 
 def image_map(
     shapes: tuple[Sequence[int], Sequence[int]],
-    exclusive: int,
+    exclusive: tuple[int, int],
     shared: int,
     heads: tuple[Head, Head],
 ) -> Networks:
@@ -192,13 +192,13 @@ def image_map(
 
     Args:
         shapes: (channels, height, width) of x and of y; square, alike but for channels.
-        exclusive: Size of z_x and of z_y.
+        exclusive: Sizes of z_x and of z_y.
         shared: Channels of z_s.
         heads: Likelihood of each domain.
     """
     size = shapes[0][-1]
 
-    def domain(channels: int, head: Head) -> Domain:
+    def domain(channels: int, exclusive: int, head: Head) -> Domain:
         return Domain(
             ExclusiveEncoder(size, channels, PUBLISHED_WIDTHS, exclusive),
             MapEncoder(channels, PUBLISHED_WIDTHS, shared),
@@ -207,13 +207,13 @@ def image_map(
             ),
         )
 
-    x, y = _both(domain, shapes, heads)
+    x, y = _both(domain, shapes, exclusive, heads)
     return _assemble(x, y, MapFusion(PUBLISHED_WIDTHS[-1], shared))
 
 
 def image_flat(
     shapes: tuple[Sequence[int], Sequence[int]],
-    exclusive: int,
+    exclusive: tuple[int, int],
     shared: int,
     heads: tuple[Head, Head],
 ) -> Networks:
@@ -224,7 +224,7 @@ def image_flat(
     size, widths = shapes[0][-1], (*PUBLISHED_WIDTHS, PUBLISHED_WIDTHS[-1])
     side = size >> 5
 
-    def domain(channels: int, head: Head) -> Domain:
+    def domain(channels: int, exclusive: int, head: Head) -> Domain:
         return Domain(
             ExclusiveEncoder(size, channels, PUBLISHED_WIDTHS, exclusive),
             FlatEncoder(size, channels, widths, 256, shared),
@@ -233,13 +233,13 @@ def image_flat(
             ),
         )
 
-    x, y = _both(domain, shapes, heads)
+    x, y = _both(domain, shapes, exclusive, heads)
     return _assemble(x, y, FlatFusion(side * side * widths[-1], 256, shared))
 
 
 def small(
     shapes: tuple[Sequence[int], Sequence[int]],
-    exclusive: int,
+    exclusive: tuple[int, int],
     shared: int,
     heads: tuple[Head, Head],
     width: int = 24,
@@ -255,14 +255,14 @@ def small(
     halvings = size.bit_length() - 3  # down to 4x4
     widths = [width << i for i in range(halvings - 1)]
 
-    def domain(channels: int, head: Head) -> Domain:
+    def domain(channels: int, exclusive: int, head: Head) -> Domain:
         return Domain(
             ExclusiveEncoder(size, channels, [*widths, width << halvings - 1], exclusive),
             nn.Sequential(ContrastCopy(), MapEncoder(2 * channels, widths, shared)),
             MapDecoder(4, shared, exclusive, widths[::-1], [0.0] * len(widths), channels, head),
         )
 
-    x, y = _both(domain, shapes, heads)
+    x, y = _both(domain, shapes, exclusive, heads)
     return _assemble(x, y, MapFusion(widths[-1], shared))
 
 
@@ -275,11 +275,15 @@ class Domain(NamedTuple):
 
 
 def _both(
-    domain: Callable[[int, Head], Domain],
+    domain: Callable[[int, int, Head], Domain],
     shapes: tuple[Sequence[int], Sequence[int]],
+    exclusive: tuple[int, int],
     heads: tuple[Head, Head],
 ) -> tuple[Domain, Domain]:
-    return domain(shapes[0][0], heads[0]), domain(shapes[1][0], heads[1])
+    return (
+        domain(shapes[0][0], exclusive[0], heads[0]),
+        domain(shapes[1][0], exclusive[1], heads[1]),
+    )
 
 
 def _assemble(x: Domain, y: Domain, shared: nn.Module) -> Networks:

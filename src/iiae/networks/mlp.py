@@ -79,7 +79,7 @@ class Decoder(nn.Module):
 
 def features(
     shapes: tuple[Sequence[int], Sequence[int]],
-    exclusive: int,
+    exclusive: tuple[int, int],
     shared: int,
     heads: tuple[Head, Head],
     width: int = 256,
@@ -91,7 +91,7 @@ def features(
 
     Args:
         shapes: (size,) of x and of y.
-        exclusive: Size of z_x and of z_y.
+        exclusive: Sizes of z_x and of z_y.
         shared: Size of z_s.
         heads: Likelihood of each domain.
         width: Of the second hidden layer; the first has twice as many units.
@@ -99,13 +99,13 @@ def features(
     """
     (size_x,), (size_y,) = shapes
     return Networks(
-        exclusive_x=Encoder(size_x, width, exclusive, dropout),
-        exclusive_y=Encoder(size_y, width, exclusive, dropout),
+        exclusive_x=Encoder(size_x, width, exclusive[0], dropout),
+        exclusive_y=Encoder(size_y, width, exclusive[1], dropout),
         shared_given_x=SharedEncoder(size_x, width, shared, dropout),
         shared_given_y=SharedEncoder(size_y, width, shared, dropout),
         shared=Fusion(width, shared),
-        decoder_x=Decoder(shared + exclusive, size_x, heads[0]),
-        decoder_y=Decoder(shared + exclusive, size_y, heads[1]),
+        decoder_x=Decoder(shared + exclusive[0], size_x, heads[0]),
+        decoder_y=Decoder(shared + exclusive[1], size_y, heads[1]),
     )
 
 
