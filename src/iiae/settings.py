@@ -292,7 +292,8 @@ def _explain(error: ValidationError, source: str) -> str:
         return f"{source}: {name} is not a setting{hint}"
     if first["type"] == "missing":
         return f"{source}: {name} is missing"
-    return f"{source}: {name} = {first['input']!r}: {first['msg'].removeprefix('Value error, ').lower()}"
+    reason = first["msg"].removeprefix("Value error, ")
+    return f"{source}: {name} = {first['input']!r}: {reason[:1].lower()}{reason[1:]}"
 
 
 def _closest(name: str) -> str | None:
