@@ -199,7 +199,7 @@ def step_flops(settings: Settings, data: Splits) -> float:
     learner = make_learner(plain(settings), data)
     batch = next(iter(draws(settings, data, torch.device("cpu"))))
     with FlopCounterMode(display=False) as counter:
-        loss, _ = learner.loss(batch, torch.tensor(1.0))
+        loss, _ = learner.loss(batch, torch.ones(2))
         loss.backward()
     return counter.get_total_flops()
 
@@ -235,7 +235,7 @@ def plain_step(settings: Settings, data: Splits, device: torch.device) -> Callab
 
 def tuned_step(settings: Settings, data: Splits, device: torch.device) -> Callable:
     learner = make_learner(settings, data).to(device)
-    optimiser, whole = learner.make_optimiser(), torch.tensor(1.0, device=device)
+    optimiser, whole = learner.make_optimiser(), torch.ones(2, device=device)
 
     def step(pair) -> None:
         loss, _ = learner.loss(pair, whole)

@@ -25,7 +25,7 @@ for compiled in (False, True):
     model.eval()
     pair = data.train.pairs(Draw(torch.arange(32)))
     torch.manual_seed(1)  # compiled or not, noise is the same
-    loss, means = learner.loss(pair, torch.tensor(0.5))
+    loss, means = learner.loss(pair, torch.tensor([0.5, 3.0]))  # KL warm-up, exclusive weight
     loss.backward()
     losses.append(loss.item())
     assert means.isfinite().all()
