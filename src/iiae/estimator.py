@@ -32,7 +32,7 @@ from iiae.runs import (
 from iiae.runs import MODEL as WEIGHTS
 from iiae.settings import Settings, make_settings
 from iiae.tasks.translation import translate
-from iiae.types import Domain
+from iiae.types import Domain, other
 
 try:
     from sklearn.base import BaseEstimator, TransformerMixin
@@ -167,7 +167,7 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
         """
         if to not in ("x", "y"):
             raise SettingsError(f"to = {to!r}: is 'x' or 'y'")
-        rows = self._rows(source, "x" if to == "y" else "y")
+        rows = self._rows(source, other(to))
         reference = None if like is None else self._rows(like, to)
         return self._standards()[to].undo(translate(self.model_, rows, to, like=reference))
 

@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from iiae.errors import GalleryError
 from iiae.lance import Value
+from iiae.types import Domain
 
 Latent = Literal["shared", "exclusive"]
 
@@ -28,7 +29,7 @@ class GalleryInfo(NamedTuple):
     """
 
     model: str
-    domain: Literal["x", "y"]
+    domain: Domain
     distance: Literal["cosine", "euclidean"]
     shared: int
     exclusive: int

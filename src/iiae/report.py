@@ -23,7 +23,7 @@ from iiae.summary import summarise
 from iiae.tables import best_reading, result_tables
 from iiae.tasks.hits import first_hits, picture_reader
 from iiae.tasks.translation import analogies, draw_exclusive, translate
-from iiae.types import Domain, Draw, Pair
+from iiae.types import Domain, Draw, Pair, other
 
 SAMPLES = 8
 
@@ -122,7 +122,7 @@ def _pictures(run: Run, pairs: PairSet) -> list[Figure]:
         )
     ]
     for to in ("x", "y"):
-        source = "y" if to == "x" else "x"
+        source = other(to)
         figures.append(
             _figure(
                 f"Translation, {source} to {to}",
@@ -157,7 +157,7 @@ def _reconstruction(run: Run, pair: Pair) -> Image.Image:
 
 def _translation(run: Run, pair: Pair, to: Domain) -> Image.Image:
     source, partner = (pair.x, pair.y) if to == "y" else (pair.y, pair.x)
-    name = "x" if to == "y" else "y"
+    name = other(to)
     generator = torch.Generator().manual_seed(run.settings.evaluation.seed)
     rows = [
         Row(f"source {name}", source),

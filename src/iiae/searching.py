@@ -19,7 +19,7 @@ from iiae.gallery import Found, Gallery, GalleryInfo, Items, Latent
 from iiae.lance import Value, in_list
 from iiae.runs import Run, known_digests
 from iiae.tasks.translation import exclusive_size
-from iiae.types import Domain
+from iiae.types import Domain, other
 
 
 class Vectors(NamedTuple):
@@ -152,11 +152,6 @@ def search_files(
         batch = torch.stack([part.sample(i) for i in range(len(part.paths))])
         found.append(encode(run, batch, domain, gallery.info.active_only))
     return names, gallery.search(np.concatenate([getattr(v, by) for v in found]), top, filter, by)
-
-
-def other(domain: Domain) -> Domain:
-    """The domain that `domain` is not."""
-    return "y" if domain == "x" else "x"
 
 
 def _gallery(

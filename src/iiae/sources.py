@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from iiae.data.images import SUFFIXES, Encoded, image_tensor, open_image, read_image
+from iiae.data.images import SUFFIXES, decode_image, read_image
 from iiae.errors import DataError
 
 Sample = Tensor | DataError
@@ -139,8 +139,7 @@ class RemoteImages(Items):
             content = self.files.cat_file(f"{self.root}/{name}")
         except (OSError, ValueError) as error:
             raise DataError(f"{self.url}/{name}: cannot be read: {error}") from error
-        image = open_image(Encoded(f"{self.url}/{name}", content), side=max(shape[1:]))
-        return image_tensor(image, shape)
+        return decode_image(content, shape, f"{self.url}/{name}")
 
 
 class Rows(Items):

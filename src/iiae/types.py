@@ -11,6 +11,11 @@ from torch import Tensor
 Domain = Literal["x", "y"]
 
 
+def other(domain: Domain) -> Domain:
+    """The domain that `domain` is not."""
+    return "y" if domain == "x" else "x"
+
+
 class Pair(NamedTuple):
     """Matched samples of two domains: row i of `x` and row i of `y` have the same content.
 

@@ -7,7 +7,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 from iiae.data.arrays import array_names, read_array
 from iiae.data.images import SUFFIXES, read_image
 from iiae.errors import DataError
+from iiae.types import Domain
 
 IMAGES_A_PART, ROWS_A_PART = 256, 8192
 
@@ -35,7 +36,7 @@ class Part(NamedTuple):
 
 
 def collect(
-    inputs: Sequence[Path], shape: Sequence[int], domain: Literal["x", "y"]
+    inputs: Sequence[Path], shape: Sequence[int], domain: Domain
 ) -> tuple[Iterator[Part], int]:
     """Parts of a collection, made one after the other, and how many samples it has in all.
 

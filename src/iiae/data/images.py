@@ -50,7 +50,7 @@ def read_image(path: Path, shape: Sequence[int]) -> Float[Tensor, "channels heig
 
 
 def decode_image(
-    data: bytes, shape: Sequence[int], name: str, most_pixels: int
+    data: bytes, shape: Sequence[int], name: str, most_pixels: int | None = None
 ) -> Float[Tensor, "channels height width"]:
     """`read_image` of a file's bytes, as they come from elsewhere.
 
@@ -124,7 +124,7 @@ def open_sized(
             if side is not None:
                 file.draft(None, (SPARE * side, SPARE * side))
             turned = ImageOps.exif_transpose(file)
-            if file.getexif().get(ExifTags.Base.Orientation, 1) >= 5:  # by a quarter
+            if file.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8):  # by a quarter
                 size = size[1], size[0]
             return _plain(turned).convert("RGB"), size
     except FileNotFoundError as error:

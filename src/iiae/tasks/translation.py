@@ -8,7 +8,7 @@ from torch import Tensor
 
 from iiae.errors import DataError
 from iiae.model import IIAE
-from iiae.types import Domain
+from iiae.types import Domain, other
 
 
 @torch.inference_mode()
@@ -50,7 +50,7 @@ def content(
 ) -> Float[Tensor, "batch shared"]:
     """z_s of samples of the domain that `to` is not: the mean of r."""
     model.eval()
-    return model.encoder("x" if to == "y" else "y")(source).shared.mean
+    return model.encoder(other(to))(source).shared.mean
 
 
 @torch.inference_mode()

@@ -8,16 +8,15 @@ import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel
 
 from iiae.errors import DataError, GalleryError, IIAEError, MissingExtra
-from iiae.gallery import Gallery
+from iiae.gallery import Gallery, Latent
 from iiae.lance import equals, reads
 from iiae.runs import Run, known_digests
-from iiae.searching import other
-from iiae.types import Domain
+from iiae.types import Domain, other
 from iiae.web.batching import Batcher, Busy
 from iiae.web.counting import Counts
 from iiae.web.engine import Engine, Query, Sample, Translation
@@ -34,7 +33,6 @@ try:
 except ImportError as missing:
     raise MissingExtra("web", "the server") from missing
 
-Latent = Literal["shared", "exclusive"]
 LOCAL = ("localhost", "127.0.0.1", "[::1]", "testserver")
 SEED = 2**31 - 1
 log = logging.getLogger("iiae")
