@@ -123,7 +123,8 @@ NORMS = """
 import os, sys
 import torch, torch.distributed as dist
 from torch import nn
-from iiae.training.processes import leave, synchronised
+from iiae.training.batchnorm import synchronised
+from iiae.training.processes import leave
 
 rank, shape = int(os.environ["RANK"]), eval(sys.argv[1])
 torch.manual_seed(0)
@@ -163,6 +164,57 @@ def test_moments_and_gradients_over_processes_are_those_of_one(tmp_path, shape):
     script = tmp_path / "norms.py"
     script.write_text(NORMS)
     done = torchrun(script, shape)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("same") == 2
+
+
+STEPS = """
+import os
+import torch, torch.distributed as dist
+from torch import nn
+from iiae.model import in_turn
+from iiae.training.batchnorm import in_step, synchronised
+from iiae.training.processes import leave
+
+dist.init_process_group("gloo")
+gather, asked = dist.all_gather, []
+dist.all_gather = lambda *a: (asked.append(1), gather(*a))
+
+def run(side_by_side):
+    torch.manual_seed(0)
+    deep = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 5), nn.BatchNorm1d(5)).double()
+    wide = nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4)).double()
+    torch.manual_seed(int(os.environ["RANK"]))
+    a, b = torch.randn(6, 3).double(), torch.randn(4, 2, 5, 5).double()
+    for x in (a, b):
+        x.requires_grad_()
+    both = nn.ModuleList([deep, wide])
+    asked.clear()
+    with synchronised(both, torch.device("cpu")):
+        of_a, of_b, name = side_by_side(lambda: deep(a), lambda: wide(b), lambda: "third")
+        (of_a.sin().sum() + of_b.cos().sum()).backward()
+    assert name == "third"
+    gradients = [p.grad for p in both.parameters()]
+    moments = [m.double() for m in both.buffers()]
+    return [of_a, of_b, a.grad, b.grad, *gradients, *moments], len(asked)
+
+(alone, alone_asked), (together, together_asked) = run(in_turn), run(in_step)
+assert (alone_asked, together_asked) == (3, 2)
+for one, other in zip(alone, together):
+    assert torch.allclose(one, other, rtol=1e-12, atol=1e-14)
+try:
+    in_step(lambda: 1 / 0)
+except ZeroDivisionError:
+    print("same")
+leave()
+"""
+
+
+@pytest.mark.slow
+def test_networks_side_by_side_share_exchanges_and_give_the_same(tmp_path):
+    script = tmp_path / "steps.py"
+    script.write_text(STEPS)
+    done = torchrun(script)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("same") == 2
 

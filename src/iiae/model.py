@@ -46,12 +46,17 @@ class Active(NamedTuple):
 ACTIVE = ("active", "active_x", "active_y")  # buffers of a model
 
 
+def in_turn(*calls: Callable[[], Any]) -> list[Any]:
+    """Results of calls that do not need one another, one after another."""
+    return [call() for call in calls]
+
+
 class IIAE(nn.Module):
     """Interaction-information auto-encoder of pairs (x, y), composed of seven networks.
 
     `networks` says what each part takes and returns; `active`, `active_x` and `active_y` mark the
     dimensions of z_s, z_x and z_y that carry signal above their noise (all, until
-    `select_active` finds them).
+    `select_active` finds them). `side_by_side` runs networks that do not need one another.
 
     Args:
         networks: The seven parts.
@@ -73,6 +78,7 @@ class IIAE(nn.Module):
     def __init__(self, networks: Networks, shared_size: int, exclusive_sizes: tuple[int, int]):
         super().__init__()
         self.exclusive_sizes = exclusive_sizes
+        self.side_by_side: Callable[..., list[Any]] = in_turn
         for name, network in networks._asdict().items():
             self.add_module(name, network)
         for name, size in zip(ACTIVE, (shared_size, *exclusive_sizes), strict=True):
@@ -91,14 +97,18 @@ class IIAE(nn.Module):
 
     def encode(self, pair: Pair) -> Posteriors:
         """All five posteriors of a batch of pairs."""
-        given_x = self.shared_given_x(pair.x)
-        given_y = self.shared_given_y(pair.y)
+        given_x, given_y, exclusive_x, exclusive_y = self.side_by_side(
+            lambda: self.shared_given_x(pair.x),
+            lambda: self.shared_given_y(pair.y),
+            lambda: self.exclusive_x(pair.x),
+            lambda: self.exclusive_y(pair.y),
+        )
         return Posteriors(
             shared=self.shared(given_x.features, given_y.features),
             shared_given_x=given_x.posterior,
             shared_given_y=given_y.posterior,
-            exclusive_x=self.exclusive_x(pair.x),
-            exclusive_y=self.exclusive_y(pair.y),
+            exclusive_x=exclusive_x,
+            exclusive_y=exclusive_y,
         )
 
     def encode_x(self, x: Float[Tensor, "batch *shape_x"]) -> DomainPosteriors:
@@ -115,9 +125,11 @@ class IIAE(nn.Module):
 
     def decode(self, z: Latents) -> Likelihoods:
         """Likelihoods of both domains."""
-        return Likelihoods(
-            self.decoder_x(z.shared, z.exclusive_x), self.decoder_y(z.shared, z.exclusive_y)
+        of_x, of_y = self.side_by_side(
+            lambda: self.decoder_x(z.shared, z.exclusive_x),
+            lambda: self.decoder_y(z.shared, z.exclusive_y),
         )
+        return Likelihoods(of_x, of_y)
 
     def decode_x(
         self, shared: Float[Tensor, "batch shared"], exclusive: Float[Tensor, "batch exclusive_x"]

@@ -35,11 +35,12 @@ from iiae.runs import (
     save_weights,
 )
 from iiae.settings import Settings
+from iiae.training.batchnorm import synchronised
 from iiae.training.callbacks import Bar, Keeper
 from iiae.training.checkpoints import AtomicCheckpoints, prepare, steps_done
 from iiae.training.learner import Learner
 from iiae.training.loader import GroupLoader, resident
-from iiae.training.processes import launcher, leave, synchronised
+from iiae.training.processes import launcher, leave
 from iiae.training.stopping import stopped_by_signals
 
 ACTIVE_PAIRS = 10_000  # training pairs that the active dimensions are chosen on
@@ -135,7 +136,8 @@ def _join(trainer: L.Trainer, learner: Learner, sampler: AlignedBatches, stack: 
     learner.rank, learner.world = trainer.global_rank, trainer.world_size
     sampler.share(learner.rank, learner.world)
     learner.total = len(sampler) * learner.settings.training.epochs
-    stack.enter_context(synchronised(learner.model, trainer.strategy.root_device))
+    device, together = trainer.strategy.root_device, not learner.settings.training.compile
+    stack.enter_context(synchronised(learner.model, device, together))
 
 
 def _strategy(settings: Settings) -> Any:
