@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -81,6 +83,11 @@ def test_a_head_takes_the_authors_layout_and_keeps_their_unseen_classes(data, tm
     found = load(given.model_copy(update={"root": str(out)}))
     assert found.train.shapes == ((16,), (16,))
     assert found.test.classes == ["c1", "c5"]
+
+
+def test_a_head_never_replaces_the_features_it_is_made_of(data, tmp_path):
+    with pytest.raises(DataError, match="is an input"):
+        train_head(data, Path(data.root))
 
 
 def test_a_head_says_when_the_domains_have_features_of_different_networks(data, tmp_path):

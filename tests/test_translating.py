@@ -144,6 +144,24 @@ def test_names_that_differ_in_case_alone_clash(run, tmp_path):
         translate_files(run, [tmp_path / "a", tmp_path / "b"], "y", Outputs(folder=tmp_path / "o"))
 
 
+@pytest.mark.parametrize("name", ["folder", "grid", "reference", "spread"])
+def test_an_output_never_replaces_an_input(run, tmp_path, name):
+    folder = write_images(tmp_path / "in", 2)
+    one, two = sorted(folder.iterdir())
+    spread = one.rename(folder / f"{two.stem} spread.png")
+    draws = Exclusive(samples=2)
+    inputs, outputs, exclusive = {
+        "folder": ([two], Outputs(folder=tmp_path / "in" / ".." / "in"), Exclusive()),
+        "grid": ([two], Outputs(grid=two), Exclusive()),
+        "reference": ([two], Outputs(grid=spread), Exclusive(like=[spread])),
+        "spread": ([folder], Outputs(folder=folder, spread=True), draws),
+    }[name]
+    before = {file: file.read_bytes() for file in folder.iterdir()}
+    with pytest.raises(DataError, match="is an input, which the output would replace"):
+        translate_files(run, inputs, "y", outputs, exclusive)
+    assert {file: file.read_bytes() for file in folder.iterdir()} == before
+
+
 def test_batches_are_decoded_in_order_whatever_their_size(tmp_path):
     files = expand_files([write_images(tmp_path / "in", 11)])
     batches = list(decode_batches(files, SHAPE, 4))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from iiae.errors import RunError
+from iiae.errors import DataError, RunError
 
 
 def write_atomically(path: Path, write: Callable[[Path], object], durable: bool = True) -> None:
@@ -48,6 +48,18 @@ def write_atomically(path: Path, write: Callable[[Path], object], durable: bool 
         raise RunError(f"{path}: not written: {why}{kept}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Refuses to write over what is read.
+
+    Raises:
+        DataError: An output is one of the inputs.
+    """
+    given = {path.resolve() for path in inputs}
+    for path in outputs:
+        if path.resolve() in given:
+            raise DataError(f"{path}: is an input, which the output would replace; choose another")
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

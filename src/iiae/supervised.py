@@ -22,6 +22,7 @@ from iiae.data.collections import read_collections
 from iiae.errors import DataError, MissingExtra
 from iiae.extracting import save_features
 from iiae.features import Backbone, pooled
+from iiae.files import refuse_inputs
 from iiae.metrics.ranking import score
 from iiae.progress import tracked
 from iiae.settings import DataSettings
@@ -82,11 +83,13 @@ def train_head(data: DataSettings, out: Path, settings: HeadSettings = HeadSetti
         mAP@all of held-out seen classes, x searching y, with the new features.
 
     Raises:
-        DataError: As `load_classes`.
+        DataError: As `load_classes`, or `out` is the features themselves.
         RunError: `out` cannot be written.
     """
     data = data.model_copy(update={"standardise": True})
     parts = load_classes(data)
+    assert data.root is not None
+    refuse_inputs([out], [Path(data.root)])
     train = parts.train
     assert isinstance(train, ClassPairs) and isinstance(parts.validation, ClassPairs)
     widths = [shape[0] for shape in train.shapes]
@@ -102,7 +105,6 @@ def train_head(data: DataSettings, out: Path, settings: HeadSettings = HeadSetti
     head.eval()
     with torch.inference_mode():
         quality = _map(head, parts.validation)
-        assert data.root is not None
         names = domains(data)
         found = standardised(read_collections(data.root, *names, data.size), train.classes)
         note = f"head {settings.size} seed {settings.seed}"

@@ -17,7 +17,7 @@ from iiae.data.arrays import read_array
 from iiae.data.decoding import DecodedBatch, OnError, decode_batches, expand_files
 from iiae.data.images import bytes_image, fit_image, image_bytes, read_image
 from iiae.errors import DataError
-from iiae.files import write_atomically
+from iiae.files import refuse_inputs, write_atomically
 from iiae.pictures import Row, grid, heat
 from iiae.progress import tracked
 from iiae.runs import Run
@@ -81,14 +81,14 @@ def translate_files(
         on_error: "skip" lists files that cannot be read in the log and goes on.
 
     Raises:
-        DataError: A file cannot be read, two have one name, or options do not fit.
+        DataError: A file cannot be read, two have one name, an output would replace an input, or
+            options do not fit.
         RunError: A file cannot be written.
     """
     source_shape, target_shape = run.shapes if to == "y" else run.shapes[::-1]
     files = expand_files(inputs)
-    if outputs.folder is not None:
-        _refuse_clashes(files)
     latents, labels = _latents(run, to, exclusive, target_shape)
+    _refuse_clashes(files, exclusive.like, labels, outputs)
     if outputs.spread and len(latents) < 2:
         raise DataError("the spread is over draws: ask for at least 2 samples")
     batches = decode_batches(files, source_shape, BATCH, on_error)
@@ -119,9 +119,11 @@ def translate_array(
     """Translates rows of `.npy` features; `(rows, size)`, or `(draws, rows, size)` for several.
 
     Raises:
-        DataError: A file cannot be read or does not fit the model.
+        DataError: A file cannot be read, does not fit the model, or would be replaced.
         RunError: `out` cannot be written.
     """
+    out = out.with_suffix(".npy")
+    refuse_inputs([out], [*inputs, *exclusive.like])
     source_shape, target_shape = run.shapes if to == "y" else run.shapes[::-1]
     source = torch.cat([_read_rows(path, source_shape) for path in inputs])
     latents, _ = _latents(run, to, exclusive, target_shape)
@@ -129,7 +131,6 @@ def translate_array(
     results = [render(run.model, shared, to, z) for z in latents]
     several = exclusive.samples or exclusive.interpolate
     values = (torch.stack(results) if several else results[0]).numpy()
-    out = out.with_suffix(".npy")
 
     def write(path: Path) -> None:
         with path.open("wb") as file:
@@ -165,17 +166,29 @@ def _latents(
     return [exclusive_means(run.model, like[0], to) if like else None], [""]
 
 
-def _refuse_clashes(files: Sequence[Path]) -> None:
-    seen: dict[str, Path] = {}
-    for file in files:
-        # as file systems that ignore case see it
-        key = file.stem.casefold()
-        if key in seen:
-            raise DataError(
-                f"two inputs are called {file.stem}: {seen[key]} and {file}; their outputs would "
-                "clash"
-            )
-        seen[key] = file
+def _refuse_clashes(
+    files: Sequence[Path], like: Sequence[Path], labels: Sequence[str], outputs: Outputs
+) -> None:
+    planned = [outputs.grid] if outputs.grid is not None else []
+    if outputs.folder is not None:
+        seen: dict[str, Path] = {}
+        for file in files:
+            # as file systems that ignore case see it
+            key = file.stem.casefold()
+            if key in seen:
+                raise DataError(
+                    f"two inputs are called {file.stem}: {seen[key]} and {file}; their outputs "
+                    "would clash"
+                )
+            seen[key] = file
+            names = [_name(file, label) for label in (*labels, *["spread"] * outputs.spread)]
+            planned += [outputs.folder / name for name in names]
+    refuse_inputs(planned, [*files, *like])
+
+
+def _name(file: Path, label: str) -> str:
+    """What the translation of a file is called."""
+    return f"{file.stem} {label}.png" if label else f"{file.stem}.png"
 
 
 def _submit(
@@ -191,13 +204,12 @@ def _submit(
     for i, (file, size) in enumerate(zip(batch.files, batch.sizes, strict=True)):
         pictures = {label: pixels[j, i] for j, label in enumerate(labels)}
         for label, values in pictures.items():
-            name = f"{file.stem} {label}.png" if label else f"{file.stem}.png"
-            job = pool.submit(_write, outputs.folder / name, values, size, outputs.full_size)
-            jobs.append(job)
+            path = outputs.folder / _name(file, label)
+            jobs.append(pool.submit(_write, path, values, size, outputs.full_size))
         if outputs.spread:
             spread = heat(made[:, i].std(0).mean(0))
-            name = outputs.folder / f"{file.stem} spread.png"
-            jobs.append(pool.submit(_save, name, _fit(spread, size, outputs.full_size)))
+            path = outputs.folder / _name(file, "spread")
+            jobs.append(pool.submit(_save, path, _fit(spread, size, outputs.full_size)))
     return jobs
 
 
