@@ -13,7 +13,7 @@ from PIL import Image
 
 from iiae.embedding import embed_files
 from iiae.errors import DataError
-from iiae.sources import Numbers, open_items
+from iiae.sources import Numbers, open_source
 from test_embedding import images, read, run  # noqa: F401
 
 
@@ -28,7 +28,7 @@ def bucket(images):  # noqa: F811
 
 
 def test_images_at_a_url_are_those_of_the_folder(images, bucket):  # noqa: F811
-    here, there = open_items(str(images)), open_items(bucket)
+    here, there = open_source(str(images)), open_source(bucket)
     assert here.names() == there.names()
     for name in here.names():
         one, other = (items.read([name], (3, 16, 16))[0] for items in (here, there))
@@ -46,7 +46,7 @@ def test_a_url_is_embedded_as_a_folder_is(run, images, bucket, tmp_path):  # noq
 
 
 def test_an_item_that_changes_in_the_store_has_another_stamp(bucket):
-    items = open_items(bucket)
+    items = open_source(bucket)
     name = items.names()[1]
     before = items.stamp(name)
     made = BytesIO()
@@ -59,13 +59,13 @@ def test_an_item_that_changes_in_the_store_has_another_stamp(bucket):
 
 def test_what_cannot_be_reached_is_said(bucket):
     with pytest.raises(DataError, match="nosuch://x: cannot be opened"):
-        open_items("nosuch://x")
+        open_source("nosuch://x")
     with pytest.raises(DataError, match="memory://empty: holds no images"):
-        open_items("memory://empty").names()
-    (why,) = open_items(bucket).read(["gone.png"], (3, 16, 16))
+        open_source("memory://empty").names()
+    (why,) = open_source(bucket).read(["gone.png"], (3, 16, 16))
     assert "memory://bucket/photos/gone.png: cannot be read" in str(why)
     with pytest.raises(DataError, match="takes 32 features"):
-        open_items(bucket).check((32,))
+        open_source(bucket).check((32,))
 
 
 def test_numbers_as_names_are_a_list_of_them_without_its_memory():

@@ -21,7 +21,7 @@ from iiae.errors import DataError, RunError, SettingsError
 from iiae.files import write_atomically, write_text
 from iiae.rows import WRITERS, Description, ShardRows, read_shard, write_shard
 from iiae.runs import load_run, weights_digest
-from iiae.sources import Items, Sample, open_items
+from iiae.sources import Sample, Source, open_source
 from iiae.types import Domain
 
 AHEAD = 3  # batches decoded before the model asks for them
@@ -72,7 +72,7 @@ class Embedder:
         run = load_run(job.run)
         self.model = run.model.to("cuda" if torch.cuda.is_available() else "cpu")
         self.shape = run.shapes["xy".index(job.domain)]
-        self.items = open_items(job.source)
+        self.items = open_source(job.source)
         self.items.check(self.shape)
 
     def write(self, shard: Shard) -> int:
@@ -192,7 +192,7 @@ def absolute(source: str) -> str:
     return source if "://" in source else str(Path(source).absolute())
 
 
-def _shards(job: Job, items: Items, size: int) -> Iterator[Shard]:
+def _shards(job: Job, items: Source, size: int) -> Iterator[Shard]:
     """Items in groups; a group's file is named by all that its rows depend on."""
     names = items.names()
     shared = json.dumps(

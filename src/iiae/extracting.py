@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pooch
 
-from iiae.data.collections import Collections, class_files
 from iiae.data.decoding import OnError, decode_batches
 from iiae.data.images import image_files
+from iiae.data.labelled import Collections, class_files
 from iiae.errors import DataError
 from iiae.features import Backbone
 from iiae.files import write_arrays

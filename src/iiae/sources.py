@@ -18,7 +18,7 @@ from iiae.errors import DataError
 Sample = Tensor | DataError
 
 
-class Items(ABC):
+class Source(ABC):
     """What can be listed, and read from any thread or process.
 
     Attributes:
@@ -48,7 +48,7 @@ class Items(ABC):
         """Samples of `shape`, or why one cannot be read."""
 
 
-def open_items(source: str) -> Items:
+def open_source(source: str) -> Source:
     """Items of a local folder, of a folder at a URL that fsspec knows, or of an `.npy`.
 
     Raises:
@@ -63,7 +63,7 @@ def open_items(source: str) -> Items:
     return LocalImages(Path(source))
 
 
-class LocalImages(Items):
+class LocalImages(Source):
     """Images of a folder and its subfolders."""
 
     grain = 1
@@ -93,7 +93,7 @@ class LocalImages(Items):
         return [_or_why(lambda n=name: read_image(self.folder / n, shape)) for name in names]
 
 
-class RemoteImages(Items):
+class RemoteImages(Source):
     """Images at a URL, as `s3://bucket/photos`, each fetched whole when it is read.
 
     Args:
@@ -142,7 +142,7 @@ class RemoteImages(Items):
         return decode_image(content, shape, f"{self.url}/{name}")
 
 
-class Rows(Items):
+class Rows(Source):
     """Rows of an `.npy` of features, mapped, not read; their names are their numbers."""
 
     grain = 1024

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from iiae.data.class_pairs import ClassPairs, as_float, domains, load_classes, standardised
-from iiae.data.collections import read_collections
+from iiae.data.labelled import read_collections
 from iiae.errors import DataError, MissingExtra
 from iiae.extracting import save_features
 from iiae.features import Backbone, pooled

@@ -8,9 +8,9 @@ from helpers import write_images
 from iiae.data.arrays import ArrayPairs
 from iiae.data.cars import CarPairs
 from iiae.data.class_pairs import ClassPairs
-from iiae.data.collections import Items
 from iiae.data.digits import ColouredDigits
 from iiae.data.image_pairs import ImagePairs, PairFiles
+from iiae.data.labelled import Labelled
 from iiae.data.partners import take_partners
 from iiae.data.synthetic import LinearGaussianPairs, SyntheticPairs
 from iiae.types import Draw
@@ -30,7 +30,7 @@ def _bytes(*shape):
 
 def _classes():
     labels = np.array(["a", "a", "a", "b", "b", "b"])
-    sides = (Items(torch.randn(6, size), labels, labels) for size in (3, 4))
+    sides = (Labelled(torch.randn(6, size), labels, labels) for size in (3, 4))
     return ClassPairs(*sides)
 
 

@@ -6,7 +6,7 @@ from PIL import Image
 from iiae.data import load
 from iiae.data.class_pairs import ClassPairs, InstancePairs
 from iiae.data.class_split import SPLITS, class_split, known_to, plain
-from iiae.data.collections import Items
+from iiae.data.labelled import Labelled
 from iiae.data.pairing import AlignedBatches, ClassBatches, make_batches
 from iiae.data.synthetic import load_synthetic
 from iiae.errors import DataError
@@ -23,7 +23,7 @@ def items(counts, size=4, marker=0.0):
     values[:, 0] = [int(name[1:]) for name in labels]
     values[:, 1] = marker + np.arange(len(labels))
     paths = np.array([f"{name}/{i}.png" for i, name in enumerate(labels)])
-    return Items(torch.from_numpy(values), labels, paths)
+    return Labelled(torch.from_numpy(values), labels, paths)
 
 
 def write_npz(path, x=None, y=None, **extra):

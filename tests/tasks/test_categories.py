@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from iiae.data.class_pairs import ClassPairs
-from iiae.data.collections import Items
+from iiae.data.labelled import Labelled
 from iiae.evaluation import evaluate
 from iiae.model import build_model, embed_sides
 from iiae.runs import Run
@@ -20,7 +20,7 @@ def make(order=None, counts=(4, 6)):
         values = generator.standard_normal((len(names), 5)).astype(np.float32)
         values[np.arange(len(names)), ["abc".index(n) for n in names]] += 3
         sides.append(
-            Items(torch.from_numpy(values), names, np.array([str(i) for i in range(len(names))]))
+            Labelled(torch.from_numpy(values), names, np.array([str(i) for i in range(len(names))]))
         )
     y = sides[1] if order is None else sides[1].at(order)
     return ClassPairs(sides[0], y, "test")

@@ -3,7 +3,7 @@ import torch
 from PIL import Image
 
 from iiae.data.class_pairs import ClassPairs
-from iiae.data.collections import Items
+from iiae.data.labelled import Labelled
 from iiae.model import build_model
 from iiae.pictures import framed
 from iiae.settings import make_settings
@@ -17,7 +17,7 @@ def make():
         labels = np.repeat(["a", "b", "c", "d"], count)
         values = generator.standard_normal((len(labels), 6)).astype(np.float32)
         paths = np.array([f"{name}/{i}.png" for i, name in enumerate(labels)])
-        sides.append(Items(torch.from_numpy(values), labels, paths))
+        sides.append(Labelled(torch.from_numpy(values), labels, paths))
     torch.manual_seed(0)
     settings = make_settings({"data": {"name": "classes"}, "model": {"family": "features"}})
     model = build_model(settings.model, settings.objective, ((6,), (6,))).eval()

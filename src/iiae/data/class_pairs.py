@@ -16,7 +16,7 @@ from torch import Tensor
 from iiae.data.arrays import array_names
 from iiae.data.base import Factor, PairSet, Splits, pick
 from iiae.data.class_split import ClassSplit, class_split, digest, known_to, plain
-from iiae.data.collections import Collections, Items, read_collections
+from iiae.data.labelled import Collections, Labelled, read_collections
 from iiae.errors import DataError
 from iiae.settings import DataSettings
 from iiae.types import Draw, Pair
@@ -53,7 +53,7 @@ class ClassPairs(PairSet):
         split: Which classes these are, for the record.
     """
 
-    def __init__(self, x: Items, y: Items, split: str = ""):
+    def __init__(self, x: Labelled, y: Labelled, split: str = ""):
         self.x, self.y, self.split = x, y, split
         self.classes = sorted({str(name) for name in x.labels})
         self._members = tuple(_Members.of(side.labels, self.classes) for side in (x, y))
@@ -112,7 +112,7 @@ class InstancePairs(ClassPairs):
         DataError: No name matches.
     """
 
-    def __init__(self, x: Items, y: Items, split: str = ""):
+    def __init__(self, x: Labelled, y: Labelled, split: str = ""):
         super().__init__(x, y, split)
         by_stem = {PurePath(str(path)).stem: i for i, path in enumerate(y.paths)}
         found = [
@@ -237,7 +237,7 @@ def standardised(found: Collections, classes: list[str]) -> Collections:
         DataError: These are images.
     """
 
-    def scaled(side: Items) -> Items:
+    def scaled(side: Labelled) -> Labelled:
         if side.values.dtype == torch.uint8:
             raise DataError(
                 "these are images: a head and data.standardise are for features, which "

@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from iiae.data.class_pairs import ClassPairs, as_float
-from iiae.data.collections import Items
 from iiae.data.images import read_image
+from iiae.data.labelled import Labelled
 from iiae.metrics.ranking import ranking_values
 from iiae.model import IIAE, embed_sides
 
@@ -75,7 +75,7 @@ def first_hits(model: IIAE, pairs: ClassPairs, batch: int, seed: int, top: int =
 
 
 def picture_reader(
-    items: Items, folder: Path | None
+    items: Labelled, folder: Path | None
 ) -> Callable[[Sequence[int]], Float[Tensor, "count 3 side side"]] | None:
     """Reads pictures of items: they are images themselves, or files under `folder`.
 

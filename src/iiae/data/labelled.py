@@ -17,7 +17,7 @@ from iiae.data.images import SUFFIXES
 from iiae.errors import DataError
 
 
-class Items(NamedTuple):
+class Labelled(NamedTuple):
     """Samples of one domain.
 
     `values` are features `(items, size)` or images as bytes `(items, 3, side, side)`; `labels` name
@@ -28,12 +28,12 @@ class Items(NamedTuple):
     labels: np.ndarray
     paths: np.ndarray
 
-    def at(self, index: np.ndarray | Tensor) -> Items:
+    def at(self, index: np.ndarray | Tensor) -> Labelled:
         """Some of them, in the order of `index`."""
         index = np.asarray(index)
-        return Items(self.values[torch.from_numpy(index)], self.labels[index], self.paths[index])
+        return Labelled(self.values[torch.from_numpy(index)], self.labels[index], self.paths[index])
 
-    def of(self, classes: Sequence[str]) -> Items:
+    def of(self, classes: Sequence[str]) -> Labelled:
         """Those of some classes."""
         return self.at(np.flatnonzero(np.isin(self.labels, list(classes))))
 
@@ -42,8 +42,8 @@ class Collections(NamedTuple):
     """Both domains; `unseen` where the files themselves say which classes are, and the labels
     that a pretrained backbone was taught, where the files tell."""
 
-    x: Items
-    y: Items
+    x: Labelled
+    y: Labelled
     unseen: tuple[str, ...] | None = None
     backbone_labels: tuple[str, ...] = ()
 
@@ -94,7 +94,7 @@ def class_files(folder: Path) -> tuple[list[Path], np.ndarray]:
     return files, np.array([path.parent.name for path in files])
 
 
-def read_class_folders(folder: Path, size: int, on_error: OnError = "stop") -> Items:
+def read_class_folders(folder: Path, size: int, on_error: OnError = "stop") -> Labelled:
     """Images of `folder/class/file`, as bytes.
 
     Raises:
@@ -107,11 +107,11 @@ def read_class_folders(folder: Path, size: int, on_error: OnError = "stop") -> I
         kept += batch.files
         values.append(((batch.images + 1) * 127.5).round().byte())
     labels = np.array([path.parent.name for path in kept])
-    return Items(torch.cat(values), labels, np.array([str(path) for path in kept]))
+    return Labelled(torch.cat(values), labels, np.array([str(path) for path in kept]))
 
 
 def _read_npz(path: Path, x: str, y: str) -> Collections:
-    sides: list[Items] = []
+    sides: list[Labelled] = []
     for side in (x, y):
         labels = read_array(path, f"{side}_classes", kinds="US")
         paths = read_array(path, f"{side}_paths", kinds="US")
@@ -127,7 +127,7 @@ def _read_npz(path: Path, x: str, y: str) -> Collections:
 
 
 def _read_feature_files(folder: Path, x: str, y: str) -> Collections:
-    parts: dict[tuple[str, str], Items] = {}
+    parts: dict[tuple[str, str], Labelled] = {}
     for part in ("train", "test"):
         for side in (x, y):
             name = folder / f"{part}_{side}"
@@ -135,7 +135,7 @@ def _read_feature_files(folder: Path, x: str, y: str) -> Collections:
             features = read_array(Path(f"{name}_features.npy"), kinds="f")
             labels = np.array([str(p).replace("\\", "/").split("/")[-2:][0] for p in paths])
             parts[part, side] = _items(features, labels, paths, str(name))
-    sides: list[Items] = []
+    sides: list[Labelled] = []
     for side in (x, y):
         train, test = parts["train", side], parts["test", side]
         if train.values.shape[1] != test.values.shape[1]:
@@ -144,7 +144,7 @@ def _read_feature_files(folder: Path, x: str, y: str) -> Collections:
                 f"{test.values.shape[1]} in test"
             )
         sides.append(
-            Items(
+            Labelled(
                 torch.cat([train.values, test.values]),
                 np.concatenate([train.labels, test.labels]),
                 np.concatenate([train.paths, test.paths]),
@@ -157,7 +157,7 @@ def _read_feature_files(folder: Path, x: str, y: str) -> Collections:
     return Collections(sides[0], sides[1], tuple(sorted(unseen)))
 
 
-def _items(features: np.ndarray, labels: np.ndarray, paths: np.ndarray, name: str) -> Items:
+def _items(features: np.ndarray, labels: np.ndarray, paths: np.ndarray, name: str) -> Labelled:
     if features.ndim != 2:
         raise DataError(f"{name}: features have shape {features.shape}; expected (items, size)")
     if not len(features) == len(labels) == len(paths):
@@ -171,7 +171,7 @@ def _items(features: np.ndarray, labels: np.ndarray, paths: np.ndarray, name: st
     if len(bad):
         raise DataError(f"{name}: NaN or infinite features in row {_named(bad.tolist())}")
     values = torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32))
-    return Items(values, labels, paths)
+    return Labelled(values, labels, paths)
 
 
 def _named(things: Sequence[object]) -> str:
