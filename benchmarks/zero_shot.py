@@ -58,7 +58,7 @@ def main() -> None:
     given = parser.parse_args()
     rows: list[dict[str, Any]] = []
     for seed in given.seeds:
-        settings = _settings(given, seed)
+        settings = zero_shot_settings(given, seed)
         parts = load_classes(settings.data)
         train, held = parts.train, getattr(parts, given.on)
         baseline = None
@@ -66,12 +66,12 @@ def main() -> None:
             began = time.perf_counter()
             method = METHODS[name](train, settings, given.steps)
             seconds = time.perf_counter() - began
-            found = _score(method.x, method.y, held)
+            found = score_method(method.x, method.y, held)
             baseline = baseline if baseline is not None else found.per_query["map@all"]
             row = {"method": name, "seed": seed, "seconds": seconds, **found.mean}
             row["difference"] = _paired(found.per_query["map@all"], baseline)
             if method.exclusive:
-                row["exclusive map@all"] = _score(*method.exclusive, held).mean["map@all"]
+                row["exclusive map@all"] = score_method(*method.exclusive, held).mean["map@all"]
             rows.append(row)
             print(
                 f"seed {seed} {name:28} mAP@all {row['map@all']:.4f} "
@@ -83,7 +83,7 @@ def main() -> None:
         given.out.write_text(json.dumps({"split": held.split, "rows": rows}, indent=2))
 
 
-def _settings(given: argparse.Namespace, seed: int) -> Settings:
+def zero_shot_settings(given: argparse.Namespace, seed: int) -> Settings:
     values = {
         "data": {
             "name": "classes",
@@ -105,7 +105,7 @@ def _settings(given: argparse.Namespace, seed: int) -> Settings:
     return make_settings(values, given.overrides)
 
 
-def _score(x: Callable[[Tensor], Tensor], y: Callable[[Tensor], Tensor], held: ClassPairs):
+def score_method(x: Callable[[Tensor], Tensor], y: Callable[[Tensor], Tensor], held: ClassPairs):
     with torch.inference_mode():
         query, gallery = x(held.x.values).numpy(), y(held.y.values).numpy()
     return score(query, gallery, held.x.labels, held.y.labels, (25, 100))
