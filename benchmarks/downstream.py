@@ -31,6 +31,7 @@ from iiae.runs import MODEL, Run, load_run
 from iiae.settings import Settings, load_settings
 from iiae.training import fit
 from iiae.types import Draw, Pair
+from zero_shot import canonical_axes
 
 LABELS = (20, 50, 100, 500)
 TIED = 0.9  # of a colour that depends on the digit, in the labelled pairs of the shifted task
@@ -141,21 +142,14 @@ def canonical(sides: Sequence[Tensor], size: int) -> Encode:
         _, scales, axes = torch.linalg.svd(side - mean, full_matrices=False)
         bases.append(axes[:300].T / (scales[:300] / len(side) ** 0.5 + 0.1))
         scores.append((side - mean) @ bases[-1])
-    ridge = 0.01 * torch.eye(300)
-    roots = [_inverse_root(s.T @ s / len(s) + ridge) for s in scores]
-    u, _, vh = torch.linalg.svd(roots[0] @ (scores[0].T @ scores[1] / len(scores[0])) @ roots[1])
-    a, b = bases[0] @ roots[0] @ u[:, :size], bases[1] @ roots[1] @ vh[:size].T
+    inner = canonical_axes(scores[0], scores[1], size, 0.01)
+    a, b = bases[0] @ inner[0], bases[1] @ inner[1]
 
     def encode(pair: Pair) -> Tensor:
         x, y = pair.x.flatten(1) - means[0], pair.y.flatten(1) - means[1]
         return torch.cat([x @ a, y @ b], 1)
 
     return encode
-
-
-def _inverse_root(matrix: Tensor) -> Tensor:
-    values, vectors = torch.linalg.eigh(matrix)
-    return vectors @ torch.diag(values.rsqrt()) @ vectors.T
 
 
 @torch.inference_mode()

@@ -125,12 +125,17 @@ def pca(train: ClassPairs, settings: Settings, steps: int) -> Method:
 def cca(train: ClassPairs, settings: Settings, steps: int) -> Method:
     """Ridge-regularised canonical correlations over class pairs, as many as IIAE sees."""
     x, y = _all_pairs(train, settings, min(steps, 200))
-    x, y = x - x.mean(0), y - y.mean(0)
-    ridge = 0.1 * torch.eye(x.shape[1])
-    white_x, white_y = (_inverse_root(s.T @ s / len(s) + ridge) for s in (x, y))
-    u, _, vh = torch.linalg.svd(white_x @ (x.T @ y / len(x)) @ white_y)
-    a, b = white_x @ u[:, :SIZE], white_y @ vh[:SIZE].T
+    a, b = canonical_axes(x - x.mean(0), y - y.mean(0), SIZE, 0.1)
     return Method(lambda x: x @ a, lambda y: y @ b)
+
+
+def canonical_axes(x: Tensor, y: Tensor, size: int, ridge: float) -> tuple[Tensor, Tensor]:
+    """The first canonical directions of rows that have mean 0, `(features, size)` each."""
+    white_x, white_y = (
+        _inverse_root(s.T @ s / len(s) + ridge * torch.eye(s.shape[1])) for s in (x, y)
+    )
+    u, _, vh = torch.linalg.svd(white_x @ (x.T @ y / len(x)) @ white_y)
+    return white_x @ u[:, :size], white_y @ vh[:size].T
 
 
 def infonce(train: ClassPairs, settings: Settings, steps: int) -> Method:

@@ -160,6 +160,14 @@ def test_what_cannot_be_embedded_is_named(run, images, tmp_path, source, output,
         embed_files(run, tmp_path / source, tmp_path / output, "x")
 
 
+def test_an_output_never_replaces_its_source(features_run, tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((3, 32)))
+    before = (tmp_path / "x.npy").read_bytes()
+    with pytest.raises(DataError, match="is an input"):
+        embed_files(features_run, tmp_path / "x.npy", tmp_path / "a" / ".." / "x.npy", "x")
+    assert (tmp_path / "x.npy").read_bytes() == before
+
+
 def test_features_that_do_not_fit_are_named(features_run, tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((3, 4)))
     with pytest.raises(DataError, match=r"has shape \(3, 4\); the model takes 32 features"):

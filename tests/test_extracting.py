@@ -5,7 +5,7 @@ from PIL import Image
 from torch import nn
 
 from iiae.data import load
-from iiae.errors import DataError
+from iiae.errors import DataError, SettingsError
 from iiae.extracting import extract_features
 from iiae.features import Backbone
 from iiae.settings import DataSettings
@@ -101,6 +101,15 @@ def test_one_folder_of_images_is_one_domain(tmp_path, backbone):
         "images": 12
     }
     assert extract_features(root / "a", backbone, tmp_path / "g.npz", tmp_path / "c") == {"a": 3}
+
+
+def test_features_are_written_to_npz_alone(tmp_path, backbone):
+    root = write_images(tmp_path / "images", domains=("photo",), classes=("a",))
+    image = root / "photo" / "a" / "0 ü.png"
+    before = image.read_bytes()
+    with pytest.raises(SettingsError, match="are written as"):
+        extract_features(root, backbone, image, tmp_path / "cache")
+    assert image.read_bytes() == before
 
 
 def test_broken_images_are_named_or_left_out(tmp_path, backbone, caplog):

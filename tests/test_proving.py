@@ -53,7 +53,7 @@ def test_whole_numbers_are_latents_too(files, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "has no rows"),
+        ("", "is empty"),
         ("kind:shared\n", "has no rows"),
         ("kind:shared,size:x\na,1\nb\n", "row 2 has 1 cells and the heading 2"),
     ],

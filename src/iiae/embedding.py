@@ -18,7 +18,7 @@ from torch import Tensor
 from iiae.blocks import block_columns, block_names, check_block
 from iiae.data.decoding import ahead
 from iiae.errors import DataError, RunError, SettingsError
-from iiae.files import write_atomically, write_text
+from iiae.files import refuse_inputs, write_atomically, write_text
 from iiae.rows import WRITERS, Description, ShardRows, read_shard, write_shard
 from iiae.runs import load_run, weights_digest
 from iiae.sources import Sample, Source, open_source
@@ -161,7 +161,7 @@ def embed_files(
 
     Raises:
         SettingsError: The output's ending, the block or a size is none of the above.
-        DataError: There is nothing to embed, or it does not fit the model.
+        DataError: There is nothing to embed, it does not fit the model, or `output` is `source`.
         MissingExtra: Parquet without the extra `data`.
         RunError: `run` is no run, or the output cannot be written.
     """
@@ -171,6 +171,7 @@ def embed_files(
     if min(batch, shard) < 1:
         raise SettingsError(f"batch = {batch} and shard = {shard}: both are at least 1")
     check_block(block)
+    refuse_inputs([output], [Path(source)])
     parts = output.with_name(output.name + ".parts")
     threads = threads or os.cpu_count() or 1
     job = Job(Path(run), str(source), domain, block, batch, threads, parts)

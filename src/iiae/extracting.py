@@ -16,7 +16,7 @@ import pooch
 from iiae.data.decoding import OnError, decode_batches
 from iiae.data.images import image_files
 from iiae.data.labelled import Collections, class_files
-from iiae.errors import DataError
+from iiae.errors import DataError, SettingsError
 from iiae.features import Backbone
 from iiae.files import write_arrays
 from iiae.progress import tracked
@@ -73,15 +73,18 @@ def extract_features(
     Args:
         root: The folder.
         backbone: See `iiae.features.load_backbone`.
-        out: The file to write.
+        out: The `.npz` to write.
         cache: Folder of kept features; by default the user's cache.
         batch: Images a step.
         on_error: "skip" lists files that cannot be read and leaves them out.
 
     Raises:
+        SettingsError: `out` does not end in `.npz`.
         DataError: The folder is missing or empty, or an image cannot be read.
         RunError: `out` cannot be written.
     """
+    if out.suffix != ".npz":
+        raise SettingsError(f"{out}: features are written as .npz; give a name that ends so")
     arrays: dict[str, np.ndarray] = {
         "backbone": np.array(f"{backbone.name} {backbone.digest}"),
         "backbone_labels": np.array(backbone.classes, dtype=np.str_),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -56,10 +59,45 @@ def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
     Raises:
         DataError: An output is one of the inputs.
     """
-    given = {path.resolve() for path in inputs}
+    folder_of = cache(os.path.realpath)  # files are many, their folders few
+
+    def real(path: Path) -> str:
+        if path.is_symlink():
+            return os.path.realpath(path)
+        folder, name = os.path.split(path)
+        return os.path.join(folder_of(folder), name)
+
+    given = {real(path) for path in inputs}
     for path in outputs:
-        if path.resolve() in given:
+        if real(path) in given:
             raise DataError(f"{path}: is an input, which the output would replace; choose another")
+
+
+def read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Heading and rows of a table in UTF-8; blank lines are left out.
+
+    Raises:
+        DataError: The file is missing, not such a table, empty, names a column twice, or has a row
+            that is longer or shorter than its heading.
+    """
+    try:
+        # spreadsheets begin a file with a byte-order mark
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = [line for line in csv.reader(file) if line]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: not a CSV table in UTF-8: {error}") from error
+    if not lines:
+        raise DataError(f"{path}: is empty; expected a heading and rows")
+    heading, *rows = lines
+    twice = [name for name, count in Counter(heading).items() if count > 1]
+    if twice:
+        raise DataError(f"{path}: has several columns called {', '.join(twice)}")
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(heading):
+            raise DataError(
+                f"{path}: row {number} has {len(row)} cells and the heading {len(heading)}"
+            )
+    return heading, rows
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

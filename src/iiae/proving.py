@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from iiae.data import Splits
 from iiae.data.arrays import array_names, read_array
 from iiae.data.base import Factor
 from iiae.errors import DataError
+from iiae.files import read_csv
 from iiae.model import embed
 from iiae.runs import Run
 from iiae.tasks.evidence import Blocks, measure_evidence, views
@@ -82,19 +82,9 @@ def read_factors(path: Path) -> dict[str, Factor]:
     Raises:
         DataError: The file cannot be read, or a column's heading says no block.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = [line for line in csv.reader(file) if line]
-    except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
-        raise DataError(f"{path}: not a CSV table with a heading: {error}") from error
-    if len(lines) < 2:
+    header, rows = read_csv(path)
+    if not rows:
         raise DataError(f"{path}: has no rows; expected a heading and a row a pair")
-    header, *rows = lines
-    for number, row in enumerate(rows, 1):
-        if len(row) != len(header):
-            raise DataError(
-                f"{path}: row {number} has {len(row)} cells and the heading {len(header)}"
-            )
     factors: dict[str, Factor] = {}
     for i, heading in enumerate(header):
         name, _, rest = heading.partition(":")

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from iiae.data.images import SUFFIXES, decode_image, read_image
+from iiae.data.images import decode_image, only_images, read_image
 from iiae.errors import DataError
 
 Sample = Tensor | DataError
@@ -77,7 +77,7 @@ class LocalImages(Source):
             for folder, _, names in os.walk(self.folder, followlinks=True)
             for name in names
         )
-        return _images(self.folder, found)
+        return only_images(found, self.folder)
 
     def stamp(self, name: str) -> Sequence[object]:
         try:
@@ -123,7 +123,7 @@ class RemoteImages(Source):
         self._found = {
             path.removeprefix(self.root).lstrip("/"): _stamp(about) for path, about in found.items()
         }
-        return _images(self.url, self._found)
+        return only_images(self._found, self.url)
 
     def stamp(self, name: str) -> Sequence[object]:
         return self._found.get(name, ())
@@ -199,13 +199,6 @@ def _or_why(read: Callable[[], Tensor]) -> Sample:
         return read()
     except DataError as error:
         return error
-
-
-def _images(where: object, names: Any) -> list[str]:
-    found = sorted(name for name in names if Path(name).suffix.lower() in SUFFIXES)
-    if not found:
-        raise DataError(f"{where}: holds no images ({', '.join(sorted(SUFFIXES))})")
-    return found
 
 
 def _check_images(where: object, shape: Sequence[int]) -> None:

@@ -23,6 +23,7 @@ from iiae.errors import DataError, MissingExtra
 from iiae.extracting import save_features
 from iiae.features import Backbone, pooled
 from iiae.files import refuse_inputs
+from iiae.hardware import bf16_pays
 from iiae.metrics.ranking import score
 from iiae.progress import tracked
 from iiae.settings import DataSettings
@@ -86,10 +87,11 @@ def train_head(data: DataSettings, out: Path, settings: HeadSettings = HeadSetti
         DataError: As `load_classes`, or `out` is the features themselves.
         RunError: `out` cannot be written.
     """
+    if data.root is not None:
+        refuse_inputs([out], [Path(data.root)])
     data = data.model_copy(update={"standardise": True})
     parts = load_classes(data)
     assert data.root is not None
-    refuse_inputs([out], [Path(data.root)])
     train = parts.train
     assert isinstance(train, ClassPairs) and isinstance(parts.validation, ClassPairs)
     widths = [shape[0] for shape in train.shapes]
@@ -173,9 +175,9 @@ def finetune(
 ) -> float:
     """Fine-tunes a whole backbone on the training classes of both domains; writes its folder.
 
-    Random crops and mirror images, AdamW with a one-cycle rate, bf16; BatchNorm keeps its
-    moments. The folder is one of
-    `transformers`, so that `iiae features --backbone` takes it.
+    Random crops and mirror images, AdamW with a one-cycle rate, bf16 where the device has units
+    for it; BatchNorm keeps its moments. The folder is one of `transformers`, so that
+    `iiae features --backbone` takes it.
 
     Args:
         data: Class folders of images and their split (`data.name = "classes"`).
@@ -253,6 +255,7 @@ def _fit_backbone(
         optimiser, [g["lr"] for g in groups], total_steps=steps
     )
     generator = torch.Generator().manual_seed(settings.seed)
+    bf16 = bf16_pays(images.device)
     mix = torch.distributions.Beta(settings.mixup, settings.mixup) if settings.mixup else None
     order: list[Tensor] = []
     losses: list[float] = []
@@ -267,7 +270,7 @@ def _fit_backbone(
             share, other = mix.sample((len(batch), 1)), torch.randperm(len(batch))
             batch, target = _mixed(batch, share, other), _mixed(target, share, other)
         batch = backbone.prepare(batch).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(batch.device.type, torch.bfloat16):
+        with torch.autocast(batch.device.type, torch.bfloat16, enabled=bf16):
             features = pooled(network, batch)
         logits = SCALE * F.normalize(features.float()) @ F.normalize(weights).T
         loss = F.cross_entropy(logits, target)

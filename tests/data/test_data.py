@@ -150,3 +150,9 @@ def test_a_folder_without_images_is_said(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(DataError, match="holds no images"):
         image_files(tmp_path)
+
+
+def test_hidden_files_beside_images_are_none(tmp_path):
+    for name in ("b.PNG", "a.jpg", "._a.jpg", ".png", "notes.txt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in image_files(tmp_path)] == ["a.jpg", "b.PNG"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -14,8 +13,9 @@ import torch
 from torch import Tensor
 
 from iiae.data.arrays import array_names, read_array
-from iiae.data.images import SUFFIXES, read_image
+from iiae.data.images import only_images, read_image
 from iiae.errors import DataError
+from iiae.files import read_csv
 from iiae.types import Domain
 
 IMAGES_A_PART, ROWS_A_PART = 256, 8192
@@ -91,10 +91,7 @@ def _images(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise DataError(f"{path}: no such file or folder")
-    found = sorted(p for p in path.rglob("[!.]*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    if not found:
-        raise DataError(f"{path}: holds no images ({', '.join(sorted(SUFFIXES))})")
-    return found
+    return only_images((inner for inner in path.rglob("*") if inner.is_file()), path)
 
 
 def _hash_of(file: Path) -> str:
@@ -139,19 +136,13 @@ def read_metadata(path: Path) -> dict[str, dict[str, str | float | None]]:
     Raises:
         DataError: The file is missing or has no column `path`.
     """
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as CSV: {error}") from error
-    if not rows or "path" not in rows[0] or None in rows[0]:
+    heading, rows = read_csv(path)
+    if not rows or "path" not in heading:
         raise DataError(f"{path}: a header line with a column path, and a row a file, are needed")
-    names = [name for name in rows[0] if name != "path"]
-    columns = {name: _numbers([row[name] or "" for row in rows]) for name in names}
-    return {
-        absolute(path.parent / row["path"]): {name: columns[name][i] for name in names}
-        for i, row in enumerate(rows)
-    }
+    columns = dict(zip(heading, zip(*rows, strict=True), strict=True))
+    files = [absolute(path.parent / name) for name in columns.pop("path")]
+    numbers = {name: _numbers(texts) for name, texts in columns.items()}
+    return {file: {n: column[i] for n, column in numbers.items()} for i, file in enumerate(files)}
 
 
 def _numbers(texts: Sequence[str]) -> list[str | float | None]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +22,8 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 # times the side that is wanted: what remains of a JPEG that is not decoded in full. Resizing by
 # area then ends 0.6 of 255 from the exact area on average, 0.3 if decoded in full (a 12 MP photo)
 SPARE = 6
+
+Name = TypeVar("Name", str, Path)
 
 
 class Encoded(NamedTuple):
@@ -173,13 +176,28 @@ def bytes_image(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
 
+def is_image(name: str | Path) -> bool:
+    """Whether a file is called as images are, and not hidden, as what macOS leaves beside them."""
+    base = os.path.basename(name)
+    return os.path.splitext(base)[1].lower() in SUFFIXES and not base.startswith(".")
+
+
+def only_images(names: Iterable[Name], where: object) -> list[Name]:
+    """Those that are called as images are, sorted.
+
+    Raises:
+        DataError: There are none in `where`.
+    """
+    found = sorted(name for name in names if is_image(name))
+    if not found:
+        raise DataError(f"{where}: holds no images ({', '.join(sorted(SUFFIXES))})")
+    return found
+
+
 def image_files(folder: Path) -> list[Path]:
     """Image files of a folder, by name.
 
     Raises:
         DataError: There are none.
     """
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    if not found:
-        raise DataError(f"{folder}: holds no images ({', '.join(sorted(SUFFIXES))})")
-    return found
+    return only_images(folder.iterdir(), folder)

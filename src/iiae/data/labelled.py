@@ -13,7 +13,7 @@ from torch import Tensor
 from iiae.data.arrays import array_names, read_array
 from iiae.data.decoding import OnError, decode_batches
 from iiae.data.folders import find_folder
-from iiae.data.images import SUFFIXES
+from iiae.data.images import is_image
 from iiae.errors import DataError
 
 
@@ -81,7 +81,7 @@ def class_files(folder: Path) -> tuple[list[Path], np.ndarray]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; expected {folder.name}/class/image in it")
     found = {
-        inner.name: sorted(p for p in inner.iterdir() if p.suffix.lower() in SUFFIXES)
+        inner.name: sorted(filter(is_image, inner.iterdir()))
         for inner in sorted(folder.iterdir())
         if inner.is_dir()
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from iiae.data.image_pairs import PairFiles, Source, hold_out, make_sets, split_
 from iiae.data.images import Encoded
 from iiae.data.partners import Sides
 from iiae.errors import DataError, MissingExtra
+from iiae.files import read_csv
 from iiae.settings import DataSettings
 
 PARTS = {"train": "train", "val": "val", "validation": "val", "valid": "val", "test": "test"}
@@ -93,14 +93,9 @@ def _sets(parts: Mapping[str, list[PairFiles]], settings: DataSettings, name: st
 
 
 def _read_csv(path: Path, columns: tuple[str, str]) -> list[dict[str, Any]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            rows: list[dict[str, Any]] = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a CSV table in UTF-8: {error}") from error
-    _require(reader.fieldnames or [], columns, str(path))
-    return rows
+    names, rows = read_csv(path)
+    _require(names, columns, str(path))
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def _read_parquet(path: Path, columns: tuple[str, str]) -> list[dict[str, Any]]:
