@@ -4,13 +4,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 from helpers import write_images
+from iiae import supervised
 from iiae.data import load
+from iiae.data.base import Splits
+from iiae.data.class_pairs import ClassPairs
+from iiae.data.labelled import Labelled
 from iiae.errors import DataError
-from iiae.features import load_backbone
+from iiae.features import Backbone, load_backbone
 from iiae.settings import DataSettings
-from iiae.supervised import HeadSettings, TuneSettings, finetune, train_head
+from iiae.supervised import SHARES, HeadSettings, TuneSettings, _blend, finetune, train_head
 
 CLASSES = [f"c{i}" for i in range(8)]
 
@@ -132,10 +137,50 @@ def test_a_tuned_backbone_is_written_and_read_again(tmp_path):
     digest = before.digest
     first, *_, last = [tensor.clone() for tensor in before.model.parameters()]
     settings = TuneSettings(epochs=2, batch=16, side=32, frozen=0.5, mixup=0.4)
-    quality = finetune(data, before, tmp_path / "tuned", settings)
+    found = finetune(data, before, tmp_path / "tuned", settings)
     tuned = load_backbone(tmp_path / "tuned")
     assert tuned.digest != digest
-    assert tuned.side == 32
+    assert tuned.side == found.side
     assert torch.equal(next(tuned.model.parameters()), first)  # the first half is frozen
     assert not torch.equal(list(tuned.model.parameters())[-1], last)
-    assert 0 <= quality <= 1
+    assert found.side in (32, 37, 48)
+    assert found.share in SHARES
+    assert 0 <= found.quality <= 1
+
+
+def test_a_blend_of_weights_lies_between_its_ends():
+    network = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    start = {name: torch.zeros_like(t) for name, t in network.state_dict().items()}
+    end = {name: torch.full_like(t, 4) for name, t in network.state_dict().items()}
+    counted = network[1].num_batches_tracked.clone()
+    _blend(network, start, end, 0.25)
+    assert all((t == 1).all() for t in network.parameters())
+    assert (network[1].running_var == 1).all()
+    assert network[1].num_batches_tracked == counted
+
+
+def test_a_tuned_model_is_the_best_of_those_tried_on_held_out_classes(tmp_path, monkeypatch):
+    """Quality is made up: it is highest at 0.6 of the way and the largest side."""
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(model.weight)
+    backbone = Backbone("made up", model, 32, (0.0,) * 3, (1.0,) * 3, "d" * 16, ())
+    images = torch.zeros(4, 3, 37, 37, dtype=torch.uint8)
+    side = Labelled(images, np.array(list("abab")), np.array([""] * 4))
+    pairs = ClassPairs(side, side)
+    monkeypatch.setattr(supervised, "load_classes", lambda data: Splits(pairs, pairs, pairs))
+    monkeypatch.setattr(
+        supervised, "_fit_backbone", lambda backbone, *rest: nn.init.ones_(model.weight)
+    )
+
+    def quality(embed, pairs):
+        return embed.__self__.side / 100 - abs(model.weight.item() - 0.6)
+
+    written = []
+    monkeypatch.setattr(supervised, "_map", quality)
+    monkeypatch.setattr(
+        supervised, "_save_backbone", lambda b, out: written.append((b.side, b.model.weight.item()))
+    )
+    found = finetune(DataSettings(name="classes"), backbone, tmp_path / "out")
+    assert (found.share, found.side) == (0.6, 192)
+    assert found.quality == pytest.approx(1.92)
+    assert written == [(192, pytest.approx(0.6))]

@@ -283,8 +283,11 @@ def finetune(
 
     data = DataSettings(name="classes", root=str(images), split=split, validation=validation)  # pyright: ignore[reportCallIssue]
     settings = TuneSettings(epochs, side=side, frozen=frozen, mixup=mixup, seed=seed)
-    quality = tune(data, load_backbone(backbone), out, settings)
-    typer.echo(f"wrote {out}; held-out seen classes: mAP@all {quality:.4f}")
+    tuned = tune(data, load_backbone(backbone), out, settings)
+    typer.echo(
+        f"wrote {out}: {tuned.share:.0%} of the way from the pretrained weights to the tuned ones, "
+        f"images of {tuned.side} pixels; held-out seen classes: mAP@all {tuned.quality:.4f}"
+    )
 
 
 @app.command()

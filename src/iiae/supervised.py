@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +30,8 @@ from iiae.progress import tracked
 from iiae.settings import DataSettings
 
 SCALE = 10.0  # of the cosine between features and class weights
+SHARES = (1.0, 0.8, 0.6, 0.4)  # of the way from pretrained to tuned weights, to choose from
+SPARE, LARGER = 1.15, 1.5  # sides of images kept for crops, and of the largest tried, of a crop's
 
 log = logging.getLogger("iiae")
 
@@ -148,7 +151,7 @@ def _mixed(values: Tensor, share: Tensor, other: Tensor) -> Tensor:
     return share * values + (1 - share) * values[other]
 
 
-def _map(features: nn.Module, pairs: ClassPairs) -> float:
+def _map(features: Callable[[Tensor], Tensor], pairs: ClassPairs) -> float:
     x, y = (torch.cat([features(part) for part in side]) for side in pairs.sides(256))
     return score(x.numpy(), y.numpy(), pairs.x.labels, pairs.y.labels, (1,)).mean["map@all"]
 
@@ -170,14 +173,31 @@ class TuneSettings(NamedTuple):
     seed: int = 0
 
 
+class Tuned(NamedTuple):
+    """What `finetune` wrote, chosen on held-out seen classes.
+
+    `quality` is their mAP@all, x searching y; `share` how far the weights went from the pretrained
+    to the tuned ones; `side` that of the images that the written model takes, in pixels.
+    """
+
+    quality: float
+    share: float
+    side: int
+
+
 def finetune(
     data: DataSettings, backbone: Backbone, out: Path, settings: TuneSettings = TuneSettings()
-) -> float:
+) -> Tuned:
     """Fine-tunes a whole backbone on the training classes of both domains; writes its folder.
 
     Random crops and mirror images, AdamW with a one-cycle rate, bf16 where the device has units
     for it; BatchNorm keeps its moments. The folder is one of `transformers`, so that
     `iiae features --backbone` takes it.
+
+    What is written lies between the pretrained weights and the tuned ones, which know classes
+    better that neither has seen (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR
+    2022), and takes images that are larger than those of training, whose crops showed things
+    larger (Touvron et al., Fixing the train-test resolution discrepancy, NeurIPS 2019).
 
     Args:
         data: Class folders of images and their split (`data.name = "classes"`).
@@ -185,14 +205,12 @@ def finetune(
         out: The folder to write.
         settings: Length, rate and the side of images, in pixels.
 
-    Returns:
-        mAP@all of held-out seen classes, x searching y, with the new features.
-
     Raises:
         DataError: As `load_classes`.
         MissingExtra: `transformers` is not installed.
     """
-    parts = load_classes(data.model_copy(update={"size": round(settings.side * 1.15)}))
+    stored = round(SPARE * settings.side)
+    parts = load_classes(data.model_copy(update={"size": stored}))
     train, validation = parts.train, parts.validation
     assert isinstance(train, ClassPairs) and isinstance(validation, ClassPairs)
     backbone = backbone._replace(side=settings.side)
@@ -202,11 +220,39 @@ def finetune(
     _freeze_first(network, settings.frozen)
     images, labels = _with_labels(train)
     _freeze_moments(network)
+    ends = [_copied(network)]
     _fit_backbone(backbone, images, labels, settings)
     network.eval()
-    _save_backbone(backbone, out)
-    with torch.inference_mode():
-        return _map(_Embedding(backbone), validation)
+    ends.append(_copied(network))
+
+    def quality(share: float, side: int) -> float:
+        _blend(network, ends[0], ends[1], share)
+        found = _map(backbone._replace(side=side).embed, validation)
+        log.info("%.0f%% of the change, %d pixels: mAP@all %.4f", 100 * share, side, found)
+        return found
+
+    tried = {(share, stored): quality(share, stored) for share in SHARES}
+    share, _ = max(tried, key=tried.__getitem__)
+    for side in (settings.side, round(LARGER * settings.side)):
+        tried[share, side] = quality(share, side)
+    share, side = max(tried, key=tried.__getitem__)
+    _blend(network, ends[0], ends[1], share)
+    _save_backbone(backbone._replace(side=side), out)
+    return Tuned(tried[share, side], share, side)
+
+
+def _copied(network: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+
+
+@torch.no_grad()
+def _blend(
+    network: nn.Module, start: Mapping[str, Tensor], end: Mapping[str, Tensor], share: float
+) -> None:
+    """Weights a `share` of the way from one state of a network to another."""
+    for name, tensor in network.state_dict().items():
+        if tensor.is_floating_point():
+            tensor.copy_(start[name].lerp(end[name], share))
 
 
 def _freeze_first(network: nn.Module, share: float) -> None:
@@ -221,17 +267,6 @@ def _freeze_moments(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             module.eval()
-
-
-class _Embedding(nn.Module):
-    """A backbone's features of images in [-1, 1], the middle window cut out."""
-
-    def __init__(self, backbone: Backbone):
-        super().__init__()
-        self.backbone = backbone
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.backbone.embed(_windows(images, self.backbone.side, None))
 
 
 def _fit_backbone(
@@ -283,14 +318,9 @@ def _fit_backbone(
             log.info("step %d of %d: loss %.3f", step + 1, steps, float(np.mean(losses[-50:])))
 
 
-def _windows(images: Tensor, side: int, generator: torch.Generator | None) -> Tensor:
-    """Windows of `side`: random and half of them mirrored, or the middle."""
+def _windows(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
+    """Random windows of `side`, half of them mirrored."""
     spare = images.shape[-1] - side
-    if spare <= 0:
-        return images
-    if generator is None:
-        half = spare // 2
-        return images[..., half : half + side, half : half + side]
     corners = torch.randint(spare + 1, (len(images), 2), generator=generator).tolist()
     mirrored = torch.rand(len(images), generator=generator) < 0.5
     cut = [
@@ -313,4 +343,4 @@ def _save_backbone(backbone: Backbone, out: Path) -> None:
     (out / "preprocessor_config.json").write_text(json.dumps(wanted), encoding="utf-8")
 
 
-__all__ = ["HeadSettings", "TuneSettings", "finetune", "train_head"]
+__all__ = ["HeadSettings", "TuneSettings", "Tuned", "finetune", "train_head"]
