@@ -15,7 +15,7 @@ from iiae.data.labelled import Labelled
 from iiae.errors import DataError
 from iiae.features import Backbone, load_backbone
 from iiae.settings import DataSettings
-from iiae.supervised import SHARES, HeadSettings, TuneSettings, _blend, finetune, train_head
+from iiae.supervised import SHARES, HeadSettings, TuneSettings, _blend, _map, finetune, train_head
 
 CLASSES = [f"c{i}" for i in range(8)]
 
@@ -146,6 +146,22 @@ def test_a_tuned_backbone_is_written_and_read_again(tmp_path):
     assert found.side in (32, 37, 48)
     assert found.share in SHARES
     assert 0 <= found.quality <= 1
+
+
+def test_quality_is_of_domains_scaled_as_in_training():
+    """An offset and a scale of one domain change nothing."""
+    generator = np.random.default_rng(0)
+    labels = np.repeat(CLASSES, 6)
+    centres = np.repeat(generator.standard_normal((8, 5)), 6, axis=0)
+    x, y = (centres + generator.standard_normal((48, 5)) for _ in range(2))
+
+    def side(values):
+        return Labelled(torch.from_numpy(values).float(), labels, labels)
+
+    plain = _map(lambda part: part, ClassPairs(side(x), side(y)))
+    moved = _map(lambda part: part, ClassPairs(side(x), side(5 + 3 * y)))
+    assert moved == pytest.approx(plain, abs=1e-6)
+    assert 0.2 < plain < 1
 
 
 def test_a_blend_of_weights_lies_between_its_ends():

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from iiae.data.class_pairs import ClassPairs, as_float, domains, load_classes, standardised
-from iiae.data.labelled import read_collections
+from iiae.data.labelled import Collections, read_collections
 from iiae.errors import DataError, MissingExtra
 from iiae.extracting import save_features
 from iiae.features import Backbone, pooled
@@ -152,8 +152,11 @@ def _mixed(values: Tensor, share: Tensor, other: Tensor) -> Tensor:
 
 
 def _map(features: Callable[[Tensor], Tensor], pairs: ClassPairs) -> float:
+    """mAP@all, x searching y; each domain scaled by itself, since training scales it too."""
     x, y = (torch.cat([features(part) for part in side]) for side in pairs.sides(256))
-    return score(x.numpy(), y.numpy(), pairs.x.labels, pairs.y.labels, (1,)).mean["map@all"]
+    sides = Collections(pairs.x._replace(values=x), pairs.y._replace(values=y))
+    x, y = standardised(sides, pairs.classes)[:2]
+    return score(x.values.numpy(), y.values.numpy(), x.labels, y.labels, (1,)).mean["map@all"]
 
 
 class TuneSettings(NamedTuple):
