@@ -245,6 +245,23 @@ def feature_address(tmp_path_factory):
         yield address, rows
 
 
+def test_a_domain_is_chosen_only_once_the_gallery_is_known(browser, feature_address):
+    """On a slow line the page's own choice would come after the user's, and undo it."""
+    context = browser.new_context()
+    page = context.new_page()
+    held = []
+    page.route("**/about", lambda route: held.append(route))
+    with page.expect_request("**/about"):
+        page.goto(feature_address[0])
+    domain = page.get_by_label("The query is of domain")
+    api.expect(domain).to_be_disabled()
+    held[0].continue_()
+    domain.select_option("y")  # waits until it can be chosen
+    api.expect(page.locator("#expected")).to_contain_text("domain y")
+    api.expect(domain).to_have_value("y")
+    context.close()
+
+
 @pytest.mark.parametrize("width", [1200, 360])
 def test_features_are_searched_and_translated(browser, feature_address, tmp_path, width):
     address, rows = feature_address
