@@ -223,13 +223,13 @@ def finetune(
     _freeze_first(network, settings.frozen)
     images, labels = _with_labels(train)
     _freeze_moments(network)
-    ends = [_copied(network)]
+    pretrained = _copied(network)
     _fit_backbone(backbone, images, labels, settings)
     network.eval()
-    ends.append(_copied(network))
+    tuned = _copied(network)
 
     def quality(share: float, side: int) -> float:
-        _blend(network, ends[0], ends[1], share)
+        _blend(network, pretrained, tuned, share)
         found = _map(backbone._replace(side=side).embed, validation)
         log.info("%.0f%% of the change, %d pixels: mAP@all %.4f", 100 * share, side, found)
         return found
@@ -239,7 +239,7 @@ def finetune(
     for side in (settings.side, round(LARGER * settings.side)):
         tried[share, side] = quality(share, side)
     share, side = max(tried, key=tried.__getitem__)
-    _blend(network, ends[0], ends[1], share)
+    _blend(network, pretrained, tuned, share)
     _save_backbone(backbone._replace(side=side), out)
     return Tuned(tried[share, side], share, side)
 
