@@ -3,7 +3,7 @@ import errno
 import pytest
 
 from iiae.errors import DataError, RunError
-from iiae.files import read_csv, refuse_inputs, write_atomically, write_text
+from iiae.files import make_folder, read_csv, refuse_inputs, write_atomically, write_text
 
 
 def test_text_is_written_whole(tmp_path):
@@ -29,6 +29,19 @@ def test_other_failures_leave_no_litter_either(tmp_path):
     with pytest.raises(ZeroDivisionError):
         write_atomically(tmp_path / "a", lambda _: 1 / 0)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_is_made_once_and_left_empty(tmp_path):
+    for _ in range(2):
+        make_folder(tmp_path / "a" / "b")
+    assert not list((tmp_path / "a" / "b").iterdir())
+
+
+@pytest.mark.parametrize("inner", ["file", "file/below"])
+def test_a_folder_cannot_be_where_a_file_is(tmp_path, inner):
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match=r"file.*: cannot be written to"):
+        make_folder(tmp_path / inner)
 
 
 def test_a_table_of_a_spreadsheet_is_read(tmp_path):

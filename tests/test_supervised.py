@@ -8,11 +8,12 @@ from torch import nn
 
 from helpers import write_images
 from iiae import supervised
+from iiae.cli import app
 from iiae.data import load
 from iiae.data.base import Splits
 from iiae.data.class_pairs import ClassPairs
 from iiae.data.labelled import Labelled
-from iiae.errors import DataError
+from iiae.errors import DataError, MissingExtra, RunError
 from iiae.features import Backbone, load_backbone
 from iiae.settings import DataSettings
 from iiae.supervised import SHARES, HeadSettings, TuneSettings, _blend, _map, finetune, train_head
@@ -192,6 +193,7 @@ def test_a_tuned_model_is_the_best_of_those_tried_on_held_out_classes(tmp_path, 
         return embed.__self__.side / 100 - abs(model.weight.item() - 0.6)
 
     written = []
+    monkeypatch.setattr(model, "save_pretrained", None, raising=False)  # `_save_backbone` is none
     monkeypatch.setattr(supervised, "_map", quality)
     monkeypatch.setattr(
         supervised, "_save_backbone", lambda b, out: written.append((b.side, b.model.weight.item()))
@@ -200,3 +202,21 @@ def test_a_tuned_model_is_the_best_of_those_tried_on_held_out_classes(tmp_path, 
     assert (found.share, found.side) == (0.6, 192)
     assert found.quality == pytest.approx(1.92)
     assert written == [(192, pytest.approx(0.6))]
+
+
+def test_what_cannot_be_saved_is_said_before_tuning(tmp_path, monkeypatch):
+    monkeypatch.setattr(supervised, "load_classes", lambda data: pytest.fail("went on"))
+    backbone = Backbone("made up", nn.Linear(1, 1), 32, (0.0,) * 3, (1.0,) * 3, "d" * 16, ())
+    with pytest.raises(MissingExtra, match="saving a backbone"):
+        finetune(DataSettings(name="classes"), backbone, tmp_path / "out")
+    backbone.model.save_pretrained = None
+    (tmp_path / "out").touch()
+    with pytest.raises(RunError, match="out: cannot be written to"):
+        finetune(DataSettings(name="classes"), backbone, tmp_path / "out")
+
+
+def test_a_tuned_backbone_does_not_replace_the_one_it_came_from(tmp_path, monkeypatch):
+    words = f"iiae finetune images --backbone {tmp_path} --split sake25 -o {tmp_path}"
+    monkeypatch.setattr("sys.argv", words.split())
+    with pytest.raises(DataError, match="is an input, which the output would replace"):
+        app()

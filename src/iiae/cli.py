@@ -277,10 +277,12 @@ def finetune(
 ) -> None:
     """Fine-tune a vision model on the seen classes of both domains."""
     from iiae.features import load_backbone
+    from iiae.files import refuse_inputs
     from iiae.settings import DataSettings
     from iiae.supervised import TuneSettings
     from iiae.supervised import finetune as tune
 
+    refuse_inputs([out], [Path(backbone), images])
     data = DataSettings(name="classes", root=str(images), split=split, validation=validation)  # pyright: ignore[reportCallIssue]
     settings = TuneSettings(epochs, side=side, frozen=frozen, mixup=mixup, seed=seed)
     tuned = tune(data, load_backbone(backbone), out, settings)

@@ -53,6 +53,20 @@ def write_atomically(path: Path, write: Callable[[Path], object], durable: bool 
         temporary.unlink(missing_ok=True)
 
 
+def make_folder(folder: Path) -> None:
+    """Makes a folder that files will be written to, if it isn't there; for before long work.
+
+    Raises:
+        RunError: It cannot be made or written to, or is a file.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be written to: {error.strerror}") from error
+
+
 def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
     """Refuses to write over what is read.
 

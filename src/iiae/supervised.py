@@ -23,7 +23,7 @@ from iiae.data.labelled import Collections, read_collections
 from iiae.errors import DataError, MissingExtra
 from iiae.extracting import save_features
 from iiae.features import Backbone, pooled
-from iiae.files import refuse_inputs
+from iiae.files import make_folder, refuse_inputs, write_text
 from iiae.hardware import bf16_pays
 from iiae.metrics.ranking import score
 from iiae.progress import tracked
@@ -210,8 +210,12 @@ def finetune(
 
     Raises:
         DataError: As `load_classes`.
-        MissingExtra: `transformers` is not installed.
+        MissingExtra: `transformers` is not installed, whose models can be saved.
+        RunError: `out` cannot be written to.
     """
+    if not hasattr(backbone.model, "save_pretrained"):
+        raise MissingExtra("features", "saving a backbone")
+    make_folder(out)
     stored = round(SPARE * settings.side)
     parts = load_classes(data.model_copy(update={"size": stored}))
     train, validation = parts.train, parts.validation
@@ -334,8 +338,6 @@ def _windows(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
 
 
 def _save_backbone(backbone: Backbone, out: Path) -> None:
-    if not hasattr(backbone.model, "save_pretrained"):
-        raise MissingExtra("features", "saving a backbone")
     backbone.model.to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]
     backbone.model.save_pretrained(out)  # pyright: ignore[reportCallIssue]
     wanted = {
@@ -343,7 +345,7 @@ def _save_backbone(backbone: Backbone, out: Path) -> None:
         "image_mean": list(backbone.mean),
         "image_std": list(backbone.std),
     }
-    (out / "preprocessor_config.json").write_text(json.dumps(wanted), encoding="utf-8")
+    write_text(out / "preprocessor_config.json", json.dumps(wanted))
 
 
 __all__ = ["HeadSettings", "TuneSettings", "Tuned", "finetune", "train_head"]
