@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ CHECKED = (
     "searching",
 )
 install_import_hook([f"iiae.{name}" for name in CHECKED], "shape_checker.check")
+
+from iiae.cli import main  # noqa: E402
 
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
@@ -57,3 +60,16 @@ def real_data() -> Path:
 def experiments():
     """The folder of settings files."""
     return Path(__file__).parents[1] / "experiments"
+
+
+@pytest.fixture
+def iiae(monkeypatch, capsys):
+    """A command, run in this process: exit code, output, errors."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["iiae", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return end.value.code, *capsys.readouterr()
+
+    return call

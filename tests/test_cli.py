@@ -11,7 +11,7 @@ from helpers import small_settings
 from iiae.settings import dump_settings
 
 
-def iiae(*arguments, cwd=None):
+def run_iiae(*arguments, cwd=None):
     code = "from iiae.cli import main; main()"
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
@@ -29,7 +29,7 @@ def digits_run(tmp_path_factory):
         'title = "digits"\n[data]\nname = "digits-cdcb"\nsize = 16\nlimit = 100\n'
         "[model]\nwidth = 4\nshared = 2\nexclusive = 2\n[training]\nepochs = 1\nbatch = 32\n"
     )
-    done = iiae("train", folder / "digits.toml", "--out", folder / "run")
+    done = run_iiae("train", folder / "digits.toml", "--out", folder / "run")
     assert done.returncode == 0, done.stderr
     assert "next: iiae evaluate" in done.stdout
     return folder / "run"
@@ -49,30 +49,30 @@ def test_help_is_quick_and_imports_neither_torch_nor_lightning():
 
 
 def test_a_run_is_evaluated_translated_and_reported(digits_run, tmp_path):
-    done = iiae("evaluate", digits_run)
+    done = run_iiae("evaluate", digits_run)
     assert done.returncode == 0, done.stderr
     assert "Instance retrieval among 359 items" in done.stdout
-    found = json.loads(iiae("evaluate", digits_run, "--json", "--split", "validation").stdout)
+    found = json.loads(run_iiae("evaluate", digits_run, "--json", "--split", "validation").stdout)
     assert found["pairs"] == 179
     assert json.loads((digits_run / "metrics.json").read_text())["test"]["pairs"] == 359
 
-    done = iiae("data", "digits-cdcb", "--export", tmp_path, "--count", 3, "--size", 16)
+    done = run_iiae("data", "digits-cdcb", "--export", tmp_path, "--count", 3, "--size", 16)
     assert done.returncode == 0, done.stderr
     picture = tmp_path / "grid.png"
-    done = iiae(
+    done = run_iiae(
         "translate", digits_run, tmp_path / "x", "--to", "y", "--samples", 2, "--out", picture
     )
     assert done.returncode == 0, done.stderr
     with Image.open(picture) as image:
         assert image.width > 3 * 64
-    done = iiae(
+    done = run_iiae(
         "translate", digits_run, tmp_path / "y" / "0000.png", tmp_path / "y" / "0001.png",
         "--to", "x", "--like", tmp_path / "x" / "0002.png", "--out", tmp_path / "folder",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert sorted(p.name for p in (tmp_path / "folder").iterdir()) == ["0000.png", "0001.png"]
 
-    done = iiae("report", digits_run)
+    done = run_iiae("report", digits_run)
     assert done.returncode == 0, done.stderr
     assert (digits_run / "report.html").stat().st_size > 50_000
 
@@ -82,17 +82,17 @@ def test_features_are_trained_from_arrays_and_translated(tmp_path):
     x = rng.normal(size=(80, 6)).astype(np.float32)
     np.save(tmp_path / "x.npy", x)
     np.save(tmp_path / "y.npy", x[:, :4] * 2)
-    done = iiae(
+    done = run_iiae(
         "train", "--x", tmp_path / "x.npy", "--y", tmp_path / "y.npy", "--set",
         "training.epochs=1", "--set", "training.batch=16", "--out", tmp_path / "run",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    done = iiae(
+    done = run_iiae(
         "translate", tmp_path / "run", tmp_path / "x.npy", "--to", "y", "--out", tmp_path / "t.npy"
     )
     assert done.returncode == 0, done.stderr
     assert np.load(tmp_path / "t.npy").shape == (80, 4)
-    done = iiae(
+    done = run_iiae(
         "translate", tmp_path / "run", tmp_path / "y.npy", "--to", "y", "--out", tmp_path / "t.npy"
     )
     assert done.returncode == 2
@@ -101,8 +101,8 @@ def test_features_are_trained_from_arrays_and_translated(tmp_path):
 
 def test_a_run_is_resumed_without_its_file(tmp_path):
     (tmp_path / "s.toml").write_text(dump_settings(small_settings()))
-    assert iiae("train", tmp_path / "s.toml", "--out", tmp_path / "run").returncode == 0
-    done = iiae("train", "--resume", "--out", tmp_path / "run", "--set", "training.epochs=3")
+    assert run_iiae("train", tmp_path / "s.toml", "--out", tmp_path / "run").returncode == 0
+    done = run_iiae("train", "--resume", "--out", tmp_path / "run", "--set", "training.epochs=3")
     assert done.returncode == 0, done.stderr
     assert "epoch 3/3" in done.stderr
 
@@ -123,22 +123,30 @@ def test_a_run_is_resumed_without_its_file(tmp_path):
         (["data", "synthetic", "--export", "x"], "DataError: only images can be written"),
     ],
 )
-def test_what_a_user_can_mend_is_one_line_and_exit_code_2(arguments, message, tmp_path):
-    done = iiae(*arguments, cwd=tmp_path)
-    assert done.returncode == 2
-    assert done.stderr.startswith(message)
-    assert done.stderr.count("\n") == 1
+def test_what_a_user_can_mend_is_one_line_and_exit_code_2(
+    arguments, message, tmp_path, iiae, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    code, _, errors = iiae(*arguments)
+    assert code == 2
+    assert errors.startswith(message)
+    assert errors.count("\n") == 1
+
+
+def test_nothing_else_is_printed_where_a_command_ends_in_an_error(tmp_path):
+    done = run_iiae("train", "none.toml", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
 
 
 def test_translate_names_what_is_wrong_with_its_input(digits_run, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no image")
-    done = iiae("translate", digits_run, tmp_path / "broken.png", "--to", "y")
+    done = run_iiae("translate", digits_run, tmp_path / "broken.png", "--to", "y")
     assert (done.returncode, "broken.png: not an image" in done.stderr) == (2, True)
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     for folder in "ab":
         Image.new("RGB", (16, 16)).save(tmp_path / folder / "same.png")
-    done = iiae(
+    done = run_iiae(
         "translate", digits_run, tmp_path / "a" / "same.png", tmp_path / "b" / "same.png",
         "--to", "y", "--out", tmp_path / "out",
     )  # fmt: skip
@@ -147,27 +155,27 @@ def test_translate_names_what_is_wrong_with_its_input(digits_run, tmp_path):
 
 
 def test_every_setting_and_data_set_is_listed():
-    assert "objective.tau" in iiae("settings").stdout
-    assert "mnist-cdcb" in iiae("data").stdout
+    assert "objective.tau" in run_iiae("settings").stdout
+    assert "mnist-cdcb" in run_iiae("data").stdout
 
 
 def test_a_run_is_pushed_and_pulled(digits_run, tmp_path):
-    done = iiae("push", digits_run, tmp_path / "shared")
+    done = run_iiae("push", digits_run, tmp_path / "shared")
     assert done.stdout == f"pushed to {tmp_path / 'shared'}\n", done.stderr
-    done = iiae("pull", tmp_path / "shared", tmp_path / "mine")
+    done = run_iiae("pull", tmp_path / "shared", tmp_path / "mine")
     assert done.stdout == f"wrote {tmp_path / 'mine'}\n", done.stderr
 
 
 def test_a_folder_is_embedded(digits_run, tmp_path):
-    iiae("data", "digits-cdcb", "--export", tmp_path, "--count", 3, "--size", 16)
+    run_iiae("data", "digits-cdcb", "--export", tmp_path, "--count", 3, "--size", 16)
     (tmp_path / "x" / "broken.png").write_bytes(b"no image")
     output = tmp_path / "z.npz"
     common = ("embed", digits_run, "--input", tmp_path / "x", "--output", output)
-    done = iiae(*common, "--domain", "x", "--block", "exclusive")
+    done = run_iiae(*common, "--domain", "x", "--block", "exclusive")
     assert done.stdout == f"wrote 3 rows into {output}; 1 left out, see {output}.failed.jsonl\n"
     with np.load(output) as found:
         assert found["path"].tolist() == ["0000.png", "0001.png", "0002.png"]
         assert found["vector"].shape == (3, 2)
-    assert "SettingsError: --domain z: is x or y" in iiae(*common, "--domain", "z").stderr
-    wrong = iiae(*common, "--domain", "x", "--engine", "spark")
+    assert "SettingsError: --domain z: is x or y" in run_iiae(*common, "--domain", "z").stderr
+    wrong = run_iiae(*common, "--domain", "x", "--engine", "spark")
     assert "SettingsError: --engine spark: is local or ray" in wrong.stderr

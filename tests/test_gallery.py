@@ -1,4 +1,7 @@
+import contextlib
+import multiprocessing
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -10,6 +13,7 @@ import pytest
 
 pytest.importorskip("lancedb", reason="the extra 'search' is not installed")
 
+import gallery_writer
 from helpers import object_store
 from iiae import gallery as module
 from iiae.errors import GalleryError
@@ -220,23 +224,9 @@ def test_two_writers_both_land(gallery):
     assert set(gallery.columns) == {"by1", "by2"}
 
 
-WRITER = """
-import sys, numpy as np
-from iiae.gallery import Gallery, GalleryInfo, Items
-where, start = sys.argv[1], int(sys.argv[2])
-gallery = Gallery.find(where) or Gallery.create(where, GalleryInfo("a", "y", "euclidean", 4, 2))
-print("open", flush=True)
-for k in range(start, start + 1000):
-    paths = [f"/c/{k}/{i}" for i in range(20)]
-    v = np.full((20, 4), k, np.float32)
-    gallery.put(Items(paths, [str(k)] * 20, [None] * 20, v, v[:, :2], [{"k": k}] * 20))
-    print("put", k, flush=True)
-    if k % 3 == 2:
-        gallery.delete([f"/c/{k - 1}"])
-        print("delete", k - 1, flush=True)
-    if k % 7 == 6:
-        gallery.tidy()
-"""
+# forks of a process that has imported most of what it takes; LanceDB itself starts threads
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["iiae.gallery", "lance_namespace", "pandas", "pyarrow.dataset"])
 
 
 def kill_and_check(where, kills, seed):
@@ -244,31 +234,40 @@ def kill_and_check(where, kills, seed):
     rng = random.Random(seed)
     put, deleted, start = set(), set(), 0
     for _ in range(kills):
-        writer = subprocess.Popen(
-            [sys.executable, "-c", WRITER, where, str(start)], stdout=subprocess.PIPE, text=True
-        )
-        lines = [writer.stdout.readline() for _ in range(rng.choice((0, 1, 2, 12)))]
+        here, there = FORKS.Pipe(duplex=False)
+        writer = FORKS.Process(target=gallery_writer.write, args=(where, start, there))
+        writer.start()
+        there.close()
+        told = [here.recv() for _ in range(rng.choice((0, 1, 2, 12)))]
         time.sleep(rng.uniform(0, 0.1))
         writer.kill()
-        lines += writer.stdout.readlines()
-        writer.wait()
-        writer.stdout.close()
-        told = [line.split() for line in lines if line.endswith("\n") and " " in line]
-        put |= {int(k) for what, k in told if what == "put"}
-        deleted |= {int(k) for what, k in told if what == "delete"}
+        told += received(here)
+        writer.join()
+        assert writer.exitcode == -signal.SIGKILL
+        put |= {k for what, k in told if what == "put"}
+        deleted |= {k for what, k in told if what == "delete"}
         gallery = Gallery.find(where)
         if gallery is None:
             assert not put
             continue
         counts = Counter(int(row["id"]) for row in gallery.rows("true"))
         assert set(counts.values()) <= {20}, "half a commit"
-        if told and told[-1][0] == "put" and int(told[-1][1]) % 3 == 2:
-            deleted |= {int(told[-1][1]) - 1} - set(counts)  # done, but killed before it said so
+        if told and told[-1][0] == "put" and told[-1][1] % 3 == 2:
+            deleted |= {told[-1][1] - 1} - set(counts)  # done, but killed before it said so
         assert put - deleted <= set(counts)
         assert not deleted & set(counts)
         start = max(counts, default=start - 1) + 1
     Gallery.open(where).tidy()
     return put
+
+
+def received(pipe):
+    """All that was sent, to its end."""
+    found = []
+    with pipe, contextlib.suppress(EOFError):
+        while True:
+            found.append(pipe.recv())
+    return found
 
 
 def test_kill_at_any_moment_leaves_whole_commits(tmp_path):

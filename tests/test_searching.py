@@ -10,7 +10,6 @@ import torch
 pytest.importorskip("lancedb", reason="the extra 'search' is not installed")
 
 from helpers import object_store, save_run, small_model, small_settings, write_images
-from iiae.cli import main
 from iiae.data.collection import absolute, collect, read_metadata
 from iiae.errors import DataError, GalleryError, RunError
 from iiae.gallery import Gallery
@@ -177,19 +176,6 @@ def test_a_gallery_of_the_files_digest_is_taken_still(run, tmp_path):
     Gallery.create(tmp_path / "old", now._replace(model=of_file))
     assert index(run, tmp_path / "old", tmp_path / "y.npy").added == 3
     assert search_files(run, tmp_path / "old", [tmp_path / "y.npy"], 3)[1].hits[0]
-
-
-@pytest.fixture
-def iiae(monkeypatch, capsys):
-    """A command, run in this process: exit code, output, errors."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["iiae", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        return end.value.code, *capsys.readouterr()
-
-    return call
 
 
 def test_the_commands_index_search_and_delete(image_run, tmp_path, iiae):

@@ -48,7 +48,6 @@ def train(
     from iiae.data import suggest_settings
     from iiae.runs import SETTINGS
     from iiae.settings import load_settings, make_settings
-    from iiae.training import first_process, fit
 
     if on_error:
         overrides = [*(overrides or []), f'data.on_error="{on_error}"']
@@ -66,6 +65,8 @@ def train(
         raise SettingsError(
             "give a settings file (iiae train experiments/NAME.toml), --x with --y, or --pairs"
         )
+    from iiae.training import first_process, fit  # takes seconds: after all that can be wrong
+
     named = experiment or x or pairs
     out = out or Path("runs") / (named.stem if named else "run")
     run = fit(settings, out, resume=resume)
