@@ -1,3 +1,4 @@
+import logging
 import sys
 
 import pytest
@@ -53,6 +54,24 @@ def test_what_is_no_model_is_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(MissingExtra, match="extra 'features'"):
         load_backbone(tmp_path)
+
+
+def test_the_hub_is_named_and_its_client_kept_quiet(monkeypatch, caplog, capfd):
+    transformers = pytest.importorskip("transformers")
+    client = logging.getLogger("huggingface_hub")
+    before = client.level
+
+    def ask(name):
+        client.warning("Retrying")
+        raise OSError("no answer")
+
+    monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", ask)
+    caplog.set_level("INFO", "iiae")
+    with pytest.raises(DataError, match="backbone ada/b: cannot be loaded: no answer"):
+        load_backbone("ada/b")
+    assert "no folder of that name here, so the Hugging Face hub is asked" in caplog.text
+    assert "Retrying" not in caplog.text + capfd.readouterr().err
+    assert client.level == before
 
 
 @pytest.mark.data

@@ -205,7 +205,9 @@ def test_a_tuned_model_is_the_best_of_those_tried_on_held_out_classes(tmp_path, 
 
 
 def test_what_cannot_be_saved_is_said_before_tuning(tmp_path, monkeypatch):
-    monkeypatch.setattr(supervised, "load_classes", lambda data: pytest.fail("went on"))
+    pairs = Splits(*[ClassPairs(*[Labelled(torch.zeros(2, 1), np.array(["a", "b"]), [])] * 2)] * 3)
+    monkeypatch.setattr(supervised, "load_classes", lambda data: pairs)
+    monkeypatch.setattr(supervised, "_fit_backbone", lambda *given: pytest.fail("went on"))
     backbone = Backbone("made up", nn.Linear(1, 1), 32, (0.0,) * 3, (1.0,) * 3, "d" * 16, ())
     with pytest.raises(MissingExtra, match="saving a backbone"):
         finetune(DataSettings(name="classes"), backbone, tmp_path / "out")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from iiae.errors import DataError, MissingExtra
+
+log = logging.getLogger("iiae")
 
 
 class Backbone(NamedTuple):
@@ -55,18 +58,22 @@ def load_backbone(name: str | Path) -> Backbone:
         MissingExtra: `transformers` is not installed.
     """
     try:
+        from huggingface_hub.utils import logging as hub_logging
         from transformers import AutoConfig, AutoModel
         from transformers.image_processing_base import ImageProcessingMixin
-        from transformers.utils import logging
+        from transformers.utils import logging as model_logging
     except ImportError as error:
         raise MissingExtra("features", "a pretrained backbone") from error
     name = str(name)
     if (("/" in name and name.count("/") != 1) or name.startswith(".")) and not Path(name).is_dir():
         raise DataError(f"backbone {name}: no such folder")
-    shown = logging.get_verbosity()
+    if not Path(name).is_dir():
+        log.info("backbone %s: no folder of that name here, so the Hugging Face hub is asked", name)
+    chatty = [(one, one.get_verbosity()) for one in (hub_logging, model_logging)]
     try:
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
+        for one, _ in chatty:
+            one.set_verbosity_error()
+        model_logging.disable_progress_bar()
         config = AutoConfig.from_pretrained(name)
         model = AutoModel.from_pretrained(name, dtype=torch.float32)
         wanted, _ = ImageProcessingMixin.get_image_processor_dict(name)
@@ -74,7 +81,8 @@ def load_backbone(name: str | Path) -> Backbone:
         reason = str(error).strip().splitlines()[0]
         raise DataError(f"backbone {name}: cannot be loaded: {reason}") from error
     finally:
-        logging.set_verbosity(shown)
+        for one, shown in chatty:
+            one.set_verbosity(shown)
     model = getattr(model, "vision_model", model)
     return Backbone(
         name=Path(name).name,

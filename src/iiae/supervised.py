@@ -215,9 +215,9 @@ def finetune(
     """
     if not hasattr(backbone.model, "save_pretrained"):
         raise MissingExtra("features", "saving a backbone")
-    make_folder(out)
     stored = round(SPARE * settings.side)
     parts = load_classes(data.model_copy(update={"size": stored}))
+    make_folder(out)
     train, validation = parts.train, parts.validation
     assert isinstance(train, ClassPairs) and isinstance(validation, ClassPairs)
     backbone = backbone._replace(side=settings.side)
