@@ -130,7 +130,7 @@ def test_a_stopped_embedding_goes_on_and_ends_the_same(run, images, tmp_path):
 
 def test_shards_of_another_block_or_changed_files_are_not_taken_up(run, images, tmp_path):
     def nothing(job, shards):
-        Embedder(job).write(shards[0])
+        list(Embedder(job).write(shards[:1]))
         return []
 
     arguments = (run, images, tmp_path / "z.npz", "x")
@@ -185,18 +185,29 @@ def test_without_pyarrow_the_extra_is_named(run, images, tmp_path, monkeypatch):
         embed_files(run, images, tmp_path / "z.parquet", "x")
 
 
-def test_reading_is_ahead_of_the_model_by_a_few_batches_and_no_more(run, images, tmp_path):
+@pytest.mark.parametrize("size", [1, 100])
+def test_reading_is_ahead_of_the_model_by_a_few_batches_and_no_more(run, images, tmp_path, size):
+    """Also where the next batches are of other shards."""
     job = embedding.Job(run, str(images), "x", "shared", 1, 2, tmp_path / "parts")
     embedder = Embedder(job)
-    seen = []
+    read, known = [], []
     original = embedder.items.read
-    embedder.items.read = lambda names, shape: seen.extend(names) or original(names, shape)
+    embedder.items.read = lambda names, shape: read.extend(names) or original(names, shape)
+
+    def embed(values):
+        time.sleep(0.1)
+        known.append(len(read))
+        return np.zeros((len(values), len(embedder.columns())), np.float32)
+
+    embedder._embed = embed
     names = embedder.items.names()
-    batches = embedder._batches(names)
-    next(batches)
-    time.sleep(0.2)
-    assert 1 < len(seen) <= embedding.AHEAD + 1
-    batches.close()
+    shards = [
+        embedding.Shard(names[i : i + size], tmp_path / f"{i}.npz")
+        for i in range(0, len(names), size)
+    ]
+    assert sum(embedder.write(shards)) == len(names)
+    assert 1 < known[0] <= embedding.AHEAD + 1
+    assert sorted(read) == sorted(names)
 
 
 MEMORY = """

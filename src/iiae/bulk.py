@@ -26,7 +26,7 @@ class ShardWorker:
             Shard(list(names), Path(file))
             for names, file in zip(batch["names"], batch["file"], strict=True)
         ]
-        return {"items": [self.embedder.write(shard) for shard in shards]}
+        return {"items": list(self.embedder.write(shards))}
 
 
 def embed_on_ray(workers: int) -> Engine:

@@ -8,6 +8,8 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,19 +77,32 @@ class Embedder:
         self.items = open_source(job.source)
         self.items.check(self.shape)
 
-    def write(self, shard: Shard) -> int:
-        """Embeds a shard and writes its rows; the number of items."""
+    def write(self, shards: Sequence[Shard]) -> Iterator[int]:
+        """Embeds shards and writes their rows; yields the number of items of each.
+
+        Items are read by threads, a few batches ahead of the model, those of the next shard too.
+        """
+        size, grain = self.job.batch, self.items.grain
+        batches = (s.names[i : i + size] for s in shards for i in range(0, len(s.names), size))
+        with ThreadPoolExecutor(self.job.threads) as pool:
+            parts = (_cut(names, grain) for names in batches)
+            with closing(ahead(pool, self._read, parts, AHEAD)) as read:
+                for shard in shards:
+                    self._write(shard, islice(read, -(-len(shard.names) // size)))
+                    yield len(shard.names)
+
+    def _write(self, shard: Shard, read: Iterable[list[list[tuple[str, Sample]]]]) -> None:
         names: list[str] = []
         vectors = [np.zeros((0, len(self.columns())), np.float32)]
         failed: list[tuple[str, str]] = []
-        for batch in self._batches(shard.names):
+        for parts in read:
+            batch = [item for part in parts for item in part]
             good = [(name, value) for name, value in batch if isinstance(value, Tensor)]
             failed += [(name, str(value)) for name, value in batch if isinstance(value, DataError)]
             if good:
                 names += [name for name, _ in good]
                 vectors.append(self._embed([value for _, value in good]))
         write_shard(shard.file, ShardRows(names, np.concatenate(vectors), failed))
-        return len(shard.names)
 
     def columns(self) -> list[str]:
         """Names of the columns of a vector."""
@@ -96,14 +111,6 @@ class Embedder:
     def _embed(self, values: list[Tensor]) -> np.ndarray:
         stacked = torch.stack(values).to(self.model.active.device)
         return block_columns(self.model, stacked, self.job.domain, self.job.block).cpu().numpy()
-
-    def _batches(self, names: Sequence[str]) -> Iterator[list[tuple[str, Sample]]]:
-        """Batches in order, read by threads a few batches ahead of the model."""
-        size = self.job.batch
-        parts = (_cut(names[i : i + size], self.items.grain) for i in range(0, len(names), size))
-        with ThreadPoolExecutor(self.job.threads) as pool:
-            for read in ahead(pool, self._read, parts, AHEAD):
-                yield [item for some in read for item in some]
 
     def _read(self, names: Sequence[str]) -> list[tuple[str, Sample]]:
         try:
@@ -120,9 +127,7 @@ def _cut(names: Sequence[str], size: int) -> list[Sequence[str]]:
 
 def embed_here(job: Job, shards: Sequence[Shard]) -> Iterator[int]:
     """Embeds shards in this process; yields the number of items of each."""
-    embedder = Embedder(job)
-    for shard in shards:
-        yield embedder.write(shard)
+    yield from Embedder(job).write(shards)
 
 
 def embed_files(

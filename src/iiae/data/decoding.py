@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -100,7 +100,7 @@ def decode_batches(
 
 def ahead(
     pool: ThreadPoolExecutor, function: Callable, chunks: Iterable[Sequence], count: int
-) -> Iterator[list]:
+) -> Generator[list, None, None]:
     """Results of each chunk, in order, with `count` chunks under way in threads."""
     waiting: deque[list[Future]] = deque()
     try:
