@@ -8,7 +8,6 @@ from torch import nn
 
 from helpers import write_images
 from iiae import supervised
-from iiae.cli import app
 from iiae.data import load
 from iiae.data.base import Splits
 from iiae.data.class_pairs import ClassPairs
@@ -217,8 +216,9 @@ def test_what_cannot_be_saved_is_said_before_tuning(tmp_path, monkeypatch):
         finetune(DataSettings(name="classes"), backbone, tmp_path / "out")
 
 
-def test_a_tuned_backbone_does_not_replace_the_one_it_came_from(tmp_path, monkeypatch):
-    words = f"iiae finetune images --backbone {tmp_path} --split sake25 -o {tmp_path}"
-    monkeypatch.setattr("sys.argv", words.split())
-    with pytest.raises(DataError, match="is an input, which the output would replace"):
-        app()
+def test_a_tuned_backbone_does_not_replace_the_one_it_came_from(tmp_path, iiae):
+    given = ("images", "--backbone", tmp_path, "--split", "sake25", "-o", tmp_path)
+    code, _, errors = iiae("finetune", *given)
+    assert code == 2
+    assert errors.startswith("DataError: ")
+    assert "is an input, which the output would replace" in errors

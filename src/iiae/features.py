@@ -65,9 +65,9 @@ def load_backbone(name: str | Path) -> Backbone:
     except ImportError as error:
         raise MissingExtra("features", "a pretrained backbone") from error
     name = str(name)
-    if (("/" in name and name.count("/") != 1) or name.startswith(".")) and not Path(name).is_dir():
-        raise DataError(f"backbone {name}: no such folder")
     if not Path(name).is_dir():
+        if ("/" in name and name.count("/") != 1) or name.startswith("."):
+            raise DataError(f"backbone {name}: no such folder")
         log.info("backbone %s: no folder of that name here, so the Hugging Face hub is asked", name)
     chatty = [(one, one.get_verbosity()) for one in (hub_logging, model_logging)]
     try:

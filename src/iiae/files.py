@@ -7,7 +7,8 @@ import errno
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -31,12 +32,10 @@ def write_atomically(path: Path, write: Callable[[Path], object], durable: bool 
     Raises:
         RunError: The folder cannot be written to, or the disk is full.
     """
-    try:
+    with changing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         os.close(handle)
-    except OSError as error:
-        raise RunError(f"{path.parent}: cannot be written to: {error.strerror}") from error
     temporary = Path(name)
     try:
         write(temporary)
@@ -59,10 +58,20 @@ def make_folder(folder: Path) -> None:
     Raises:
         RunError: It cannot be made or written to, or is a file.
     """
-    try:
+    with changing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        tempfile.TemporaryFile(dir=folder).close()
+
+
+@contextmanager
+def changing(folder: Path) -> Iterator[None]:
+    """Says of a folder that cannot be made or written to that it is so.
+
+    Raises:
+        RunError: In place of an OSError.
+    """
+    try:
+        yield
     except OSError as error:
         raise RunError(f"{folder}: cannot be written to: {error.strerror}") from error
 

@@ -10,7 +10,7 @@ import torch
 from lightning.fabric.plugins import CheckpointIO
 
 from iiae.errors import RunError, SettingsError
-from iiae.files import write_atomically
+from iiae.files import changing, write_atomically
 from iiae.runs import BEST, CHECKPOINT, HISTORY, MODEL, SETTINGS
 from iiae.settings import Settings, load_settings
 
@@ -58,11 +58,9 @@ def prepare(out: Path, settings: Settings, resume: bool) -> Path | None:
             raise RunError(f"{out}: nothing to resume: it has no {CHECKPOINT}")
         _check_same(load_settings(out / SETTINGS), settings, out)
         return checkpoint
-    for name in (MODEL, HISTORY, CHECKPOINT, BEST):
-        try:
+    with changing(out):
+        for name in (MODEL, HISTORY, CHECKPOINT, BEST):
             (out / name).unlink(missing_ok=True)
-        except OSError as error:
-            raise RunError(f"{out}: cannot be written to: {error.strerror}") from error
     return None
 
 
