@@ -18,7 +18,7 @@ setup: .venv/ready
 	touch $@
 
 demo: setup
-	$(BIN)/iiae train experiments/digits-cdcb.toml --out runs/demo
+	$(BIN)/iiae train experiments/digits-cdcb.toml --out runs/demo --overwrite
 	$(BIN)/iiae evaluate runs/demo
 	$(BIN)/iiae data digits-cdcb --export runs/demo/samples --size 16 --count 8
 	$(BIN)/iiae translate runs/demo runs/demo/samples/x --to y --samples 4 --out runs/demo/translation.png

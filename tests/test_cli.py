@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import small_settings
+from helpers import save_run, small_settings, write_images
 from iiae.settings import dump_settings
 
 
@@ -179,3 +179,101 @@ def test_a_folder_is_embedded(digits_run, tmp_path):
     assert "SettingsError: --domain z: is x or y" in run_iiae(*common, "--domain", "z").stderr
     wrong = run_iiae(*common, "--domain", "x", "--engine", "spark")
     assert "SettingsError: --engine spark: is local or ray" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "e.toml", "--out", ""),
+        ("train", "--x", "", "--y", "a"),
+        ("translate", "run", "a.png", "--to", "y", "--out="),
+        ("translate", "run", "a.png", "--to", "y", "--out", "out", "--grid", " "),
+        ("features", "a", "--backbone", "b", "--out", ""),
+        ("head", "a.npz", "-o", ""),
+        ("finetune", "a", "--backbone", "b", "--split", "c", "--out", ""),
+        ("report", "run", "--out", ""),
+        ("sweep", "e.toml", "--out", ""),
+        ("data", "digits-cdcb", "--export", ""),
+        ("embed", "run", "--input", "a", "--domain", "x", "--output", ""),
+        ("export", "run", ""),
+        ("pull", "a", ""),
+    ],
+)
+def test_an_empty_path_is_never_the_current_folder(iiae, words):
+    code, out, err = iiae(*words)
+    assert (code, out) == (2, "")
+    assert "is empty, as an unset shell variable is; give a path" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("data", "digits-cdcb", "--size", 16), "--count and --size are of the pairs"),
+        (("data", "--root", "a"), "--root and --export are of one data set"),
+        (("data", "digits-cdcb", "--export", "a", "--size", 7), "data.size = 7: input should be"),
+        (("data", "synthetic", "--export", "a", "--size", 16), "data.size = 16: has no effect on"),
+        (("disentangle", "run", "--factors", "f.csv"), "--factors and --seed are for --latents"),
+        (("disentangle", "run", "--seed", 3), "--factors and --seed are for --latents"),
+        (("disentangle", "--latents", "a.npz", "--set", "data.seed=1"), "--set is for a run"),
+        (
+            ("embed", "run", "--input", "a", "--domain", "x", "--output", "a.npz", "--workers", 3),
+            "--workers 3: is for --engine ray",
+        ),
+        (("train", "e.toml", "--y", "a"), "--y a: belongs with --x"),
+    ],
+)
+def test_options_that_would_have_no_effect_are_refused(iiae, words, message):
+    code, _, err = iiae(*words)
+    assert code == 2
+    assert message in err
+
+
+@pytest.mark.parametrize("command", ["translate", "head", "finetune", "disentangle"])
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_seeds_out_of_range_are_refused_by_every_command(iiae, command, seed):
+    given = {
+        "translate": ("run", "a.png", "--to", "y"),
+        "head": ("a.npz",),
+        "finetune": ("a", "--backbone", "b", "--split", "c"),
+        "disentangle": ("--latents", "a.npz"),
+    }
+    code, _, err = iiae(command, *given[command], "--seed", seed)
+    assert code == 2
+    assert "--seed" in err
+
+
+def test_names_of_translations_decide_their_form(iiae, tmp_path, monkeypatch):
+    save_run(tmp_path / "run")
+    write_images(tmp_path / "in", ["a.png", "b.png"])
+    monkeypatch.chdir(tmp_path)
+    translated = ("translate", "run", "in", "--to", "y", "--out")
+    assert iiae(*translated, "results.v2")[0] == 0
+    assert sorted(p.name for p in (tmp_path / "results.v2").iterdir()) == ["a.png", "b.png"]
+    assert iiae(*translated, "grid.JPEG")[0] == 0
+    with Image.open(tmp_path / "grid.JPEG") as image:
+        assert image.format == "JPEG"
+    (tmp_path / "folder.png").mkdir()
+    assert iiae(*translated, "folder.png")[0] == 0
+    assert len(list((tmp_path / "folder.png").iterdir())) == 2
+    for option in (("--grid", "g.png"), ("--full-size",)):
+        code, _, err = iiae(*translated, "grid.png", *option)
+        assert code == 2
+        assert "--grid and --full-size go with a folder; --out grid.png is one picture" in err
+    assert iiae("translate", "run", "in", "--to", "y")[0] == 0
+    assert (tmp_path / "translation.png").is_file()
+
+
+def test_translated_features_are_npy_and_take_no_options_of_images(iiae, tmp_path, monkeypatch):
+    save_run(tmp_path / "run", small_settings())
+    np.save(tmp_path / "x.npy", np.zeros((3, 32)))
+    monkeypatch.chdir(tmp_path)
+    translated = ("translate", "run", "x.npy", "--to", "y")
+    assert iiae(*translated)[0] == 0
+    assert iiae(*translated, "--out", "model.v1.2")[0] == 0
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "run", "x.npy", "translation.npy", "model.v1.2.npy",
+    }  # fmt: skip
+    for option in (("--full-size",), ("--on-error", "skip"), ("--grid", "g.png"), ("--spread",)):
+        code, _, err = iiae(*translated, *option)
+        assert code == 2
+        assert "are for images, not for features" in err

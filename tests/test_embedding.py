@@ -65,6 +65,35 @@ def read(path):
     return names, np.load(path, allow_pickle=False)
 
 
+def test_names_that_cannot_be_written_and_links_in_circles(run, images, tmp_path):
+    os.rename(images / "ü" / "00.png", os.fsencode(images) + b"/caf\xe9.png")
+    os.rename(images / "ü" / "02.png", images / "two\nlines.png")
+    (images / "self").symlink_to(".")
+    done = embed_files(run, images, tmp_path / "z.npy", "x")
+    assert (done.rows, done.failed) == (9, 3)
+    names, vectors = read(done.output)
+    assert len(names) == len(vectors) == 9
+    failed = {json.loads(line)["path"] for line in done.failures.read_text().splitlines()}
+    assert failed == {"'caf\\xe9.png'", "'two\\nlines.png'", "a b/broken.jpg"}
+
+
+def test_rows_without_a_finite_latent_are_left_out_and_named(features_run, tmp_path):
+    values = np.ones((5, 32))
+    values[1], values[2], values[3, 0] = 1e300, 3.4e38, np.nan
+    np.save(tmp_path / "x.npy", values)
+    done = embed_files(features_run, tmp_path / "x.npy", tmp_path / "z.npz", "x")
+    assert read(done.output)[0] == ["0", "4"]
+    why = [json.loads(line)["error"] for line in done.failures.read_text().splitlines()]
+    assert sorted(why) == [
+        "its latent is not finite; the values are too large for the model",
+        "row 1: holds values too large for float32 (above 3.4e38)",
+        "row 3: holds NaN or infinite values",
+    ]
+    np.save(tmp_path / "x.npy", values[:0])
+    with pytest.raises(DataError, match="holds no rows"):
+        embed_files(features_run, tmp_path / "x.npy", tmp_path / "z.npz", "x")
+
+
 @pytest.mark.parametrize("suffix", [".parquet", ".npz", ".npy"])
 def test_rows_are_posterior_means_in_the_order_of_paths(run, images, tmp_path, suffix):
     done = embed_files(run, images, tmp_path / f"z{suffix}", "x", batch=4, shard=5)
@@ -173,7 +202,7 @@ def test_features_that_do_not_fit_are_named(features_run, tmp_path):
     with pytest.raises(DataError, match=r"has shape \(3, 4\); the model takes 32 features"):
         embed_files(features_run, tmp_path / "x.npy", tmp_path / "z.npy", "x")
     np.save(tmp_path / "o.npy", np.array([{}]), allow_pickle=True)
-    with pytest.raises(DataError, match=r"no \.npy of plain numbers"):
+    with pytest.raises(DataError, match="holds Python objects"):
         embed_files(features_run, tmp_path / "o.npy", tmp_path / "z.npy", "x")
     with pytest.raises(DataError, match=r"the model takes 32 features; give an \.npy"):
         embed_files(features_run, tmp_path, tmp_path / "z.npy", "x")

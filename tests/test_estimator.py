@@ -1,12 +1,14 @@
 import importlib.util
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
@@ -186,3 +188,73 @@ def test_digits_in_two_views_are_matched_and_clustered_better_than_by_cca(real_d
     ours, cca = np.array(found["IIAETransformer"]), np.array(found["CCA, cosine"])
     assert (ours[:2] > cca[:2]).all()
     assert ours[2] > found["standardised features"][2]
+
+
+def test_columns_of_y_are_known_by_name_as_those_of_x_are(views, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    x, y = (pandas.DataFrame(v).add_prefix(name) for v, name in zip(views, "xy", strict=True))
+    model = quick(epochs=1).fit(x, y)
+    assert list(model.feature_names_y_) == list(y.columns)
+    model.save(tmp_path / "run")
+    other = y[y.columns[::-1]]
+    for one in (model, IIAETransformer.load(tmp_path / "run")):
+        for call in (
+            lambda one=one: one.transform_y(other),
+            lambda one=one: one.score(x, other),
+            lambda one=one: one.translate(other, to="x"),
+            lambda one=one: one.translate(x, to="y", like=other),
+        ):
+            with pytest.raises(
+                ValueError, match="Y are in another order than those that `fit` was"
+            ):
+                call()
+        with pytest.raises(ValueError, match="Y are not those that `fit` was given: y0, y1"):
+            one.transform_y(y.add_prefix("z"))
+        with pytest.warns(UserWarning, match="Y has no names, but IIAETransformer was fitted with"):
+            assert np.array_equal(one.transform_y(views[1]), one.transform_y(y))
+    again = model.fit(*views)
+    assert not hasattr(again, "feature_names_y_")
+    with pytest.warns(UserWarning, match="Y has names, but IIAETransformer was fitted without"):
+        again.transform_y(y)
+
+
+def test_threads_that_fit_get_what_each_gets_alone(views):
+    alone = {seed: quick(random_state=seed).fit(*views).transform(views[0]) for seed in (0, 1)}
+    with ThreadPoolExecutor(3) as pool:
+        models = pool.map(lambda seed: quick(random_state=seed).fit(*views), [0, 1, 0])
+        for seed, model in zip([0, 1, 0], models, strict=True):
+            assert np.array_equal(model.transform(views[0]), alone[seed])
+
+
+def test_sparse_tables_are_refused_in_one_line(views, fitted):
+    sparse = csr_array(views[1])
+    for call in (quick().fit, fitted.score):
+        with pytest.raises(TypeError, match=r"Y is sparse, but dense data is required"):
+            call(views[0], sparse)
+    with pytest.raises(TypeError, match=r"Y is sparse, .*; give Y.toarray\(\)"):
+        fitted.transform_y(sparse)
+
+
+def test_sizes_are_integers_of_any_kind_and_are_saved(views, tmp_path):
+    sizes = {"exclusive": (np.int64(2), 3), "shared": np.int32(4), "epochs": np.int64(1)}
+    model = quick(**sizes, beta=np.float32(0.2), random_state=np.int64(0)).fit(*views)
+    model.save(tmp_path / "run")
+    loaded = IIAETransformer.load(tmp_path / "run")
+    assert loaded.get_params() == model.get_params()
+    search = GridSearchCV(quick(epochs=1), {"exclusive": np.arange(2, 4)}, cv=2)
+    assert search.set_params(error_score="raise").fit(*views).best_params_["exclusive"] in (2, 3)
+
+
+def test_values_too_large_to_be_standardised_are_refused(views, fitted):
+    x = views[0].copy()
+    x[3, 2] = 1e200
+    with pytest.raises(DataError, match="X: values of column 2 are too large"):
+        quick().fit(x, views[1])
+    with pytest.raises(DataError, match="X: values too large to be standardised in row 3"):
+        fitted.transform(x)
+
+
+def test_a_constant_feature_does_not_count_in_new_rows(views, fitted):
+    x = views[0].copy()
+    x[:, 7] = 1e6
+    assert np.array_equal(fitted.transform(x), fitted.transform(views[0]))

@@ -112,6 +112,24 @@ def test_features_are_written_to_npz_alone(tmp_path, backbone):
     assert image.read_bytes() == before
 
 
+def test_hidden_folders_links_and_other_files_are_no_classes(tmp_path, backbone, caplog):
+    root = tmp_path / "images"
+    write_images(root, classes=("a", "b"))
+    before = extract_features(root, backbone, tmp_path / "f.npz", tmp_path / "cache")
+    (root / ".cache" / "a").mkdir(parents=True)
+    (root / "photo" / ".checkpoints").mkdir()
+    (root / "self").symlink_to(".")
+    (root / "photo" / "a" / "z.heic").touch()
+    (root / "photo" / "a" / "gone.png").symlink_to(tmp_path / "gone.png")
+    with pytest.raises(DataError, match=r"gone.png: no such file"):
+        extract_features(root, backbone, tmp_path / "f.npz", tmp_path / "cache")
+    after = extract_features(
+        root, backbone, tmp_path / "f.npz", tmp_path / "cache", on_error="skip"
+    )
+    assert after == before
+    assert "photo: 1 file with other endings was left out: .heic" in caplog.text
+
+
 def test_broken_images_are_named_or_left_out(tmp_path, backbone, caplog):
     root = write_images(tmp_path / "images")
     (root / "photo" / "b" / "1 ü.png").write_bytes(b"nothing")

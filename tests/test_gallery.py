@@ -1,4 +1,5 @@
 import contextlib
+import math
 import multiprocessing
 import random
 import signal
@@ -6,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import unicodedata
 from collections import Counter
 
 import numpy as np
@@ -18,6 +20,7 @@ from helpers import object_store
 from iiae import gallery as module
 from iiae.errors import GalleryError
 from iiae.gallery import Gallery, GalleryInfo, Items
+from iiae.items import row_id
 from iiae.lance import equals, in_list, quote
 
 INFO = GalleryInfo("a" * 64, "y", "euclidean", 4, 2)
@@ -88,8 +91,70 @@ def test_a_path_has_one_row_and_keeps_metadata_that_is_not_given(gallery):
     assert gallery.columns == ["year", "note"]
     rows = gallery.rows(equals("path", "/c/b/3.png"))
     assert rows == [
-        {"path": "/c/b/3.png", "id": "1-3", "label": "b", "year": 3, "note": "new"}
-    ]  # fmt: skip
+        {
+            "path": "/c/b/3.png",
+            "id": row_id("/c/b/3.png"),
+            "digest": "1-3",
+            "label": "b",
+            "year": 3,
+            "note": "new",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("held", "fits", "does_not"),
+    [
+        ([1990], [7, 8.0, None], [1990.5, "x", True, 2**63, 1e300, math.nan]),
+        ([0.5, 1], [7, 2.5, None], ["x", True, 2**53 + 1, math.inf]),
+        (["00007"], ["x", 7, 2.5, None], [True]),
+        ([True], [False, None], [1, 0.5, "x"]),
+    ],
+)
+def test_values_that_do_not_fit_their_column_are_refused_and_never_cut(
+    gallery, held, fits, does_not
+):
+    gallery.put(items(len(held), n=lambda i: held[i]))
+    for value in fits:
+        gallery.put(items(1, n=lambda i, value=value: value))
+        stored = gallery.rows(equals("path", "/c/a/0.png"))[0]["n"]
+        assert stored == (str(value) if isinstance(held[0], str) and value is not None else value)
+        assert gallery.update("/c/a/0.png", {"n": value}) == 1
+    before = gallery.rows("true")
+    for value in does_not:
+        for act in (
+            lambda value: gallery.update("/c/a/0.png", {"n": value}),
+            lambda value: gallery.put(items(1, m=lambda i: 1, n=lambda i: value)),
+        ):
+            with pytest.raises(GalleryError, match=r"n of /c/a/0.png is .*; the column holds"):
+                act(value)
+    assert gallery.rows("true") == before
+
+
+def test_a_column_is_made_by_its_first_values(gallery):
+    gallery.put(items(2, year=lambda i: None))
+    assert gallery.columns == []
+    assert gallery.update("/c/a/0.png", {"year": None}) == 1
+    gallery.put(items(2, year=lambda i: 1990 + i))
+    assert gallery.count("year > 1990") == 1
+
+
+def test_copies_of_one_content_have_ids_of_their_own(gallery):
+    rows = items(3)._replace(digests=["same"] * 3)
+    gallery.put(rows)
+    assert len({row["id"] for row in gallery.rows("true")}) == 3
+
+
+def test_large_latents_that_are_taken_have_finite_distances(tmp_path):
+    for distance in ("euclidean", "cosine"):
+        gallery = Gallery.create(tmp_path / distance, INFO._replace(distance=distance))
+        rows = items(6)
+        scale = (np.array([1e-15, 1, 1e10, 1e18, 4e18, -4e18]) / 4)[:, None]
+        gallery.put(
+            rows._replace(shared=np.ones((6, 4)) * scale, exclusive=np.ones((6, 2)) * scale)
+        )
+        hits = gallery.search(np.ones((6, 4)) * scale, 6).hits
+        assert all(np.isfinite(hit.distance) for some in hits for hit in some)
 
 
 def test_update_and_delete_touch_what_is_named_and_no_more(gallery):
@@ -102,14 +167,15 @@ def test_update_and_delete_touch_what_is_named_and_no_more(gallery):
 
 
 def test_delete_takes_a_file_a_folder_or_the_rows_of_an_array(gallery):
-    rows = items(6)._replace(
-        paths=["/c/a/0.png", "/c/a/1.png", "/c/ab/2.png", "/f.npy#0", "/f.npy#1", "/f.npyx"]
-    )
-    gallery.put(rows)
+    paths = ["/c/a/0.png", "/c/a/1.png", "/c/ab/2.png", "/f.npy#0", "/f.npy#12", "/f.npyx"]
+    paths += ["/c/a#1.png", "/f.npy#1.png", unicodedata.normalize("NFD", "/é/1.png")]
+    gallery.put(items(len(paths))._replace(paths=paths))
     assert gallery.delete(["/c/a"]) == 2
     assert gallery.delete(["/c/a"]) == 0
     assert gallery.delete(["/f.npy"]) == 2
-    assert {row["path"] for row in gallery.rows("true")} == {"/c/ab/2.png", "/f.npyx"}
+    assert gallery.delete([unicodedata.normalize("NFC", "/é")]) == 1
+    left = {row["path"] for row in gallery.rows("true")}
+    assert left == {"/c/ab/2.png", "/f.npyx", "/c/a#1.png", "/f.npy#1.png"}
 
 
 def test_a_gallery_is_refused_to_another_model(gallery):
@@ -126,13 +192,22 @@ def bad(values):
     ("act", "message"),
     [
         (lambda g: g.put(bad(np.zeros((4, 3)))), "have 4 values, those given have shape"),
-        (lambda g: g.put(bad(np.full((4, 4), np.nan))), "NaN or infinite values in the vector of"),
+        (
+            lambda g: g.put(bad(np.full((4, 4), np.nan))),
+            "/c/b/3.png: NaN or infinite values in the latent",
+        ),
         (lambda g: g.put(items(4, **{"a b": str})), "'a b' cannot name a metadata column"),
         (lambda g: g.put(items(4, path=str)), "'path' cannot name a metadata column"),
-        (lambda g: g.put(items(4, n=lambda i: [1, "x"][i % 2])), "metadata does not fit"),
+        (lambda g: g.put(items(4, n=lambda i: [1, "x"][i % 2])), "does not fit one column: n is"),
+        (lambda g: g.put(items(4, n=lambda i: [0.5, math.nan][i % 2])), "n of /c/b/1.png is nan"),
+        (lambda g: g.put(items(4, n=lambda i: 2**63)), "n of /c/a/0.png is 9223372036854775808"),
+        (lambda g: g.put(items(4)._replace(paths=["\udce9"] * 4)), "its name is not UTF-8"),
+        (lambda g: g.put(items(4, n=lambda i: "\udce9")), "n of /c/a/0.png is '.udce9'; the"),
+        (lambda g: g.put(bad(np.full((4, 4), 1e30))), "0.png, .* the latent is too large for"),
+        (lambda g: g.search(np.full((1, 4), 1e300)), "query 0: the latent is too large for"),
         (lambda g: g.update("p", {"shared": 1}), "shared cannot be set"),
         (lambda g: g.search(np.zeros((1, 5))), "shared vectors have 4 values"),
-        (lambda g: g.search(np.full((1, 4), np.inf)), "the vector of query 0"),
+        (lambda g: g.search(np.full((1, 4), np.inf)), "query 0: NaN or infinite"),
         (lambda g: g.search(np.zeros((1, 4)), 0), "top 0: is 1 to 10,000"),
         (lambda g: g.search(np.zeros((1, 4)), where="nope = 1"), "No field named nope"),
         (lambda g: g.search(np.zeros((1, 4)), where="label ="), "sql parser error"),
@@ -148,9 +223,11 @@ def test_what_is_wrong_is_said_in_one_line(gallery, act, message):
     assert ".rs:" not in str(caught.value)
 
 
-def test_zero_vectors_have_no_cosine_distance(tmp_path):
+def test_latents_of_zeros_have_no_cosine_distance(tmp_path):
     gallery = Gallery.create(tmp_path / "g", INFO._replace(distance="cosine"))
-    with pytest.raises(GalleryError, match=r"zero vectors have no cosine distance: /c/a/0\.png"):
+    with pytest.raises(
+        GalleryError, match=r"/c/a/0\.png: a latent of zeros has no cosine distance"
+    ):
         gallery.put(bad(np.vstack([np.zeros((1, 4)), np.ones((3, 4))])))
 
 
@@ -250,7 +327,7 @@ def kill_and_check(where, kills, seed):
         if gallery is None:
             assert not put
             continue
-        counts = Counter(int(row["id"]) for row in gallery.rows("true"))
+        counts = Counter(int(row["digest"]) for row in gallery.rows("true"))
         assert set(counts.values()) <= {20}, "half a commit"
         if told and told[-1][0] == "put" and told[-1][1] % 3 == 2:
             deleted |= {told[-1][1] - 1} - set(counts)  # done, but killed before it said so
@@ -339,8 +416,8 @@ def test_an_object_store_holds_a_gallery_as_a_folder_does(monkeypatch):
         assert gallery.tidy() == "exact search over 29 x 4"
         other = Gallery.open(where, INFO.model)
         hits = other.search(items(10, seed=1).shared, 1, where="year >= 1990").hits
-        assert [(h[0].id, h[0].metadata) for h in hits] == [
-            (f"1-{i}", {"year": 1990 + i}) for i in range(10)
+        assert [(h[0].path, h[0].metadata) for h in hits] == [
+            (path, {"year": 1990 + i}) for i, path in enumerate(rows.paths[:10])
         ]
         with pytest.raises(GalleryError, match="already exists"):
             Gallery.create(where, INFO)

@@ -3,18 +3,19 @@ import torch
 
 from helpers import small_model, small_settings
 from iiae.distributions import DiagonalNormal
-from iiae.errors import SettingsError
+from iiae.errors import DataError, SettingsError
 from iiae.model import (
     Active,
     Embeddings,
     build_model,
     embed,
+    embed_sides,
     select_active,
     signal_share,
 )
 from iiae.networks.interface import Networks, SharedEncoding
 from iiae.settings import ModelSettings, ObjectiveSettings, make_settings
-from iiae.types import Draw
+from iiae.types import Draw, Pair
 
 
 def test_z_s_comes_from_x_alone_from_y_alone_or_from_both():
@@ -36,6 +37,25 @@ def test_embeddings_keep_the_order_of_the_set():
         torch.testing.assert_close(one.mean, other.mean)
     x = pairs.pairs(Draw(torch.tensor([13]))).x
     torch.testing.assert_close(whole.exclusive_x.mean[13:14], model.encode_x(x).exclusive.mean)
+
+
+@pytest.mark.parametrize("domain", ["x", "y"])
+def test_latents_that_are_not_finite_are_refused_by_row_and_domain(domain):
+    model, pairs = small_model()
+    pair = pairs.pairs(Draw(torch.arange(20)))
+    pair = Pair(pair.x.clone(), pair.y.clone())
+    getattr(pair, domain)[13, 1] = torch.inf
+    halves = [Pair(*(side[part] for side in pair)) for part in (slice(0, 10), slice(10, 20))]
+    with pytest.raises(DataError, match=f"row 13 of {domain}: its latents are not finite"):
+        embed(model, halves)
+    with pytest.raises(DataError, match=f"row 13 of {domain}: its latents are not finite"):
+        embed_sides(model, [pair.x], pair.y.split(3))
+
+
+def test_signal_shares_of_large_means_and_of_one_sample_are_numbers():
+    large = DiagonalNormal(torch.randn(50, 2) * 1e30, torch.zeros(50, 2))
+    assert torch.allclose(signal_share(large), torch.ones(2).double())
+    assert signal_share(DiagonalNormal(torch.ones(1, 2), torch.zeros(1, 2))).tolist() == [0, 0]
 
 
 def test_signal_share_by_hand():

@@ -1,8 +1,13 @@
+from pathlib import Path
+
 import numpy as np
+import pytest
 import torch
+from PIL import Image
 
 from iiae.data.images import to_image
-from iiae.pictures import Row, grid
+from iiae.errors import RunError
+from iiae.pictures import Row, grid, picture_format, picture_formats, save_picture
 
 
 def test_values_map_to_bytes():
@@ -21,3 +26,29 @@ def test_a_grid_shows_every_image_where_it_belongs():
     assert dark == 2 * 64 * 64
     assert picture.width > 3 * 64
     assert grid("a title that is much wider than its only image " * 4, rows[:1]).width > 900
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("a.png", "PNG"), ("a.JPG", "JPEG"), ("a.v2.webp", "WEBP"), ("a.tif", "TIFF")],
+)
+def test_a_picture_has_the_format_that_its_name_ends_in(tmp_path, name, kind):
+    save_picture(Image.new("RGB", (20, 10), (200, 0, 0)), tmp_path / name)
+    with Image.open(tmp_path / name) as image:
+        assert (image.format, image.size) == (kind, (20, 10))
+
+
+def test_every_ending_that_is_offered_can_be_written(tmp_path):
+    for ending in picture_formats():
+        save_picture(Image.new("RGB", (20, 10)), tmp_path / f"a{ending}")
+
+
+@pytest.mark.parametrize("name", ["results", "results.v2", "a.npy", ".png", "a.png.d"])
+def test_other_names_are_no_pictures(name):
+    assert picture_format(Path(name)) is None
+
+
+def test_a_picture_that_its_format_cannot_hold_is_named(tmp_path):
+    with pytest.raises(RunError, match=r"a.webp: cannot be written as WEBP: .*; try .png"):
+        save_picture(Image.new("RGB", (20_000, 1)), tmp_path / "a.webp")
+    assert not list(tmp_path.iterdir())

@@ -65,6 +65,39 @@ def test_tables_that_are_cut_off_are_refused(tmp_path, text, message):
 
 
 @pytest.mark.parametrize(
+    ("cells", "kind", "values"),
+    [
+        (["1", "2", "1"], "categorical", [1, 2, 1]),
+        (["0.50", "-1.25e-03", "2"], "continuous", [0.5, -0.00125, 2]),
+        ([" 0.5", "1.5 ", "2"], "continuous", [0.5, 1.5, 2]),
+        (["007", "07", "7"], "categorical", ["007", "07", "7"]),
+        (["1_0", "12e3", "10"], "categorical", ["1_0", "12e3", "10"]),
+        (["nan", "a", "1"], "categorical", ["nan", "a", "1"]),
+    ],
+)
+def test_a_column_is_numeric_only_where_every_cell_is_written_as_a_number(
+    tmp_path, cells, kind, values
+):
+    (tmp_path / "f.csv").write_text("b:x\n" + "\n".join(cells))
+    factor = read_factors(tmp_path / "f.csv")["b"]
+    assert (factor.kind, factor.values.tolist()) == (kind, values)
+
+
+@pytest.mark.parametrize("head", ["b:x", "b:x:continuous", "b:x:categorical"])
+def test_an_empty_cell_is_named(tmp_path, head):
+    (tmp_path / "f.csv").write_text(f"a:shared,{head}\n1,0.5\n2,1.5\n3,\n")
+    with pytest.raises(DataError, match=f"f.csv: column '{head}': row 3 is empty"):
+        read_factors(tmp_path / "f.csv")
+
+
+def test_a_number_that_is_not_finite_is_named(tmp_path):
+    for text in ("nan", "-inf", "Infinity"):
+        (tmp_path / "f.csv").write_text(f"b:x\n0.5\n{text}\n1.5\n")
+        with pytest.raises(DataError, match=f"row 2 is '{text}', not a finite number"):
+            read_factors(tmp_path / "f.csv")
+
+
+@pytest.mark.parametrize(
     ("header", "message"),
     [
         ("kind,size:x,turn:y", "column 'kind'; head it name:block"),

@@ -57,7 +57,17 @@ def test_the_command_prints_every_measure_and_its_definition(files):
         (lambda f: np.save(f[0], QUERY[:0]), [], "query: shape (0, 4); expected"),
         (lambda f: None, ["--distance", "l1"], "'l1' is none of cosine, euclidean, hamming"),
         (lambda f: None, ["--k", "0"], "a cut-off is a number of items"),
-        (lambda f: None, [], "no query has a relevant item"),  # numbers against text
+        (
+            lambda f: f[3].write_text("cat\n" * 50),
+            [],
+            f"no query has a relevant item: no label is on both sides; a query is labelled "
+            f"'{LABELS[0][0]}', an item 'cat'",
+        ),
+        (lambda f: f[3].write_text("\n" + "1\n" * 49), [], "gl.txt: line 1 is empty; each item"),
+        (lambda f: f[3].write_bytes("é\n".encode("latin-1") * 50), [], "save it as UTF-8"),
+        (lambda f: np.save(f[2], np.float32(1)), [], "has shape (); a row of names is needed"),
+        (lambda f: np.save(f[2], np.full(20, np.nan)), [], "ql.npy: NaN or infinite values"),
+        (lambda f: np.save(f[0], np.float32(1)), [], "query: shape (); expected"),
     ],
 )
 def test_wrong_input_is_one_line(files, change, more, message):
@@ -66,6 +76,23 @@ def test_wrong_input_is_one_line(files, change, more, message):
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n", " \n"])
+def test_a_mark_or_blanks_in_a_label_file_change_no_score(files, encoding, ending):
+    before = score_files(*files, ks=(5,), distance="cosine")
+    text = ending.join(map(str, LABELS[1])) + ending + "\n \n"
+    files[3].write_bytes(text.encode(encoding))
+    assert score_files(*files, ks=(5,), distance="cosine") == before
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.float32, str, bytes])
+def test_labels_of_any_type_are_those_of_a_text_file(files, kind):
+    before = score_files(*files, ks=(5,), distance="cosine")
+    np.save(files[2], LABELS[0].astype(str).astype(kind))
+    assert score_files(*files, ks=(5,), distance="cosine") == before
+    assert before["queries_without_relevant"] == 0
 
 
 def test_labels_are_never_unpickled(tmp_path):

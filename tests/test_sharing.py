@@ -9,7 +9,7 @@ from iiae import sharing
 from iiae.data import load
 from iiae.errors import MissingExtra, RunError
 from iiae.evaluation import evaluate
-from iiae.runs import HISTORY, METRICS, MODEL, SETTINGS, load_run, save_metrics, save_settings
+from iiae.runs import HISTORY, METRICS, MODEL, PAIRS, SETTINGS, load_run, save_metrics, save_settings
 from iiae.sharing import CARD, model_card, pull, push
 from iiae.training import fit
 
@@ -36,7 +36,7 @@ def front_matter(card):
 def test_a_pushed_run_is_pulled_and_answers_the_same(folder, tmp_path):
     assert push(folder, tmp_path / "shared") == str(tmp_path / "shared")
     assert {p.name for p in (tmp_path / "shared").iterdir()} == {
-        SETTINGS, MODEL, METRICS, HISTORY, CARD,
+        SETTINGS, MODEL, METRICS, HISTORY, PAIRS, CARD,
     }  # fmt: skip
     (tmp_path / "shared" / "evil.py").write_text("import os")
     pulled = pull(tmp_path / "shared", tmp_path / "mine")

@@ -12,7 +12,7 @@ from iiae.data import load
 from iiae.data.base import Splits
 from iiae.data.class_pairs import ClassPairs
 from iiae.data.labelled import Labelled
-from iiae.errors import DataError, MissingExtra, RunError
+from iiae.errors import DataError, MissingExtra, RunError, SettingsError
 from iiae.features import Backbone, load_backbone
 from iiae.settings import DataSettings
 from iiae.supervised import SHARES, HeadSettings, TuneSettings, _blend, _map, finetune, train_head
@@ -222,3 +222,29 @@ def test_a_tuned_backbone_does_not_replace_the_one_it_came_from(tmp_path, iiae):
     assert code == 2
     assert errors.startswith("DataError: ")
     assert "is an input, which the output would replace" in errors
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (HeadSettings(size=0), "size = 0: must be from 1e-12 to 1e"),
+        (HeadSettings(dropout=1.0), "dropout = 1.0: must be from 0 to 0.99"),
+        (HeadSettings(learning_rate=float("inf")), "learning_rate = inf: must be"),
+        (HeadSettings(seed=-1), "seed = -1: must be from 0"),
+    ],
+)
+def test_settings_of_a_head_out_of_range_are_named(data, tmp_path, settings, message):
+    with pytest.raises(SettingsError, match=message):
+        train_head(data, tmp_path / "head.npz", settings)
+
+
+@pytest.mark.parametrize("settings", [TuneSettings(mixup=float("nan")), TuneSettings(frozen=1.0)])
+def test_settings_of_tuning_out_of_range_are_named(tmp_path, settings):
+    backbone = Backbone("b", nn.Identity(), 32, (0.5,) * 3, (0.5,) * 3, "", ())
+    with pytest.raises(SettingsError, match="must be from 0 to"):
+        finetune(DataSettings(name="classes"), backbone, tmp_path / "out", settings)
+
+
+def test_a_head_may_be_trained_without_mixing(data, tmp_path):
+    steps = HeadSettings(size=8, steps=3, batch=16, mixup=0.0)
+    assert train_head(data, tmp_path / "head.npz", steps) > 0

@@ -7,14 +7,29 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from helpers import SMALL, small_settings
+from iiae import training
 from iiae.data import load
-from iiae.errors import Interrupted, RunError, SettingsError
-from iiae.runs import BEST, CHECKPOINT, HISTORY, METRICS, MODEL, SETTINGS, load_history, load_run
+from iiae.data.synthetic import SyntheticPairs
+from iiae.errors import DataError, IIAEError, Interrupted, RunError, SettingsError
+from iiae.runs import (
+    BEST,
+    CHECKPOINT,
+    HISTORY,
+    METRICS,
+    MODEL,
+    SETTINGS,
+    current_metrics,
+    load_history,
+    load_metrics,
+    load_run,
+    save_metrics,
+)
 from iiae.settings import make_settings
 from iiae.training import Learner, fit, learner, loader
 from iiae.types import Draw
@@ -296,6 +311,127 @@ def test_pairs_that_fit_stay_on_the_device(monkeypatch):
     assert loader.resident(pairs, device) is pairs
 
 
+def contents(folder):
+    return {path.name: path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize(
+    "wrong", [["data.name=arrays", "data.x=gone.npy"], ["model.family=small"], ["training.batch=1"]]
+)
+def test_a_start_that_fails_leaves_a_finished_run_as_it_was(tmp_path, overwrite, wrong):
+    fit(small_settings(), tmp_path, progress=False)
+    before = contents(tmp_path)
+    with pytest.raises(IIAEError):
+        fit(small_settings(*wrong), tmp_path, progress=False, overwrite=overwrite)
+    assert contents(tmp_path) == before
+
+
+def test_a_run_is_replaced_only_when_asked(tmp_path):
+    fit(small_settings(), tmp_path, progress=False)
+    before = contents(tmp_path)
+    with pytest.raises(RunError, match=r"holds a finished run; .*--overwrite"):
+        fit(small_settings("training.seed=1"), tmp_path, progress=False)
+    assert contents(tmp_path) == before
+    save_metrics(tmp_path, "test", {"pairs": 60})
+    (tmp_path / "report.html").write_text("of the first run")
+    fit(small_settings("training.seed=1"), tmp_path, progress=False, overwrite=True)
+    assert load_metrics(tmp_path).keys() == {"training"}
+    assert not (tmp_path / "report.html").exists()
+    assert load_run(tmp_path).settings.training.seed == 1
+
+
+def test_an_unfinished_run_is_not_overwritten_by_accident(tmp_path, monkeypatch):
+    monkeypatch.setattr(loader, "FEATURE_STEPS", 1)
+    settings = small_settings("training.checkpoint_seconds=0")
+    undo = interrupt_at(monkeypatch, 3)
+    with pytest.raises(StopsAt):
+        fit(settings, tmp_path, progress=False)
+    undo()
+    with pytest.raises(RunError, match="has not finished; resume it with --resume"):
+        fit(settings, tmp_path, progress=False)
+
+
+def test_training_further_leaves_no_result_of_the_earlier_weights(tmp_path):
+    fit(small_settings(), tmp_path, progress=False)
+    save_metrics(tmp_path, "test", {"pairs": 60})
+    fit(small_settings("training.epochs=3"), tmp_path, resume=True, progress=False)
+    assert current_metrics(tmp_path).keys() == {"training"}
+
+
+def test_resume_with_fewer_epochs_than_done_changes_nothing(tmp_path):
+    fit(small_settings("training.epochs=4"), tmp_path, progress=False)
+    before = contents(tmp_path)
+    with pytest.raises(RunError, match="4 epochs are done; give at least so many"):
+        fit(small_settings(), tmp_path, resume=True, progress=False)
+    assert contents(tmp_path) == before
+    fit(small_settings("training.epochs=5"), tmp_path, resume=True, progress=False)
+    assert len(load_history(tmp_path)) == 5
+
+
+def patient_settings(*more):
+    return small_settings(
+        "training.patience=2", "training.epochs=50", "training.learning_rate=0.3", *more
+    )
+
+
+def test_a_run_that_stopped_early_does_not_creep_on(tmp_path):
+    fit(patient_settings(), tmp_path, progress=False)
+    epochs = len(load_history(tmp_path))
+    with pytest.raises(RunError, match=f"stopped early after epoch {epochs}.*raise training.patie"):
+        fit(patient_settings(), tmp_path, resume=True, progress=False)
+    (tmp_path / MODEL).unlink()  # as if killed between the last epoch and the end
+    fit(patient_settings(), tmp_path, resume=True, progress=False)
+    assert len(load_history(tmp_path)) == epochs
+    further = patient_settings("training.patience=3")
+    fit(further, tmp_path, resume=True, progress=False)
+    assert len(load_history(tmp_path)) > epochs
+
+
+def array_settings(folder, **paths):
+    settings = small_settings().model_dump(mode="json", exclude_defaults=True)
+    return make_settings({**settings, "data": {"name": "arrays", **paths}})
+
+
+def test_resume_takes_moved_data_and_refuses_changed_data(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 100, 6))
+    for name, rows in (("x", x), ("moved", x), ("y", y), ("changed", x[1:]), ("less", y[1:])):
+        np.save(tmp_path / f"{name}.npy", rows)
+    monkeypatch.chdir(tmp_path)
+    out = tmp_path / "run"
+    fit(array_settings(out, x="x.npy", y="y.npy"), out, progress=False)
+    assert load_run(out).settings.data.x == str(tmp_path / "x.npy")
+    monkeypatch.chdir("/")
+    moved = array_settings(out, x=str(tmp_path / "moved.npy"), y=str(tmp_path / "y.npy"))
+    fit(moved, out, resume=True, progress=False)
+    changed = array_settings(out, x=str(tmp_path / "changed.npy"), y=str(tmp_path / "less.npy"))
+    with pytest.raises(RunError, match="the data has changed since training began"):
+        fit(changed, out, resume=True, progress=False)
+
+
+def test_an_outlier_among_the_validation_pairs_is_named_and_nothing_is_lost(tmp_path):
+    data = load(small_settings().data)
+    data.validation.x[17, 0] = 1e20
+    with pytest.raises(RunError, match=r"pair 17 of the validation set is NaN or infinite"):
+        fit(small_settings(), tmp_path, data=data, progress=False)
+
+
+def test_active_dimensions_are_chosen_on_a_random_sample(tmp_path, monkeypatch):
+    """Rows sorted by session: one factor varies in the last quarter alone."""
+    monkeypatch.setattr(training, "ACTIVE_PAIRS", 100)
+    drawn = []
+    original = SyntheticPairs.pairs
+    monkeypatch.setattr(
+        SyntheticPairs, "pairs", lambda self, draw: (drawn.append(draw), original(self, draw))[1]
+    )
+    fit(small_settings(), tmp_path, progress=False)
+    sample = drawn[-1].indices
+    assert len(sample) == 100
+    assert sample.max() > 180  # of 200: not the first ones
+    assert len(sample.unique()) == 100
+
+
 @pytest.mark.parametrize("pays", [True, False])
 def test_automatic_precision_is_what_the_machine_is_fast_at(tmp_path, monkeypatch, pays):
     monkeypatch.setattr(learner, "bf16_pays", lambda device: pays)
@@ -352,3 +488,10 @@ def test_a_large_exclusive_weight_empties_the_exclusive_latents(tmp_path):
         return row["validation_kl_x"] + row["validation_kl_y"]
 
     assert kept(100) < 0.5 * kept(1)
+
+
+def test_pairs_that_a_likelihood_cannot_hold_are_refused_before_anything_is_written(tmp_path):
+    settings = small_settings("objective.y.kind=bernoulli")
+    with pytest.raises(DataError, match=r"train y: values from .*; bernoulli is of values in \[0"):
+        fit(settings, tmp_path / "run", progress=False)
+    assert not list((tmp_path / "run").iterdir())

@@ -1,16 +1,20 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
-from iiae.data.decoding import decode_batches, expand_files
+from helpers import save_run, small_settings
+from iiae import translating
+from iiae.data.decoding import DecodedBatch, decode_batches, expand_files
 from iiae.data.images import read_image
 from iiae.errors import DataError
 from iiae.model import build_model
 from iiae.runs import Run
 from iiae.settings import make_settings
 from iiae.tasks.translation import draw_exclusive, exclusive_means, interpolate, translate
-from iiae.translating import Exclusive, Outputs, translate_files
+from iiae.translating import Exclusive, Outputs, _fit, translate_array, translate_files
 
 SHAPE = (3, 16, 16)
 
@@ -177,3 +181,117 @@ def test_a_reference_gives_its_own_exclusive_mean(run):
     found = exclusive_means(run.model, images, "x")
     torch.testing.assert_close(found, run.model.encode_x(images).exclusive.mean)
     assert draw_exclusive(run.model, "x", 3, torch.Generator().manual_seed(0)).shape == (3, 8)
+
+
+@given(st.integers(1, 4000), st.integers(1, 4000))
+def test_translations_have_a_bounded_longer_side(width, height):
+    image = _fit(Image.new("RGB", (16, 16)), (width, height), full_size=False)
+    longer, shorter = max(width, height), min(width, height)
+    assert max(image.size) <= max(16, min(longer, 16 * 16))
+    assert min(image.size) >= 1
+    if shorter >= 16 and longer <= 16 * shorter:
+        assert min(image.size) == 16
+        assert max(image.size) == round(16 * longer / shorter)
+    assert _fit(Image.new("RGB", (16, 16)), (width, 3), full_size=True).size == (width, 3)
+
+
+def test_draws_in_blocks_are_those_at_once(run, tmp_path, monkeypatch):
+    folder = write_images(tmp_path / "in", 3)
+    chosen = Exclusive(samples=7)
+    for name, most in (("one", 2**28), ("many", 1)):
+        monkeypatch.setattr(translating, "BLOCK_BYTES", most)
+        outputs = Outputs(tmp_path / name, tmp_path / f"{name}.png", spread=True)
+        translate_files(run, [folder], "y", outputs, chosen)
+    files = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert len(files) == 3 * 8
+    for name in files:
+        one, many = (pixels(tmp_path / part / name) for part in ("one", "many"))
+        assert np.abs(one - many).max() <= 1
+    assert np.abs(pixels(tmp_path / "one.png") - pixels(tmp_path / "many.png")).max() <= 1
+
+
+def test_the_spread_is_the_deviation_over_the_draws():
+    made = torch.rand(9, 2, *SHAPE)
+    batch = DecodedBatch([], torch.zeros(2, *SHAPE), [])
+    moments = translating._Translated(batch, [0, 8], spread=True)
+    for first in (0, 4, 8):
+        moments.add(first, made[first : first + 4])
+    torch.testing.assert_close(moments.spread, made.std(0).mean(1), atol=1e-5, rtol=0)
+    assert torch.equal(torch.stack(moments.shown), made[[0, 8]])
+
+
+def test_a_grid_of_many_draws_shows_some_of_them_evenly(run, tmp_path):
+    folder = write_images(tmp_path / "in", 1)
+    for steps in (16, 40):
+        outputs = Outputs(grid=tmp_path / f"{steps}.png")
+        translate_files(run, [folder], "y", outputs, Exclusive(interpolate=steps))
+    assert pixels(tmp_path / "16.png").shape[0] == pixels(tmp_path / "40.png").shape[0]
+    assert translating._evenly(40, 16)[::15] == [0, 39]
+    assert translating._evenly(3, 16) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("many", [Exclusive(samples=1001), Exclusive(interpolate=10**9)])
+def test_draws_and_steps_have_a_limit(run, tmp_path, many):
+    folder = write_images(tmp_path / "in", 1)
+    with pytest.raises(DataError, match="draws or steps; at most 1,000"):
+        translate_files(run, [folder], "y", Outputs(folder=tmp_path / "out"), many)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_grid_has_the_format_of_its_name(run, tmp_path):
+    folder = write_images(tmp_path / "in", 1)
+    translate_files(run, [folder], "y", Outputs(grid=tmp_path / "a.webp"))
+    with Image.open(tmp_path / "a.webp") as image:
+        assert image.format == "WEBP"
+    with pytest.raises(DataError, match=r"a.v2: a grid is an image: .*\.png"):
+        translate_files(run, [folder], "y", Outputs(grid=tmp_path / "a.v2"))
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory):
+    return save_run(tmp_path_factory.mktemp("features"), small_settings())
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [("t.npy", "t.npy"), ("model.v1.2", "model.v1.2.npy"), ("t.png", "t.png.npy")],
+)
+def test_rows_are_written_as_npy_under_the_name_given(features, tmp_path, name, written):
+    rows = np.random.default_rng(0).normal(size=(6, 32))
+    np.save(tmp_path / "x.npy", rows)
+    out = translate_array(features, [tmp_path / "x.npy"], "y", tmp_path / name)
+    assert out == tmp_path / written
+    source = torch.from_numpy(rows).float()
+    np.testing.assert_array_equal(np.load(out), translate(features.model, source, "y"))
+    draws = Exclusive(samples=3, seed=2)
+    translate_array(features, [tmp_path / "x.npy"], "y", out, draws)
+    latents = draw_exclusive(features.model, "y", 3, torch.Generator().manual_seed(2))
+    for found, z in zip(np.load(out), latents, strict=True):
+        expected = translate(features.model, source, "y", exclusive=z[None])
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (np.float32(3), r"x.npy: has shape \(\); expected rows of 32 features"),
+        (np.zeros((0, 32)), r"has shape \(0, 32\); expected rows"),
+        (np.zeros((2, 32, 1)), "expected rows of 32 features"),
+        (np.zeros((2, 31)), "has 31 features; the model takes 32"),
+        (np.full((2, 32), np.nan), "NaN or infinite values in row 0, 1"),
+        (np.full((2, 32), 1e300), "too large for float32"),
+    ],
+)
+def test_rows_that_cannot_be_translated_are_refused(features, tmp_path, rows, message):
+    np.save(tmp_path / "x.npy", rows)
+    with pytest.raises(DataError, match=message):
+        translate_array(features, [tmp_path / "x.npy"], "y", tmp_path / "t.npy")
+
+
+def test_rows_outside_the_range_of_a_likelihood_are_refused(features, tmp_path):
+    settings = small_settings("objective.x.kind=bernoulli")
+    np.save(tmp_path / "x.npy", np.full((2, 32), 7.0))
+    with pytest.raises(DataError, match=r"x.npy: values from 7 to 7; bernoulli is of values in"):
+        translate_array(
+            features._replace(settings=settings), [tmp_path / "x.npy"], "y", tmp_path / "t.npy"
+        )

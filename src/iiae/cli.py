@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +20,22 @@ app = typer.Typer(
     "search across them.",
 )
 
+# what may be set for a run that is trained: how it is measured, and where its data lies
+MEASURING = ("evaluation", "data.root", "data.x", "data.y", "data.on_error", "data.buffer")
+
+
+def _path(option: str) -> Callable[[Any], Path]:
+    """Reads the path of an option; pathlib would take an empty one for the current folder."""
+
+    def read(text: Any) -> Path:
+        if not str(text).strip():
+            raise SettingsError(f"{option} is empty, as an unset shell variable is; give a path")
+        return Path(text)
+
+    return read
+
+
+MOST_SEED = 2**32 - 1
 RunFolder = Annotated[Path, typer.Argument(help="run folder, as iiae train writes it")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="section.name=value; may be repeated")
@@ -30,15 +48,31 @@ def train(
         Path | None, typer.Argument(help="settings file, as in experiments/")
     ] = None,
     x: Annotated[
-        Path | None, typer.Option(help="x side: folder of images, .npy, or .npz with x and y")
+        Path | None,
+        typer.Option(
+            help="x side: folder of images, .npy, or .npz with x and y", parser=_path("--x")
+        ),
     ] = None,
-    y: Annotated[Path | None, typer.Option(help="y side: folder of images, or .npy")] = None,
+    y: Annotated[
+        Path | None,
+        typer.Option(help="y side: folder of images, or .npy", parser=_path("--y")),
+    ] = None,
     pairs: Annotated[
         Path | None,
-        typer.Option(help="folder of images with x and y side by side, or a .csv or .parquet"),
+        typer.Option(
+            help="folder of images with x and y side by side, or a .csv, .tsv or .parquet",
+            parser=_path("--pairs"),
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="run folder to write")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="go on where a run stopped")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="run folder to write", parser=_path("--out"))
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="continue the run in --out where it stopped")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="replace a run that is in --out already")
+    ] = False,
     on_error: Annotated[
         str | None, typer.Option(help="where an image cannot be read: stop, or skip and list it")
     ] = None,
@@ -53,6 +87,10 @@ def train(
         overrides = [*(overrides or []), f'data.on_error="{on_error}"']
     if sum(map(bool, (experiment, x, pairs))) > 1:
         raise SettingsError("give one of: a settings file, --x with --y, --pairs")
+    if y and not x:
+        raise SettingsError(f"--y {y}: belongs with --x; a settings file or --pairs names both")
+    if resume and overwrite:
+        raise SettingsError("--resume continues the run in --out, --overwrite replaces it")
     if experiment:
         settings = load_settings(experiment, overrides or [])
     elif x or pairs:
@@ -60,7 +98,7 @@ def train(
     elif resume and out:
         settings = load_settings(out / SETTINGS, overrides or [])
     elif resume:
-        raise SettingsError("--resume needs --out, the folder of the run to go on with")
+        raise SettingsError("--resume needs --out, the folder of the run to continue")
     else:
         raise SettingsError(
             "give a settings file (iiae train experiments/NAME.toml), --x with --y, or --pairs"
@@ -69,7 +107,7 @@ def train(
 
     named = experiment or x or pairs
     out = out or Path("runs") / (named.stem if named else "run")
-    run = fit(settings, out, resume=resume)
+    run = fit(settings, out, resume=resume, overwrite=overwrite)
     if first_process():
         typer.echo(f"wrote {run.folder}; next: iiae evaluate {run.folder}")
 
@@ -103,7 +141,15 @@ def disentangle(
         Path | None, typer.Option(help=".csv with a column name:block (shared, x, y) a factor")
     ] = None,
     split: Annotated[str, typer.Option(help="test or validation")] = "test",
-    seed: Annotated[int, typer.Option(help="of folds, permutations and small networks")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=MOST_SEED,
+            help="of folds, permutations and small networks, for --latents; of a run: "
+            "--set evaluation.seed",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, not tables")] = False,
     overrides: Overrides = None,
 ) -> None:
@@ -115,11 +161,18 @@ def disentangle(
 
     if (run is None) == (latents is None):
         raise SettingsError("give a run folder, or --latents with --factors")
+    if run is not None and (factors is not None or seed is not None):
+        raise SettingsError(
+            "--factors and --seed are for --latents; a run knows its factors, and its seed is "
+            "--set evaluation.seed"
+        )
+    if latents is not None and overrides:
+        raise SettingsError("--set is for a run; --latents have no settings")
     if run is not None:
         found = _prove(_open(run, overrides), split)
     else:
         assert latents is not None
-        found = prove_files(latents, factors, seed)
+        found = prove_files(latents, factors, seed or 0)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:
@@ -129,7 +182,10 @@ def disentangle(
 @app.command()
 def sweep(
     experiment: Annotated[Path, typer.Argument(help="settings file, as in experiments/")],
-    out: Annotated[Path, typer.Option(help="folder to write, with a run folder each")],
+    out: Annotated[
+        Path,
+        typer.Option(help="folder to write, with a run folder each", parser=_path("--out")),
+    ],
     over: Annotated[
         list[str] | None,
         typer.Option(help="section.name=value,value: a setting to vary; may be repeated"),
@@ -163,20 +219,31 @@ def sweep(
 def translate(
     run: RunFolder,
     inputs: Annotated[
-        list[Path], typer.Argument(help="images or folders of them; .npy for feature models")
+        list[Path],
+        typer.Argument(
+            help="images or folders of them; .npy for feature models", parser=_path("an input")
+        ),
     ],
     to: Annotated[str, typer.Option(help="domain to translate to: x or y")],
     out: Annotated[
-        Path, typer.Option(help="grid as .png, or a folder for one file each; .npy for features")
-    ] = Path("translation.png"),
+        Path | None,
+        typer.Option(
+            help="grid, if it ends as an image does, else a folder for one file each; .npy for "
+            "features; translation.png or translation.npy by default",
+            parser=_path("--out"),
+        ),
+    ] = None,
     grid: Annotated[
-        Path | None, typer.Option(help="a grid of the first 16, beside the folder")
+        Path | None,
+        typer.Option(help="a grid of the first 16, beside the folder", parser=_path("--grid")),
     ] = None,
     like: Annotated[
         list[Path] | None,
         typer.Option(help="take the exclusive latent from this sample of domain --to"),
     ] = None,
-    samples: Annotated[int, typer.Option(min=0, help="draw the exclusive latent so often")] = 0,
+    samples: Annotated[
+        int, typer.Option(min=0, help="draw the exclusive latent so often; at most 1,000 times")
+    ] = 0,
     interpolate: Annotated[
         int, typer.Option(min=0, help="so many steps between two --like, or between two draws")
     ] = 0,
@@ -186,12 +253,13 @@ def translate(
     full_size: Annotated[
         bool, typer.Option("--full-size", help="enlarge results to the size of their source")
     ] = False,
-    seed: Annotated[int, typer.Option(help="of the draws")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="of the draws")] = 0,
     on_error: Annotated[
         str, typer.Option(help="where an image cannot be read: stop, or skip and list it")
     ] = "stop",
 ) -> None:
     """Show the content of samples in the other domain."""
+    from iiae.pictures import picture_format
     from iiae.runs import load_run
     from iiae.translating import Exclusive, Outputs, translate_array, translate_files
 
@@ -202,12 +270,20 @@ def translate(
     opened = load_run(run)
     exclusive = Exclusive(tuple(like or ()), samples, interpolate, seed)
     if len(opened.shapes[0]) == 1:
+        if grid or full_size or spread or on_error != "stop":
+            raise SettingsError(
+                "--grid, --full-size, --spread and --on-error are for images, not for features"
+            )
+        out = out or Path("translation.npy")
         typer.echo(f"wrote {translate_array(opened, inputs, to, out, exclusive)}")  # pyright: ignore[reportArgumentType]
         return
-    folder, picture = (None, out) if out.suffix else (out, grid)
-    outputs = Outputs(folder, picture, full_size, spread)
+    out = out or Path("translation.png")
+    alone = picture_format(out) is not None and not out.is_dir()
+    if alone and (grid or full_size):
+        raise SettingsError(f"--grid and --full-size go with a folder; --out {out} is one picture")
+    outputs = Outputs(None if alone else out, out if alone else grid, full_size, spread)
     done = translate_files(opened, inputs, to, outputs, exclusive, on_error)  # pyright: ignore[reportArgumentType]
-    written = " and ".join(str(path) for path in (folder, picture) if path)
+    written = " and ".join(str(path) for path in (outputs.folder, outputs.grid) if path)
     typer.echo(f"wrote {done} translation{'s' * (done != 1)} to {written}")
 
 
@@ -219,8 +295,12 @@ def features(
     backbone: Annotated[
         str, typer.Option(help="folder or hub name of a transformers vision model")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help=".npz to write")] = Path("features.npz"),
-    cache: Annotated[Path | None, typer.Option(help="folder of kept features")] = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help=".npz to write", parser=_path("--out"))
+    ] = Path("features.npz"),
+    cache: Annotated[
+        Path | None, typer.Option(help="folder of kept features", parser=_path("--cache"))
+    ] = None,
     batch: Annotated[int, typer.Option(min=1, help="images a step")] = 64,
     on_error: Annotated[
         str, typer.Option(help="where an image cannot be read: stop, or skip and list it")
@@ -243,16 +323,18 @@ def head(
     split: Annotated[
         str | None, typer.Option(help="unseen classes, as data.split; the authors' files say them")
     ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help=".npz to write")] = Path("head.npz"),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help=".npz to write", parser=_path("--out"))
+    ] = Path("head.npz"),
     size: Annotated[int, typer.Option(min=2, help="of the new features")] = 512,
     validation: Annotated[int, typer.Option(min=1, help="seen classes held out")] = 10,
-    seed: Annotated[int, typer.Option(help="of weights and draws")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="of weights and draws")] = 0,
 ) -> None:
     """Train a classifier of the seen classes on features; write its hidden layer as features."""
-    from iiae.settings import DataSettings
+    from iiae.settings import data_settings
     from iiae.supervised import HeadSettings, train_head
 
-    data = DataSettings(name="classes", root=str(features), split=split, validation=validation)  # pyright: ignore[reportCallIssue]
+    data = data_settings(name="classes", root=str(features), split=split, validation=validation)
     quality = train_head(data, out, HeadSettings(size=size, seed=seed))
     typer.echo(f"wrote {out}; held-out seen classes: mAP@all {quality:.4f}")
 
@@ -264,7 +346,9 @@ def finetune(
         str, typer.Option(help="folder or hub name of a transformers vision model")
     ],
     split: Annotated[str, typer.Option(help="unseen classes, as data.split")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="folder to write")] = Path("backbone"),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="folder to write", parser=_path("--out"))
+    ] = Path("backbone"),
     epochs: Annotated[int, typer.Option(min=1, help="passes over the images")] = 4,
     side: Annotated[int, typer.Option(min=32, help="side of images, in pixels")] = 128,
     frozen: Annotated[
@@ -274,17 +358,17 @@ def finetune(
         float, typer.Option(min=0, help="mix two images by Beta(mixup, mixup); 0: none")
     ] = 0.0,
     validation: Annotated[int, typer.Option(min=1, help="seen classes held out")] = 10,
-    seed: Annotated[int, typer.Option(help="of weights and draws")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="of weights and draws")] = 0,
 ) -> None:
     """Fine-tune a vision model on the seen classes of both domains."""
     from iiae.features import load_backbone
     from iiae.files import refuse_inputs
-    from iiae.settings import DataSettings
+    from iiae.settings import data_settings
     from iiae.supervised import TuneSettings
     from iiae.supervised import finetune as tune
 
     refuse_inputs([out], [Path(backbone), images])
-    data = DataSettings(name="classes", root=str(images), split=split, validation=validation)  # pyright: ignore[reportCallIssue]
+    data = data_settings(name="classes", root=str(images), split=split, validation=validation)
     settings = TuneSettings(epochs, side=side, frozen=frozen, mixup=mixup, seed=seed)
     tuned = tune(data, load_backbone(backbone), out, settings)
     typer.echo(
@@ -304,8 +388,7 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, not tables")] = False,
 ) -> None:
     """Precision, recall and mean average precision of vectors of your own, by class."""
-    import json
-
+    from iiae.files import json_text
     from iiae.scoring import score_files
     from iiae.tables import score_tables
 
@@ -313,7 +396,7 @@ def score(
         query, gallery, query_labels, gallery_labels, tuple(k or (100, 200)), distance
     )
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        typer.echo(json_text(found, indent=2))
     else:
         _show(score_tables(found))
 
@@ -321,46 +404,61 @@ def score(
 @app.command()
 def report(
     run: RunFolder,
-    out: Annotated[Path | None, typer.Option(help="file; by default report.html in RUN")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="file; by default report.html in RUN", parser=_path("--out")),
+    ] = None,
     images: Annotated[
         Path | None, typer.Option(help="folder with both domains' images, to show hits of features")
     ] = None,
     overrides: Overrides = None,
 ) -> None:
     """Write one self-contained HTML page: settings, curves, results, pictures."""
-    from iiae.data import load
+    from iiae.held_out import held_out_pairs
     from iiae.report import write_report
-    from iiae.runs import load_metrics
+    from iiae.runs import current_metrics
 
     opened = _open(run, overrides)
-    if "test" not in load_metrics(run):
+    if "test" not in current_metrics(run):
         _evaluate(opened, "test")
-    pairs = load(opened.settings.data).test
+    pairs = held_out_pairs(opened, "test").pairs
     typer.echo(f"wrote {write_report(opened, pairs, out or run / 'report.html', images)}")
 
 
 @app.command()
 def data(
     name: Annotated[str | None, typer.Argument(help="data set; none lists them")] = None,
-    root: Annotated[Path | None, typer.Option(help="folder for its files")] = None,
-    export: Annotated[Path | None, typer.Option(help="write test pairs as PNGs here")] = None,
-    count: Annotated[int, typer.Option(min=1, help="how many pairs to write")] = 16,
-    size: Annotated[int, typer.Option(help="side of the images written")] = 32,
+    root: Annotated[
+        Path | None, typer.Option(help="folder for its files", parser=_path("--root"))
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="write test pairs as PNGs here", parser=_path("--export"))
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="how many pairs to write; 16 by default")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(help="side of the images written; 32 by default")
+    ] = None,
 ) -> None:
     """List data sets, fetch the files of one, or look at its pairs."""
     from iiae.data import DATASETS, export_pairs, fetch, load
-    from iiae.settings import DataSettings
+    from iiae.settings import data_settings
 
+    if export is None and (count or size):
+        raise SettingsError("--count and --size are of the pairs that --export writes")
+    if name is None and (root or export):
+        raise SettingsError("--root and --export are of one data set; `iiae data` lists them all")
     if name is None:
-        for known, loader in DATASETS.items():
-            typer.echo(f"{known:14}{(loader.__doc__ or '').splitlines()[0]}")
+        for known, kind in DATASETS.items():
+            typer.echo(f"{known:14}{(kind.load.__doc__ or '').splitlines()[0]}")
         return
     if export is None:
         typer.echo(fetch(name, root))
         return
-    settings = DataSettings(name=name, root=str(root) if root else None, size=size)  # pyright: ignore[reportCallIssue]
-    export_pairs(load(settings).test, export, count)
-    typer.echo(f"wrote {count} pairs into {export / 'x'} and {export / 'y'}")
+    settings = data_settings(name=name, root=str(root) if root else None, size=size)
+    written = export_pairs(load(settings).test, export, count or 16)
+    typer.echo(f"wrote {written} pairs into {export / 'x'} and {export / 'y'}")
 
 
 @app.command()
@@ -369,13 +467,20 @@ def embed(
     source: Annotated[
         str, typer.Option("--input", help="folder or URL of images, or .npy of features")
     ],
-    output: Annotated[Path, typer.Option(help=".parquet, .npz, or .npy with its paths beside it")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            help=".parquet, .npz, or .npy with its paths beside it", parser=_path("--output")
+        ),
+    ],
     domain: Annotated[str, typer.Option(help="domain of the input: x or y")],
     block: Annotated[str, typer.Option(help="shared, active, exclusive or both")] = "shared",
     batch: Annotated[int, typer.Option(min=1, help="items the model takes at once")] = 128,
     shard: Annotated[int, typer.Option(min=1, help="items lost at most when killed")] = 4096,
     engine: Annotated[str, typer.Option(help="local, or ray for many processes")] = "local",
-    workers: Annotated[int, typer.Option(min=1, help="processes of --engine ray")] = 2,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="processes of --engine ray; 2 by default")
+    ] = None,
 ) -> None:
     """Write the latents of many files, a row each; repeat the command to go on after a stop."""
     from rich.console import Console
@@ -386,12 +491,14 @@ def embed(
 
     side = _one_of("--domain", domain, ("x", "y"))
     _one_of("--engine", engine, ("local", "ray"))
+    if workers and engine == "local":
+        raise SettingsError(f"--workers {workers}: is for --engine ray")
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("embedding", total=None)
         done = embed_files(
             run, source, output, side, block=block, batch=batch, shard=shard,
-            engine=embed_on_ray(workers) if engine == "ray" else embed_here,
+            engine=embed_on_ray(workers or 2) if engine == "ray" else embed_here,
             progress=lambda count, total: bar.update(task, completed=count, total=total),
         )  # fmt: skip
     left_out = f"; {done.failed} left out, see {done.failures}" if done.failed else ""
@@ -413,7 +520,7 @@ def push(
 @app.command()
 def pull(
     source: Annotated[str, typer.Argument(help="folder, or hf://owner/name[@revision]")],
-    out: Annotated[Path, typer.Argument(help="run folder to write")],
+    out: Annotated[Path, typer.Argument(help="run folder to write", parser=_path("OUT"))],
 ) -> None:
     """Fetch a run that somebody shared."""
     from iiae.sharing import pull as pull_run
@@ -424,7 +531,7 @@ def pull(
 @app.command()
 def export(
     run: RunFolder,
-    folder: Annotated[Path, typer.Argument(help="folder to write")],
+    folder: Annotated[Path, typer.Argument(help="folder to write", parser=_path("FOLDER"))],
     kind: Annotated[str, typer.Option("--format", help="onnx, or torch for .pt2")] = "onnx",
 ) -> None:
     """Write encoders and decoders as ONNX, or as torch.export programs."""
@@ -475,6 +582,11 @@ def index(
         f"{gallery}: {done.added:,} added, {done.replaced:,} replaced, {done.unchanged:,} "
         f"unchanged, {len(done.failed):,} skipped; {done.total:,} items, {done.method}"
     )
+    if metadata and done.unmatched:
+        typer.echo(
+            f"{done.unmatched:,} of {done.described:,} rows of {metadata} name no indexed file; "
+            "paths in it are relative to its folder"
+        )
 
 
 @app.command()
@@ -494,21 +606,22 @@ def search(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, not tables")] = False,
 ) -> None:
     """Find the items of a gallery nearest to queries, by default from the other domain."""
-    import json
-
+    from iiae.files import json_text
     from iiae.runs import load_run
     from iiae.searching import search_files
     from iiae.tables import hit_tables
 
     latent = _one_of("--by", by, ("shared", "exclusive"))
     side = None if source is None else _one_of("--from", source, ("x", "y"))
-    names, found = search_files(
+    names, found, failed = search_files(
         load_run(run), gallery, queries, top, side, where, latent, vectors
     )  # fmt: skip
+    for line in failed:
+        typer.echo(f"skipped: {line}", err=True)
     if as_json:
-        hits = [[hit._asdict() for hit in some] for some in found.hits]
-        results = [{"query": q, "hits": h} for q, h in zip(names, hits, strict=True)]
-        typer.echo(json.dumps({"method": found.method, "results": results}, indent=2))
+        results = [{"query": q, "hits": h} for q, h in zip(names, found.hits, strict=True)]
+        answer = {"method": found.method, "results": results, "skipped": failed}
+        typer.echo(json_text(answer, indent=2))
     else:
         rows = [[(h.distance, h.label or "", h.path) for h in some] for some in found.hits]
         _show(hit_tables(names, rows, found.method))
@@ -555,7 +668,10 @@ def serve(
 
 
 def main() -> None:
-    """Runs a command; what a user can mend is one line and exit code 2."""
+    """Runs a command; what a user can mend is one line and exit code 2.
+
+    A fault of the program is one line too; `IIAE_TRACEBACK=1` shows where it arose.
+    """
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("iiae").setLevel(logging.INFO)
     try:
@@ -566,13 +682,24 @@ def main() -> None:
     except IIAEError as error:
         typer.echo(f"{type(error).__name__}: {error}", err=True)
         sys.exit(2)
+    except Exception as error:
+        if os.environ.get("IIAE_TRACEBACK"):
+            raise
+        text = " ".join(str(error).split())[:300]
+        typer.echo(
+            f"a fault of iiae: {type(error).__name__}: {text}; please report it with the output "
+            "of the same command under IIAE_TRACEBACK=1",
+            err=True,
+        )
+        sys.exit(1)
 
 
 def _open(folder: Path, overrides: list[str] | None) -> Any:
-    """A run, with settings changed for this command alone."""
+    """A run, with settings of measurement changed for this command alone."""
     from iiae.runs import SETTINGS, load_run
-    from iiae.settings import load_settings
+    from iiae.settings import check_overrides, load_settings
 
+    check_overrides(overrides or [], MEASURING)
     run = load_run(folder)
     return run._replace(settings=load_settings(folder / SETTINGS, overrides or []))
 
@@ -591,26 +718,27 @@ def _whole(option: str, text: str) -> int:
 
 
 def _evaluate(run: Any, split: str) -> dict[str, Any]:
-    from iiae.data import load
     from iiae.evaluation import evaluate
+    from iiae.held_out import held_out_pairs
     from iiae.runs import save_metrics
 
-    _one_of("--split", split, ("test", "validation"))
-    pairs = getattr(load(run.settings.data), split)
-    found = evaluate(run, pairs, split).as_dict()
-    save_metrics(run.folder, split, found)
-    return found
+    held = held_out_pairs(run, split)
+    results = evaluate(run, held.pairs, split).as_dict()
+    if held.recorded:
+        save_metrics(run.folder, split, results, held.digest)
+    return results
 
 
 def _prove(run: Any, split: str) -> dict[str, Any]:
-    from iiae.data import load
+    from iiae.held_out import held_out_pairs
     from iiae.proving import prove_run
     from iiae.runs import save_metrics
 
-    _one_of("--split", split, ("test", "validation"))
-    found = prove_run(run, load(run.settings.data), split)
-    save_metrics(run.folder, "evidence", found)
-    return found
+    held = held_out_pairs(run, split)
+    results = prove_run(run, held.data._replace(**{split: held.pairs}), split)
+    if held.recorded:
+        save_metrics(run.folder, "evidence", results, held.digest)
+    return results
 
 
 def _show(tables: list[Any]) -> None:

@@ -19,8 +19,10 @@ from torch import Tensor
 
 from iiae.blocks import block_columns, block_names, check_block
 from iiae.data.decoding import ahead
+from iiae.data.image_files import UNWRITABLE, escaped, is_writable
 from iiae.errors import DataError, RunError, SettingsError
 from iiae.files import refuse_inputs, write_atomically, write_text
+from iiae.items import NO_LATENT
 from iiae.rows import WRITERS, Description, ShardRows, read_shard, write_shard
 from iiae.runs import load_run, weights_digest
 from iiae.sources import Sample, Source, open_source
@@ -92,17 +94,24 @@ class Embedder:
                     yield len(shard.names)
 
     def _write(self, shard: Shard, read: Iterable[list[list[tuple[str, Sample]]]]) -> None:
-        names: list[str] = []
-        vectors = [np.zeros((0, len(self.columns())), np.float32)]
-        failed: list[tuple[str, str]] = []
-        for parts in read:
-            batch = [item for part in parts for item in part]
-            good = [(name, value) for name, value in batch if isinstance(value, Tensor)]
-            failed += [(name, str(value)) for name, value in batch if isinstance(value, DataError)]
-            if good:
-                names += [name for name, _ in good]
-                vectors.append(self._embed([value for _, value in good]))
-        write_shard(shard.file, ShardRows(names, np.concatenate(vectors), failed))
+        rows = [self._rows([item for part in parts for item in part]) for parts in read]
+        none = np.zeros((0, len(self.columns())), np.float32)
+        vectors = np.concatenate([none, *(row.vectors for row in rows)])
+        names = [name for row in rows for name in row.names]
+        failed = [why for row in rows for why in row.failed]
+        write_shard(shard.file, ShardRows(names, vectors, failed))
+
+    def _rows(self, batch: Sequence[tuple[str, Sample]]) -> ShardRows:
+        """Vectors of a batch; samples that could not be read or have none are left out."""
+        failed = [(name, str(value)) for name, value in batch if isinstance(value, DataError)]
+        good = [(name, value) for name, value in batch if isinstance(value, Tensor)]
+        if not good:
+            return ShardRows([], np.zeros((0, len(self.columns())), np.float32), failed)
+        vectors = self._embed([value for _, value in good])
+        finite = np.isfinite(vectors).all(1)
+        names = [name for name, _ in good]
+        failed += [(name, NO_LATENT) for name in np.array(names, object)[~finite]]
+        return ShardRows(list(np.array(names, object)[finite]), vectors[finite], failed)
 
     def columns(self) -> list[str]:
         """Names of the columns of a vector."""
@@ -113,11 +122,8 @@ class Embedder:
         return block_columns(self.model, stacked, self.job.domain, self.job.block).cpu().numpy()
 
     def _read(self, names: Sequence[str]) -> list[tuple[str, Sample]]:
-        try:
-            for name in names:
-                name.encode()
-        except UnicodeEncodeError:  # these are read one at a time
-            return [(ascii(n), DataError(f"{n!a}: its name is not UTF-8")) for n in names]
+        if not all(map(is_writable, names)):  # these are read one at a time
+            return [(escaped(n), DataError(f"{escaped(n)}: {UNWRITABLE}")) for n in names]
         return list(zip(names, self.items.read(names, self.shape), strict=True))
 
 

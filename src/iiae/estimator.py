@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import tempfile
+import threading
+import warnings
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +23,22 @@ from iiae.errors import Interrupted, MissingExtra, RunError, SettingsError
 from iiae.files import write_text
 from iiae.metrics.retrieval import partner_ranks
 from iiae.model import IIAE
+from iiae.runs import MODEL as WEIGHTS
 from iiae.runs import (
-    METRICS,
     load_history,
     load_metrics,
     load_run,
     save_history,
     save_settings,
     save_weights,
+    write_metrics,
 )
-from iiae.runs import MODEL as WEIGHTS
 from iiae.settings import Settings, make_settings
 from iiae.tasks.translation import translate
-from iiae.types import Domain, other
+from iiae.types import Domain, other, plain
 
 try:
+    from scipy.sparse import issparse
     from sklearn.base import BaseEstimator, TransformerMixin
     from sklearn.utils import check_random_state
     from sklearn.utils.validation import check_array, check_is_fitted, validate_data
@@ -45,6 +49,7 @@ ESTIMATOR = "estimator.json"
 NUMBERS = "float64"
 ROWS = 4096  # rows encoded at once
 LEAST_PAIRS = 3  # two to train on, one to validate
+FITTING = threading.Lock()  # all threads share torch's generator, which `fit` seeds
 
 
 class IIAETransformer(TransformerMixin, BaseEstimator):
@@ -53,7 +58,8 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
     Row i of `X` and row i of `Y` (scikit-learn's `y`) belong together; both are tables of
     numbers. Each feature is standardised with the mean and scale of the pairs that `fit` was
     given; they are kept, saved, and undone by `translate`. Parameters are those settings of
-    the same name; see `iiae settings`.
+    the same name; see `iiae settings`. Of several threads that fit, one trains at a time, so that
+    `random_state` decides the result; processes train side by side.
 
     Args:
         shared: Size of z_s.
@@ -79,6 +85,7 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
         metrics_: What training recorded.
         standard_x_, standard_y_: Mean and scale of each feature.
         n_features_in_, n_features_y_: Features of X and of Y.
+        feature_names_in_, feature_names_y_: Their names, if X or Y was a table with text as names.
 
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
@@ -89,6 +96,7 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
 
     n_features_in_: int
     feature_names_in_: np.ndarray
+    feature_names_y_: np.ndarray
     model_: IIAE
     settings_: Settings
     standard_x_: Standard
@@ -134,12 +142,14 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
 
         Raises:
             ValueError: The tables are not numbers, hold NaN, differ in length, or are too short.
+            TypeError: A table is sparse.
+            DataError: Values are so large that they cannot be standardised.
             SettingsError: A parameter is outside its range.
             RunError: Training diverged or the shared latent collapsed.
         """
         x, y = self._pairs(X, y, reset=True)
         self.n_features_y_ = y.shape[1]
-        self.standard_x_, self.standard_y_ = find_standard(x), find_standard(y)
+        self.standard_x_, self.standard_y_ = find_standard(x, "X"), find_standard(y, "Y")
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self._train(self._split(x, y, seed), self._make_settings(seed))
         return self
@@ -201,18 +211,18 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         folder = Path(folder)
         parameters = self.get_params()
-        if not isinstance(self.random_state, int | None):
+        if not isinstance(self.random_state, Integral | None):
             raise SettingsError("random_state is a generator, which cannot be saved; use a number")
-        names = getattr(self, "feature_names_in_", None)
         record = {
-            "parameters": {k: v.item() if hasattr(v, "item") else v for k, v in parameters.items()},
-            "feature_names": None if names is None else list(names),
+            "parameters": plain(parameters),
+            "feature_names": _listed(getattr(self, "feature_names_in_", None)),
+            "feature_names_y": _listed(getattr(self, "feature_names_y_", None)),
             **{k: [v.tolist() for v in standard] for k, standard in self._standards().items()},
         }
         shapes = ((self.n_features_in_,), (self.n_features_y_,))
         save_settings(folder, self.settings_)
         save_history(folder, self.history_)
-        write_text(folder / METRICS, json.dumps(self.metrics_, indent=2) + "\n")
+        write_metrics(folder, self.metrics_)
         write_text(folder / ESTIMATOR, json.dumps(record) + "\n")
         save_weights(folder / WEIGHTS, self.model_.state_dict(), shapes)
         return folder
@@ -229,6 +239,8 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
         try:
             record = json.loads((folder / ESTIMATOR).read_text(encoding="utf-8"))
             loaded = cls(**record["parameters"])
+            if isinstance(loaded.exclusive, list):
+                loaded.exclusive = (loaded.exclusive[0], loaded.exclusive[1])
             x, y = (Standard(*map(np.asarray, record[side])) for side in "xy")
         except FileNotFoundError as error:
             raise RunError(
@@ -238,8 +250,9 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
             raise RunError(f"{folder / ESTIMATOR}: damaged: {error}") from error
         loaded.standard_x_, loaded.standard_y_ = x, y
         loaded.n_features_in_, loaded.n_features_y_ = len(x.mean), len(y.mean)
-        if record["feature_names"] is not None:
-            loaded.feature_names_in_ = np.asarray(record["feature_names"], dtype=object)
+        for name, key in (("in", "feature_names"), ("y", "feature_names_y")):
+            if record[key] is not None:
+                setattr(loaded, f"feature_names_{name}_", np.asarray(record[key], dtype=object))
         loaded._keep(run.model, run.settings, folder)
         return loaded
 
@@ -255,12 +268,16 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
             raise ValueError(
                 "This IIAETransformer estimator requires y to be passed, but the target y is None"
             )
+        _refuse_sparse(y)
+        names = _names(y)
         x, y = self._validate(X, y, reset=reset, multi_output=True, y_numeric=True)
         y = y.astype(np.float64).reshape(len(y), -1)
         if reset and len(x) < LEAST_PAIRS:
             raise ValueError(f"n_samples={len(x)}: at least {LEAST_PAIRS} pairs are needed")
-        if not reset and y.shape[1] != self.n_features_y_:
-            self._refuse(y)
+        if reset:
+            self._keep_names(names)
+        else:
+            self._check_columns(y, names)
         return x, y
 
     def _validate(self, *tables: Any, **checks: Any) -> Any:
@@ -269,15 +286,38 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
     def _rows(self, values: Any, side: Domain) -> Tensor:
         check_is_fitted(self)
         if side == "x":
-            return self.standard_x_.apply(self._validate(values, reset=False))
+            return self.standard_x_.apply(self._validate(values, reset=False), "X")
+        _refuse_sparse(values)
         y = check_array(values, ensure_2d=False, dtype=NUMBERS)
         y = y.reshape(len(y), -1)
-        if y.shape[1] != self.n_features_y_:
-            self._refuse(y)
-        return self.standard_y_.apply(y)
+        self._check_columns(y, _names(values))
+        return self.standard_y_.apply(y, "Y")
 
-    def _refuse(self, y: np.ndarray) -> None:
-        raise ValueError(f"Y has {y.shape[1]} features; it was fitted with {self.n_features_y_}")
+    def _keep_names(self, names: list[str] | None) -> None:
+        """Of the columns of Y; scikit-learn keeps those of X."""
+        if names is not None:
+            self.feature_names_y_ = np.asarray(names, dtype=object)
+        elif hasattr(self, "feature_names_y_"):
+            del self.feature_names_y_
+
+    def _check_columns(self, y: np.ndarray, names: list[str] | None) -> None:
+        """As scikit-learn does for X: the number of columns, their names and their order."""
+        known = _listed(getattr(self, "feature_names_y_", None))
+        if known is not None and names is not None and names != known:
+            same = sorted(names) == sorted(known)
+            raise ValueError(
+                f"The columns of Y are {'in another order than' if same else 'not'} those that "
+                f"`fit` was given: {', '.join(known[:5])}{', ...' if len(known) > 5 else ''}"
+            )
+        if (known is None) != (names is None):
+            there, then = ("no names", "with names") if names is None else ("names", "without")
+            warnings.warn(
+                f"Y has {there}, but {type(self).__name__} was fitted {then}", stacklevel=4
+            )
+        if y.shape[1] != self.n_features_y_:
+            raise ValueError(
+                f"Y has {y.shape[1]} features; it was fitted with {self.n_features_y_}"
+            )
 
     def _standards(self) -> dict[str, Standard]:
         return {"x": self.standard_x_, "y": self.standard_y_}
@@ -332,7 +372,7 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
     def _train(self, data: Splits, settings: Settings) -> None:
         from iiae.training import fit
 
-        with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng():
+        with tempfile.TemporaryDirectory() as folder, FITTING, torch.random.fork_rng():
             try:
                 run = fit(settings, folder, data=data, progress=False)
             except Interrupted:
@@ -342,3 +382,18 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
     def _keep(self, model: IIAE, settings: Settings, folder: Path) -> None:
         self.model_, self.settings_ = model, settings
         self.history_, self.metrics_ = load_history(folder), load_metrics(folder)
+
+
+def _names(table: Any) -> list[str] | None:
+    """Names of a table's columns, if it has them and all are text."""
+    names: list[Any] = list(getattr(table, "columns", ()))
+    return names if names and all(isinstance(name, str) for name in names) else None
+
+
+def _listed(names: np.ndarray | None) -> list[str] | None:
+    return None if names is None else [str(name) for name in names]
+
+
+def _refuse_sparse(y: Any) -> None:
+    if issparse(y):
+        raise TypeError("Y is sparse, but dense data is required; give Y.toarray()")

@@ -13,13 +13,13 @@ from iiae.data.class_pairs import ClassPairs
 from iiae.errors import MissingExtra
 from iiae.features import load_backbone
 from iiae.metrics.retrieval import InstanceRetrieval
-from iiae.model import IIAE, Embeddings, embed, embed_sides
+from iiae.model import IIAE, Embeddings, embed, embed_sides, signal_shares
 from iiae.objectives import Terms, elbo, iiae_terms, information_bound
 from iiae.runs import Run
 from iiae.tasks.categories import CategoryRetrieval, retrieve_classes
 from iiae.tasks.disentanglement import Readability, probe_factors
 from iiae.tasks.quality import TranslationQuality, translation_quality
-from iiae.tasks.retrieval import Retrieval, retrieve_partners
+from iiae.tasks.retrieval import ItemHashes, Retrieval, retrieve_partners
 from iiae.types import Pair, plain
 
 
@@ -31,7 +31,9 @@ class Evaluation(NamedTuple):
     for x and for y. `readability` is None where the extra for probes is missing, and empty
     where no factor is known; `categories` is measured instead of `retrieval` where pairs are made
     of classes; `translation` is by the domain translated to, None for
-    features.
+    features. `items` says how many x and y are different, and how many equal to another.
+    `largest_signal` is the largest signal share of a dimension of z_s on these pairs (None of one
+    pair), `threshold` the one above which a dimension is active.
     """
 
     split: str
@@ -46,11 +48,15 @@ class Evaluation(NamedTuple):
     translation: dict[str, TranslationQuality] | None
     active: int
     shared: int
+    largest_signal: float | None
+    threshold: float
+    items: dict[str, dict[str, int]]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for metrics.json."""
-        return {
+        results = {
             "pairs": self.pairs,
+            "items": self.items,
             "retrieval": self.retrieval
             and {
                 name: _direction(found)
@@ -66,10 +72,13 @@ class Evaluation(NamedTuple):
             "absolute_error": dict(zip("xy", self.absolute_error, strict=True)),
             "readability": self.readability and [row._asdict() for row in self.readability],
             "translation": self.translation
-            and {f"to_{to}": plain(found) for to, found in self.translation.items()},
+            and {f"to_{to}": found for to, found in self.translation.items()},
             "active_dimensions": self.active,
             "shared_dimensions": self.shared,
+            "largest_signal_share": self.largest_signal,
+            "active_threshold": self.threshold,
         }
+        return plain(results)
 
 
 def evaluate(run: Run, pairs: PairSet, split: str = "test") -> Evaluation:
@@ -79,16 +88,23 @@ def evaluate(run: Run, pairs: PairSet, split: str = "test") -> Evaluation:
         run: A trained model.
         pairs: The set, in its fixed appearance.
         split: Its name, for the record.
+
+    Raises:
+        DataError: Latents of a pair are not finite.
     """
     settings, model = run.settings.evaluation, run.model
+    hashes = ItemHashes()
     if isinstance(pairs, ClassPairs):
         found = embed_sides(model, *pairs.sides(settings.batch))
         retrieval = None
         categories = retrieve_classes(found, model.active, pairs, settings.cutoffs, settings.seed)
         readability: list[Readability] | None = []
+        items = {}
     else:
-        found = embed(model, pairs.batches(settings.batch))
-        retrieval, categories = retrieve_partners(found, model.active), None
+        found = embed(model, hashes.watch(pairs.batches(settings.batch)))
+        same = hashes.identities()
+        retrieval, categories = retrieve_partners(found, model.active, same), None
+        items = same.counts()
         readability = _probe(found, pairs, model, settings.seed)
     terms, errors = _reconstruct(model, pairs, settings.batch, settings.seed)
     images = len(pairs.shapes[0]) == len(pairs.shapes[1]) == 3 and settings.translations > 0
@@ -105,6 +121,9 @@ def evaluate(run: Run, pairs: PairSet, split: str = "test") -> Evaluation:
         translation=_translate(run, pairs) if images else None,
         active=int(model.active.sum()),
         shared=len(model.active),
+        largest_signal=signal_shares(found)[0].max().item() if len(pairs) > 1 else None,
+        threshold=settings.active_threshold,
+        items=items,
     )
 
 

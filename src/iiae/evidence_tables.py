@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from iiae.tables import Table, domains_by_view
+from iiae.tables import Table, domains_by_view, largest, number, percent, with_interval
 
 
 def evidence_tables(found: Mapping[str, Any]) -> list[Table]:
@@ -35,14 +35,14 @@ def evidence_tables(found: Mapping[str, Any]) -> list[Table]:
 def _leakage(found: Mapping[str, Any]) -> Table:
     rows = []
     for kind, leak in found["leakage"].items():
-        value = "collapsed: " + ", ".join(leak["collapsed"]) if leak["value"] is None else None
-        most = max(leak["by_factor"], key=lambda name: leak["by_factor"][name])
+        gone = ", ".join(leak["collapsed"])
+        most = largest(leak["by_factor"])
         rows.append(
             [
                 kind,
-                value or f"{leak['value']:.3f}",
-                f"{most} ({leak['by_factor'][most]:.3f})",
-                f"{leak['at_home']:.3f}",
+                f"collapsed: {gone}" if gone else number(leak["value"], 3),
+                f"{most} ({number(leak['by_factor'][most], 3)})",
+                number(leak["at_home"], 3),
             ]
         )
     return Table(
@@ -61,8 +61,9 @@ def _probes(kind: str, matrix: Mapping[str, Any]) -> Table:
     for factor, blocks in matrix["cells"].items():
         for probe in ("linear", "nonlinear"):
             cells = [_reading(cell[probe]) for cell in blocks.values()]
-            some = next((c[probe] for c in blocks.values() if c[probe]), None)
-            chance = f"{some['chance']:.3f}, {some['chance_high']:.3f}" if some else ""
+            read = [cell[probe] for cell in blocks.values() if cell[probe]]
+            ends = [max(one[end] for one in read) for end in ("chance", "chance_high") if read]
+            chance = ", ".join(number(end, 3) for end in ends) or "-"
             rows.append([f"{factor} (of {matrix['home'][factor]}), {probe}", *cells, chance])
     blocks = next(iter(matrix["cells"].values()))
     return Table(
@@ -71,16 +72,17 @@ def _probes(kind: str, matrix: Mapping[str, Any]) -> Table:
         rows,
         f"R2 or accuracy on held-out pairs ({matrix['samples']:,} used, five folds) with 95% "
         "bootstrap intervals. Chance: the same probe on shuffled factors, mean and 95th "
-        "percentile. z_s stands for r_x and r_y side by side. Means can show what samples do not: "
-        "a dimension whose signal lies far below its noise still orders its means, and two "
-        "readings of one such dimension show more than one does. Active means leave it out.",
+        "percentile, and at least the best constant answer; of the latent where it is largest. z_s "
+        "stands for r_x and r_y side by side. Means can show what samples do not: a dimension "
+        "whose signal lies far below its noise still orders its means, and two readings of one "
+        "such dimension show more than one does. Active means leave it out.",
     )
 
 
-def _reading(found: Mapping[str, float] | None) -> str:
+def _reading(found: Mapping[str, float | None] | None) -> str:
     if found is None:
         return "collapsed"
-    return f"{found['score']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
+    return with_interval(found["score"], found["low"], found["high"], 3)
 
 
 def _swap(found: Mapping[str, Any]) -> Table:
@@ -88,9 +90,9 @@ def _swap(found: Mapping[str, Any]) -> Table:
         [
             f"{factor} in {one['domain']} ({one['measure']})",
             "z_s" if one["right"] == "shared" else f"z_{one['domain']}",
-            f"{one['from_shared']:.3f}",
-            f"{one['from_exclusive']:.3f}",
-            f"{one['real']:.3f}",
+            number(one["from_shared"], 3),
+            number(one["from_exclusive"], 3),
+            number(one["real"], 3),
         ]
         for factor, origins in found.items()
         for one in origins
@@ -121,7 +123,11 @@ INFORMATION = {
 
 def _information(found: Mapping[str, Any]) -> Table:
     rows = [
-        [text, side, "{value:.2f} [{low:.2f}, {high:.2f}]".format(**found[name])]
+        [
+            text,
+            side,
+            with_interval(found[name]["value"], found[name]["low"], found[name]["high"], 2),
+        ]
         for name, (text, side) in INFORMATION.items()
         if found.get(name)
     ]
@@ -143,8 +149,15 @@ def _curves(found: Mapping[str, Any]) -> Table:
             continue
         at = {int(k): v for k, v in curve["recall"].items()}
         half = min(at, key=lambda k: abs(k - found["pairs"] / 2))
-        cells = [f"{100 * at[k]:.2f} (chance {100 * k / found['pairs']:.2f})" for k in (1, half)]
-        rows.append([name.replace("_", " "), *cells, f"{curve['area']:+.4f}"])
+        guess = {int(k): v for k, v in curve["chance"].items()}
+        cells = [f"{percent(at[k])} (chance {percent(guess[k])})" for k in (1, half)]
+        rows.append(
+            [
+                name.replace("_", " "),
+                *cells,
+                "-" if curve["area"] is None else f"{curve['area']:+.4f}",
+            ]
+        )
     return Table(
         "Exclusive retrieval over the whole curve, %",
         ["direction", "Recall@1", "Recall@N/2", "area above chance"],
@@ -157,7 +170,7 @@ def _curves(found: Mapping[str, Any]) -> Table:
 
 def _domains(found: Mapping[str, Any]) -> Table:
     rows = [
-        [f"{view}, {kind}", f"{100 * one[kind]:.2f}", f"{one[f'{kind}_p_value']:.3g}"]
+        [f"{view}, {kind}", percent(one[kind]), f"{one[f'{kind}_p_value']:.3g}"]
         for view, one in domains_by_view(found).items()
         for kind in ("linear", "nonlinear")
     ]
@@ -184,9 +197,9 @@ def _dependence(found: Mapping[str, Any]) -> Table:
         if isinstance(one, str):
             return f"refused ({refused.setdefault(one, chr(ord('a') + len(refused)))})"
         if "permutations" in one:
-            return f"{one['p_value']:.3f}"
+            return number(one["p_value"], 3)
         mark = "" if one["in_range"] else " †"
-        return f"{one['value']:.3f} [{one['low']:.3f}, {one['high']:.3f}]{mark}"
+        return with_interval(one["value"], one["low"], one["high"], 3) + mark
 
     rows = [
         [text, *(cell(pair[estimator]) for pair in found.values())]
@@ -205,16 +218,13 @@ def _dependence(found: Mapping[str, Any]) -> Table:
 
 
 def _axes(found: Mapping[str, Any]) -> Table:
-    def shown(value: float | None) -> str:
-        return "-" if value is None else f"{value:.3f}"
-
     names = ("disentanglement", "completeness", "informativeness")
     rows = [
-        [f"DCI {name}", shown(found["dci_by_block"][name]), shown(found["dci"][name])]
+        [f"DCI {name}", number(found["dci_by_block"][name], 3), number(found["dci"][name], 3)]
         for name in names
     ]
     rows += [
-        [score.upper(), shown(found[score]["block"]), shown(found[score]["dimension"])]
+        [score.upper(), number(found[score]["block"], 3), number(found[score]["dimension"], 3)]
         for score in ("mig", "sap")
     ]
     return Table(

@@ -14,7 +14,7 @@ import numpy as np
 import pooch
 
 from iiae.data.decoding import OnError, decode_batches
-from iiae.data.images import image_files
+from iiae.data.image_files import image_files, subfolders
 from iiae.data.labelled import Collections, class_files
 from iiae.errors import DataError, SettingsError
 from iiae.features import Backbone
@@ -111,21 +111,25 @@ def extract_features(
 def _domains(root: Path) -> list[Path]:
     if not root.is_dir():
         raise DataError(f"{root}: no such folder")
-    inner = sorted(path for path in root.iterdir() if path.is_dir())
-    domains = [path for path in inner if any(below.is_dir() for below in path.iterdir())]
-    return domains or [root]
+    return [folder for folder in subfolders(root) if subfolders(folder)] or [root]
 
 
 def _labelled(folder: Path) -> tuple[list[Path], np.ndarray]:
-    if any(path.is_dir() for path in folder.iterdir()):
+    if subfolders(folder):
         return class_files(folder)
     files = image_files(folder)
     return files, np.full(len(files), folder.name)
 
 
 def _hashes(files: Sequence[Path]) -> list[str]:
+    def key(file: Path) -> str:
+        try:
+            return hashlib.sha256(file.read_bytes()).hexdigest()
+        except OSError:
+            return f"unreadable {file}"  # decoding it will say why
+
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda file: hashlib.sha256(file.read_bytes()).hexdigest(), files))
+        return list(pool.map(key, files))
 
 
 def _fill(
@@ -164,7 +168,7 @@ def save_features(
         RunError: The file cannot be written.
     """
     arrays: dict[str, np.ndarray] = {}
-    if source.suffix == ".npz":
+    if source.suffix.lower() == ".npz":
         with np.load(source, allow_pickle=False) as held:
             arrays = {name: held[name] for name in held.files}
     for name, side in zip(names, (found.x, found.y), strict=True):

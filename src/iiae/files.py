@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import errno
+import io
+import json
+import math
 import os
+import re
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from iiae.errors import DataError, RunError
+from iiae.types import plain
+
+Cell = str | int | float | None
+WHOLE = re.compile(r"0|-?[1-9][0-9]*")
+DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+")
+SCIENTIFIC = re.compile(r"-?[0-9]\.[0-9]+[eE][+-][0-9]{2,3}")
+LARGEST, EXACT = 2**63 - 1, 2**53  # whole numbers in 64 bits; in a float
 
 
 def write_atomically(path: Path, write: Callable[[Path], object], durable: bool = True) -> None:
@@ -32,7 +45,7 @@ def write_atomically(path: Path, write: Callable[[Path], object], durable: bool 
     Raises:
         RunError: The folder cannot be written to, or the disk is full.
     """
-    with changing(path.parent):
+    with folder_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         os.close(handle)
@@ -58,14 +71,14 @@ def make_folder(folder: Path) -> None:
     Raises:
         RunError: It cannot be made or written to, or is a file.
     """
-    with changing(folder):
+    with folder_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
 
 
 @contextmanager
-def changing(folder: Path) -> Iterator[None]:
-    """Says of a folder that cannot be made or written to that it is so.
+def folder_errors(folder: Path) -> Iterator[None]:
+    """Turns an OSError on a folder into a RunError that names it.
 
     Raises:
         RunError: In place of an OSError.
@@ -97,17 +110,17 @@ def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
 
 
 def read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Heading and rows of a table in UTF-8; blank lines are left out.
+    """Heading and rows of a table in UTF-8, `.tsv` or CSV; blank lines are left out.
 
     Raises:
         DataError: The file is missing, not such a table, empty, names a column twice, or has a row
             that is longer or shorter than its heading.
     """
     try:
-        # spreadsheets begin a file with a byte-order mark
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = [line for line in csv.reader(file) if line]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = io.StringIO(_decoded(path), newline="")
+        delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+        lines = [line for line in csv.reader(text, delimiter=delimiter) if line]
+    except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{path}: not a CSV table in UTF-8: {error}") from error
     if not lines:
         raise DataError(f"{path}: is empty; expected a heading and rows")
@@ -121,6 +134,92 @@ def read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
                 f"{path}: row {number} has {len(row)} cells and the heading {len(heading)}"
             )
     return heading, rows
+
+
+def read_lines(path: Path) -> list[str]:
+    """Lines of a text file in UTF-8, stripped of blanks; empty lines at its end are left out.
+
+    Raises:
+        DataError: The file is missing or not in UTF-8.
+    """
+    try:
+        text = _decoded(path)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not text in UTF-8: {error}") from error
+    lines = [line.strip() for line in re.split(r"\r\n|\r|\n", text)]
+    while lines and not lines[-1]:
+        lines.pop()
+    return lines
+
+
+def _decoded(path: Path) -> str:
+    """Text of a file in UTF-8; spreadsheets begin it with a byte-order mark, which is left out.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is in another encoding.
+    """
+    content = path.read_bytes()
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:
+        raise ValueError("is binary, or text in UTF-16; save it as UTF-8")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        why = f"line {line} is in another encoding, such as Latin-1; save it as UTF-8"
+        raise ValueError(why) from error
+
+
+def typed_cells(texts: Sequence[str]) -> list[Cell]:
+    """Cells of one column of a CSV: numbers if all are spelled as Python spells them, or text.
+
+    What is stored therefore reads as it was written: 00007, 1_000, 12e3, 1.50, nan and whole
+    numbers beyond 64 bits make their column text. Empty cells are None.
+    """
+    if odd_cell(texts) is None:
+        return [_number(text) if text else None for text in texts]
+    return [text or None for text in texts]
+
+
+def odd_cell(texts: Sequence[str]) -> int | None:
+    """The first cell that keeps a column from being one of numbers; None if there is no such."""
+    decimals = any(DECIMAL.fullmatch(text) for text in texts)
+    most = EXACT if decimals else LARGEST
+    for row, text in enumerate(texts):
+        whole = WHOLE.fullmatch(text) and len(text) < 21 and -most - 1 <= int(text) <= most
+        decimal = DECIMAL.fullmatch(text) and str(float(text)) == text
+        if text and not whole and not decimal:
+            return row
+    return None
+
+
+def is_measure(text: str) -> bool:
+    """Whether a text is a number whatever its digits: 2, -0.50, or 1.25e-03 as tables are saved."""
+    forms = (WHOLE, DECIMAL, SCIENTIFIC)
+    return any(form.fullmatch(text) for form in forms) and math.isfinite(float(text))
+
+
+def _number(text: str) -> int | float:
+    return int(text) if WHOLE.fullmatch(text) else float(text)
+
+
+def json_text(value: object, indent: int | None = None) -> str:
+    """JSON of plain values, named tuples and NumPy values.
+
+    NaN and infinite numbers, which JSON does not have, become null.
+    """
+    separators = (",", ":") if indent is None else None
+    return json.dumps(_finite(plain(value)), indent=indent, separators=separators, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
+from unicodedata import normalize
 
 import numpy as np
 from jaxtyping import Float
@@ -22,14 +23,17 @@ from iiae.items import (
     Items,
     Latent,
     check_columns,
+    check_paths,
+    check_values,
     check_vectors,
     column_type,
     make_hits,
     make_schema,
     make_table,
     read_info,
+    stored,
 )
-from iiae.lance import Value, again, connect, equals, in_list, quote, told
+from iiae.lance import Value, again, connect, equals, gallery_errors, in_list, quote
 
 __all__ = ["Found", "Gallery", "GalleryInfo", "Hit", "Items", "Latent"]
 
@@ -56,7 +60,10 @@ class Gallery:
         self.table, self.where = table, where
         info = read_info(table.schema)
         if info is None:
-            raise GalleryError(f"{where}: is a LanceDB table, but not a gallery")
+            raise GalleryError(
+                f"{where}: is a LanceDB table, but not a gallery of this version; index into a "
+                "new one"
+            )
         self.info = info
 
     @classmethod
@@ -67,7 +74,7 @@ class Gallery:
             GalleryError: There is one already, or the place cannot be written to.
         """
         db = connect(where)
-        with told(where):
+        with gallery_errors(where):
             return cls(db.create_table(TABLE, schema=make_schema(info)), str(where))
 
     @classmethod
@@ -98,7 +105,7 @@ class Gallery:
             if Path(where).exists():
                 raise GalleryError(f"{where}: is a file; a gallery is a folder")
             return None
-        with told(where):
+        with gallery_errors(where):
             try:
                 return cls(connect(where).open_table(TABLE), str(where))
             except ValueError as error:
@@ -111,19 +118,19 @@ class Gallery:
 
     def count(self, where: str | None = None) -> int:
         """Items, or those that a filter keeps."""
-        with told(self.where):
+        with gallery_errors(self.where):
             return self.table.count_rows(where)
 
     @property
     def columns(self) -> list[str]:
         """Names of the metadata columns."""
-        with told(self.where):
+        with gallery_errors(self.where):
             return [name for name in self.table.schema.names if name not in OWN]
 
     def rows(self, where: str, vectors: bool = False) -> list[dict[str, Any]]:
         """Items that a filter keeps, as they are stored; vectors only where asked for."""
         names = [n for n in self.table.schema.names if vectors or n not in ("shared", "exclusive")]
-        with told(self.where):
+        with gallery_errors(self.where):
             return self.table.search().where(where).select(names).to_arrow().to_pylist()
 
     def put(self, items: Items) -> None:
@@ -132,12 +139,13 @@ class Gallery:
         Metadata that is not given keeps its value; a new name becomes a column.
 
         Raises:
-            GalleryError: Vectors have the wrong size, are not finite or, under cosine, zero;
-                a metadata name or value does not fit; the disk is full.
+            GalleryError: Vectors have the wrong size, are not finite, too large or, under cosine,
+                zero; a metadata name or value does not fit; the disk is full.
         """
+        check_paths(items.paths)
         for latent in ("shared", "exclusive"):
             check_vectors(getattr(items, latent), self.info, latent, items.paths)
-        self._add_columns(items.metadata)
+        self.add_columns(dict(zip(items.paths, items.metadata, strict=True)))
         held = {row["path"]: row for row in self.rows(in_list("path", items.paths))}
 
         def commit() -> None:
@@ -146,7 +154,7 @@ class Gallery:
             merge = self.table.merge_insert("path").when_matched_update_all()
             merge.when_not_matched_insert_all().execute(rows)
 
-        with told(self.where):
+        with gallery_errors(self.where):
             again(commit)
 
     def update(self, path: str, values: Mapping[str, Value]) -> int:
@@ -154,20 +162,21 @@ class Gallery:
         own = [name for name in values if name in OWN and name != "label"]
         if own:
             raise GalleryError(f"{own[0]} cannot be set; label and metadata can")
-        self._add_columns([{k: v for k, v in values.items() if k != "label"}])
-        with told(self.where):
-            found = again(lambda: self.table.update(equals("path", path), dict(values)))
-            return found.rows_updated
+        self.add_columns({path: {k: v for k, v in values.items() if k != "label"}})
+        with gallery_errors(self.where):
+            schema = self.table.schema
+            held = values.keys() & set(schema.names)  # None alone makes no column
+            new = {name: stored(values[name], schema.field(name).type) for name in held}
+            if not new:
+                return self.count(equals("path", path))
+            return again(lambda: self.table.update(equals("path", path), new)).rows_updated
 
     def delete(self, paths: Sequence[str]) -> int:
         """Removes items of these paths, of folders so named and of rows of array files."""
         removed = 0
         for start in range(0, len(paths), 500):
-            parts = []
-            for path in paths[start : start + 500]:
-                inside = [f"starts_with(path, {quote(path.rstrip('/') + end)})" for end in "/#"]
-                parts += [equals("path", path), *inside]
-            with told(self.where):
+            parts = [_at_or_below(path) for path in paths[start : start + 500]]
+            with gallery_errors(self.where):
                 done = again(lambda parts=parts: self.table.delete(" OR ".join(parts)))
             removed += done.num_deleted_rows
         return removed
@@ -188,33 +197,33 @@ class Gallery:
             by: Which latent to compare.
 
         Raises:
-            GalleryError: Queries of the wrong size, not finite or zero under cosine; a filter
-                that cannot be understood.
+            GalleryError: Queries of the wrong size, not finite, too large or zero under cosine; a
+                filter that cannot be understood.
         """
         if not 1 <= top <= 10_000:
             raise GalleryError(f"top {top}: is 1 to 10,000 hits")
-        queries = np.ascontiguousarray(queries, dtype=np.float32)
         check_vectors(queries, self.info, by, [f"query {i}" for i in range(len(queries))])
+        queries = np.ascontiguousarray(queries, dtype=np.float32)
         if not len(queries):
             return Found([], "exact")
         names = [n for n in self.table.schema.names if n not in ("shared", "exclusive")]
-        with told(self.where):
+        with gallery_errors(self.where):
             search = self.table.search(list(queries), vector_column_name=by, query_type="vector")
             # LanceDB warns unless _distance is asked for by name
             search = search.distance_type(self._metric).select([*names, "_distance"]).limit(top)
             search = search.nprobes(PROBES)  # no index, no effect
             if where:
                 search = search.where(where, prefilter=True)
-            found = search.to_arrow().to_pylist()
+            rows = search.to_arrow().to_pylist()
             method = f"IVF_FLAT, {PROBES} cells" if self._indexed(by) else "exact"
-        return Found(make_hits(found, len(queries), self.info), method)
+        return Found(make_hits(rows, len(queries), self.info), method)
 
     def tidy(self) -> str:
         """Merges small commits, removes old versions, builds or brings up to date the index.
 
         Returns how the gallery is searched from now on.
         """
-        with told(self.where):
+        with gallery_errors(self.where):
             again(lambda: self.table.optimize(cleanup_older_than=timedelta(hours=1)))
             lines = [self._index(latent) for latent in ("shared", "exclusive")]
         log.info("%s: %s", self.where, lines[0])
@@ -243,21 +252,33 @@ class Gallery:
     def _metric(self) -> Literal["l2", "cosine"]:
         return "l2" if self.info.distance == "euclidean" else "cosine"
 
-    def _add_columns(self, metadata: Sequence[Mapping[str, Value]]) -> None:
+    def add_columns(self, metadata: Mapping[str, Mapping[str, Value]]) -> None:
+        """Makes a column for each new name that has values; those of the others must fit.
+
+        Args:
+            metadata: Names and values, by path.
+
+        Raises:
+            GalleryError: A name or value does not fit; nothing is changed then.
+        """
         import pyarrow as pa
 
-        names = dict.fromkeys(name for row in metadata for name in row)
+        names = dict.fromkeys(name for row in metadata.values() for name in row)
         check_columns(names)
 
         def commit() -> None:
-            new = [name for name in names if name not in self.table.schema.names]
-            fields = [
-                pa.field(name, column_type([row.get(name) for row in metadata])) for name in new
-            ]
+            schema = self.table.schema
+            new = [name for name in names if name not in schema.names]
+            kinds = {
+                name: column_type(name, [row.get(name) for row in metadata.values()])
+                for name in new
+            }
+            fields = [pa.field(name, kind) for name, kind in kinds.items() if kind is not None]
+            check_values(metadata.items(), pa.schema([*schema, *fields]))
             if fields:
                 self.table.add_columns(fields)
 
-        with told(self.where), self._typed():
+        with gallery_errors(self.where):
             again(commit)
 
     @contextmanager
@@ -266,10 +287,22 @@ class Gallery:
 
         try:
             yield
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        except (pa.ArrowException, OverflowError, TypeError) as error:
             raise GalleryError(
                 f"{self.where}: metadata does not fit its column: {error}"
             ) from error
+
+
+def _at_or_below(path: str) -> str:
+    """The filter that a path is this one, in the folder so named, or a row of the array file."""
+    terms = [
+        f"path = {quote(name)} OR starts_with(path, {quote(name.rstrip('/') + '/')})"
+        for name in sorted({path, *(normalize(form, path) for form in ("NFC", "NFD"))})
+    ]
+    if path.endswith((".npy", ".npz")):
+        row = f"starts_with(path, {quote(path + '#')}) AND regexp_like(path, '#[0-9]+$')"
+        terms.append(f"({row})")
+    return " OR ".join(terms)
 
 
 def _index_name(latent: Latent) -> str:

@@ -50,7 +50,7 @@ def connect(where: str | Path) -> Any:
         import lancedb
     except ImportError as error:
         raise MissingExtra("search", "a gallery") from error
-    with told(where):
+    with gallery_errors(where):
         return lancedb.connect(str(where), read_consistency_interval=timedelta(0))
 
 
@@ -67,8 +67,12 @@ def again(commit: Callable[[], T]) -> T:
 
 
 @contextmanager
-def told(where: str | Path) -> Iterator[None]:
-    """What LanceDB raises, as one line that a user can act on."""
+def gallery_errors(where: str | Path) -> Iterator[None]:
+    """Turns what LanceDB raises into one line that a user can act on.
+
+    Raises:
+        GalleryError: In place of LanceDB's errors.
+    """
     try:
         yield
     except (ValueError, RuntimeError, OSError) as error:

@@ -21,7 +21,7 @@ from iiae.distributions import (
     NormalHead,
     Posteriors,
 )
-from iiae.errors import SettingsError
+from iiae.errors import DataError, SettingsError
 from iiae.networks import conv, mlp
 from iiae.networks.interface import Networks
 from iiae.settings import LikelihoodSettings, ModelSettings, ObjectiveSettings
@@ -192,7 +192,11 @@ class Embeddings(NamedTuple):
 
 @torch.inference_mode()
 def embed(model: IIAE, batches: Iterable[Pair]) -> Embeddings:
-    """One-domain posteriors of every pair; the model is left in evaluation mode."""
+    """One-domain posteriors of every pair; the model is left in evaluation mode.
+
+    Raises:
+        DataError: Latents of a pair are not finite, and so could not be compared with any others.
+    """
     model.eval()
     device = model.active.device
 
@@ -201,17 +205,38 @@ def embed(model: IIAE, batches: Iterable[Pair]) -> Embeddings:
         given_y = model.encode_y(pair.y.to(device))
         return given_x.shared, given_y.shared, given_x.exclusive, given_y.exclusive
 
-    return Embeddings(*_joined(map(posteriors, batches)))
+    return _finite(Embeddings(*_joined(map(posteriors, batches))))
 
 
 @torch.inference_mode()
 def embed_sides(model: IIAE, x: Iterable[Tensor], y: Iterable[Tensor]) -> Embeddings:
-    """One-domain posteriors of two sets that need not match in number or order."""
+    """One-domain posteriors of two sets that need not match in number or order.
+
+    Raises:
+        DataError: As `embed`.
+    """
     model.eval()
     device = model.active.device
     of_x = _joined(model.encode_x(batch.to(device)) for batch in x)
     of_y = _joined(model.encode_y(batch.to(device)) for batch in y)
-    return Embeddings(of_x[0], of_y[0], of_x[1], of_y[1])
+    return _finite(Embeddings(of_x[0], of_y[0], of_x[1], of_y[1]))
+
+
+def _finite(found: Embeddings) -> Embeddings:
+    """The same; a NaN compares as false with everything, which a count of nearer items would miss.
+
+    Raises:
+        DataError: A value is not finite; the message names domain and row.
+    """
+    for name, posterior in found._asdict().items():
+        sound = torch.cat(posterior, 1).isfinite().all(1)
+        if not sound.all():
+            domain, row = name[-1], int((~sound).nonzero()[0, 0])
+            raise DataError(
+                f"row {row} of {domain}: its latents are not finite ({int((~sound).sum())} of "
+                f"{len(sound)} rows); look for values far outside the range of the training pairs"
+            )
+    return found
 
 
 def _joined(rows: Iterable[tuple[DiagonalNormal, ...]]) -> list[DiagonalNormal]:
@@ -229,10 +254,12 @@ def signal_share(
     """Var[mean] / (Var[mean] + E[variance]) of each dimension over a set, in [0, 1].
 
     Near 0 the posterior says the same of every sample (its mean may still order them, by
-    differences far below its own noise); near 1 it tells samples apart.
+    differences far below its own noise); near 1 it tells samples apart. In float64, where squares
+    of large means do not overflow; one sample has no signal.
     """
-    signal = posterior.mean.var(0)
-    return signal / (signal + posterior.variance.mean(0))
+    mean, log_variance = (part.double() for part in posterior)
+    signal = mean.var(0, correction=min(1, len(mean) - 1))
+    return signal / (signal + log_variance.exp().mean(0))
 
 
 def signal_shares(

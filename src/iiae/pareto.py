@@ -5,6 +5,7 @@ A row is that of sweep.csv: swept settings have a dot in their name.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,14 @@ _Groups = dict[tuple[str, ...], list[dict[str, Any]]]  # rows by their swept set
 def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
     """Points (retrieval, leak) that no other beats in both, by rising leak.
 
+    A point that is not finite is on no front.
+
     >>> pareto([(0.9, 0.5), (0.8, 0.1), (0.7, 0.3)])
     [1, 0]
     """
     front: list[int] = []
-    for i in sorted(range(len(points)), key=lambda i: (points[i][1], -points[i][0])):
+    known = [i for i, point in enumerate(points) if all(map(math.isfinite, point))]
+    for i in sorted(known, key=lambda i: (points[i][1], -points[i][0])):
         if not front or points[i][0] > points[front[-1]][0]:
             front.append(i)
     return front
@@ -38,7 +42,10 @@ def sweep_table(found: Rows) -> Table:
     """
     names = [k for k in found[0] if "." in k and k != "training.seed"]
     leaks = [name.replace("_", " ") for name in LEAKS]
-    columns = [*names, "Recall@1 x to y", "y to x", "exclusive", *leaks, "seconds"]
+    done = [row for row in found if row["status"] == "done"]
+    measure = done[0]["measure"] if done else "recall@1"
+    shown = measure.replace("recall", "Recall").replace("map", "mAP")
+    columns = [*names, f"{shown} x to y", "y to x", "exclusive", "chance", *leaks, "seconds"]
     rows: list[list[str]] = []
     for values, group in _groups(found).items():
         done = [row for row in group if row["status"] == "done"]
@@ -46,16 +53,17 @@ def sweep_table(found: Rows) -> Table:
         cells = [
             *(_cell(done, name, 100, 2) for name in MEASURES[:2]),
             _cell(exclusive, "v", 100, 2),
+            _cell(done, "chance", 100, 2),
             *(_cell(done, name, 1, 3) for name in LEAKS),
             _cell(done, "seconds", 1, 0),
         ]
         rows.append([*values, *cells])
     failed = [f"{row['run']}: {row['message']}" for row in found if row["status"] != "done"]
-    measure = next((row["measure"] for row in found if row["status"] == "done"), "recall@1")
     note = (
-        f"Retrieval ({measure}) in %. Largest leak: the largest linear reading above chance (0) of "
-        "any factor from a latent it does not belong to, latents read by their means, their active "
-        "means, their samples. Mean ± standard deviation over seeds where there are several."
+        f"Retrieval ({shown}) in %; chance: what guessing reaches there, mean of both ways. "
+        "Largest leak: the largest linear reading above chance (0) of any factor from a latent it "
+        "does not belong to, latents read by their means, their active means, their samples. Mean "
+        "± standard deviation over seeds where there are several."
     )
     if failed:
         note += f" Failed, {len(failed)} of {len(found)}: " + "; ".join(failed)
@@ -78,8 +86,8 @@ def draw_pareto(path: Path, rows: Rows) -> Path | None:
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
     for axes, (title, (ways, leak)) in zip(panels, views.items(), strict=True):
         _panel(axes, _groups(done), ways, leak)
-        chance = done[0]["chance"]
-        axes.axhline(100 * chance, ls=":", color="grey", label=f"chance, {100 * chance:.2g}%")
+        for chance in sorted({row["chance"] for row in done}):
+            axes.axhline(100 * chance, ls=":", color="grey", label=f"chance, {100 * chance:.3g}%")
         axes.set(title=f"Means of {title}", ylim=(-3, 103))
         axes.set(xlabel="largest leak: foreign reading above chance (0 none, 1 all)")
         axes.set(ylabel=f"shared {done[0]['measure']}, mean of both ways, %")
@@ -92,8 +100,11 @@ def draw_pareto(path: Path, rows: Rows) -> Path | None:
 def _panel(axes: Any, groups: _Groups, ways: Sequence[str], leak: str) -> None:
     points: list[tuple[float, float]] = []
     for values, group in groups.items():
-        both = [{**row, "both": 50 * sum(row[way] for way in ways)} for row in group]
-        (recall, up), (leaked, right) = _mean(both, "both") or (0, 0), _mean(group, leak) or (0, 0)
+        both = [{**row, "both": _both_ways(row, ways)} for row in group]
+        retrieval, leaks = _mean(both, "both"), _mean(group, leak)
+        if retrieval is None or leaks is None:
+            continue
+        (recall, up), (leaked, right) = retrieval, leaks
         points.append((recall, leaked))
         several = len(group) > 1
         axes.errorbar(
@@ -107,6 +118,12 @@ def _panel(axes: Any, groups: _Groups, ways: Sequence[str], leak: str) -> None:
         [points[i][1] for i in front], [points[i][0] for i in front], "s--",
         color="tab:orange", mfc="none", ms=10, label="Pareto front",
     )  # fmt: skip
+
+
+def _both_ways(row: Mapping[str, Any], ways: Sequence[str]) -> float | None:
+    """Mean of the ways that were measured, in %."""
+    values = _numbers(row, ways)
+    return 100 * sum(values) / len(values) if values else None
 
 
 def _groups(rows: Rows) -> _Groups:

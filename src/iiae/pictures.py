@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
+from io import BytesIO
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -10,7 +13,10 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from torch import Tensor
 
+from iiae.data.image_files import SUFFIXES
 from iiae.data.images import to_image
+from iiae.errors import RunError
+from iiae.files import write_atomically
 
 INK, PAPER, MARGIN, TEXT = (24, 24, 27), (255, 255, 255), 12, 13
 LEAST_TILE = 64
@@ -48,6 +54,33 @@ def grid(title: str, rows: Sequence[Row]) -> Image.Image:
             tile = image.resize(size, Image.Resampling.NEAREST)
             canvas.paste(tile, (labels + c * (tile_w + 4), y))
     return canvas
+
+
+@cache
+def picture_formats() -> dict[str, str]:
+    """Format of pictures by the ending of their name, of those that Pillow writes."""
+    known = Image.registered_extensions()
+    return {end: known[end] for end in sorted(SUFFIXES) if known.get(end) in Image.SAVE}
+
+
+def picture_format(path: Path) -> str | None:
+    """Format of a picture, as its name ends; None if the ending is not one of a picture."""
+    return picture_formats().get(path.suffix.lower())
+
+
+def save_picture(image: Image.Image, path: Path) -> None:
+    """Writes a picture in the format that its name ends in.
+
+    Raises:
+        RunError: It cannot be written, or not in that format.
+    """
+    kind = picture_format(path)
+    content = BytesIO()
+    try:
+        image.save(content, kind)
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: cannot be written as {kind}: {error}; try .png") from error
+    write_atomically(path, lambda temporary: temporary.write_bytes(content.getbuffer()))
 
 
 def heat(values: Float[Tensor, "height width"], top: float | None = None) -> Image.Image:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -11,7 +13,7 @@ from iiae.data import Splits
 from iiae.data.arrays import array_names, read_array
 from iiae.data.base import Factor
 from iiae.errors import DataError
-from iiae.files import read_csv
+from iiae.files import EXACT, is_measure, read_csv
 from iiae.model import embed
 from iiae.runs import Run
 from iiae.tasks.evidence import Blocks, measure_evidence, views
@@ -93,23 +95,48 @@ def read_factors(path: Path) -> dict[str, Factor]:
             raise DataError(
                 f"{path}: column {heading!r}; head it name:block, block being shared, x or y"
             )
+        texts = [row[i].strip() for row in rows]
+        if "" in texts:
+            raise DataError(f"{path}: column {heading!r}: row {texts.index('') + 1} is empty")
         try:
-            values = _typed(np.array([row[i] for row in rows]), kind)
+            values, typed = _typed(texts, kind)
         except ValueError as error:
             raise DataError(f"{path}: column {heading!r}: {error}") from error
-        factors[name] = Factor(values[0], values[1], block)
+        factors[name] = Factor(values, typed, block)
     return factors
 
 
-def _typed(text: np.ndarray, kind: str):
-    try:
-        values = text.astype(np.float64)
-    except ValueError:
-        if kind == "continuous":
-            raise
-        return text, "categorical"
-    whole = np.isfinite(values).all() and (values == values.round()).all()
-    few = whole and len(np.unique(values)) <= MOST_CATEGORIES
-    if kind == "categorical" or (not kind and few):
-        return values.astype(np.int64) if whole else values, "categorical"
+def _typed(
+    texts: Sequence[str], kind: str
+) -> tuple[np.ndarray, Literal["continuous", "categorical"]]:
+    """Values and kind of a factor; `kind` is empty where the values decide.
+
+    Raises:
+        ValueError: A value of a continuous factor is not a finite number.
+    """
+    if kind == "continuous":
+        return np.array([_measure(text, row) for row, text in enumerate(texts, start=1)]), kind
+    others = [row for row, text in enumerate(texts) if not is_measure(text)]
+    if others and not kind and all(_is_not_finite(texts[row]) for row in others):
+        raise ValueError(f"row {others[0] + 1} is {texts[others[0]]!r}, not a finite number")
+    if others:
+        return np.array(texts), "categorical"
+    values = np.array([float(text) for text in texts])
+    whole = bool((values == values.round()).all() and (np.abs(values) <= EXACT).all())
+    if kind == "categorical" or (whole and len(np.unique(values)) <= MOST_CATEGORIES):
+        return values.astype(np.int64) if whole else np.array(texts), "categorical"
     return values, "continuous"
+
+
+def _is_not_finite(text: str) -> bool:
+    return text.lower().lstrip("+-") in ("nan", "inf", "infinity")
+
+
+def _measure(text: str, row: int) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"row {row} is {text!r}, not a finite number")
+    return value

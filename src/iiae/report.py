@@ -17,7 +17,7 @@ from iiae.errors import MissingExtra
 from iiae.evidence_tables import evidence_tables
 from iiae.files import write_text
 from iiae.pictures import Row, framed, grid
-from iiae.runs import Run, load_history, load_metrics
+from iiae.runs import Run, current_metrics, load_history
 from iiae.settings import dump_settings
 from iiae.summary import summarise
 from iiae.tables import best_reading, result_tables
@@ -53,7 +53,7 @@ def write_report(run: Run, pairs: PairSet, out: Path, images: Path | None = None
         from jinja2 import Environment, PackageLoader
     except ImportError as error:
         raise MissingExtra("report", "iiae report") from error
-    metrics = load_metrics(run.folder)
+    metrics = current_metrics(run.folder)
     environment = Environment(loader=PackageLoader("iiae", "."), autoescape=True)
     page = environment.get_template("report.html").render(
         title=run.settings.title or run.folder.name,
@@ -111,9 +111,8 @@ def _hits(run: Run, pairs: ClassPairs, images: Path | None) -> list[Figure]:
 
 
 def _pictures(run: Run, pairs: PairSet) -> list[Figure]:
-    """Reconstruction, translation and analogies of the first held-out pairs."""
-    count = min(SAMPLES, len(pairs))
-    pair = pairs.pairs(Draw(torch.arange(count)))
+    """Reconstruction, translation and analogies of held-out pairs drawn at random."""
+    pair = pairs.pairs(Draw(pairs.sample(SAMPLES, run.settings.evaluation.seed)))
     figures = [
         _figure(
             "Reconstruction",

@@ -6,33 +6,53 @@ import csv
 import hashlib
 import io
 import json
+import logging
 import platform
 import subprocess
 import sys
+import zipfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model, save_file
 from torch import Tensor
 
+from iiae.data.base import Splits
 from iiae.errors import RunError
-from iiae.files import write_atomically, write_text
+from iiae.files import json_text, write_arrays, write_atomically, write_text
 from iiae.model import IIAE, build_model
 from iiae.settings import Settings, dump_settings, load_settings
 
-SETTINGS, MODEL, METRICS, HISTORY = (
+SETTINGS, MODEL, METRICS, HISTORY, PAIRS = (
     "settings.toml",
     "model.safetensors",
     "metrics.json",
     "history.csv",
+    "pairs.npz",
 )
 CHECKPOINT, BEST = "checkpoints/last.ckpt", "checkpoints/best.safetensors"
 
 Shapes = tuple[Sequence[int], Sequence[int]]
+
+
+log = logging.getLogger("iiae")
+
+
+class PairRecord(NamedTuple):
+    """What a run was trained, validated and to be tested on, for one of the three sets.
+
+    `members` are the identities of what was held out as one (pairs, classes or shards), empty if
+    the set has none; `digest` tells the set from any other.
+    """
+
+    members: np.ndarray
+    digest: str
+    pairs: int
 
 
 class Run(NamedTuple):
@@ -107,17 +127,17 @@ def weights_digest(folder: str | Path) -> str:
         RunError: The weights are gone or damaged.
     """
     path = Path(folder) / MODEL
-    found = hashlib.sha256(load_settings(Path(folder) / SETTINGS).model.family.encode())
+    total = hashlib.sha256(load_settings(Path(folder) / SETTINGS).model.family.encode())
     try:
         with safe_open(path, "pt") as file:
-            found.update((file.metadata() or {}).get("shapes", "").encode())
+            total.update((file.metadata() or {}).get("shapes", "").encode())
             for name in sorted(file.keys()):
                 tensor = file.get_tensor(name)
-                found.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-                found.update(tensor.reshape(-1).view(torch.uint8).numpy())
+                total.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
+                total.update(tensor.reshape(-1).view(torch.uint8).numpy())
     except (OSError, SafetensorError) as error:
         raise RunError(f"{path}: cannot be read: {error}") from error
-    return found.hexdigest()
+    return total.hexdigest()
 
 
 def known_digests(folder: str | Path) -> tuple[str, str]:
@@ -128,6 +148,40 @@ def known_digests(folder: str | Path) -> tuple[str, str]:
     """
     current = weights_digest(folder)
     return current, hashlib.sha256((Path(folder) / MODEL).read_bytes()).hexdigest()
+
+
+def save_pairs(folder: Path, splits: Splits) -> None:
+    """Writes pairs.npz: which pairs train, validate and test, by hashes of their names or content.
+
+    Raises:
+        RunError: The folder cannot be written to.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    for name, pairs in splits._asdict().items():
+        arrays |= {name: pairs.members(), f"{name}_digest": np.array(pairs.digest())}
+        arrays[f"{name}_pairs"] = np.array(len(pairs))
+    write_arrays(folder / PAIRS, arrays)
+
+
+def load_pairs(folder: str | Path) -> dict[str, PairRecord] | None:
+    """What `save_pairs` wrote, by set; None if there is no such file.
+
+    Raises:
+        RunError: The file is damaged.
+    """
+    path = Path(folder) / PAIRS
+    if not path.is_file():
+        return None
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
+            return {
+                name: PairRecord(
+                    held[name], str(held[f"{name}_digest"]), int(held[f"{name}_pairs"])
+                )
+                for name in ("train", "validation", "test")
+            }
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise RunError(f"{path}: damaged: {error}") from error
 
 
 def save_settings(folder: Path, settings: Settings) -> None:
@@ -154,7 +208,7 @@ def load_history(folder: Path) -> list[dict[str, float]]:
 
 
 def load_metrics(folder: Path) -> dict[str, Any]:
-    """metrics.json; empty where there is none."""
+    """metrics.json as it stands, empty if there is none; see `current_metrics`."""
     path = folder / METRICS
     if not path.is_file():
         return {}
@@ -164,11 +218,55 @@ def load_metrics(folder: Path) -> dict[str, Any]:
         raise RunError(f"{path}: damaged: {error}") from error
 
 
-def save_metrics(folder: Path, section: str, values: Mapping[str, Any]) -> None:
-    """Writes one section of metrics.json with how it came about; the other sections stay."""
+def current_metrics(folder: str | Path) -> dict[str, Any]:
+    """Sections of metrics.json that were computed from the weights and data that the run has now.
+
+    Sections of other weights or of other data are left out, and the log names them.
+
+    Raises:
+        RunError: metrics.json or the weights are gone or damaged.
+    """
+    folder = Path(folder)
     metrics = load_metrics(folder)
-    metrics[section] = {**values, "made_with": provenance()}
-    write_text(folder / METRICS, json.dumps(metrics, indent=2) + "\n")
+    if not metrics:
+        return {}
+    weights, pairs = weights_digest(folder), load_pairs(folder)
+    kept: dict[str, Any] = {}
+    for name, section in metrics.items():
+        data = section.get("data")
+        known = {record.digest for record in (pairs or {}).values()}
+        if section.get("weights") != weights:
+            log.warning("%s: section %s is of other weights; left out", folder / METRICS, name)
+        elif data is not None and pairs is not None and data not in known:
+            log.warning("%s: section %s is of other data; left out", folder / METRICS, name)
+        else:
+            kept[name] = section
+    return kept
+
+
+def save_metrics(
+    folder: Path, section: str, values: Mapping[str, Any], data: str | None = None
+) -> None:
+    """Writes one section of metrics.json, with the digest of the weights and how it came about.
+
+    Other sections stay if they are of the same weights.
+
+    Args:
+        folder: Run folder with its weights.
+        section: Its name.
+        values: Plain values.
+        data: Digest of the pairs that it was computed from.
+    """
+    weights = weights_digest(folder)
+    metrics = {n: s for n, s in load_metrics(folder).items() if s.get("weights") == weights}
+    identity = {"weights": weights, **({} if data is None else {"data": data})}
+    metrics[section] = {**values, **identity, "made_with": provenance()}
+    write_metrics(folder, metrics)
+
+
+def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
+    """Writes metrics.json."""
+    write_text(folder / METRICS, json_text(metrics, indent=2) + "\n")
 
 
 def provenance() -> dict[str, Any]:
@@ -210,7 +308,5 @@ def _commit() -> str | None:
 
 
 def _hardware() -> str:
-    import torch
-
     cpu = f"{torch.get_num_threads()} threads of {platform.machine()}"
     return f"{torch.cuda.get_device_name()}, {cpu}" if torch.cuda.is_available() else cpu

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from iiae.data.arrays import read_array
+from iiae.data.arrays import read_array, read_texts
+from iiae.data.image_files import same_name
 from iiae.errors import DataError
+from iiae.files import read_lines
 from iiae.metrics.ranking import score
 
 
@@ -25,7 +27,8 @@ def score_files(
     Args:
         query: `.npy`, `(queries, size)`.
         gallery: `.npy`, `(items, size)`.
-        query_labels: `.npy` of numbers or text, or a text file with a line a query.
+        query_labels: `.npy` of numbers or text, or a text file with a line a query; labels are
+            compared as text, see `read_labels`.
         gallery_labels: The same, a line an item.
         ks: Cut-offs.
         distance: cosine, euclidean or hamming.
@@ -35,30 +38,35 @@ def score_files(
     """
     if any(k < 1 for k in ks):
         raise DataError(f"a cut-off is a number of items, at least 1; given {min(ks)}")
-    found = score(
-        read_array(query),
-        read_array(gallery),
-        read_labels(query_labels),
-        read_labels(gallery_labels),
-        ks,
-        distance,  # pyright: ignore[reportArgumentType]
-    )
-    plain = found._asdict()
-    del plain["per_query"]
-    return plain
+    labels = read_labels(query_labels), read_labels(gallery_labels)
+    _check_common(*labels)
+    results = score(read_array(query), read_array(gallery), *labels, ks, distance)  # pyright: ignore[reportArgumentType]
+    return results.as_dict()
 
 
 def read_labels(path: Path) -> np.ndarray:
-    """Labels of an `.npy` file of numbers or text, or of a text file, one a line.
+    """Labels as text, of an `.npy` file of numbers or text, or of a text file, one a line.
+
+    Whole numbers of an array are spelled without a decimal point, so that 1 and 1.0 are the 1 of a
+    text file; 1.0 in a text file is another label. Blanks around a label are no part of it.
 
     Raises:
-        DataError: The file is missing, damaged or holds Python objects.
+        DataError: The file is missing, damaged or holds Python objects, or a label is empty.
     """
-    if path.suffix == ".npy":
-        return read_array(path, kinds="buifUS")
-    try:
-        return np.array(path.read_text(encoding="utf-8").splitlines())
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: neither .npy nor text, a label a line") from error
+    is_array = path.suffix.lower() == ".npy"
+    texts = read_texts(path, kinds="buifUS") if is_array else read_lines(path)
+    labels = [same_name(text.strip()) for text in texts]
+    if "" in labels:
+        row = labels.index("")
+        where = f"row {row}" if is_array else f"line {row + 1}"
+        raise DataError(f"{path}: {where} is empty; each item needs a label")
+    return np.array(labels, dtype=np.str_)
+
+
+def _check_common(queries: np.ndarray, items: np.ndarray) -> None:
+    """Raises DataError, with an example of each side, where no label is on both sides."""
+    if len(queries) and len(items) and not np.isin(queries, items).any():
+        raise DataError(
+            f"no query has a relevant item: no label is on both sides; a query is labelled "
+            f"{str(queries[0])[:50]!r}, an item {str(items[0])[:50]!r}"
+        )

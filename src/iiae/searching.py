@@ -13,13 +13,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from iiae.data.arrays import read_array
-from iiae.data.collection import Part, collect, read_metadata
+from iiae.data.collection import Part, collect, metadata_key, read_metadata
 from iiae.errors import DataError, GalleryError
 from iiae.gallery import Found, Gallery, GalleryInfo, Items, Latent
+from iiae.items import vector_faults
 from iiae.lance import Value, in_list
 from iiae.runs import Run, known_digests
 from iiae.tasks.translation import exclusive_size
 from iiae.types import Domain, other
+
+BATCH = 64  # samples a step of the model
 
 
 class Vectors(NamedTuple):
@@ -30,7 +33,11 @@ class Vectors(NamedTuple):
 
 
 class Indexed(NamedTuple):
-    """What `index_files` did; `failed` has a line for each file that could not be read."""
+    """What `index_files` did.
+
+    `failed` has a line for each file that could not be read; `unmatched` of the `described` rows
+    of the metadata name no file that was indexed.
+    """
 
     added: int
     replaced: int
@@ -38,6 +45,16 @@ class Indexed(NamedTuple):
     failed: list[str]
     total: int
     method: str
+    described: int = 0
+    unmatched: int = 0
+
+
+class Searched(NamedTuple):
+    """Names of the queries, their hits, and a line for each query that could not be read."""
+
+    names: list[str]
+    results: Found
+    failed: list[str]
 
 
 @torch.inference_mode()
@@ -66,13 +83,14 @@ def index_files(
     distance: str | None = None,
     metadata: Path | None = None,
     active_only: bool = False,
-    batch: int = 64,
+    batch: int = BATCH,
     progress: bool = True,
 ) -> Indexed:
     """Puts files into a gallery, which is made where there is none.
 
-    Files whose content the gallery holds under their path are left alone, so a repeat goes on
-    where an earlier call stopped. Labels are the names of the folders that hold the files.
+    Files whose content the gallery holds under their path are left alone, so a repeat continues
+    where an earlier call stopped. Labels are the names of the folders that hold the files. Files
+    that cannot be read are left out and named, unless none can.
 
     Args:
         run: A trained run.
@@ -92,23 +110,37 @@ def index_files(
     """
     shape = run.shapes[0 if domain == "x" else 1]
     known = {} if metadata is None else read_metadata(metadata)
-    parts, total = collect([Path(p) for p in inputs], shape, domain)
+    parts, paths, failed = collect([Path(p) for p in inputs], shape, domain)
     gallery = _gallery(run, where, domain, distance, active_only)
-    failed: list[str] = []
+    keys = {path: metadata_key(path) for path in paths} if known else {}
+    # before any file is read, so that a value that does not fit its column ends no half-done work
+    gallery.add_columns({path: known[key] for path, key in keys.items() if key in known})
+    unmatched = set(known)
     added = replaced = unchanged = 0
-    with _bar(total, progress) as advance:
+    with _bar(len(paths), progress) as advance:
         for part in parts:
-            extra = [known.get(path, {}) for path in part.paths]
+            extra = [known.get(keys.get(path, path), {}) for path in part.paths]
             held = {row["path"]: row for row in gallery.rows(in_list("path", part.paths))}
             new = [i for i in range(len(part.paths)) if _differs(part, extra, held, i)]
             kept = _put(run, gallery, part, extra, new, batch, failed)
-            known_before = sum(path in held for path in kept)
+            known_before = sum(part.paths[i] in held for i in kept)
             replaced, added = replaced + known_before, added + len(kept) - known_before
             unchanged += len(part.paths) - len(new)
+            lost = set(new) - set(kept)
+            unmatched -= {keys.get(p, p) for i, p in enumerate(part.paths) if i not in lost}
             advance(len(part.paths))
     if failed and not added + replaced + unchanged:
-        raise DataError(f"none of {total} files could be read; the first: {failed[0]}")
-    return Indexed(added, replaced, unchanged, failed, len(gallery), gallery.tidy())
+        raise DataError(f"none of {len(failed)} files could be read; the first: {failed[0]}")
+    return Indexed(
+        added,
+        replaced,
+        unchanged,
+        failed,
+        len(gallery),
+        gallery.tidy(),
+        len(known),
+        len(unmatched),
+    )
 
 
 def search_files(
@@ -120,8 +152,10 @@ def search_files(
     filter: str | None = None,
     by: Latent = "shared",
     vectors: bool = False,
-) -> tuple[list[str], Found]:
-    """Names of the queries and what a gallery holds nearest to each.
+) -> Searched:
+    """What a gallery holds nearest to each query.
+
+    Queries that cannot be read are left out and named, unless none can.
 
     Args:
         run: The run that indexed the gallery.
@@ -134,24 +168,44 @@ def search_files(
         vectors: The queries are `.npy` of latents, to be used as they are.
 
     Raises:
-        DataError: A query cannot be read or does not fit the model.
+        DataError: No query can be read, or an array does not fit the model.
         GalleryError: There is no such gallery, it is of another model, or the filter is wrong.
     """
     gallery = Gallery.open(where, *known_digests(run.folder))
     files = [Path(query) for query in queries]
     if vectors:
-        arrays = [np.atleast_2d(read_array(path)) for path in files]
-        names = [
-            f"{p}#{i}" for p, rows in zip(files, arrays, strict=True) for i in range(len(rows))
-        ]
-        return names, gallery.search(np.concatenate(arrays).astype(np.float32), top, filter, by)
+        names, values = _latents(files, getattr(gallery.info, by))
+        return Searched(names, gallery.search(values, top, filter, by), [])
     domain = domain or other(gallery.info.domain)
-    names, found = [], []
-    for part in collect(files, run.shapes[0 if domain == "x" else 1], domain)[0]:
-        names += part.paths
-        batch = torch.stack([part.sample(i) for i in range(len(part.paths))])
-        found.append(encode(run, batch, domain, gallery.info.active_only))
-    return names, gallery.search(np.concatenate([getattr(v, by) for v in found]), top, filter, by)
+    parts, _, failed = collect(files, run.shapes[0 if domain == "x" else 1], domain)
+    names: list[str] = []
+    latents: list[np.ndarray] = []
+    for part in parts:
+        every = range(len(part.paths))
+        encoded = _encoded(run, part, every, domain, gallery.info.active_only, BATCH)
+        paths, some = [part.paths[i] for i in encoded.kept], getattr(encoded.vectors, by)
+        good, lines = _comparable([some], gallery.info, paths)
+        failed += [*encoded.failed, *lines]
+        names += [path for path, keep in zip(paths, good, strict=True) if keep]
+        latents += [some[good]] if good.any() else []
+    if not names:
+        raise DataError(f"none of {len(failed)} queries could be read; the first: {failed[0]}")
+    results = gallery.search(np.concatenate(latents), top, filter, by)
+    return Searched(names, results, failed)
+
+
+def _latents(files: Sequence[Path], size: int) -> tuple[list[str], np.ndarray]:
+    """Rows of arrays of latents, and what each is called."""
+    names: list[str] = []
+    rows: list[np.ndarray] = []
+    for file in files:
+        values = read_array(file)
+        values = values[None] if values.ndim == 1 else values
+        if values.ndim != 2 or values.shape[1] != size or not len(values):
+            raise DataError(f"{file}: has shape {values.shape}; expected (queries, {size})")
+        names += [f"{file}#{i}" for i in range(len(values))]
+        rows.append(values)
+    return names, np.concatenate(rows)
 
 
 def _gallery(
@@ -185,7 +239,14 @@ def _differs(
 ) -> bool:
     """Whether sample i has other content or metadata than the gallery holds."""
     row = held.get(part.paths[i])
-    return row is None or {**row, **extra[i], "id": part.ids[i]} != row
+    if row is None or part.digests[i] != row["digest"]:
+        return True
+    return any(_as_held(value, row.get(name)) != row.get(name) for name, value in extra[i].items())
+
+
+def _as_held(value: Value, held: Value) -> Value:
+    """A value as the column would hold it, where text is held."""
+    return str(value) if isinstance(held, str) and value is not None else value
 
 
 def _put(
@@ -196,27 +257,61 @@ def _put(
     new: Sequence[int],
     batch: int,
     failed: list[str],
-) -> list[str]:
-    """Encodes samples of a part and commits them at once: the paths that could be read."""
+) -> list[int]:
+    """Encodes samples of a part and commits them at once: those that could be read."""
+    encoded = _encoded(run, part, new, gallery.info.domain, gallery.info.active_only, batch)
+    paths = [part.paths[i] for i in encoded.kept]
+    good, lines = _comparable(encoded.vectors, gallery.info, paths)
+    failed += [*encoded.failed, *lines]
+    kept = np.array(encoded.kept, int)[good].tolist()
+    if kept:
+        paths, digests, labels = (
+            [column[i] for i in kept] for column in (part.paths, part.digests, part.labels)
+        )
+        shared, exclusive = (latents[good] for latents in encoded.vectors)
+        metadata = [extra[i] for i in kept]
+        gallery.put(Items(paths, digests, labels, shared, exclusive, metadata))
+    return kept
+
+
+class _Encoded(NamedTuple):
+    """Latents of samples `kept` of a part, and a line for each that could not be read."""
+
+    kept: list[int]
+    vectors: Vectors
+    failed: list[str]
+
+
+def _encoded(
+    run: Run, part: Part, wanted: Sequence[int], domain: Domain, active_only: bool, batch: int
+) -> _Encoded:
     kept: list[int] = []
+    failed: list[str] = []
     vectors: list[Vectors] = []
-    for start in range(0, len(new), batch):
+    for start in range(0, len(wanted), batch):
         samples: list[Tensor] = []
-        for i in new[start : start + batch]:
+        for i in wanted[start : start + batch]:
             try:
                 samples.append(part.sample(i))
                 kept.append(i)
             except DataError as error:
                 failed.append(str(error))
         if samples:
-            info = gallery.info
-            vectors.append(encode(run, torch.stack(samples), info.domain, info.active_only))
-    if kept:
-        paths, ids, labels = ([c[i] for i in kept] for c in (part.paths, part.ids, part.labels))
-        shared = np.concatenate([v.shared for v in vectors])
-        exclusive = np.concatenate([v.exclusive for v in vectors])
-        gallery.put(Items(paths, ids, labels, shared, exclusive, [extra[i] for i in kept]))  # pyright: ignore[reportArgumentType]
-    return [part.paths[i] for i in kept]
+            vectors.append(encode(run, torch.stack(samples), domain, active_only))
+    if not kept:
+        return _Encoded([], Vectors(np.empty((0, 1)), np.empty((0, 1))), failed)
+    columns = (np.concatenate(column) for column in zip(*vectors, strict=True))
+    return _Encoded(kept, Vectors(*columns), failed)
+
+
+def _comparable(
+    latents: Sequence[np.ndarray], info: GalleryInfo, names: Sequence[str]
+) -> tuple[np.ndarray, list[str]]:
+    """Which rows have distances to others, and a line for each that has none."""
+    faults = [fault for some in latents for fault in vector_faults(some, info).items()]
+    why = {int(i): reason for reason, rows in faults for i in rows}
+    good = np.array([i not in why for i in range(len(names))], bool)
+    return good, [f"{names[i]}: {why[i]}" for i in sorted(why)]
 
 
 @contextmanager

@@ -4,18 +4,41 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from iiae.errors import SettingsError
 
+MOST_SEED = 2**32 - 1  # NumPy's older generators take no larger one
+# settings that only some likelihoods, or families of networks, read
+READ_BY = {
+    "weight": ("laplace", "normal"),
+    "width": ("small", "features"),
+    "dropout": ("features",),
+}
+# settings whose effect is part of the weights, beside all of model, objective and training
+CHOSEN_IN_TRAINING = {
+    "evaluation.active_threshold": "the active dimensions are chosen when training ends, and kept "
+    "with the weights; train again to choose others"
+}
+
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", coerce_numbers_to_str=True, allow_inf_nan=False
+    )
 
 
 class DataSettings(_Section):
@@ -67,15 +90,29 @@ class DataSettings(_Section):
         16_384, ge=1, description="pairs of shards that a process holds in memory and shuffles"
     )
     limit: int | None = Field(None, ge=2, description="use only so many training pairs")
-    seed: int = Field(0, description="of the splits and of fixed appearances")
+    seed: int = Field(0, ge=0, le=MOST_SEED, description="of the splits and of fixed appearances")
+
+
+def _refuse_unread(section: _Section, chooser: str) -> None:
+    """Refuses settings that have no effect on what `chooser` names, unless at their default."""
+    chosen = getattr(section, chooser)
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        readers = READ_BY.get(name, (chosen,))
+        if chosen not in readers and value != field.default:
+            raise ValueError(
+                f"{name} = {value!r} has no effect on {chooser} {chosen!r}, only on "
+                f"{' and '.join(map(repr, readers))}; leave it out"
+            )
 
 
 def _one_or_two_sizes(value: Any) -> Any:
     pair = isinstance(value, (list, tuple))
     sizes = value if pair else [value]
-    if len(sizes) != 1 + pair or not all(type(size) is int and size > 0 for size in sizes):
+    whole = all(isinstance(size, Integral) and not isinstance(size, bool) for size in sizes)
+    if len(sizes) != 1 + pair or not whole or min(sizes) < 1:
         raise ValueError("give one size, of 1 or more, or two: [of z_x, of z_y]")
-    return tuple(value) if pair else value
+    return tuple(map(int, sizes)) if pair else int(value)
 
 
 class ModelSettings(_Section):
@@ -101,6 +138,11 @@ class ModelSettings(_Section):
         both = self.exclusive
         return both if isinstance(both, tuple) else (both, both)
 
+    @model_validator(mode="after")
+    def _refuse_unused(self) -> ModelSettings:
+        _refuse_unread(self, "family")
+        return self
+
 
 class LikelihoodSettings(_Section):
     """Likelihood of one domain."""
@@ -111,6 +153,11 @@ class LikelihoodSettings(_Section):
     weight: float = Field(
         1000.0, gt=0, description="w: of the mean error over the elements (laplace, normal)"
     )
+
+    @model_validator(mode="after")
+    def _refuse_unused(self) -> LikelihoodSettings:
+        _refuse_unread(self, "kind")
+        return self
 
 
 class ObjectiveSettings(_Section):
@@ -166,7 +213,7 @@ class TrainingSettings(_Section):
     strategy: Literal["auto", "ddp"] = Field(
         "auto", description="of several processes; auto is ddp where there are several"
     )
-    seed: int = Field(0, description="of weights, order, draws and samples")
+    seed: int = Field(0, ge=0, le=MOST_SEED, description="of weights, order, draws and samples")
 
 
 class EvaluationSettings(_Section):
@@ -179,8 +226,10 @@ class EvaluationSettings(_Section):
         lt=1,
         description="least signal share of an active dimension; where none has it, all are",
     )
-    cutoffs: tuple[int, ...] = Field(
-        (100, 200), description="K of precision, recall and mAP at K where pairs are of classes"
+    cutoffs: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (100, 200),
+        min_length=1,
+        description="K of precision, recall and mAP at K where pairs are of classes",
     )
     translations: int = Field(
         500, ge=0, description="pairs that the quality of translated images is measured on; 0: none"
@@ -188,7 +237,9 @@ class EvaluationSettings(_Section):
     backbone: str | None = Field(
         None, description="folder or hub name of a vision model, for the perceptual distance"
     )
-    seed: int = Field(0, description="of posterior samples, draws and cross-validation")
+    seed: int = Field(
+        0, ge=0, le=MOST_SEED, description="of posterior samples, draws and cross-validation"
+    )
 
 
 class Settings(_Section):
@@ -234,6 +285,50 @@ def make_settings(
         raise SettingsError(_explain(error, source)) from error
 
 
+def data_settings(**values: Any) -> DataSettings:
+    """Settings of data alone, checked as those of a file are; None stands for the default.
+
+    Raises:
+        SettingsError: A setting is unknown or wrong.
+    """
+    given = {name: value for name, value in values.items() if value is not None}
+    return make_settings({"data": given}).data
+
+
+def check_overrides(
+    overrides: Sequence[str], allowed: Sequence[str] = ("data", "evaluation")
+) -> None:
+    """Refuses overrides that have no effect on a run that is trained already.
+
+    Args:
+        overrides: `section.name=value`, as for `load_settings`.
+        allowed: Sections, or settings, that a command reads.
+
+    Raises:
+        SettingsError: An override is of another setting, or of one that training has used up.
+    """
+    for text in overrides:
+        for name in _names(_override({}, text)):
+            if name in CHOSEN_IN_TRAINING:
+                raise SettingsError(f"--set {text}: has no effect: {CHOSEN_IN_TRAINING[name]}")
+            parts = name.split(".")
+            above = {".".join(parts[:i]) for i in range(1, len(parts) + 1)}
+            if parts[0] in Settings.model_fields and not above & set(allowed):
+                raise SettingsError(
+                    f"--set {text}: has no effect on a run that is trained already, only "
+                    f"{', '.join(allowed)} have; train again to change it"
+                )
+
+
+def _names(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Dotted names of all values of a nested mapping."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _names(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
 def dump_settings(settings: Settings) -> str:
     """Settings as TOML; values that are None are left out."""
     return tomli_w.dumps(settings.model_dump(exclude_none=True))
@@ -272,6 +367,9 @@ def _override(values: Mapping[str, Any], text: str) -> dict[str, Any]:
         inner[section] = dict(below)
         inner = inner[section]
     inner[last] = _parse(value.strip())
+    if last in ("kind", "family"):  # what only the one before reads goes with it
+        for unread in (name for name, readers in READ_BY.items() if inner[last] not in readers):
+            inner.pop(unread, None)
     return changed
 
 
@@ -286,13 +384,15 @@ def _parse(value: str) -> Any:
 def _explain(error: ValidationError, source: str) -> str:
     first = error.errors()[0]
     name = ".".join(map(str, first["loc"]))
+    reason = first["msg"].removeprefix("Value error, ")
+    if isinstance(first["input"], Mapping) and first["type"] == "value_error":
+        return f"{source}: {name}.{reason}"  # of settings that do not go together
     if first["type"] == "extra_forbidden":
         close = _closest(name)
         hint = f"; did you mean {close}?" if close else "; `iiae settings` lists them all"
         return f"{source}: {name} is not a setting{hint}"
     if first["type"] == "missing":
         return f"{source}: {name} is missing"
-    reason = first["msg"].removeprefix("Value error, ")
     return f"{source}: {name} = {first['input']!r}: {reason[:1].lower()}{reason[1:]}"
 
 

@@ -16,19 +16,22 @@ from iiae.runs import (
     HISTORY,
     METRICS,
     MODEL,
+    PAIRS,
     SETTINGS,
     Run,
-    load_metrics,
+    current_metrics,
     load_run,
     save_settings,
+    write_metrics,
 )
 from iiae.settings import Settings
 from iiae.tables import Table, result_tables
 
 HUB = "hf://"
 CARD, ESTIMATOR = "README.md", "estimator.json"
-FILES = (SETTINGS, MODEL, METRICS, HISTORY, CARD, ESTIMATOR)  # nothing else is sent or fetched
-RECALLS = {"shared_x_to_y": "Recall@1, x to y", "shared_y_to_x": "Recall@1, y to x"}
+FILES = (SETTINGS, MODEL, METRICS, HISTORY, PAIRS, CARD, ESTIMATOR)  # nothing else is sent or fetched
+WAYS = {"shared_x_to_y": "x to y", "shared_y_to_x": "y to x"}
+MEASURES = {"recall_at_1": "Recall@1", "map_at_all": "mAP@all"}
 
 
 def push(run: str | Path, target: str | Path, private: bool = False) -> str:
@@ -121,10 +124,10 @@ def _write(run: Run, folder: Path) -> None:
     data = run.settings.data
     named = {k: v and PurePath(v).name for k, v in data if k in ("root", "x", "y")}
     settings = run.settings.model_copy(update={"data": data.model_copy(update=named)})
-    metrics = _without_paths(load_metrics(run.folder))
+    metrics = _without_paths(current_metrics(run.folder))
     save_settings(folder, settings)
-    write_text(folder / METRICS, json.dumps(metrics, indent=2) + "\n")
-    for name in (MODEL, HISTORY, ESTIMATOR):
+    write_metrics(folder, metrics)
+    for name in (MODEL, HISTORY, PAIRS, ESTIMATOR):
         source = run.folder / name
         if source.is_file():
             write_atomically(folder / name, lambda path, f=source: shutil.copyfile(f, path))
@@ -146,15 +149,10 @@ def _front_matter(settings: Settings, metrics: Mapping[str, Any]) -> str:
         "library_name": "iiae",
         "tags": ["iiae", "cross-domain-disentanglement", "representation-learning"],
     }
-    found = metrics.get("test", {}).get("retrieval", {})
-    measures = [
-        {"type": "recall_at_1", "name": name, "value": found[key]["recall@1"]["rate"]}
-        for key, name in RECALLS.items()
-        if key in found
-    ]
+    task, measures = _measures(metrics.get("test") or {})
     if measures:
         result = {
-            "task": {"type": "image-feature-extraction", "name": "Cross-domain instance retrieval"},
+            "task": {"type": "image-feature-extraction", "name": f"Cross-domain {task} retrieval"},
             "dataset": {"type": settings.data.name, "name": settings.data.name, "split": "test"},
             "metrics": measures,
         }
@@ -164,6 +162,22 @@ def _front_matter(settings: Settings, metrics: Mapping[str, Any]) -> str:
     return "\n".join(["---", *lines, "---"])
 
 
+def _measures(test: Mapping[str, Any]) -> tuple[str, list[dict[str, Any]]]:
+    """What was retrieved, and Recall@1 or mAP of both ways as the Hub's model index has them."""
+    recalls, categories = test.get("retrieval") or {}, test.get("categories") or {}
+    found = {
+        "recall_at_1": {k: recalls[k]["recall@1"]["rate"] for k in WAYS if k in recalls},
+        "map_at_all": {k: categories[k]["mean"]["map@all"] for k in WAYS if k in categories},
+    }
+    measures = [
+        {"type": kind, "name": f"{MEASURES[kind]}, {WAYS[way]}", "value": value}
+        for kind, values in found.items()
+        for way, value in values.items()
+        if value is not None
+    ]
+    return "category" if categories else "instance", measures
+
+
 def _markdown(table: Table) -> str:
     rows = [table.columns, ["---"] * len(table.columns), *table.rows] if table.columns else []
     lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
@@ -171,16 +185,16 @@ def _markdown(table: Table) -> str:
 
 
 def _made(metrics: Mapping[str, Any]) -> str:
-    training = metrics.get("training", {})
-    made = training.get("made_with", {})
+    training = metrics.get("training") or {}
+    made = training.get("made_with") or {}
     known = {
         "epochs": training.get("epochs"),
-        "pairs trained on": training.get("pairs", {}).get("train"),
+        "pairs trained on": (training.get("pairs") or {}).get("train"),
         "parameters": training.get("parameters"),
         "seed": training.get("seed"),
         "command": made.get("command") and f"`{made['command']}`",
         "commit": made.get("commit"),
-        "versions": ", ".join(f"{k} {v}" for k, v in made.get("versions", {}).items()),
+        "versions": ", ".join(f"{k} {v}" for k, v in (made.get("versions") or {}).items()),
         "hardware": made.get("hardware"),
     }
     lines = [f"- {name}: {value}" for name, value in known.items() if value not in (None, "")]
@@ -194,8 +208,10 @@ def _shown(shape: Any) -> str:
 def _check_free(folder: Path) -> None:
     if folder.is_file():
         raise RunError(f"{folder}: is a file; name a folder, or hf://owner/name")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / SETTINGS).is_file():
-        raise RunError(f"{folder}: holds something else than a run; choose another folder")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / CARD).is_file():
+        raise RunError(
+            f"{folder}: holds something else than a run that was pushed there; choose another folder"
+        )
 
 
 def _repository(text: str) -> tuple[str, str | None]:

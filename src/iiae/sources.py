@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from iiae.data.images import decode_image, only_images, read_image
+from iiae.data.arrays import read_array
+from iiae.data.image_files import Listing, list_below, report, some_images, sort_out
+from iiae.data.images import decode_image, read_image
 from iiae.errors import DataError
 
 Sample = Tensor | DataError
@@ -72,19 +73,15 @@ class LocalImages(Source):
         self.folder = folder
 
     def names(self) -> list[str]:
-        found = (
-            Path(folder, name).relative_to(self.folder).as_posix()
-            for folder, _, names in os.walk(self.folder, followlinks=True)
-            for name in names
-        )
-        return only_images(found, self.folder)
+        listing = list_below(self.folder)
+        return _all_named(listing, self.folder)
 
     def stamp(self, name: str) -> Sequence[object]:
         try:
-            found = (self.folder / name).stat()
+            about = (self.folder / name).stat()
         except OSError:
             return (0, 0)
-        return found.st_size, found.st_mtime_ns
+        return about.st_size, about.st_mtime_ns
 
     def check(self, shape: Sequence[int]) -> None:
         _check_images(self.folder, shape)
@@ -113,20 +110,22 @@ class RemoteImages(Source):
             self.files, self.root = fsspec.core.url_to_fs(self.url)
         except (OSError, ValueError, ImportError) as error:
             raise DataError(f"{url}: cannot be opened: {error}") from error
-        self._found: dict[str, Any] = {}
+        self._stamps: dict[str, Any] = {}
 
     def names(self) -> list[str]:
         try:
-            found = self.files.find(self.root, detail=True)
+            listed = self.files.find(self.root, detail=True)
         except (OSError, ValueError) as error:
             raise DataError(f"{self.url}: cannot be listed: {error}") from error
-        self._found = {
-            path.removeprefix(self.root).lstrip("/"): _stamp(about) for path, about in found.items()
+        self._stamps = {
+            path.removeprefix(self.root).lstrip("/"): _stamp(about)
+            for path, about in listed.items()
         }
-        return only_images(self._found, self.url)
+        listing = sort_out(self._stamps)
+        return _all_named(listing, self.url)
 
     def stamp(self, name: str) -> Sequence[object]:
-        return self._found.get(name, ())
+        return self._stamps.get(name, ())
 
     def check(self, shape: Sequence[int]) -> None:
         _check_images(self.url, shape)
@@ -150,8 +149,8 @@ class Rows(Source):
     def __init__(self, file: Path):
         self.file = file
         self.values = _features(file)
-        found = file.stat()
-        self.changed = (found.st_size, found.st_mtime_ns)
+        about = file.stat()
+        self.changed = (about.st_size, about.st_mtime_ns)
 
     def names(self) -> Sequence[str]:
         return Numbers(range(len(self.values)))
@@ -168,11 +167,14 @@ class Rows(Source):
             )
 
     def read(self, names: Sequence[str], shape: Sequence[int]) -> list[Sample]:
-        values = torch.from_numpy(self.values[[int(n) for n in names]].astype(np.float32))
-        sound = values.isfinite().all(1).tolist()
+        rows = self.values[[int(n) for n in names]]
+        with np.errstate(over="ignore"):
+            values = rows.astype(np.float32)
+        if np.isfinite(values).all():
+            return list(torch.from_numpy(values))
         return [
-            row if good else DataError(f"row {name}: holds NaN or infinite values")
-            for name, row, good in zip(names, values, sound, strict=True)
+            torch.from_numpy(narrow) if np.isfinite(narrow).all() else _why_not(name, row)
+            for name, row, narrow in zip(names, rows, values, strict=True)
         ]
 
 
@@ -190,8 +192,18 @@ class Numbers(Sequence[str]):
     @overload
     def __getitem__(self, place: slice) -> Numbers: ...
     def __getitem__(self, place: int | slice) -> str | Numbers:
-        found = self.numbers[place]
-        return Numbers(found) if isinstance(found, range) else str(found)
+        numbers = self.numbers[place]
+        return Numbers(numbers) if isinstance(numbers, range) else str(numbers)
+
+
+def _all_named(listing: Listing, where: object) -> list[str]:
+    """Images, and those whose names cannot be written, which are reported as the items are read.
+
+    Raises:
+        DataError: There are none.
+    """
+    report(listing, where)
+    return sorted([*some_images(listing, where), *listing.unwritable])
 
 
 def _or_why(read: Callable[[], Tensor]) -> Sample:
@@ -199,6 +211,12 @@ def _or_why(read: Callable[[], Tensor]) -> Sample:
         return read()
     except DataError as error:
         return error
+
+
+def _why_not(name: str, row: np.ndarray) -> DataError:
+    finite = np.isfinite(row).all()
+    why = "values too large for float32 (above 3.4e38)" if finite else "NaN or infinite values"
+    return DataError(f"row {name}: holds {why}")
 
 
 def _check_images(where: object, shape: Sequence[int]) -> None:
@@ -216,8 +234,10 @@ def _features(source: Path) -> np.ndarray:
     """Rows of an `.npy`, mapped, not read."""
     try:
         rows = np.load(source, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{source}: damaged, or no .npy of plain numbers: {error}") from error
+    except (OSError, ValueError, EOFError):
+        rows = read_array(source)  # says what is wrong; empty arrays cannot be mapped
     if not isinstance(rows, np.ndarray) or rows.dtype.kind not in "buif" or rows.ndim != 2:
         raise DataError(f"{source}: is not an .npy of numbers, (rows, features)")
+    if not len(rows):
+        raise DataError(f"{source}: holds no rows")
     return rows

@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from iiae.tables import best_reading, domains_by_view, percent_interval
+from iiae.tables import (
+    best_reading,
+    domains_by_view,
+    largest,
+    none_active,
+    number,
+    percent_interval,
+    with_interval,
+)
 
+WAYS = (("shared_x_to_y", "x", "y"), ("shared_y_to_x", "y", "x"))  # direction, query, gallery
 VIEW = "active means"  # of the evidence, where there is one
 NOTABLE = 0.02  # leakage from which on it is named
 
@@ -26,10 +35,16 @@ def summarise(metrics: Mapping[str, Any]) -> list[Statement]:
     parts = {
         "What is shared": [
             *_partners(test),
+            *_classes(test),
+            *_idle(test),
             *_readings(test, evidence, ("z_s",)),
             *_common(evidence),
         ],
-        "What is exclusive": [*_readings(test, evidence, ("z_x", "z_y")), *_apart(test)],
+        "What is exclusive": [
+            *_readings(test, evidence, ("z_x", "z_y")),
+            *_apart(test),
+            *_classes_apart(test),
+        ],
         "What leaked": [*_leaks(evidence), *_nats(evidence)],
         "How sure": [*_doubts(evidence), *_scope(metrics, test)],
     }
@@ -40,17 +55,51 @@ def _partners(test: Mapping[str, Any]) -> Iterator[str]:
     found = test["retrieval"]
     if not found:
         return
-    for name, given, sought in (("shared_x_to_y", "x", "y"), ("shared_y_to_x", "y", "x")):
+    for name, given, sought in WAYS:
         one = found[name]["recall@1"]
+        count = test.get("items", {}).get(sought, {}).get("different", test["pairs"])
+        among = f"{count:,}" if count == test["pairs"] else f"{count:,} that differ"
+        if one["chance"] >= 1:
+            yield f"From {given} alone nothing can be missed: every {sought} is a right answer."
+            continue
         yield (
-            f"From {given} alone, z_s finds its own {sought} among {test['pairs']:,} in "
-            f"{percent_interval(one)}% of cases; guessing would in {100 * one['chance']:.2g}%."
+            f"From {given} alone, z_s finds its own {sought} among {among} in "
+            f"{percent_interval(one)}% of cases; guessing would in {_guess(one)}."
+        )
+
+
+def _classes(test: Mapping[str, Any]) -> Iterator[str]:
+    found = test.get("categories")
+    for name, given, sought in WAYS if found else ():
+        scored = _ranked(found[name])
+        yield f"From {given} alone, z_s ranks the {sought} of its class with {scored}."
+
+
+def _classes_apart(test: Mapping[str, Any]) -> Iterator[str]:
+    found = test.get("categories") or {}
+    if "exclusive_x_to_y" in found:
+        scored = _ranked(found["exclusive_x_to_y"])
+        yield f"By z_x and z_y, an x ranks the y of its class with {scored}."
+
+
+def _ranked(found: Mapping[str, Any]) -> str:
+    mean, (low, high), chance = (found[k]["map@all"] for k in ("mean", "interval", "chance"))
+    below, above = high < chance, low > chance
+    judged = "worse than" if below else "better than" if above else "no better than"
+    return f"mAP {mean:.3f} [{low:.3f}, {high:.3f}] of 1, {judged} guessing ({chance:.3f})"
+
+
+def _idle(test: Mapping[str, Any]) -> Iterator[str]:
+    if "largest_signal_share" in test and none_active(test):
+        yield (
+            "No dimension of z_s carries signal above its noise: the largest signal share is "
+            f"{number(test['largest_signal_share'], 2)}."
         )
 
 
 def _common(evidence: Mapping[str, Any] | None) -> Iterator[str]:
     found = (evidence or {}).get("information")
-    if found and found["interaction_lower"]["value"] > 0:
+    if found and (found["interaction_lower"]["value"] or 0) > 0:
         yield f"x and y share at least {found['interaction_lower']['value']:.1f} nats."
 
 
@@ -64,8 +113,12 @@ def _apart(test: Mapping[str, Any]) -> Iterator[str]:
         f"By z_x and z_y partners are found in {percent_interval(ways[0])}% and "
         f"{percent_interval(ways[1])}% of cases, "
         f"{'no better than' if guessing else 'which is not what'} guessing "
-        f"({100 * ways[0]['chance']:.2g}%){'' if guessing else ' gives'}."
+        f"({' and '.join(dict.fromkeys(map(_guess, ways)))}){'' if guessing else ' gives'}."
     )
+
+
+def _guess(found: Mapping[str, float]) -> str:
+    return f"{100 * found['chance']:.3g}%"
 
 
 def _readings(
@@ -81,13 +134,15 @@ def _readings(
                 continue
             measure = measures.get(factor, {}).get("measure", "score")
             yield (
-                f"{home} tells the {factor}: {measure} {best['score']:.3f} [{best['low']:.3f}, "
-                f"{best['high']:.3f}] of 1, guessing {max(best['chance'], 0):.2f} (by its {view})."
+                f"{home} tells the {factor}: {measure} "
+                f"{with_interval(best['score'], best['low'], best['high'], 3)} of 1, guessing "
+                f"{max(best['chance'] or 0, 0):.2f} (by its {view})."
             )
         return
     for factor, row in measures.items():
-        if row["belongs_to"] in latents:
-            best = max(v for name, v in row["scores"].items() if name.startswith(row["belongs_to"]))
+        own = {k: v for k, v in row["scores"].items() if k.startswith(row["belongs_to"])}
+        best = own[largest(own)] if own else None
+        if row["belongs_to"] in latents and best is not None:
             yield (
                 f"{row['belongs_to']} tells the {factor}: {row['measure']} {best:.3f} of 1, "
                 f"guessing {row['chance']:.2f}."
@@ -101,8 +156,8 @@ def _leaks(evidence: Mapping[str, Any] | None) -> Iterator[str]:
     for view, leak in evidence["leakage"].items():
         if leak["value"] is None:
             continue  # said under How sure
-        worst = max(leak["by_factor"], key=lambda name: leak["by_factor"][name])
-        value = leak["by_factor"][worst]
+        worst = largest(leak["by_factor"])
+        value = leak["by_factor"][worst] or 0.0
         most = f"most of all the {worst}, {value:.2f}, from {_source(evidence, view, worst)}"
         yield (
             f"By {view}: {leak['value']:.3f} of 1 on average over factors; "
@@ -137,7 +192,7 @@ def _misled(factor: str, origins: list[Mapping[str, Any]]) -> Iterator[str]:
         right, wrong = one["from_shared"], one["from_exclusive"]
         if one["right"] == "exclusive":
             right, wrong = wrong, right
-        if right < wrong:
+        if right is not None and wrong is not None and right < wrong:
             yield f"After a swap, the {factor} in {one['domain']} follows the wrong latent."
 
 
@@ -145,9 +200,10 @@ def _nats(evidence: Mapping[str, Any] | None) -> Iterator[str]:
     found = (evidence or {}).get("information")
     if found:
         yield (
-            f"z_s holds at most {found['only_x']['value']:.2f} nats that only x says and "
-            f"{found['only_y']['value']:.2f} that only y says; z_x and z_y hold at most "
-            f"{found['exclusive_x']['value']:.1f} and {found['exclusive_y']['value']:.1f}."
+            f"z_s holds at most {number(found['only_x']['value'], 2)} nats that only x says and "
+            f"{number(found['only_y']['value'], 2)} that only y says; z_x and z_y hold at most "
+            f"{number(found['exclusive_x']['value'], 1)} and "
+            f"{number(found['exclusive_y']['value'], 1)}."
         )
 
 
@@ -176,8 +232,9 @@ def _doubts(evidence: Mapping[str, Any] | None) -> Iterator[str]:
 
 def _scope(metrics: Mapping[str, Any], test: Mapping[str, Any]) -> Iterator[str]:
     seed = metrics.get("training", {}).get("seed")
+    over = f"{test['pairs']:,} held-out pairs" if test["retrieval"] else "queries"
     yield (
-        f"Intervals are 95% and over the {test['pairs']:,} held-out pairs. This is one run"
+        f"Intervals are 95% and over the {over}. This is one run"
         f"{'' if seed is None else f', of seed {seed}'}: they do not say what another seed would "
         "give. That a probe reads nothing does not prove that nothing is there."
     )

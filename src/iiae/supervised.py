@@ -20,18 +20,21 @@ from torch.nn import functional as F
 
 from iiae.data.class_pairs import ClassPairs, as_float, domains, load_classes, standardised
 from iiae.data.labelled import Collections, read_collections
-from iiae.errors import DataError, MissingExtra
+from iiae.errors import DataError, MissingExtra, SettingsError
 from iiae.extracting import save_features
 from iiae.features import Backbone, pooled
 from iiae.files import make_folder, refuse_inputs, write_text
 from iiae.hardware import bf16_pays
 from iiae.metrics.ranking import score
 from iiae.progress import tracked
-from iiae.settings import DataSettings
+from iiae.settings import MOST_SEED, DataSettings
 
 SCALE = 10.0  # of the cosine between features and class weights
 SHARES = (1.0, 0.8, 0.6, 0.4)  # of the way from pretrained to tuned weights, to choose from
 SPARE, LARGER = 1.15, 1.5  # sides of images kept for crops, and of the largest tried, of a crop's
+
+# the least and the most of each number in `HeadSettings` and `TuneSettings`, where 0 is allowed
+BOUNDS = {"dropout": (0, 0.99), "frozen": (0, 0.99), "mixup": (0, 1e6), "seed": (0, MOST_SEED)}
 
 log = logging.getLogger("iiae")
 
@@ -88,8 +91,10 @@ def train_head(data: DataSettings, out: Path, settings: HeadSettings = HeadSetti
 
     Raises:
         DataError: As `load_classes`, or `out` is the features themselves.
+        SettingsError: A number of `settings` is out of range.
         RunError: `out` cannot be written.
     """
+    _check_numbers(settings)
     if data.root is not None:
         refuse_inputs([out], [Path(data.root)])
     data = data.model_copy(update={"standardise": True})
@@ -118,6 +123,13 @@ def train_head(data: DataSettings, out: Path, settings: HeadSettings = HeadSetti
     return quality
 
 
+def _check_numbers(settings: HeadSettings | TuneSettings) -> None:
+    for name, value in settings._asdict().items():
+        least, most = BOUNDS.get(name, (1e-12, 1e9))
+        if not least <= value <= most:  # NaN is in no range
+            raise SettingsError(f"{name} = {value}: must be from {least:g} to {most:g}")
+
+
 def _with_labels(pairs: ClassPairs) -> tuple[Tensor, Tensor]:
     position = {name: i for i, name in enumerate(pairs.classes)}
     values = torch.cat([pairs.x.values, pairs.y.values])
@@ -130,12 +142,12 @@ def _fit_head(head: Head, x: Tensor, y: Tensor, settings: HeadSettings) -> None:
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, settings.learning_rate, total_steps=settings.steps
     )
-    mix = torch.distributions.Beta(settings.mixup, settings.mixup)
+    mix = torch.distributions.Beta(settings.mixup, settings.mixup) if settings.mixup else None
     classes = len(head.weights)
     for _ in tracked(range(settings.steps), "training the head", settings.steps):
         index = torch.randint(len(x), (settings.batch,))
         other = torch.randperm(len(index))
-        share = mix.sample((len(index), 1))
+        share = mix.sample((len(index), 1)) if mix else torch.ones(len(index), 1)
         target = F.one_hot(y[index], classes)
         values, target = _mixed(x[index], share, other), _mixed(target, share, other)
         loss = F.cross_entropy(head.logits(F.dropout(head(values), settings.dropout)), target)
@@ -210,9 +222,11 @@ def finetune(
 
     Raises:
         DataError: As `load_classes`.
+        SettingsError: A number of `settings` is out of range.
         MissingExtra: `transformers` is not installed, whose models can be saved.
         RunError: `out` cannot be written to.
     """
+    _check_numbers(settings)
     if not hasattr(backbone.model, "save_pretrained"):
         raise MissingExtra("features", "saving a backbone")
     stored = round(SPARE * settings.side)

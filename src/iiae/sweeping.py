@@ -21,10 +21,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from iiae.errors import IIAEError, Interrupted, MissingExtra, RunError, SettingsError
+from iiae.data.base import Splits
 from iiae.files import write_text
 from iiae.pareto import LEAKS, MEASURES, draw_pareto
-from iiae.runs import CHECKPOINT, METRICS, MODEL, SETTINGS, load_metrics, save_metrics
-from iiae.settings import dump_settings, load_settings
+from iiae.runs import (
+    CHECKPOINT,
+    METRICS,
+    MODEL,
+    SETTINGS,
+    current_metrics,
+    load_pairs,
+    save_metrics,
+)
+from iiae.settings import Settings, dump_settings, load_settings
 from iiae.tasks.disentanglement import LargestLeaks, Readability, largest_leaks
 
 PLAN, RESULTS, PICTURE = "sweep.json", "sweep.csv", "pareto.png"
@@ -130,17 +139,34 @@ def run_one(folder: Path) -> None:
     """Trains what wanted.toml asks for, from where the folder stands, and evaluates it."""
     from iiae.data import load
     from iiae.evaluation import evaluate
+    from iiae.held_out import held_out_pairs
     from iiae.runs import load_run
     from iiae.training import fit
 
     settings = load_settings(folder / WANTED)
     data = load(settings.data)
-    if (folder / MODEL).is_file() and "training" in load_metrics(folder):
+    _check_same_data(folder, settings, data)
+    if (folder / MODEL).is_file() and "training" in current_metrics(folder):
         run = load_run(folder)
     else:
         resume = (folder / CHECKPOINT).is_file() and (folder / SETTINGS).is_file()
-        run = fit(settings, folder, data, resume=resume, progress=False)
-    save_metrics(folder, "test", evaluate(run, data.test, "test").as_dict())
+        run = fit(settings, folder, data, resume=resume, progress=False, overwrite=not resume)
+    held = held_out_pairs(run, "test", data)
+    results = evaluate(run, held.pairs, "test").as_dict()
+    save_metrics(folder, "test", results, held.digest)
+
+
+def _check_same_data(folder: Path, settings: Settings, data: Splits) -> None:
+    """Refuses data that has changed since a run of the same sweep was trained on it."""
+    for other in sorted(folder.parent.iterdir()):
+        record = load_pairs(other)
+        if record is None or load_settings(other / WANTED).data != settings.data:
+            continue
+        if any(part.digest() != record[name].digest for name, part in data._asdict().items()):
+            raise RunError(
+                f"{folder}: the data has changed since {other.name} was trained, so that results "
+                "would not compare; restore the data, or sweep anew in another --out"
+            )
 
 
 def _axis(text: str) -> tuple[str, list[str]]:
@@ -187,7 +213,7 @@ def _claim(out: Path, wanted: Mapping[str, Any]) -> None:
 def _finished(folder: Path) -> bool:
     """Trained and evaluated; a damaged record counts as neither."""
     try:
-        return (folder / MODEL).is_file() and "test" in load_metrics(folder)
+        return (folder / MODEL).is_file() and "test" in current_metrics(folder)
     except RunError:
         (folder / METRICS).unlink()
         return False
@@ -245,7 +271,7 @@ def _row(folder: Path, one: Combination, message: str | None) -> dict[str, Any]:
     row: dict[str, Any] = {"run": one.name, **one.values}
     if message is not None:
         return {**row, "status": "failed", "message": message}
-    metrics = load_metrics(folder)
+    metrics = current_metrics(folder)
     test = metrics["test"]
     row |= {"status": "done", "message": "", **_retrieval(test)}
     found = largest_leaks([Readability(**factor) for factor in test["readability"] or ()])
@@ -260,7 +286,7 @@ def _row(folder: Path, one: Combination, message: str | None) -> dict[str, Any]:
 
 
 def _retrieval(test: Mapping[str, Any]) -> dict[str, Any]:
-    """Recall@1 both ways, or mAP where pairs are made of classes."""
+    """Recall@1 both ways, or mAP if pairs are made of classes; `chance` is the mean of both."""
     found, measure = test["retrieval"], "recall@1"
     if found is None:
         found, measure = test["categories"], "map@all"
@@ -271,7 +297,11 @@ def _retrieval(test: Mapping[str, Any]) -> dict[str, Any]:
             return None
         return one["mean"][measure] if measure == "map@all" else one[measure]["rate"]
 
-    chance = found["chance"] if measure == "map@all" else found["shared_x_to_y"][measure]["chance"]
+    def guess(name: str) -> float:
+        one = found[name]
+        return one["chance"][measure] if measure == "map@all" else one[measure]["chance"]
+
+    chance = (guess("shared_x_to_y") + guess("shared_y_to_x")) / 2
     sources = ("shared_x_to_y", "shared_y_to_x", "exclusive_x_to_y", "exclusive_y_to_x")
     rates = {name: rate(source) for name, source in zip(MEASURES, sources, strict=True)}
     active = {f"active_{way}": rate(f"active_{way}") for way in ("x_to_y", "y_to_x")}

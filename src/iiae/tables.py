@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 
@@ -43,6 +43,33 @@ MEASURES = {
     "perceptual": "perceptual distance",
 }
 
+HUGE = 1e9  # written with an exponent from here on
+
+MEANINGS = (
+    "Chance: what rankings drawn at random reach in each measure. map@K_by_k divides by K, by_hits "
+    "by the relevant items among the first K, by_possible by the smaller of K and all relevant "
+    "items; map@all_voc interpolates precision."
+)
+
+
+def number(value: float | None, digits: int) -> str:
+    """A number with so many decimals; a dash if there is none, or none that is finite."""
+    if value is None:
+        return "-"
+    return f"{value:.{digits}f}" if abs(value) < HUGE else f"{value:.2e}"
+
+
+def with_interval(
+    value: float | None, low: float | None, high: float | None, digits: int, ends: int | None = None
+) -> str:
+    """A number to `digits` decimals and its interval to `ends`; dashes for what is missing."""
+    if value is None:
+        return "-"
+    ends = digits if ends is None else ends
+    known = low is not None and high is not None
+    interval = f"{number(low, ends)}, {number(high, ends)}" if known else "-"
+    return f"{number(value, digits)} [{interval}]"
+
 
 def result_tables(metrics: Mapping[str, Any]) -> list[Table]:
     """The tables of one evaluated set, a section of metrics.json."""
@@ -61,31 +88,28 @@ def category_tables(metrics: Mapping[str, Any]) -> list[Table]:
     """The tables of zero-shot retrieval: each direction and latent, then the classes."""
     found = metrics["categories"]
     ways = {name: one for name, one in found.items() if isinstance(one, Mapping)}
+    chances = {name: ways[f"shared_{name}"]["chance"] for name in ("x_to_y", "y_to_x")}
     rows = [
         [
             measure,
-            *(
-                "{:.4f} [{:.3f}, {:.3f}]".format(one["mean"][measure], *one["interval"][measure])
-                for one in ways.values()
-            ),
+            *(_scored(one, measure) for one in ways.values()),
+            *(number(one.get(measure), 4) for one in chances.values()),
         ]
-        for measure in found["shared_x_to_y"]["mean"]
+        for measure in _union(one["mean"] for one in ways.values())
     ]
-    columns = ["measure", *(DIRECTIONS[name] for name in ways)]
+    guesses = [f"chance, {name.replace('_', ' ')}" for name in chances]
     shared = found["shared_x_to_y"]
     return [
         Table(
             f"Category retrieval, {found['classes']} classes, split {found['split']}: "
             f"{shared['queries']:,} x, {shared['gallery']:,} y",
-            columns,
+            ["measure", *(DIRECTIONS[name] for name in ways), *guesses],
             rows,
             "Cosine distance of posterior means; the gallery is every item of the other domain. "
-            f"Guessing reaches {found['chance']:.4f}, the mean share of relevant items. "
-            "map@K_by_k divides by K, by_hits by the relevant items among the first K, by_possible "
-            "by the smaller of K and all relevant items; map@all_voc interpolates precision. "
-            "Bootstrap intervals over queries. Exclusive latents should stay at chance.",
+            f"{MEANINGS} Bootstrap intervals over queries. Exclusive latents should stay at "
+            "chance. A dash: the gallery has fewer items than the cut-off.",
         ),
-        score_tables(shared)[1],
+        _class_table(shared, f"{DIRECTIONS['shared_x_to_y']}: "),
     ]
 
 
@@ -94,9 +118,14 @@ def domains_by_view(found: Mapping[str, Any] | None) -> Mapping[str, Any]:
     return {"means": found} if found and "linear" in found else found or {}
 
 
+def largest(values: Mapping[str, float | None]) -> str:
+    """Name of the largest value; one that is missing counts as the smallest."""
+    return max(values, key=lambda name: (values[name] is not None, values[name] or 0.0))
+
+
 def best_reading(cell: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The better of the probes of one factor from one latent; None where that is collapsed."""
-    readings = (reading for reading in cell.values() if reading)
+    readings = [r for r in cell.values() if r and r["score"] is not None]
     return max(readings, key=lambda reading: reading["score"], default=None)
 
 
@@ -118,87 +147,157 @@ def hit_tables(
 def score_tables(found: Mapping[str, Any]) -> list[Table]:
     """The tables of category retrieval: `iiae.metrics.ranking.Scores` as plain values."""
     rows = [
-        [name, f"{value:.4f}", "[{:.4f}, {:.4f}]".format(*found["interval"][name])]
+        [
+            name,
+            f"{value:.4f}",
+            "[{:.4f}, {:.4f}]".format(*found["interval"][name]),
+            number(found["chance"][name], 4),
+        ]
         for name, value in found["mean"].items()
     ]
     left_out = found["queries_without_relevant"]
     measures = Table(
         f"{found['queries']:,} queries over {found['gallery']:,} items, {found['distance']}",
-        ["measure", "mean", "95% interval"],
+        ["measure", "mean", "95% interval", "chance"],
         rows,
-        "Means over queries, with bootstrap intervals. map@K_by_k divides by K, by_hits by the "
-        "relevant items among the first K, by_possible by the smaller of K and all relevant items; "
-        "map@all_voc interpolates precision. "
-        f"{left_out} queries have no relevant item and are left out.",
+        f"Means over queries, with bootstrap intervals. {MEANINGS} {left_out:,} queries have no "
+        "relevant item and are left out.",
     )
+    return [measures, _class_table(found)]
+
+
+def _class_table(found: Mapping[str, Any], of: str = "") -> Table:
     ordered = sorted(found["per_class"].items(), key=lambda item: item[1])
     shown = ordered if len(ordered) <= 10 else [*ordered[:5], *ordered[-5:]]
-    classes = Table(
-        f"map@all by class, {'all' if len(ordered) <= 10 else 'the five worst and best'} "
+    return Table(
+        f"{of}map@all by class, {'all' if len(ordered) <= 10 else 'the five worst and best'} "
         f"of {len(ordered)}",
-        ["class", "map@all"],
-        [[name, f"{value:.4f}"] for name, value in shown],
+        ["class", "map@all", "chance"],
+        [
+            [name, f"{value:.4f}", number(found["per_class_chance"][name], 4)]
+            for name, value in shown
+        ],
         "Mean over the queries of each class.",
     )
-    return [measures, classes]
+
+
+def _scored(found: Mapping[str, Any], measure: str) -> str:
+    if measure not in found["mean"]:
+        return "-"
+    return with_interval(found["mean"][measure], *found["interval"][measure], 4, 3)
+
+
+def _union(keys: Iterable[Iterable[str]]) -> list[str]:
+    """All keys in the order in which they come first: what one lacks another may have."""
+    return list(dict.fromkeys(name for some in keys for name in some))
 
 
 def _retrieval(metrics: Mapping[str, Any]) -> Table:
     found = metrics["retrieval"]
-    ks = list(next(iter(found.values())))
-    rows: list[list[str]] = []
-    for name, recalls in found.items():
-        rows.append([DIRECTIONS[name], *map(percent_interval, recalls.values())])
-    chance = [_percent(found["shared_x_to_y"][k]["chance"]) for k in ks]
-    rows.append(["chance", *chance])
+    ks = _union(found.values())
+    rows = [
+        [DIRECTIONS[name], *(percent_interval(recalls[k]) if k in recalls else "-" for k in ks)]
+        for name, recalls in found.items()
+    ]
     return Table(
         f"Instance retrieval among {metrics['pairs']:,} items, %",
         ["latent and direction", *(f"Recall@{k.removeprefix('recall@')}" for k in ks)],
-        rows,
+        [*rows, *_chance_rows(found, ks)],
         "Share of queries whose own partner is among the K nearest items of the other domain "
         "(squared Euclidean distance of posterior means), with its 95% Wilson interval. Shared "
-        "latents should find it; exclusive latents must stay at chance. "
+        f"latents should find it; exclusive latents must stay at chance. {_repeated(metrics)}"
         f"Active: {_active(metrics)}.",
     )
 
 
+def _chance_rows(found: Mapping[str, Any], ks: Sequence[str]) -> list[list[str]]:
+    """One row, or one each way where equal items make them differ."""
+    ways = ("x_to_y", "y_to_x")
+    first, second = ([_chance(found[f"shared_{way}"], k) for k in ks] for way in ways)
+    if first == second:
+        return [["chance", *first]]
+    return [["chance, x to y", *first], ["chance, y to x", *second]]
+
+
+def _chance(recalls: Mapping[str, Any], k: str) -> str:
+    return percent(recalls[k]["chance"]) if k in recalls else "-"
+
+
+def _repeated(metrics: Mapping[str, Any]) -> str:
+    """A sentence for each domain with equal items."""
+    sentences = [
+        f"{count['repeated']:,} of {metrics['pairs']:,} {domain} are equal to another; equal ones "
+        f"count as one answer ({count['different']:,} differ), and as queries they share their "
+        "partners. "
+        for domain, count in metrics["items"].items()
+        if count["repeated"]
+    ]
+    return "".join(sentences)
+
+
 def _active(metrics: Mapping[str, Any]) -> str:
     kept, all_of_them = metrics["active_dimensions"], metrics["shared_dimensions"]
-    only = f"only the {kept} of {all_of_them} dimensions of z_s whose signal exceeds their noise"
-    return only if kept < all_of_them else f"all {kept} dimensions of z_s; none was left out"
+    if kept < all_of_them:
+        return (
+            f"only the {kept} of {all_of_them} dimensions of z_s whose signal exceeds their noise"
+        )
+    if none_active(metrics):
+        return (
+            f"all {kept} dimensions of z_s, because none is active here: the largest signal share "
+            f"is {number(metrics['largest_signal_share'], 2)}, and active are those above "
+            f"{metrics['active_threshold']}"
+        )
+    return f"all {kept} dimensions of z_s; none was left out"
+
+
+def none_active(metrics: Mapping[str, Any]) -> bool:
+    """Whether all dimensions of z_s count as active only because none of them is."""
+    share = metrics["largest_signal_share"]
+    all_kept = metrics["active_dimensions"] == metrics["shared_dimensions"]
+    return all_kept and share is not None and share <= metrics["active_threshold"]
 
 
 def _readability(metrics: Mapping[str, Any]) -> Table:
     factors = metrics["readability"]
     rows = [
-        [latent, *(f"{factor['scores'][latent]:.3f}" for factor in factors)]
-        for latent in factors[0]["scores"]
+        [latent, *(number(factor["scores"].get(latent), 3) for factor in factors)]
+        for latent in _union(factor["scores"] for factor in factors)
     ]
+    missing = any(score is None for factor in factors for score in factor["scores"].values())
     return Table(
         "What can be read linearly from which latent",
         ["latent", *(f"{f['factor']} ({f['measure']}), of {f['belongs_to']}" for f in factors)],
-        [*rows, ["chance", *(f"{factor['chance']:.3f}" for factor in factors)]],
+        [*rows, ["chance", *(number(factor["chance"], 3) for factor in factors)]],
         "R2 (1 is perfect, 0 or below is no better than the mean) or accuracy of a ridge "
         "probe on held-out pairs, five folds. A factor should be read from its own latent alone. "
         "A mean can show what a sample does not: a dimension whose signal lies far below its "
-        "noise still orders its means; the active dimensions leave such ones out.",
+        "noise still orders its means; the active dimensions leave such ones out."
+        + (
+            " A dash: the factor is the same in all pairs, or the pairs are fewer than folds."
+            if missing
+            else ""
+        ),
     )
 
 
 def _translation(found: Mapping[str, Any]) -> Table:
-    first = next(iter(found.values()))
     rows: list[list[str]] = []
-    for measure in ("l1", "ssim", "perceptual"):
-        for source in first[measure] or ():
-            cells = [_estimate(one[measure][source]) for one in found.values()]
-            rows.append([f"{MEASURES[measure]}, z of the {source}", *cells])
+    for measure, text in MEASURES.items():
+        known = [one[measure] or {} for one in found.values()]
+        rows += [
+            [f"{text}, z of the {source}", *(_estimate(one.get(source)) for one in known)]
+            for source in _union(known)
+        ]
     rows.append(["difference between draws", *(_estimate(f["diversity"]) for f in found.values())])
     kept = [_estimate(f["content_recall"]) for f in found.values()]
     rows.append(["source found again from its translation, rate", *kept])
-    far = [f"{f['content_distance']:.4f}" for f in found.values()]
+    guessed = [number(f["content_chance"], 4) for f in found.values()]
+    rows.append(["source found again by guessing, rate", *guessed])
+    far = [number(f["content_distance"], 4) for f in found.values()]
     rows.append(["distance of z_s from the source's (1: anyone's)", *far])
+    pairs = max(one["pairs"] for one in found.values())
     return Table(
-        f"Translations of {first['pairs']:,} pairs",
+        f"Translations of {pairs:,} pairs",
         ["measure", *(name.replace("_", " ") for name in found)],
         rows,
         "Means over pairs with 95% intervals; values lie in [-1, 1]. Against the true partner, "
@@ -208,30 +307,33 @@ def _translation(found: Mapping[str, Any]) -> Table:
     )
 
 
-def _estimate(found: Mapping[str, float]) -> str:
-    return f"{found['mean']:.4f} [{found['low']:.4f}, {found['high']:.4f}]"
+def _estimate(found: Mapping[str, float | None] | None) -> str:
+    return with_interval(found["mean"], found["low"], found["high"], 4) if found else "-"
 
 
 def _nats(metrics: Mapping[str, Any]) -> Table:
     nats = metrics["nats"]
-    rows = [[text, f"{nats[name]:.2f}"] for name, text in TERMS.items()]
+    rows = [[text, number(nats[name], 2)] for name, text in TERMS.items()]
     rows += [
-        [f"mean |{side} - {side}'| of an element", f"{metrics['absolute_error'][side]:.4f}"]
+        [f"mean |{side} - {side}'| of an element", number(metrics["absolute_error"][side], 4)]
         for side in "xy"
     ]
+    lost = " A dash: not finite, as a pair lies far outside the range of the training pairs."
     return Table(
         "Terms of the objective, nats a pair",
         ["term", "value"],
         rows,
         "Means over the set. KL terms bound from above what a latent holds; the information "
-        "bound is up to the entropies of the data.",
+        "bound is up to the entropies of the data."
+        + (lost if any(row[1] == "-" for row in rows) else ""),
     )
 
 
 def percent_interval(found: Mapping[str, float]) -> str:
     """A rate in %, with its interval in brackets."""
-    return f"{_percent(found['rate'])} [{_percent(found['low'])}, {_percent(found['high'])}]"
+    return f"{percent(found['rate'])} [{percent(found['low'])}, {percent(found['high'])}]"
 
 
-def _percent(rate: float) -> str:
+def percent(rate: float) -> str:
+    """A rate in %."""
     return f"{100 * rate:.2f}"

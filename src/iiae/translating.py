@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
@@ -16,21 +17,26 @@ from torch import Tensor
 from iiae.data.arrays import read_array
 from iiae.data.decoding import DecodedBatch, OnError, decode_batches, expand_files
 from iiae.data.images import bytes_image, fit_image, image_bytes, read_image
+from iiae.data.ranges import check_values, to_float32
 from iiae.errors import DataError
-from iiae.files import refuse_inputs, write_atomically
-from iiae.pictures import Row, grid, heat
+from iiae.files import make_folder, refuse_inputs, write_atomically
+from iiae.pictures import Row, grid, heat, picture_format, picture_formats, save_picture
 from iiae.progress import tracked
 from iiae.runs import Run
+from iiae.settings import LikelihoodSettings
 from iiae.tasks.translation import (
-    Domain,
     content,
     draw_exclusive,
     exclusive_means,
     interpolate,
     render,
 )
+from iiae.types import Domain, other
 
-BATCH, GRID_COLUMNS = 32, 16
+BATCH, GRID_COLUMNS, GRID_ROWS = 32, 16, 16
+MOST_DRAWS = 1000  # or steps
+MOST_ASPECT = 16  # longer side of a translation, in sides of the model
+BLOCK_BYTES = 2**28  # of translations that are held at once
 ZLIB_RUN_LENGTHS = 3  # Z_RLE
 
 
@@ -51,9 +57,10 @@ class Exclusive(NamedTuple):
 class Outputs(NamedTuple):
     """What is written: one image a file into `folder`, a `grid`, or both.
 
-    Images have the model's resolution on their shorter side and the aspect of their source;
-    with `full_size`, the source's own size. `spread` adds the standard deviation over the
-    draws at each pixel, as a heat map.
+    Images have the model's resolution on their shorter side and the aspect of their source, but
+    for the longer side: it is at most that of the source and 16 times that of the model, and at
+    least the model's. With `full_size` they have the source's own size. `spread` adds the standard
+    deviation over the draws at each pixel, as a heat map.
     """
 
     folder: Path | None = None
@@ -76,7 +83,8 @@ def translate_files(
         run: A trained run.
         inputs: Image files or folders of them.
         to: "x" or "y".
-        outputs: What to write; the grid shows the first 16.
+        outputs: What to write; the grid, in the format that its name ends in, shows the first
+            16 files and 16 of the draws or steps.
         exclusive: Where the exclusive latents come from.
         on_error: "skip" lists files that cannot be read in the log and goes on.
 
@@ -89,27 +97,41 @@ def translate_files(
     files = expand_files(inputs)
     latents, labels = _latents(run, to, exclusive, target_shape)
     _refuse_clashes(files, exclusive.like, labels, outputs)
+    if outputs.grid is not None and picture_format(outputs.grid) is None:
+        raise DataError(f"{outputs.grid}: a grid is an image: {', '.join(picture_formats())}")
     if outputs.spread and len(latents) < 2:
         raise DataError("the spread is over draws: ask for at least 2 samples")
+    if outputs.folder is not None:
+        make_folder(outputs.folder)
     batches = decode_batches(files, source_shape, BATCH, on_error)
-    shown: list[tuple[Tensor, Tensor]] = []
+    likelihood = _likelihood(run, other(to))
+    chosen = _evenly(len(latents), GRID_ROWS)
+    shown: list[_Translated] = []
     done = 0
     with ThreadPoolExecutor(max_workers=4) as pool:
         writing: list[Future] = []
         for batch in tracked(batches, "translating", -(-len(files) // BATCH)):
-            shared = content(run.model, batch.images, to)
-            made = torch.stack([render(run.model, shared, to, z) for z in latents])
-            if done < GRID_COLUMNS:
-                shown.append((batch.images, made))
+            check_values(batch.images, likelihood, str(batch.files[0]))
+            kept = chosen if outputs.grid is not None and done < GRID_COLUMNS else []
+            made = _Translated(batch, kept, outputs.spread)
+            for first, pictures in _blocks(run, batch, to, latents, target_shape):
+                made.add(first, pictures)
+                if outputs.folder is not None:
+                    some = labels[first : first + len(pictures)]
+                    writing += _submit(pool, batch, pictures, some, outputs)
+                    _settle(writing, keep=2 * BATCH)
+            if kept:
+                shown.append(made)
             done += len(batch.files)
-            if outputs.folder is not None:
-                _settle(writing, keep=2 * BATCH)
-                writing += _submit(pool, batch, made, labels, outputs)
+            if outputs.folder is not None and outputs.spread:
+                writing += _submit_spread(pool, made, outputs)
         _settle(writing, keep=0)
     if outputs.grid is not None and shown:
-        rows = _rows(shown, labels, outputs.spread, exclusive.like, target_shape)
-        picture = grid(f"translated to {to}", rows)
-        write_atomically(outputs.grid, lambda path: picture.save(path, "PNG"))
+        title = f"translated to {to}"
+        if len(chosen) < len(latents):
+            title += f", {len(chosen)} of {len(latents)}"
+        rows = _rows(shown, [labels[i] for i in chosen], exclusive.like, target_shape)
+        save_picture(grid(title, rows), outputs.grid)
     return done
 
 
@@ -118,32 +140,98 @@ def translate_array(
 ) -> Path:
     """Translates rows of `.npy` features; `(rows, size)`, or `(draws, rows, size)` for several.
 
+    `.npy` is appended to a name that does not end so.
+
     Raises:
         DataError: A file cannot be read, does not fit the model, or would be replaced.
         RunError: `out` cannot be written.
     """
-    out = out.with_suffix(".npy")
+    out = out if out.suffix.lower() == ".npy" else out.with_name(f"{out.name}.npy")
     refuse_inputs([out], [*inputs, *exclusive.like])
     source_shape, target_shape = run.shapes if to == "y" else run.shapes[::-1]
     source = torch.cat([_read_rows(path, source_shape) for path in inputs])
+    check_values(source, _likelihood(run, other(to)), " and ".join(map(str, inputs)))
     latents, _ = _latents(run, to, exclusive, target_shape)
     shared = content(run.model, source, to)
-    results = [render(run.model, shared, to, z) for z in latents]
     several = exclusive.samples or exclusive.interpolate
-    values = (torch.stack(results) if several else results[0]).numpy()
+    shape = (*([len(latents)] if several else []), len(source), *target_shape)
 
     def write(path: Path) -> None:
         with path.open("wb") as file:
-            np.save(file, values)
+            header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            for z in latents:
+                file.write(render(run.model, shared, to, z).numpy().astype("<f4").tobytes())
 
     write_atomically(out, write)
     return out
+
+
+class _Translated:
+    """What the grid and the heat maps need of the translations of a batch, block by block.
+
+    Args:
+        batch: The sources.
+        chosen: Which latents the grid shows, ascending.
+        spread: Whether to keep the moments of the draws.
+    """
+
+    def __init__(self, batch: DecodedBatch, chosen: Sequence[int], spread: bool):
+        self.batch, self.chosen, self.keeps_spread = batch, chosen, spread
+        self.shown: list[Tensor] = []
+        self.count, self.mean, self.squares = 0, torch.zeros(()), torch.zeros(())
+
+    def add(self, first: int, pictures: Tensor) -> None:
+        """Translations `(latents, batch, channels, height, width)`, the first of latent `first`."""
+        for number, picture in enumerate(pictures, start=first):
+            if number in self.chosen:
+                self.shown.append(picture[:GRID_COLUMNS].clone())
+            if self.keeps_spread:  # Welford's sums, so that draws need not be held
+                self.count += 1
+                away = picture - self.mean
+                self.mean = self.mean + away / self.count
+                self.squares = self.squares + away * (picture - self.mean)
+
+    @property
+    def spread(self) -> Tensor:
+        """Standard deviation over the draws, mean of the channels, `(batch, height, width)`."""
+        return (self.squares / (self.count - 1)).clamp(min=0).sqrt().mean(1)
+
+
+def _blocks(
+    run: Run,
+    batch: DecodedBatch,
+    to: Domain,
+    latents: Sequence[Tensor | None],
+    shape: Sequence[int],
+) -> Iterator[tuple[int, Tensor]]:
+    """Translations of a batch by some latents at a time, and the number of the first of these."""
+    shared = content(run.model, batch.images, to)
+    at_once = max(1, BLOCK_BYTES // (4 * len(shared) * math.prod(shape)))
+    for first in range(0, len(latents), at_once):
+        some = latents[first : first + at_once]
+        yield first, torch.stack([render(run.model, shared, to, z) for z in some])
+
+
+def _evenly(count: int, most: int) -> list[int]:
+    """All of `count` numbers from 0 on, or `most` of them at even steps, both ends included."""
+    return sorted({round(i) for i in np.linspace(0, count - 1, min(count, most))})
+
+
+def _likelihood(run: Run, domain: Domain) -> LikelihoodSettings:
+    objective = run.settings.objective
+    return objective.x if domain == "x" else objective.y
 
 
 def _latents(
     run: Run, to: Domain, exclusive: Exclusive, shape: Sequence[int]
 ) -> tuple[list[Tensor | None], list[str]]:
     """Exclusive latents, `(1, size)` each, and their names; None for the prior's mean."""
+    if max(exclusive.samples, exclusive.interpolate) > MOST_DRAWS:
+        raise DataError(
+            f"{max(exclusive.samples, exclusive.interpolate):,} draws or steps; at most "
+            f"{MOST_DRAWS:,}"
+        )
     generator = torch.Generator().manual_seed(exclusive.seed)
     like = [_read(path, shape) for path in exclusive.like]
     if exclusive.interpolate:
@@ -206,10 +294,15 @@ def _submit(
         for label, values in pictures.items():
             path = outputs.folder / _name(file, label)
             jobs.append(pool.submit(_write, path, values, size, outputs.full_size))
-        if outputs.spread:
-            spread = heat(made[:, i].std(0).mean(0))
-            path = outputs.folder / _name(file, "spread")
-            jobs.append(pool.submit(_save, path, _fit(spread, size, outputs.full_size)))
+    return jobs
+
+
+def _submit_spread(pool: ThreadPoolExecutor, made: _Translated, outputs: Outputs) -> list[Future]:
+    assert outputs.folder is not None
+    jobs: list[Future] = []
+    for file, size, values in zip(made.batch.files, made.batch.sizes, made.spread, strict=True):
+        image = _fit(heat(values), size, outputs.full_size)
+        jobs.append(pool.submit(_save, outputs.folder / _name(file, "spread"), image))
     return jobs
 
 
@@ -218,11 +311,13 @@ def _write(path: Path, pixels: np.ndarray, size: tuple[int, int], full_size: boo
 
 
 def _fit(image: Image.Image, size: tuple[int, int], full_size: bool) -> Image.Image:
-    """The aspect, or the very size, of the source."""
+    """The aspect, or the very size, of the source: see `Outputs`."""
     width, height = size
     if not full_size:
-        scale = min(image.size) / min(width, height)
-        width, height = round(width * scale), round(height * scale)
+        side, longer, shorter = min(image.size), max(size), min(size)
+        most = max(side, min(longer, MOST_ASPECT * side))
+        scale = min(side / shorter, most / longer)
+        width, height = (max(1, round(length * scale)) for length in size)
     return image if image.size == (width, height) else fit_image(image, width, height)
 
 
@@ -240,21 +335,17 @@ def _settle(writing: list[Future], keep: int) -> None:
 
 
 def _rows(
-    shown: Sequence[tuple[Tensor, Tensor]],
-    labels: Sequence[str],
-    spread: bool,
-    like: Sequence[Path],
-    shape: Sequence[int],
+    shown: Sequence[_Translated], labels: Sequence[str], like: Sequence[Path], shape: Sequence[int]
 ) -> list[Row]:
-    source = torch.cat([batch for batch, _ in shown])[:GRID_COLUMNS]
-    made = torch.cat([part for _, part in shown], 1)[:, :GRID_COLUMNS]
+    source = torch.cat([one.batch.images for one in shown])[:GRID_COLUMNS]
+    made = torch.cat([torch.stack(one.shown) for one in shown], 1)[:, :GRID_COLUMNS]
     rows = [Row("source", source)]
     for number, path in enumerate(like):
         label = "like" if len(like) == 1 else f"from {'AB'[number]}"
         rows.append(Row(label, read_image(path, shape).expand(len(source), -1, -1, -1)))
     rows += [Row(label or "translated", part) for label, part in zip(labels, made, strict=True)]
-    if spread:
-        values = made.std(0).mean(1)
+    if shown[0].keeps_spread:
+        values = torch.cat([one.spread for one in shown])[:GRID_COLUMNS]
         top = values.max().item()
         heats = torch.stack([heat_tensor(one, top) for one in values])
         rows.append(Row(f"spread, white {top:.2f}", heats))
@@ -273,9 +364,11 @@ def _read(path: Path, shape: Sequence[int]) -> Tensor:
 
 
 def _read_rows(path: Path, shape: Sequence[int]) -> Tensor:
-    values = np.atleast_2d(read_array(path))
+    values = read_array(path)
+    if values.ndim == 1:
+        values = values[None]
+    if values.ndim != 2 or len(values) == 0:
+        raise DataError(f"{path}: has shape {values.shape}; expected rows of {shape[0]} features")
     if values.shape[1:] != tuple(shape):
         raise DataError(f"{path}: has {values.shape[1]} features; the model takes {shape[0]}")
-    if not np.isfinite(values).all():
-        raise DataError(f"{path}: holds NaN or infinite values")
-    return torch.from_numpy(values.astype(np.float32))
+    return torch.from_numpy(to_float32(values, str(path)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -50,11 +51,16 @@ class Draw(NamedTuple):
 
 
 def plain(value: Any) -> Any:
-    """Named tuples and NumPy values as mappings, lists and numbers, all the way down."""
+    """Named tuples and NumPy values as mappings, lists and numbers, all the way down.
+
+    JSON has neither NaN nor infinity: a number that is not finite becomes None.
+    """
     if hasattr(value, "_asdict"):
         return {name: plain(inner) for name, inner in value._asdict().items()}
     if isinstance(value, Mapping):
         return {str(name): plain(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [plain(inner) for inner in value]
-    return value.tolist() if hasattr(value, "tolist") else value
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value

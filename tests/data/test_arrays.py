@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from iiae.data import load, suggest_settings
-from iiae.data.arrays import ArrayPairs, read_array
+from iiae.data.arrays import ArrayPairs, array_names, read_array, read_texts
 from iiae.errors import DataError
 from iiae.settings import DataSettings, make_settings
 from iiae.types import Draw
@@ -21,7 +21,7 @@ def test_rows_of_two_files_are_pairs(tmp_path):
     x = rng.normal(size=(40, 5))
     settings = save(tmp_path, x, 2 * x[:, :3])
     parts = load(settings)
-    assert [len(p) for p in parts] == [32, 4, 4]
+    assert sum(len(p) for p in parts) == 40
     for part in parts:
         pair = part.pairs(Draw(torch.arange(len(part))))
         torch.testing.assert_close(pair.y, 2 * pair.x[:, :3])
@@ -79,6 +79,48 @@ def test_text_is_not_numbers(tmp_path):
         read_array(tmp_path / "t.npy")
 
 
+def test_a_text_file_called_npy_is_no_pickle(tmp_path):
+    (tmp_path / "t.npy").write_text("1 2 3")
+    with pytest.raises(DataError, match=r"t.npy: not a NumPy file; numpy.save writes one"):
+        read_array(tmp_path / "t.npy")
+    with pytest.raises(DataError, match=r"t.npy: damaged, cut off, or not an .npz"):
+        array_names(tmp_path / "t.npy")
+    np.savez(tmp_path / "a.npz", x=np.zeros(3))
+    with pytest.raises(DataError, match=r"a.npz: is an .npz \(x\); an .npy is needed"):
+        read_array(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ([1, 10], ["1", "10"]),
+        ([1.0, -0.0, 2.5], ["1", "0", "2.5"]),
+        (np.float32([0.1, 3]), ["0.1", "3"]),
+        ([True, False], ["1", "0"]),
+        (["a ", "ü"], ["a ", "ü"]),
+        (np.array(["ü".encode()]), ["ü"]),
+    ],
+)
+def test_labels_are_spelled_alike_whatever_their_type(tmp_path, values, texts):
+    np.save(tmp_path / "l.npy", values)
+    assert read_texts(tmp_path / "l.npy", kinds="buifUS") == texts
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.array("a"), "a row of names is needed"),
+        ([["a"]], "a row of names is needed"),
+        ([np.nan], "NaN or infinite values"),
+        (np.array([b"\xe9"]), "is not UTF-8"),
+    ],
+)
+def test_wrong_labels_are_named(tmp_path, values, message):
+    np.save(tmp_path / "l.npy", values)
+    with pytest.raises(DataError, match=message):
+        read_texts(tmp_path / "l.npy", kinds="buifUS")
+
+
 @pytest.mark.parametrize("name", ["a.npy", "a.npz"])
 def test_damaged_files_are_named(tmp_path, name):
     path = tmp_path / name
@@ -124,3 +166,57 @@ def test_a_limit_keeps_that_many_pairs(tmp_path):
     x = rng.normal(size=(40, 5))
     parts = load(save(tmp_path, x, x).model_copy(update={"limit": 20}))
     assert sum(map(len, parts)) == 20
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.float32(3), r"x.npy: shape \(\); expected"),
+        (np.zeros((9, 0)), r"x.npy: shape \(9, 0\): its rows hold no values"),
+        (np.zeros((9, 3, 0, 4)), r"its rows hold no values"),
+        (np.full((9, 3, 8, 8), 255.0), r"x.npy: images from 255 to 255 are not in \[-1, 1\]; div"),
+        (np.full((9, 3, 8, 8), 65535, np.uint16), "divide by 32767.5 and subtract 1"),
+        (np.full((9, 2), 1e300), "x.npy: values too large for float32"),
+    ],
+)
+def test_arrays_that_a_model_cannot_hold_are_refused_in_one_line(tmp_path, x, message):
+    settings = save(tmp_path, x, np.zeros((9, 2)))
+    for read in (load, lambda one: suggest_settings(one.x, one.y)):
+        with pytest.raises(DataError, match=message):
+            read(settings)
+
+
+def test_standardised_columns_have_mean_0_and_deviation_1_over_the_training_pairs(tmp_path):
+    x = rng.normal(size=(60, 3)) * [1e4, 1, 0] + [0, 1e9, 5]
+    settings = save(tmp_path, x, np.round(x))
+    parts = load(settings.model_copy(update={"standardise": True}))
+    for side in (parts.train.x, parts.train.y):
+        np.testing.assert_allclose(side.mean(0), 0, atol=1e-5)
+        np.testing.assert_allclose(side.std(0, unbiased=False), [1, 1, 0], atol=1e-5)
+    assert parts.test.keys.tolist() == load(settings).test.keys.tolist()
+    raw = np.sort(x[:, 0])
+    units = np.sort(torch.cat([part.x for part in parts])[:, 0])
+    assert np.corrcoef(raw, units)[0, 1] > 0.999999
+
+
+def test_images_are_not_standardised(tmp_path):
+    images = rng.integers(0, 256, (9, 8, 8, 3)).astype(np.uint8)
+    settings = save(tmp_path, images, images).model_copy(update={"standardise": True})
+    with pytest.raises(DataError, match=r"x.npy: holds images; data.standardise is for vectors"):
+        load(settings)
+
+
+def test_what_float32_loses_is_said_once_and_not_where_it_is_kept(tmp_path, caplog):
+    x = rng.normal(size=(20, 3))
+    settings = save(tmp_path, x + np.array([0, 1e8, 0]), x)
+    load(settings)
+    assert caplog.text.count("in coarse steps only") == 1
+    caplog.clear()
+    load(settings.model_copy(update={"standardise": True}))
+    assert not caplog.text
+
+
+@pytest.mark.parametrize("ending", [".csv", ".CSV", ".tsv", ".Parquet"])
+def test_tables_are_known_by_their_ending_in_any_case(ending):
+    assert suggest_settings(pairs=f"pairs{ending}")["data"]["name"] == "table"
+    assert suggest_settings(pairs="pairs")["data"]["name"] == "side-by-side"

@@ -1,3 +1,6 @@
+import logging
+import unicodedata
+
 import numpy as np
 import pytest
 import torch
@@ -154,7 +157,7 @@ def test_instances_are_told_by_their_names():
     pair = pairs.pairs(Draw(torch.arange(3), seed=5))
     assert torch.equal(pair.x, x.values[:3])
     assert torch.equal(pair.y, y.values[[0, 0, 1]])
-    with pytest.raises(DataError, match="no x is called like a y"):
+    with pytest.raises(DataError, match="no x file matches a y file of its class"):
         InstancePairs(items([2]), items([2])._replace(paths=np.array(["e.png", "f.png"])))
 
 
@@ -231,6 +234,35 @@ def test_class_folders_of_images_are_read(tmp_path, split):
         load(settings(tmp_path, split, size=16))
 
 
+def test_class_folders_are_found_whatever_lies_beside_them(tmp_path, split, caplog):
+    for side, form in (("sketch", "NFC"), ("photo", "NFD")):
+        for name in [*CLASSES, unicodedata.normalize(form, "café")]:
+            (tmp_path / side / name / "deeper.png").mkdir(parents=True)
+            for i in range(2):
+                Image.new("RGB", (20, 20)).save(tmp_path / side / name / f"{i}.png")
+        (tmp_path / side / ".checkpoints").mkdir()
+        (tmp_path / side / "self").symlink_to(".")
+    (tmp_path / "photo" / "c1" / "2.heic").touch()
+    with caplog.at_level(logging.INFO, "iiae"):
+        parts = load(settings(tmp_path, split, size=16))
+    assert "photo: 1 file with other endings was left out: .heic" in caplog.text
+    classes = {c for part in parts for c in part.classes}
+    assert classes == {*CLASSES, unicodedata.normalize("NFC", "café")}
+
+
+def test_a_list_of_classes_in_another_encoding_is_named(tmp_path):
+    (tmp_path / "l.txt").write_bytes("c1\ncafé\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"l.txt: not text in UTF-8: line 2"):
+        class_split(str(tmp_path / "l.txt"))
+    (tmp_path / "l.txt").write_bytes("c1 \r\n\r\nc2".encode("utf-8-sig"))
+    assert class_split(str(tmp_path / "l.txt")).unseen == ("c1", "c2")
+
+
+def test_classes_in_other_scripts_are_told_apart():
+    assert plain("Käse-Brot") == plain(unicodedata.normalize("NFD", "käse brot")) == "käse_brot"
+    assert plain("猫") != plain("犬")
+
+
 def test_wrong_collections_say_what_is_wrong(tmp_path, split):
     path = write_npz(tmp_path / "a.npz", x=items([3] * 7))
     with pytest.raises(
@@ -269,3 +301,16 @@ def test_a_backbone_that_knows_unseen_classes_is_warned_of(tmp_path, split, capl
     load(settings(path, split))
     assert "taught 1 of the 2 unseen classes" in caplog.text
     assert "c1 (old c1, x)" in caplog.text
+
+
+def test_files_called_alike_in_two_classes_are_paired_within_their_class():
+    x = items([2, 2])._replace(paths=np.array(["a/1-1.png", "a/2-1.png", "b/1-1.png", "b/2-1.png"]))
+    y = items([2, 2])._replace(paths=np.array(["a/1.jpg", "a/2.jpg", "b/1.jpg", "b/2.jpg"]))
+    assert InstancePairs(x, y).matches.tolist() == [[0, 0], [1, 1], [2, 2], [3, 3]]
+
+
+def test_two_instances_of_a_class_with_one_name_are_refused():
+    x = items([1])._replace(paths=np.array(["a/1-1.png"]))
+    y = items([2])._replace(paths=np.array(["a/1.jpg", "a/1.png"]))
+    with pytest.raises(DataError, match=r"a/1.jpg and a/1.png: two instances of class"):
+        InstancePairs(x, y)

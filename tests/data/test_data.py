@@ -3,11 +3,12 @@ import pytest
 import torch
 from PIL import Image
 
-from iiae.data import check_name, export_pairs, fetch, load
-from iiae.data.images import image_files, image_tensor, open_sized, read_image
-from iiae.data.splits import held_out
+from helpers import write_images
+from iiae.data import DATASETS, DataSet, check_name, check_shapes, export_pairs, fetch, load
+from iiae.data.image_files import image_files
+from iiae.data.images import image_tensor, open_sized, read_image
 from iiae.data.synthetic import SyntheticPairs
-from iiae.errors import DataError
+from iiae.errors import DataError, SettingsError
 from iiae.settings import DataSettings
 from iiae.types import Draw
 
@@ -17,13 +18,6 @@ def test_an_unknown_data_set_names_the_closest():
         load(DataSettings(name="mnist-cbcd"))
     with pytest.raises(DataError, match="there are mnist-cdcb, digits-cdcb"):
         check_name("zebra")
-
-
-def test_held_out_sets_are_disjoint_and_complete():
-    parts = held_out(50, 7, 9, seed=2)
-    assert [len(p) for p in parts] == [34, 7, 9]
-    assert sorted(np.concatenate(parts).tolist()) == list(range(50))
-    assert not np.array_equal(parts[2], held_out(50, 7, 9, seed=3)[2])
 
 
 def test_synthetic_pairs_share_what_they_say():
@@ -48,7 +42,7 @@ def test_sets_of_synthetic_pairs_differ_but_mix_alike():
 
 def test_pairs_are_exported_as_pictures(tmp_path):
     pairs = load(DataSettings(name="digits-cdcb", size=16)).test
-    export_pairs(pairs, tmp_path, 3)
+    assert export_pairs(pairs, tmp_path, 3) == 3
     assert [p.name for p in image_files(tmp_path / "x")] == ["0000.png", "0001.png", "0002.png"]
     image = read_image(tmp_path / "y" / "0001.png", (3, 16, 16))
     torch.testing.assert_close(image, pairs.pairs(Draw(torch.tensor([1]))).y[0], atol=0.005, rtol=0)
@@ -58,6 +52,102 @@ def test_pairs_are_exported_as_pictures(tmp_path):
 
 def test_a_data_set_without_files_says_so():
     assert fetch("synthetic", None) == "synthetic needs no files of its own"
+    assert fetch("two-folders", None) == "two-folders takes files of yours: data.x and data.y"
+
+
+OTHER = {
+    "root": "a",
+    "x": "a",
+    "y": "a",
+    "flip": True,
+    "crop": 0.1,
+    "on_error": "skip",
+    "split": "sake25",
+    "pairing": "instance",
+    "standardise": True,
+    "size": 64,
+    "validation": 3,
+    "test": 3,
+    "buffer": 5,
+    "limit": 9,
+}
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_settings_that_a_data_set_does_not_read_are_refused(name):
+    assert OTHER.keys() | {"name", "seed", "missing"} == DataSettings.model_fields.keys()
+    for setting in OTHER.keys() - DATASETS[name].reads:
+        with pytest.raises(SettingsError, match=rf"data.{setting} = .*: has no effect on {name}; "):
+            load(DataSettings(**{"name": name, setting: OTHER[setting]}))
+
+
+def test_data_sets_read_what_they_say(tmp_path):
+    read = set()
+
+    class Recorder(DataSettings):
+        def __getattribute__(self, name):
+            read.add(name)
+            return super().__getattribute__(name)
+
+    names = [f"{i}.png" for i in range(12)]
+    for folder in ("x", "y", "x/a", "x/b", "x/c", "x/d", "y/a", "y/b", "y/c", "y/d"):
+        write_images(tmp_path / folder, names, seed=len(folder))
+    (tmp_path / "t.csv").write_text("x,y\n" + "".join(f"x/{n},y/{n}\n" for n in names))
+    np.savez(tmp_path / "a.npz", x=np.eye(12), y=np.eye(12))
+    (tmp_path / "unseen.txt").write_text("d")
+    x, y = str(tmp_path / "x"), str(tmp_path / "y")
+    given = {
+        "digits-cdcb": {},
+        "synthetic": {},
+        "arrays": {"x": str(tmp_path / "a.npz")},
+        "two-folders": {"x": x, "y": y},
+        "side-by-side": {"root": x},
+        "table": {"root": str(tmp_path / "t.csv")},
+        "classes": {
+            "root": str(tmp_path), "x": "x", "y": "y", "split": str(tmp_path / "unseen.txt"),
+        },
+    }  # fmt: skip
+    for name, values in given.items():
+        settings = Recorder(name=name, **values)
+        read.clear()
+        DATASETS[name].load(settings)
+        assert read & OTHER.keys() == DATASETS[name].reads, name
+
+
+def test_settings_of_images_are_refused_where_the_data_is_vectors(tmp_path):
+    arrays = {}
+    for side in ("sketch", "photo"):
+        arrays[f"{side}_features"] = np.random.default_rng(0).normal(size=(12, 4))
+        arrays[f"{side}_classes"] = np.repeat(list("abcd"), 3)
+        arrays[f"{side}_paths"] = np.array([f"{i}.png" for i in range(12)])
+    np.savez(tmp_path / "f.npz", unseen=np.array(["d"]), **arrays)
+    settings = DataSettings(name="classes", root=str(tmp_path / "f.npz"))
+    assert load(settings).train.shapes == ((4,), (4,))
+    with pytest.raises(SettingsError, match=r"data.size: has no effect on vectors"):
+        load(settings.model_copy(update={"size": 64}))
+
+
+def test_a_registered_function_reads_every_setting_unless_it_says_otherwise(monkeypatch):
+    seen = []
+    kept = load(DataSettings(name="synthetic", limit=20))
+    own = DataSet(lambda settings: seen.append(settings.crop) or kept)
+    monkeypatch.setitem(DATASETS, "own", own)
+    assert load(DataSettings(name="own", crop=0.5, buffer=3)) is kept
+    assert seen == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("shapes", "taken", "message"),
+    [
+        (((13,), (4,)), ((12,), (4,)), "x has 13 values, the model takes 12"),
+        (((3,), (3, 8, 8)), ((3,), (3, 16, 16)), "y has shape 3x8x8, the model takes 3x16x16; "),
+        (((3, 8, 8), (3,)), ((192,), (3,)), "x has shape 3x8x8, the model takes 192"),
+    ],
+)
+def test_shapes_that_a_model_does_not_take_are_named(shapes, taken, message):
+    check_shapes(taken, taken)
+    with pytest.raises(DataError, match=message):
+        check_shapes(shapes, taken)
 
 
 def test_images_of_every_mode_are_read_as_a_person_expects(tmp_path):
@@ -74,6 +164,34 @@ def test_images_of_every_mode_are_read_as_a_person_expects(tmp_path):
     assert value(Image.fromarray(np.full((4, 4), 65535, np.uint16))) == [1, 1, 1]
     assert value(Image.new("CMYK", (4, 4), (0, 0, 0, 0)), "a.tif") == [1, 1, 1]
     assert value(Image.new("P", (4, 4))) == [-1, -1, -1]
+    assert value(Image.fromarray(np.full((4, 4), 0.5, np.float32)), "a.tif") == [0, 0, 0]
+    assert value(Image.fromarray(np.full((4, 4), 65535, np.int32)), "a.tif") == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "low", "high"),
+    [("f4", 0, 255), ("f4", -1000, 1000), ("f4", 0, np.nan), ("i4", 0, 2e9), ("i4", -50, 50)],
+)
+def test_images_of_values_in_no_known_range_are_named_with_it(tmp_path, kind, low, high):
+    pixels = np.linspace(low, high, 64).reshape(8, 8).astype(kind)
+    Image.fromarray(pixels).save(tmp_path / "a.tif")
+    with pytest.raises(DataError, match=r"a.tif: values from .* to .*, but .* scale them"):
+        read_image(tmp_path / "a.tif", (3, 8, 8))
+
+
+@pytest.mark.parametrize("kind", ["u1", "u2", "f4"])
+def test_one_ramp_is_read_alike_from_every_kind_of_number(tmp_path, kind):
+    top = {"u1": 255, "u2": 65535, "f4": 1}[kind]
+    ramp = (np.tile(np.arange(16) / 15, (16, 1)) * top).round(6).astype(kind)
+    Image.fromarray(ramp).save(tmp_path / "a.tif")
+    expected = torch.arange(16) / 7.5 - 1
+    found = read_image(tmp_path / "a.tif", (1, 16, 16))
+    torch.testing.assert_close(found, expected.expand(1, 16, 16), atol=0.005, rtol=0)
+
+
+def test_a_missing_file_whose_name_has_backslashes_says_what_to_write(tmp_path):
+    with pytest.raises(DataError, match=r"no such file; write / between folders, not \\$"):
+        read_image(tmp_path / "left\\000.png", (3, 8, 8))
 
 
 def test_exif_rotation_is_obeyed(tmp_path):
@@ -144,15 +262,3 @@ def test_a_decompression_bomb_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     with pytest.raises(DataError, match=r"bomb.png: too many pixels"):
         read_image(tmp_path / "bomb.png", (1, 8, 8))
-
-
-def test_a_folder_without_images_is_said(tmp_path):
-    (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(DataError, match="holds no images"):
-        image_files(tmp_path)
-
-
-def test_hidden_files_beside_images_are_none(tmp_path):
-    for name in ("b.PNG", "a.jpg", "._a.jpg", ".png", "notes.txt"):
-        (tmp_path / name).touch()
-    assert [path.name for path in image_files(tmp_path)] == ["a.jpg", "b.PNG"]

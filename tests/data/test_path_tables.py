@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from helpers import write_images
 from iiae.data import load
 from iiae.errors import DataError, MissingExtra
 from iiae.settings import DataSettings
@@ -20,8 +21,8 @@ def images(folder, count=8):
     rows = []
     for i in range(count):
         x, y = folder / "left ä" / f"{i}.png", folder / "右" / f"other {i}.png"
-        Image.new("RGB", (16, 16), RED).save(x)
-        Image.new("RGB", (16, 16), BLUE).save(y)
+        Image.new("RGB", (16, 16), (255, i, 0)).save(x)
+        Image.new("RGB", (16, 16), (0, i, 255)).save(y)
         rows.append((x.relative_to(folder), y.relative_to(folder)))
     return rows
 
@@ -46,8 +47,53 @@ def test_paths_in_a_csv_are_relative_to_it(tmp_path, monkeypatch):
     write_csv(tmp_path / "pairs.csv", images(tmp_path))
     monkeypatch.chdir("/")
     parts = load(settings(tmp_path / "pairs.csv"))
-    assert [len(p) for p in parts] == [6, 1, 1]
+    assert sum(len(p) for p in parts) == 8
     assert is_right(parts.train)
+
+
+def number(pair):
+    return int(pair.x.stem)
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        lambda i: "train" if i < 30 else "val",
+        lambda i: "test" if i < 10 else "",
+        lambda i: "train" if i < 10 else "test" if i < 20 else "",
+        lambda i: "test" if i < 10 else "val" if i < 20 else "",
+        lambda i: "validation" if i % 3 == 0 else "train" if i % 3 == 1 else "",
+    ],
+)
+def test_rows_stay_in_the_set_they_are_marked_for_and_none_is_lost(tmp_path, mark):
+    rows = images(tmp_path, 40)
+    write_csv(
+        tmp_path / "p.csv", [(*row, mark(i)) for i, row in enumerate(rows)], ("x", "y", "split")
+    )
+    parts = load(settings(tmp_path / "p.csv"))
+    sets = {name: {number(pair) for pair in part.files} for name, part in parts._asdict().items()}
+    assert set().union(*sets.values()) == set(range(40))
+    assert sum(map(len, sets.values())) == 40
+    names = {"val": "validation"}
+    for name in ("validation", "test"):
+        marked = {i for i in range(40) if names.get(mark(i), mark(i)) == name}
+        assert sets[name] == marked if marked else 0 < len(sets[name]) < 14
+
+
+def test_held_out_rows_without_any_to_train_on_are_refused(tmp_path):
+    rows = [(*row, "test") for row in images(tmp_path)]
+    write_csv(tmp_path / "p.csv", rows, ("x", "y", "split"))
+    with pytest.raises(DataError, match="none to train on"):
+        load(settings(tmp_path / "p.csv"))
+
+
+def test_an_image_that_is_trained_and_tested_on_is_named(tmp_path, caplog):
+    rows = images(tmp_path, 40)
+    marked = [(*row, "test" if i < 10 else "train") for i, row in enumerate(rows)]
+    marked[3] = (rows[25][0], rows[3][1], "test")
+    write_csv(tmp_path / "p.csv", marked, ("x", "y", "split"))
+    load(settings(tmp_path / "p.csv"))
+    assert "1 of 10 test pairs have an x or a y that is trained on too" in caplog.text
 
 
 def test_columns_are_named_by_settings_and_splits_are_kept(tmp_path):
@@ -111,7 +157,8 @@ def test_a_row_with_an_empty_cell_is_trained_on_alone(tmp_path, split):
     cells[0][1] = cells[1][1] = cells[2][0] = ""
     write_csv(tmp_path / "pairs.csv", cells, ("x", "y", "split"))
     parts = load(settings(tmp_path / "pairs.csv"))
-    assert [len(p) for p in parts] == ([6, 1, 2] if split else [7, 1, 1])
+    assert sum(len(p) for p in parts) == 9
+    assert not split or len(parts.test) == 2
     whole = len(parts.train) + 3
     batch = parts.train[Draw(torch.arange(whole))]
     assert (len(batch.x), len(batch.y), batch.pairs) == (whole - 1, whole - 2, whole - 3)
@@ -144,7 +191,8 @@ def test_an_empty_image_of_a_parquet_column_is_a_missing_partner(tmp_path):
             ("x", "y", "split"),
             "row 1, column y is empty",
         ),
-        ([("a.png", "b.png")] * 5, ("x", "y"), r"a.png: no such file"),
+        ([("a.png", "b.png")] * 5, ("x", "y"), r"pairs.csv: row \d: .*a.png: no such file"),
+        ([("l\\a.png", "b.png")] * 5, ("x", "y"), r"row \d: .*no such file; write / between"),
         ([("a.png", "b.png", "dev")], ("x", "y", "split"), "row 1: split is 'dev', not train"),
         ([], ("x", "y"), "0 pairs; at least 4 are needed"),
     ],
@@ -153,6 +201,16 @@ def test_wrong_tables_say_what_is_wrong(tmp_path, rows, columns, message):
     write_csv(tmp_path / "pairs.csv", rows, columns)
     with pytest.raises(DataError, match=message):
         load(settings(tmp_path / "pairs.csv"))
+
+
+@pytest.mark.parametrize("name", ["pairs.CSV", "pairs.tsv", "pairs.TSV"])
+def test_tables_of_commas_and_of_tabs_are_read_whatever_the_case_of_their_ending(tmp_path, name):
+    names = [f"{i}.png" for i in range(10)]
+    write_images(tmp_path / "x", names)
+    between = "\t" if name.lower().endswith("tsv") else ","
+    rows = [("x", "y"), *((f"x/{n}", f"x/{n}") for n in names)]
+    (tmp_path / name).write_text("".join(f"{between.join(row)}\n" for row in rows))
+    assert sum(map(len, load(settings(tmp_path / name)))) == 10
 
 
 def test_files_that_are_no_tables_are_refused(tmp_path):

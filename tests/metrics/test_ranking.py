@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -166,3 +168,110 @@ def test_query_and_gallery_may_differ_in_size_and_order_of_the_gallery_does_not_
     one = ranking_values(query, gallery, query_labels, gallery_labels)["map@all"]
     other = ranking_values(query, gallery[order], query_labels, gallery_labels[order])["map@all"]
     assert np.allclose(one, other)
+
+
+@given(st.integers(-290, 290), st.sampled_from(["cosine", "euclidean", "hamming"]))
+def test_scaling_by_any_power_of_ten_changes_no_measure(power, kind):
+    query, gallery, *labels = problem()
+    plain = ranking_values(query, gallery, *labels, (5,), kind)
+    scaled = ranking_values(query * 10.0**power, gallery * 10.0**power, *labels, (5,), kind)
+    for name, values in plain.items():
+        assert np.array_equal(scaled[name], values), name
+
+
+@given(st.floats(-1e8, 1e8))
+def test_no_offset_changes_a_euclidean_ranking(offset):
+    query, gallery, *labels = problem()
+    plain = ranking_values(query, gallery, *labels, (5,), "euclidean")
+    moved = ranking_values(query + offset, gallery + offset, *labels, (5,), "euclidean")
+    assert np.array_equal(moved["map@all"], plain["map@all"])
+
+
+def test_angles_of_vectors_that_are_nearly_parallel_are_told_apart():
+    query, gallery, query_labels, gallery_labels = problem()
+    query, gallery = query + 1e8, gallery + 1e8
+    found = ranking_values(query, gallery, query_labels, gallery_labels, (3,))
+    wide = [part.astype(np.longdouble) for part in (query, gallery)]
+    unit = [part / np.sqrt((part**2).sum(1, keepdims=True)) for part in wide]
+    table = distances(*unit, "euclidean")
+    for i in range(len(query)):
+        slow = slow_values(table[i], gallery_labels == query_labels[i], 3)
+        assert found["map@all"][i] == pytest.approx(slow["map@all"]), i
+
+
+def test_one_huge_row_spoils_no_other_query():
+    query, gallery, query_labels, gallery_labels = problem()
+    plain = ranking_values(query, gallery, query_labels, gallery_labels, (5,), "euclidean")
+    query[3] = 1e300
+    found = ranking_values(query, gallery, query_labels, gallery_labels, (5,), "euclidean")
+    others = np.arange(len(query)) != 3
+    assert np.allclose(found["map@all"][others], plain["map@all"][others])
+
+
+@pytest.mark.parametrize("counts", [(1, 2, 2), (3, 30, 7), (1, 1, 1)])
+def test_chance_is_what_random_vectors_reach(counts):
+    own = np.random.default_rng(0)
+    query_labels, gallery_labels = np.repeat([0, 1, 2], (30, 5, 20)), np.repeat([0, 1, 2], counts)
+    size = [(len(labels), 8) for labels in (query_labels, gallery_labels)]
+    draws = 150
+    found = [
+        score(
+            own.normal(size=size[0]), own.normal(size=size[1]), query_labels, gallery_labels, (4,)
+        )
+        for _ in range(draws)
+    ]
+    for name, chance in found[0].chance.items():
+        means = [one.mean[name] for one in found]
+        assert np.mean(means) == pytest.approx(chance, abs=4 * np.std(means) / draws**0.5 + 0.004)
+    expected = {str(c): found[0].per_class_chance[str(c)] for c in range(3)}
+    for name, chance in expected.items():
+        means = [one.per_class[name] for one in found]
+        assert np.mean(means) == pytest.approx(chance, abs=4 * np.std(means) / draws**0.5)
+
+
+@pytest.mark.parametrize("distance", ["euclidean", "cosine"])
+def test_vectors_that_are_all_equal_score_as_chance_in_a_gallery_sorted_by_class(distance):
+    query_labels, gallery_labels = np.repeat(np.arange(6), 4), np.repeat(np.arange(6), 10)
+    query, gallery = np.ones((24, 3)), np.ones((60, 3))
+    means = []
+    for seed in range(40):
+        found = score(query, gallery, query_labels, gallery_labels, (5,), distance, seed)
+        means.append(found.mean["map@all"])
+    assert np.mean(means) == pytest.approx(found.chance["map@all"], abs=0.02)
+
+
+def test_intervals_are_those_of_one_large_draw(monkeypatch):
+    data = problem(50, 80)
+    found = score(*data, (5,))
+    draws = np.random.default_rng(0).integers(50, size=(1000, 50))
+    for name, values in found.per_query.items():
+        low, high = np.percentile(values[draws].mean(1), [2.5, 97.5])
+        assert found.interval[name] == pytest.approx((low, high))
+    monkeypatch.setattr(ranking, "DRAWN", 120)
+    assert score(*data, (5,)).interval == found.interval
+
+
+def test_memory_does_not_grow_with_a_thousand_draws_of_every_query():
+    values = np.random.default_rng(0).random((20_000, 3))
+    tracemalloc.start()
+    ranking._bootstrap(values, 0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20 * 2**20  # all draws at once take 160 MB, their values as much again
+
+
+@pytest.mark.parametrize("kind", ["O", "c16", "U3"])
+def test_what_is_no_number_is_refused(kind):
+    query, gallery, *labels = problem()
+    with pytest.raises(DataError, match=r"query: holds .* expected numbers"):
+        score(query.astype(kind), gallery, *labels)
+
+
+def test_numbers_beyond_float64_are_refused():
+    query, gallery, *labels = problem()
+    wide = gallery.astype(np.longdouble)
+    wide[0, 0] = np.longdouble(10) ** 400
+    if not np.isfinite(wide).all():
+        pytest.skip("long double is float64 here")
+    with pytest.raises(DataError, match="gallery: has values beyond the range of float64"):
+        score(query, wide, *labels)

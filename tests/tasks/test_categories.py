@@ -49,7 +49,10 @@ def test_queries_and_gallery_may_differ_in_number(run):
     found = ranked(run, make())
     assert (found.shared_x_to_y.queries, found.shared_x_to_y.gallery) == (12, 18)
     assert (found.shared_y_to_x.queries, found.shared_y_to_x.gallery) == (18, 12)
-    assert found.chance == pytest.approx(1 / 3)
+    assert found.shared_x_to_y.chance["precision@2"] == pytest.approx(1 / 3)
+    assert found.shared_x_to_y.chance["map@all"] > 1 / 3
+    assert found.shared_x_to_y.chance["recall@2"] == pytest.approx(2 / 18)
+    assert found.shared_y_to_x.chance["recall@2"] == pytest.approx(2 / 12)
 
 
 def test_no_pairing_reaches_evaluation(run):
@@ -73,3 +76,33 @@ def test_evaluation_of_classes_has_its_own_tables(run):
     assert set(found["categories"]["shared_x_to_y"]["mean"]) >= {"map@all", "precision@2"}
     titles = [table.title for table in result_tables(found)]
     assert titles[0].startswith("Category retrieval, 3 classes, split test: 12 x, 18 y")
+
+
+def test_cut_offs_that_fit_one_gallery_alone_have_a_dash_in_the_other(run):
+    settings = run.settings.model_copy(
+        update={"evaluation": run.settings.evaluation.model_copy(update={"cutoffs": (15,)})}
+    )
+    for counts in ((4, 6), (6, 4)):
+        found = evaluate(run._replace(settings=settings), make(counts=counts)).as_dict()
+        table, classes = result_tables(found)[:2]
+        assert all(len(row) == len(table.columns) for row in table.rows)
+        rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
+        long, short = ("x to y", "y to x") if counts == (4, 6) else ("y to x", "x to y")
+        assert rows["recall@15"][f"shared, {short}"] == "-"
+        assert rows["recall@15"][f"shared, {long}"] != "-"
+        assert rows["recall@15"][f"chance, {long}"] == f"{15 / 18:.4f}"
+        assert rows["recall@12"][f"shared, {short}"] != "-"
+        assert classes.columns == ["class", "map@all", "chance"]
+
+
+def test_collapsed_latents_score_as_chance_in_collections_sorted_by_class(run):
+    pairs = make()
+    found = embed_sides(run.model, *pairs.sides(100))
+    same = found._replace(
+        **{k: v._replace(loc=torch.ones_like(v.loc)) for k, v in found._asdict().items()}
+    )
+    means = []
+    for seed in range(30):
+        one = retrieve_classes(same, run.model.active, pairs, (2,), seed).shared_x_to_y
+        means.append(one.mean["map@all"])
+    assert np.mean(means) == pytest.approx(one.chance["map@all"], abs=0.03)

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 
@@ -6,16 +8,17 @@ from iiae.model import IIAE, build_model
 from iiae.settings import make_settings
 from iiae.tasks.quality import translation_quality
 from iiae.tasks.translation import translate
-from iiae.types import Draw, Pair
+from iiae.types import Draw, Pair, plain
 
 SHAPE = (3, 16, 16)
 
 
 class Noise(PairSet):
     shapes = (SHAPE, SHAPE)
+    count = 10
 
     def __len__(self):
-        return 10
+        return self.count
 
     def pairs(self, draw):
         images = torch.rand(2, 10, *SHAPE, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -81,3 +84,38 @@ def test_content_that_is_kept_is_found_again(model, monkeypatch):
     found = translation_quality(model, Noise(), "x", 10, 10, 0)
     assert found.content_recall.mean == 0
     assert found.content_distance == pytest.approx(1, abs=0.2)
+
+
+def test_one_pair_has_means_and_no_intervals(model):
+    pairs = Noise()
+    pairs.count = 1
+    found = translation_quality(model, pairs, "y", 4, 100, 0)
+    assert found.pairs == 1
+    assert found.l1["partner"].mean > 0
+    assert found.l1["partner"].low is found.l1["partner"].high is None
+    assert found.content_distance is None
+    assert found.content_chance == 1
+    json.dumps(plain(found), allow_nan=False)
+
+
+def test_pairs_beyond_the_limit_are_drawn_from_all(model):
+    drawn = []
+
+    class Watched(Noise):
+        def pairs(self, draw):
+            drawn.extend(draw.indices.tolist())
+            return super().pairs(draw)
+
+    for seed in range(20):
+        translation_quality(model, Watched(), "x", 4, 3, seed)
+    assert len(drawn) == 60
+    assert set(drawn) == set(range(10))
+
+
+def test_equal_sources_count_as_one():
+    from iiae.tasks.quality import _summary
+
+    shared, rows = torch.randn(5, 3).repeat_interleave(2, 0), {"diversity": [torch.zeros(10)]}
+    found = _summary(rows, shared, shared, torch.arange(10) // 2)
+    assert found.content_recall.mean == 1
+    assert found.content_chance == pytest.approx(1 / 5)

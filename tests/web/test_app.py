@@ -1,5 +1,6 @@
 import asyncio
 import io
+import json
 import logging
 import re
 import zlib
@@ -86,6 +87,30 @@ def test_more_like_this_leaves_the_item_itself_out(client, place):
     assert client.get("/search?item=none").status_code == 400
 
 
+def test_copies_are_kept_and_only_the_item_asked_for_is_left_out(place, tmp_path):
+    run = place[1]
+    write_images(tmp_path / "c", NAMES)
+    for name in ("copy1.png", "copy2.png", "copy#1.png"):
+        (tmp_path / "c" / "cat" / name).write_bytes((tmp_path / "c" / NAMES[0]).read_bytes())
+    index_files(run, tmp_path / "g", [tmp_path / "c"], "y", progress=False)
+    gallery = Gallery.open(tmp_path / "g")
+    rows = {row["path"]: row["id"] for row in gallery.rows("true")}
+    with TestClient(create_app(run, gallery)) as client:
+        for path, id_ in rows.items():
+            for item in (path, id_):
+                hits = client.get("/search", params={"item": item, "top": 5}).json()["hits"]
+                assert len(hits) == 5
+                assert path not in {hit["path"] for hit in hits}
+            assert client.get(f"/items/{id_}/image").status_code == 200
+        first = next(path for path in rows if path.endswith("copy1.png"))
+        hits = client.get("/search", params={"item": first, "top": 3}).json()["hits"]
+        assert {hit["distance"] for hit in hits} == {0}
+        (tmp_path / "c" / NAMES[0]).unlink()
+        gone = next(id_ for path, id_ in rows.items() if path.endswith(NAMES[0]))
+        assert client.get(f"/items/{gone}/image").status_code == 404
+        assert client.get(f"/items/{rows[first]}/image").status_code == 200
+
+
 def test_embed_and_translate(client, place):
     z = client.post("/embed?domain=x", content=png(place)).json()
     assert {name: len(values) for name, values in z.items()} == {"shared": 32, "exclusive": 8}
@@ -157,6 +182,29 @@ def test_what_is_no_good_image_is_refused_by_its_content(client, body, message):
     answer = client.post("/search", content=body, headers={"content-type": "image/png"})
     assert (answer.status_code, list(answer.json())) == (400, ["detail"])
     assert answer.json()["detail"].startswith(message)
+
+
+def test_a_form_where_the_file_itself_is_needed_is_named(client, place):
+    for route in ("/search", "/embed?domain=x"):
+        answer = client.post(route, files={"file": png(place)})
+        assert (answer.status_code, answer.json()["detail"]) == (
+            400,
+            "the body is a form; the body must be the file itself: curl --data-binary @FILE",
+        )
+        typed = {"content-type": "application/x-www-form-urlencoded"}  # as curl calls all data
+        assert client.post(route, content=png(place), headers=typed).status_code == 200
+        answer = client.post(route, content=png(place).replace(b"\n", b""), headers=typed)
+        assert answer.status_code == 400 and "curl --data-binary @FILE" in answer.text
+
+
+def test_head_is_answered_as_get_is_without_the_body(client):
+    for path in ("/", "/docs", "/health", "/about", "/metrics"):
+        asked, full = client.head(path), client.get(path)
+        assert (asked.status_code, asked.content) == (200, b"")
+        assert asked.headers["content-type"] == full.headers["content-type"]
+    assert client.head("/nowhere").status_code == 404
+    assert client.head("/embed").status_code == 405
+    assert 'route="/health",method="HEAD",status="200"} 1' in client.get("/metrics").text
 
 
 def test_a_damaged_image_and_too_many_pixels_are_refused(place):
@@ -256,10 +304,43 @@ def test_features_are_taken_as_json(tmp_path):
         row = [1.0] + [0.0] * (run.shapes[1][0] - 1)
         hits = client.post("/search?domain=y", json=row).json()["hits"]
         assert hits[0]["name"] == "y.npy#0"
-        for body in ("[1]", "{}", "nan", "[[1, 2]]", "[" * 5000):
-            assert client.post("/search?domain=y", content=body).status_code == 400
+        size = len(row)
+        for body, message in {
+            "[1]": f"1 numbers given; {size} are needed",
+            "{}": "not a JSON list",
+            "nan": "not a JSON list",
+            "[[1, 2]]": "not a JSON list",
+            "[" * 5000: "not a JSON list",
+            json.dumps([True] * size): "not a JSON list",
+            json.dumps([None] * size): "not a JSON list",
+            json.dumps([1e39] * size): "number 1 is NaN or too large (at most 3.4e+38)",
+            json.dumps([10**400] * size): "number 1 is NaN or too large",
+            json.dumps([float("nan")] * size): "number 1 is NaN",
+            "[" + ",".join(["1e400"] * size) + "]": "number 1 is NaN or too large",
+        }.items():
+            for route in ("/search?domain=y", "/embed?domain=y"):
+                answer = client.post(route, content=body)
+                assert (answer.status_code, message in answer.json()["detail"]) == (400, True)
+
         answer = client.post("/translate", data={"to": "x"}, files={"source": str(row)})
         assert len(answer.json()["features"][0]) == run.shapes[0][0]
+
+
+def test_results_that_are_not_finite_are_refused_in_one_line(tmp_path):
+    run = save_run(tmp_path / "run", small_settings())
+    np.save(tmp_path / "y.npy", np.eye(run.shapes[1][0])[:5])
+    index_files(run, tmp_path / "g", [tmp_path / "y.npy"], "y", progress=False)
+    with TestClient(create_app(run, Gallery.open(tmp_path / "g"))) as client:
+        for size, value in ((run.shapes[1][0], 3.4e38), (run.shapes[1][0], -3.4e38)):
+            row = [value] * size
+            for route in ("/search?domain=y", "/embed?domain=y"):
+                answer = client.post(route, json=row)
+                assert (answer.status_code, list(answer.json())) == (400, ["detail"])
+                assert "not finite" in answer.json()["detail"]
+            answer = client.post("/translate", data={"to": "x"}, files={"source": str(row)})
+            assert (answer.status_code, "not finite" in answer.text) == (400, True)
+        large = client.post("/search?domain=y", json=[1e33] * run.shapes[1][0])
+        assert (large.status_code, "too large" in large.json()["detail"]) == (400, True)
 
 
 def test_without_a_gallery_search_says_so(place):

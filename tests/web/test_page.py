@@ -273,7 +273,7 @@ def test_features_are_searched_and_translated(browser, feature_address, tmp_path
         api.expect(hits(page).first).to_contain_text("distance 0.000")
         page.get_by_label("Features, numbers").fill("1 2 three")
         page.get_by_role("button", name="Search", exact=True).click()
-        api.expect(page.get_by_role("status")).to_contain_text("features are numbers")
+        api.expect(page.get_by_role("status")).to_contain_text("features are finite numbers")
         page.get_by_label("Features, numbers").fill(" ".join(["0.5"] * 32))
         page.get_by_label("The query is of domain").select_option("x")
         page.get_by_role("tab", name="Translate").click()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from iiae.data.base import Factor, PairSet, Splits, pick
-from iiae.data.splits import held_out
+from iiae.data.ranges import check_images, to_float32, warn_of_steps
+from iiae.data.splits import PairKeys, key, limited, pair_keys, split_by_key
+from iiae.data.standard import find_standard
 from iiae.errors import DataError
 from iiae.settings import DataSettings
 from iiae.types import Draw, Pair
@@ -22,12 +25,15 @@ class ArrayPairs(PairSet):
     `(pairs, channels, height, width)` images in [-1, 1].
 
     Raises:
-        DataError: The arrays do not fit each other or hold NaN or infinite values.
+        DataError: The arrays do not fit each other, or hold values that are NaN, infinite, too
+            large for float32 or, in images, outside [-1, 1].
     """
 
     held = ("x", "y")
 
     def __init__(self, x: np.ndarray, y: np.ndarray, names: tuple[str, str] = ("x", "y")):
+        _check_shape(x, names[0])
+        _check_shape(y, names[1])
         if len(x) != len(y):
             raise DataError(
                 f"{names[0]} has {len(x):,} samples and {names[1]} has {len(y):,}; "
@@ -48,10 +54,21 @@ class ArrayPairs(PairSet):
         return {}
 
 
+def read_arrays(settings: DataSettings) -> ArrayPairs:
+    """All pairs of `settings.x` and `settings.y`, or of one `.npz` given as `x`.
+
+    Raises:
+        DataError: A file is missing, damaged or holds objects, or the pairs do not fit.
+    """
+    return ArrayPairs(*_read(settings))
+
+
 def load_arrays(settings: DataSettings) -> Splits:
     """Pairs of `settings.x` and `settings.y`, or of one `.npz` given as `x`.
 
-    Training, validation (by default a tenth) and test (by default a tenth) are disjoint.
+    Training, validation (by default a tenth) and test (by default a tenth) are disjoint, chosen by
+    the rows' content: see `split_by_key`. With `data.standardise`, every column of vectors has
+    mean 0 and deviation 1 over the training pairs.
 
     Raises:
         DataError: A file is missing, damaged or holds objects; the pairs do not fit or are
@@ -65,13 +82,36 @@ def load_arrays(settings: DataSettings) -> Splits:
             f"{names[0]}: {total} pair{'s' * (total != 1)}; at least 4 are needed: 2 to train on, "
             "1 for validation, 1 for testing"
         )
-    parts = held_out(
-        total,
-        settings.validation or max(1, total // 10),
-        settings.test or max(1, total // 10),
-        settings.seed,
-    )
-    return Splits(*(ArrayPairs(x[part], y[part], names) for part in parts))
+    keys = pair_keys(*(_row_names(side) for side in (everything.x, everything.y)))
+    used = limited(keys.own, settings.limit, settings.seed)
+    parts = split_by_key(keys.group[used], settings.validation, settings.test, settings.seed)
+    if settings.standardise:
+        learned = used[parts[0]]
+        x, y = (_standardised(*side, learned) for side in zip((x, y), names, strict=True))
+    else:
+        warn_of_steps(x, names[0])
+        warn_of_steps(y, names[1])
+    return Splits(*(_part(x, y, names, keys, used[part]) for part in parts))
+
+
+def _standardised(values: np.ndarray, name: str, learned: np.ndarray) -> np.ndarray:
+    """Vectors in units of the mean and deviation of the rows that are trained on."""
+    if values.ndim != 2:
+        raise DataError(f"{name}: holds images; data.standardise is for vectors, so leave it out")
+    return find_standard(values[learned], name).apply(values, name).numpy()
+
+
+def _part(
+    x: np.ndarray, y: np.ndarray, names: tuple[str, str], keys: PairKeys, rows: np.ndarray
+) -> ArrayPairs:
+    pairs = ArrayPairs(x[rows], y[rows], names)
+    pairs.keys = keys.own[rows]
+    return pairs
+
+
+def _row_names(rows: torch.Tensor) -> list[str]:
+    """Each row by its content, so that equal rows have one name."""
+    return [str(key(row.tobytes())) for row in rows.numpy()]
 
 
 def read_array(path: Path, key: str | None = None, kinds: str = "buif") -> np.ndarray:
@@ -86,36 +126,77 @@ def read_array(path: Path, key: str | None = None, kinds: str = "buif") -> np.nd
         with path.open("rb") as file:  # numpy leaves damaged files open
             loaded = np.load(file, allow_pickle=False)
             if not isinstance(loaded, np.ndarray):
+                held = ", ".join(loaded.files) or "no array"
+                if key is None:
+                    raise DataError(f"{path}: is an .npz ({held}); an .npy is needed here")
                 if key not in loaded.files:
-                    raise DataError(f"{path}: holds {', '.join(loaded.files)}, not {key}")
+                    raise DataError(f"{path}: holds {held}, not {key}")
                 loaded = loaded[key]
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
     except ValueError as error:
-        if "allow_pickle" in str(error) or "Object arrays" in str(error):
+        if "Object arrays" in str(error) or _begins_as_pickle(path):
             raise DataError(
                 f"{path}: holds Python objects (a pickle), which are never loaded; "
                 "save a plain array of numbers"
             ) from error
+        if "allow_pickle" in str(error):  # so NumPy names whatever it does not know
+            raise DataError(f"{path}: not a NumPy file; numpy.save writes one") from error
         raise DataError(f"{path}: damaged, cut off, or not a NumPy file: {error}") from error
     except Exception as error:  # zipfile, zlib and numpy each raise their own on damage
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path}: damaged, cut off, or not a NumPy file: {error}") from error
     if loaded.dtype.kind not in kinds:
-        raise DataError(f"{path}: holds {loaded.dtype}, not numbers")
+        wanted = {"US": "text", "f": "decimals", "buifUS": "numbers or text"}.get(kinds, "numbers")
+        raise DataError(f"{path}: holds {loaded.dtype}, not {wanted}")
     return loaded
+
+
+def read_texts(path: Path, key: str | None = None, kinds: str = "US") -> list[str]:
+    """Names or labels of an array file, as text: bytes are UTF-8, and 1.0 is spelled as 1 is.
+
+    `kinds` are NumPy's codes of the element types that will do; text by default.
+
+    Raises:
+        DataError: As `read_array`; or the array has several axes, a number is not finite, or
+            bytes are not UTF-8.
+    """
+    values = read_array(path, key, kinds)
+    name = str(path) if key is None else f"{path} {key}"
+    if values.ndim != 1:
+        raise DataError(f"{name}: has shape {values.shape}; a row of names is needed")
+    if values.dtype.kind == "f":
+        if not np.isfinite(values).all():
+            raise DataError(f"{name}: NaN or infinite values, where names are needed")
+        return [np.format_float_positional(value + 0, trim="-") for value in values]
+    if values.dtype.kind == "b":
+        values = values.astype(int)
+    try:
+        return [v.decode() if isinstance(v, bytes) else str(v) for v in values.tolist()]
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name}: {error.object!r} is not UTF-8") from error
+
+
+def _begins_as_pickle(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(1) == b"\x80"
 
 
 def array_names(path: Path) -> list[str]:
     """Names of the arrays of an `.npz` file.
 
     Raises:
-        DataError: The file is missing or damaged.
+        DataError: The file is missing, damaged or no `.npz`.
     """
     try:
+        if not zipfile.is_zipfile(path):
+            path.open("rb").close()
+            raise DataError(f"{path}: damaged, cut off, or not an .npz; numpy.savez writes one")
         with np.load(path, allow_pickle=False) as file:
             return list(file.files)
+    except DataError:
+        raise
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
     except Exception as error:  # zipfile and numpy each raise their own on damage
@@ -129,30 +210,35 @@ def _read(settings: DataSettings) -> tuple[np.ndarray, np.ndarray, tuple[str, st
     if settings.y is not None:
         y = Path(settings.y)
         return read_array(path), read_array(y), (str(path), str(y))
-    if path.suffix != ".npz":
+    if path.suffix.lower() != ".npz":
         raise DataError(f"data.y is missing; {path} alone must be an .npz with arrays x and y")
     return read_array(path, "x"), read_array(path, "y"), (f"{path} x", f"{path} y")
 
 
-def _checked(array: np.ndarray, name: str) -> torch.Tensor:
-    """The array as a tensor of bytes or float32, every value finite."""
-    if array.ndim not in (2, 3, 4) or (array.ndim == 3 and array.dtype != np.uint8):
+def _check_shape(array: np.ndarray, name: str) -> None:
+    """Raises DataError if an array has no rows, or rows that are neither vectors nor images."""
+    bytes_ = array.dtype == np.uint8
+    if array.ndim not in (2, 3, 4) or (array.ndim == 3 and not bytes_):
         raise DataError(
             f"{name}: shape {array.shape}; expected (pairs, size), (pairs, channels, height, "
             "width), or bytes (pairs, height, width[, channels])"
         )
+    if 0 in array.shape[1:]:
+        raise DataError(f"{name}: shape {array.shape}: its rows hold no values")
+    if array.ndim == 4 and bytes_ and array.shape[-1] not in (1, 3, 4):
+        raise DataError(
+            f"{name}: {array.shape[-1]} channels last in shape {array.shape}; byte images have 1, "
+            "3 or 4"
+        )
+
+
+def _checked(array: np.ndarray, name: str) -> torch.Tensor:
+    """The array as a tensor of bytes or float32: finite, and images in [-1, 1]."""
     if array.dtype == np.uint8 and array.ndim > 2:
-        if array.ndim == 4 and array.shape[-1] not in (1, 3, 4):
-            raise DataError(
-                f"{name}: {array.shape[-1]} channels last in shape {array.shape}; byte images "
-                "have 1, 3 or 4"
-            )
         return torch.from_numpy(np.ascontiguousarray(array))
-    values = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
-    bad = (~values.isfinite().flatten(1).all(1)).nonzero().flatten().tolist()
-    if bad:
-        rows = ", ".join(map(str, bad[:5])) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
-        raise DataError(f"{name}: NaN or infinite values in row {rows}")
+    values = torch.from_numpy(to_float32(array, name))
+    if values.ndim == 4:
+        check_images(values, name)
     return values
 
 

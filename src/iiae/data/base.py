@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from typing import Literal, NamedTuple
 
@@ -11,7 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from iiae.settings import DataSettings
 from iiae.types import Draw, Pair, PartPaired
+
+DIGEST_PAIRS = 64  # hashed of a set that holds no tensors
+
+
+log = logging.getLogger("iiae")
 
 
 class Factor(NamedTuple):
@@ -36,11 +44,13 @@ class PairSet(ABC):
 
     `shapes` are those of one x and one y, without the batch axis. `held` names the attributes
     that are tensors with a row a pair, or None: what `pairs` picks from; nothing where pairs are
-    read from disk.
+    read from disk. `keys` are the identities of the pairs, by which they are held out and
+    recognised later; None if the set has none.
     """
 
     shapes: tuple[Sequence[int], Sequence[int]]
     held: tuple[str, ...] = ()
+    keys: np.ndarray | None = None
 
     @abstractmethod
     def __len__(self) -> int:
@@ -77,6 +87,63 @@ class PairSet(ABC):
         for index in torch.arange(len(self)).split(size):
             yield self.pairs(Draw(index))
 
+    def sample(self, count: int, seed: int) -> Tensor:
+        """Indices of at most `count` pairs drawn at random, ascending; all if there are no more."""
+        if count >= len(self):
+            return torch.arange(len(self))
+        drawn = np.random.default_rng(seed).choice(len(self), count, replace=False)
+        return torch.from_numpy(np.sort(drawn))
+
+    def members(self) -> np.ndarray:
+        """Identities of what is held out as one: of pairs, or of classes or shards of them."""
+        return np.unique(self.keys) if self.keys is not None else np.empty(0, np.uint64)
+
+    def digest(self) -> str:
+        """Tells this set from any other: SHA-256, hexadecimal, of what its pairs are made of."""
+        return digest_of(type(self).__name__, len(self), self.shapes, *self.content())
+
+    def content(self) -> Iterator[bytes]:
+        """What `digest` hashes of the pairs: tensors held in memory, or else some pairs."""
+        tensors = [getattr(self, name) for name in self.held]
+        if not any(tensor is not None for tensor in tensors):
+            count = min(len(self), DIGEST_PAIRS)
+            index = torch.linspace(0, len(self) - 1, count).round().long()
+            tensors = list(self.pairs(Draw(index)))
+        for tensor in tensors:
+            if tensor is not None:
+                yield (
+                    tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+                )
+
+
+class ChosenPairs(PairSet):
+    """Some pairs of a set.
+
+    Args:
+        rows: The set.
+        index: Which pairs, `(pairs,)`.
+    """
+
+    def __init__(self, rows: PairSet, index: Tensor):
+        self.rows, self.index, self.shapes = rows, index, rows.shapes
+        self.keys = None if rows.keys is None else rows.keys[index.numpy()]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def pairs(self, draw: Draw) -> Pair:
+        return self.rows.pairs(draw._replace(indices=self.index[draw.indices]))
+
+    def factors(self) -> dict[str, Factor]:
+        return {
+            name: factor._replace(values=factor.values[self.index.numpy()])
+            for name, factor in self.rows.factors().items()
+        }
+
+    def content(self) -> Iterator[bytes]:
+        yield self.index.numpy().tobytes()
+        yield from self.rows.content()
+
 
 class Splits(NamedTuple):
     """Disjoint sets of pairs; `validation` is never taken from what is trained on."""
@@ -84,6 +151,48 @@ class Splits(NamedTuple):
     train: PairSet
     validation: PairSet
     test: PairSet
+
+
+class DataSet(NamedTuple):
+    """How pairs are loaded, and from which settings.
+
+    `reads` names the fields of `DataSettings` that `load` reads, all of them if it is None; others
+    that are set are refused. `paths` names those that may be a local file or folder.
+    """
+
+    load: Callable[[DataSettings], Splits]
+    reads: frozenset[str] | None = None
+    paths: frozenset[str] = frozenset()
+
+
+def warn_of_given(part: str, pairs: int, wanted: int | None) -> None:
+    """Warns of a number of pairs to hold out for a set that the data itself gives.
+
+    Args:
+        part: "validation" or "test".
+        pairs: How many pairs the data gives.
+        wanted: As settings say.
+    """
+    if pairs and wanted is not None:
+        log.warning(
+            "data.%s = %d has no effect: the data gives its own %s set, of %d pairs",
+            part,
+            wanted,
+            part,
+            pairs,
+        )
+
+
+def digest_of(*parts: object) -> str:
+    """SHA-256, hexadecimal, of bytes and of plain values as Python writes them."""
+    total = hashlib.sha256()
+    for part in parts:
+        content = (
+            part if isinstance(part, bytes) else repr(part).encode("utf-8", "backslashreplace")
+        )
+        total.update(len(content).to_bytes(8, "little"))
+        total.update(content)
+    return total.hexdigest()
 
 
 def pick(rows: Tensor, index: Tensor) -> Tensor:

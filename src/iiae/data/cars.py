@@ -15,6 +15,7 @@ import torch
 
 from iiae.data.arrays import read_array
 from iiae.data.base import Factor, PairSet, Splits
+from iiae.data.splits import split_by_key
 from iiae.errors import DataError, MissingExtra
 from iiae.settings import DataSettings
 from iiae.types import Draw, Pair
@@ -41,6 +42,7 @@ class CarPairs(PairSet):
             torch.from_numpy(part.ravel()) for part in np.indices(kinds)
         )
         self.azimuth = self.azimuth + 1
+        self.keys = np.asarray(ids, np.uint64)[self.car.numpy()]
 
     def __len__(self) -> int:
         return len(self.car)
@@ -74,9 +76,9 @@ def load_cars(settings: DataSettings) -> Splits:
     images, ids = _read(_find(settings.root), settings.size)
     test = ids >= FIRST_TEST_ID
     train = np.flatnonzero(~test)
-    order = np.random.default_rng(settings.seed).permutation(train)
     held = settings.validation or max(1, len(train) // 10)
-    parts = (np.sort(order[held:]), np.sort(order[:held]), np.flatnonzero(test))
+    kept, validation, _ = split_by_key(ids[train].astype(np.uint64), held, 0, settings.seed)
+    parts = (train[kept], train[validation], np.flatnonzero(test))
     return Splits(*(CarPairs(images[part], ids[part]) for part in parts))
 
 

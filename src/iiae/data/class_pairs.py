@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import unicodedata
 from collections.abc import Iterator
 from copy import copy
 from pathlib import Path, PurePath
@@ -17,6 +18,7 @@ from iiae.data.arrays import array_names
 from iiae.data.base import Factor, PairSet, Splits, pick
 from iiae.data.class_split import ClassSplit, class_split, digest, known_to, plain
 from iiae.data.labelled import Collections, Labelled, read_collections
+from iiae.data.splits import key, shuffled_by_key
 from iiae.errors import DataError
 from iiae.settings import DataSettings
 from iiae.types import Draw, Pair
@@ -82,6 +84,15 @@ class ClassPairs(PairSet):
         x, y = map(torch.from_numpy, rows)
         return self._of(x, y)
 
+    def members(self) -> np.ndarray:
+        """Keys of the classes."""
+        return np.array(sorted(key(plain(name)) for name in self.classes), np.uint64)
+
+    def content(self) -> Iterator[bytes]:
+        for side in (self.x, self.y):
+            yield "\n".join(map(str, side.labels)).encode("utf-8", "backslashreplace")
+            yield side.values.cpu().numpy().tobytes()
+
     def factors(self) -> dict[str, Factor]:
         names = np.array(self.classes)[self.class_of]
         return {"class": Factor(names, "categorical", "shared")}
@@ -114,15 +125,16 @@ class InstancePairs(ClassPairs):
 
     def __init__(self, x: Labelled, y: Labelled, split: str = ""):
         super().__init__(x, y, split)
-        by_stem = {PurePath(str(path)).stem: i for i, path in enumerate(y.paths)}
-        found = [
-            (i, by_stem[stem])
-            for i, path in enumerate(x.paths)
-            if (stem := re.sub(r"-\d+$", "", PurePath(str(path)).stem)) in by_stem
+        instances = _by_instance(y)
+        named = [
+            (str(label), re.sub(r"-\d+$", "", _stem(path)))
+            for label, path in zip(x.labels, x.paths, strict=True)
         ]
+        found = [(i, instances[name]) for i, name in enumerate(named) if name in instances]
         if not found:
             raise DataError(
-                "no x is called like a y: instances are told by names such as a-1.png and a.jpg"
+                "no x file matches a y file of its class by name; instance pairs are named like "
+                "a-1.png (x) and a.jpg (y)"
             )
         self.matches = torch.tensor(found)
         position = {name: i for i, name in enumerate(self.classes)}
@@ -131,6 +143,29 @@ class InstancePairs(ClassPairs):
     def pairs(self, draw: Draw) -> Pair:
         x, y = self.matches[draw.indices].T
         return self._of(x, y)
+
+
+def _by_instance(items: Labelled) -> dict[tuple[str, str], int]:
+    """Rows by class and file name without its ending.
+
+    Raises:
+        DataError: Two files of one class differ in their ending alone.
+    """
+    rows: dict[tuple[str, str], int] = {}
+    for i, (label, path) in enumerate(zip(items.labels, items.paths, strict=True)):
+        name = (str(label), _stem(path))
+        if name in rows:
+            raise DataError(
+                f"{items.paths[rows[name]]} and {path}: two instances of class {label} have one "
+                "name; rename one of them"
+            )
+        rows[name] = i
+    return rows
+
+
+def _stem(path: object) -> str:
+    """File name without its ending, letters with accents written in one way."""
+    return unicodedata.normalize("NFC", PurePath(str(path)).stem)
 
 
 def as_float(values: Tensor) -> Tensor:
@@ -189,7 +224,7 @@ def domains(settings: DataSettings) -> tuple[str, str]:
 def _photo(root: str | None) -> str:
     """photo, or image where the files use that word, as the authors' do."""
     path = Path(root or "")
-    if path.suffix == ".npz" and path.is_file():
+    if path.suffix.lower() == ".npz" and path.is_file():
         held = array_names(path)
         return "image" if "image_features" in held and "photo_features" not in held else "photo"
     if path.name in ("split1", "split2"):
@@ -225,8 +260,8 @@ def _held_classes(seen: list[str], settings: DataSettings) -> tuple[list[str], l
             f"{len(seen)} seen classes cannot give {held} for validation: at least 2 must be left "
             "to train on; lower data.validation"
         )
-    order = np.random.default_rng(settings.seed).permutation(len(seen))
-    validation = sorted(seen[i] for i in order[:held])
+    keys = np.array([key(plain(name)) for name in seen], np.uint64)
+    validation = sorted(seen[i] for i in shuffled_by_key(keys, settings.seed)[:held])
     return [name for name in seen if name not in validation], validation
 
 
@@ -245,6 +280,8 @@ def standardised(found: Collections, classes: list[str]) -> Collections:
             )
         train = side.of(classes).values
         scale = train.std(0)
+        if not scale.isfinite().all():
+            raise DataError("features are too large to be standardised; scale them")
         scale[scale < 1e-6] = 1
         return side._replace(values=(side.values - train.mean(0)) / scale)
 

@@ -6,11 +6,13 @@ import difflib
 import hashlib
 import re
 from collections.abc import Sequence
-from importlib.resources import files
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import NamedTuple
 
+from iiae.data.image_files import same_name
 from iiae.errors import DataError
+from iiae.files import read_lines
 
 # name: where the list comes from
 SPLITS = {
@@ -33,17 +35,18 @@ def class_split(name: str) -> ClassSplit:
     """A published split by name, or a text file with one unseen class a line.
 
     Raises:
-        DataError: There is no such split or file, or it is empty.
+        DataError: There is no such split or file, or it is empty or not in UTF-8.
     """
     if name in SPLITS:
-        text = (files("iiae.data") / "class_splits" / f"{name}.txt").read_text(encoding="utf-8")
+        with as_file(files("iiae.data") / "class_splits" / f"{name}.txt") as path:
+            lines = read_lines(path)
     elif Path(name).is_file():
-        text = Path(name).read_text(encoding="utf-8")
+        lines = read_lines(Path(name))
     else:
         close = difflib.get_close_matches(name, SPLITS, 1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(SPLITS)}"
         raise DataError(f"data.split = {name!r} is neither a split nor a file; {hint}")
-    unseen = tuple(sorted({line.strip() for line in text.splitlines() if line.strip()}))
+    unseen = tuple(sorted({line for line in lines if line}))
     if not unseen:
         raise DataError(f"data.split = {name}: names no class")
     return ClassSplit(Path(name).stem, unseen, digest(unseen))
@@ -57,7 +60,7 @@ def digest(classes: Sequence[str]) -> str:
 
 def plain(name: str) -> str:
     """A class name as all sources spell it: small letters and digits, one _ between words."""
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    return re.sub(r"[\W_]+", "_", same_name(name).lower()).strip("_")
 
 
 def known_to(backbone: Sequence[str], classes: Sequence[str]) -> dict[str, str]:

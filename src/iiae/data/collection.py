@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,33 +13,52 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from iiae.data.arrays import array_names, read_array
-from iiae.data.images import only_images, read_image
+from iiae.data.arrays import array_names, read_array, read_texts
+from iiae.data.image_files import (
+    UNWRITABLE,
+    escaped,
+    is_writable,
+    list_below,
+    report,
+    same_name,
+    some_images,
+)
+from iiae.data.images import read_image
+from iiae.data.ranges import to_float32
 from iiae.errors import DataError
-from iiae.files import read_csv
+from iiae.files import Cell, odd_cell, read_csv, typed_cells
 from iiae.types import Domain
 
 IMAGES_A_PART, ROWS_A_PART = 256, 8192
+
+log = logging.getLogger("iiae")
 
 
 class Part(NamedTuple):
     """Some samples of a collection.
 
-    `paths` are absolute, that of row 3 of an array file `features.npy#3`; `ids` are SHA-256 of
-    the content; `labels` are names of folders, or given by the file. `sample(i)` reads one, or
+    `paths` are absolute, that of row 3 of an array file `features.npy#3`; `digests` are SHA-256
+    of the content; `labels` are names of folders, or given by the file. `sample(i)` reads one, or
     raises DataError.
     """
 
     paths: list[str]
-    ids: list[str]
+    digests: list[str]
     labels: list[str | None]
     sample: Callable[[int], Tensor]
 
 
-def collect(
-    inputs: Sequence[Path], shape: Sequence[int], domain: Domain
-) -> tuple[Iterator[Part], int]:
-    """Parts of a collection, made one after the other, and how many samples it has in all.
+class Collection(NamedTuple):
+    """Parts, made one after the other; the paths of all samples; and a line for each file that is
+    left out since its name cannot be written."""
+
+    parts: Iterator[Part]
+    paths: list[str]
+    skipped: list[str]
+
+
+def collect(inputs: Sequence[Path], shape: Sequence[int], domain: Domain) -> Collection:
+    """The samples of files and folders.
 
     Args:
         inputs: Images and folders of them, searched to any depth; or `.npy` of features, or
@@ -51,9 +71,15 @@ def collect(
     """
     if len(shape) == 1:
         arrays = [_read_rows(Path(path), shape[0], domain) for path in inputs]
-        return _of_arrays(arrays), sum(len(rows.values) for rows in arrays)
-    files = list(dict.fromkeys(file for path in inputs for file in _images(Path(path))))
-    return _of_images(files, shape), len(files)
+        return Collection(_of_arrays(arrays), [path for rows in arrays for path in rows.paths], [])
+    named = [_images(Path(path)) for path in inputs]
+    files = list(dict.fromkeys(file for images, _ in named for file in images))
+    paths = [absolute(file) for file in files]
+    good = [i for i, path in enumerate(paths) if is_writable(path)]
+    bad = [str(file) for file, path in zip(files, paths, strict=True) if not is_writable(path)]
+    bad += [name for _, unwritable in named for name in unwritable]
+    parts = _of_images([files[i] for i in good], [paths[i] for i in good], shape)
+    return Collection(parts, [paths[i] for i in good], [f"{escaped(n)}: {UNWRITABLE}" for n in bad])
 
 
 class _Rows(NamedTuple):
@@ -62,13 +88,14 @@ class _Rows(NamedTuple):
     labels: list[str | None]
 
 
-def _of_images(files: Sequence[Path], shape: Sequence[int]) -> Iterator[Part]:
+def _of_images(files: Sequence[Path], paths: Sequence[str], shape: Sequence[int]) -> Iterator[Part]:
     for start in range(0, len(files), IMAGES_A_PART):
         some = files[start : start + IMAGES_A_PART]
+        named = paths[start : start + IMAGES_A_PART]
         yield Part(
-            [absolute(file) for file in some],
-            [_hash_of(file) for file in some],
-            [Path(absolute(file)).parent.name or None for file in some],
+            list(named),
+            [_digest_of(file) for file in some],
+            [same_name(Path(path).parent.name) or None for path in named],
             lambda i, some=some: read_image(some[i], shape),
         )
 
@@ -86,15 +113,21 @@ def _of_arrays(arrays: Sequence[_Rows]) -> Iterator[Part]:
             )
 
 
-def _images(path: Path) -> list[Path]:
+def _images(path: Path) -> tuple[list[Path], list[str]]:
+    """Image files of an input, and those whose names cannot be written."""
     if path.is_file():
-        return [path]
+        return [path], []
     if not path.is_dir():
         raise DataError(f"{path}: no such file or folder")
-    return only_images((inner for inner in path.rglob("*") if inner.is_file()), path)
+    listing = list_below(path)
+    report(listing._replace(unwritable=[]), path)  # the caller names those
+    if not listing.unwritable:
+        some_images(listing, path)
+    unwritable = [os.path.join(path, name) for name in listing.unwritable]
+    return [path / name for name in listing.images], unwritable
 
 
-def _hash_of(file: Path) -> str:
+def _digest_of(file: Path) -> str:
     try:
         with file.open("rb") as opened:
             return hashlib.file_digest(opened, "sha256").hexdigest()
@@ -103,55 +136,76 @@ def _hash_of(file: Path) -> str:
 
 
 def _read_rows(path: Path, size: int, domain: str) -> _Rows:
-    labels: np.ndarray | None = None
-    names: np.ndarray | None = None
-    if path.suffix == ".npz":
+    labels: list[str] | None = None
+    names: list[str] | None = None
+    if path.suffix.lower() == ".npz":
         held = array_names(path)
         values = read_array(path, "features" if "features" in held else domain)
-        names = read_array(path, "paths", "US") if "paths" in held else None
-        labels = read_array(path, "labels", "US") if "labels" in held else None
+        names = read_texts(path, "paths") if "paths" in held else None
+        labels = read_texts(path, "labels") if "labels" in held else None
     else:
-        values = np.atleast_2d(read_array(path))
-    if values.ndim != 2 or values.shape[1] != size:
+        values = read_array(path)
+    rows = values[None] if values.ndim == 1 else values
+    if rows.ndim != 2 or rows.shape[1] != size:
         raise DataError(f"{path}: has shape {values.shape}; the model takes rows of {size} values")
-    if not np.isfinite(values).all():
-        raise DataError(f"{path}: holds NaN or infinite values")
+    if not len(rows):
+        raise DataError(f"{path}: holds no rows")
     for other in (names, labels):
-        if other is not None and len(other) != len(values):
-            raise DataError(f"{path}: {len(values)} rows of features, {len(other)} names")
-    paths = [f"{absolute(path)}#{i}" for i in range(len(values))]
+        if other is not None and len(other) != len(rows):
+            raise DataError(f"{path}: {len(rows)} rows of features, {len(other)} names")
+    paths = [f"{absolute(path)}#{i}" for i in range(len(rows))]
     if names is not None:
-        paths = [absolute(path.parent / str(name)) for name in names]
+        paths = [absolute(path.parent / name) for name in names]
         if len(set(paths)) < len(paths):
             raise DataError(f"{path}: some of its paths occur twice")
-    text: list[str | None] = [None] * len(values) if labels is None else [str(v) for v in labels]
-    return _Rows(values, paths, text)
+    return _Rows(to_float32(rows, str(path)), paths, [*(labels or [None] * len(rows))])
 
 
-def read_metadata(path: Path) -> dict[str, dict[str, str | float | None]]:
-    """Rows of a CSV by the absolute path that its column `path` gives, relative to the CSV.
+def read_metadata(path: Path) -> dict[str, dict[str, Cell]]:
+    """Rows of a CSV by the file that its column `path` names, relative to the CSV.
 
-    Columns of whole numbers or of numbers become numbers; empty cells are None.
+    The keys are `metadata_key` of the files. Cells are numbers where a whole column is, as
+    `typed_cells` says; empty ones are None.
 
     Raises:
-        DataError: The file is missing or has no column `path`.
+        DataError: The file is missing or has no column `path`, or two rows name one file.
     """
     heading, rows = read_csv(path)
     if not rows or "path" not in heading:
         raise DataError(f"{path}: a header line with a column path, and a row a file, are needed")
     columns = dict(zip(heading, zip(*rows, strict=True), strict=True))
-    files = [absolute(path.parent / name) for name in columns.pop("path")]
-    numbers = {name: _numbers(texts) for name, texts in columns.items()}
-    return {file: {n: column[i] for n, column in numbers.items()} for i, file in enumerate(files)}
+    keys = [metadata_key(path.parent / name) for name in columns.pop("path")]
+    first: dict[str, int] = {}
+    for row, key in enumerate(keys, start=1):
+        if first.setdefault(key, row) != row:
+            raise DataError(f"{path}: rows {first[key]} and {row} name one file, {key}")
+    cells = {name: typed_cells(texts) for name, texts in columns.items()}
+    _report_text(path, columns)
+    return {key: {name: cells[name][i] for name in cells} for i, key in enumerate(keys)}
 
 
-def _numbers(texts: Sequence[str]) -> list[str | float | None]:
-    for kind in (int, float):
-        try:
-            return [kind(text) if text else None for text in texts]
-        except ValueError:
-            continue
-    return [text or None for text in texts]
+def metadata_key(path: str | Path) -> str:
+    """How metadata and a file find each other."""
+    return same_name(absolute(path))
+
+
+def _report_text(path: Path, columns: dict[str, tuple[str, ...]]) -> None:
+    """Names in the log columns that look like numbers, but are kept as text."""
+    for name, texts in columns.items():
+        row = odd_cell(texts)
+        if row is not None and all(_looks_numeric(text) for text in texts if text):
+            log.info(
+                "%s: column %s is kept as text, so that %s in row %d stays as it is written",
+                *(path, name, texts[row], row + 1),
+            )
+
+
+def _looks_numeric(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def absolute(path: str | Path) -> str:

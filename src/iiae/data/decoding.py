@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from iiae.data.images import image_files, image_tensor, open_sized
+from iiae.data.image_files import image_files
+from iiae.data.images import image_tensor, open_sized
 from iiae.errors import DataError
 
 OnError = Literal["stop", "skip"]

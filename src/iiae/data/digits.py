@@ -45,17 +45,26 @@ class ColouredDigits(PairSet):
         labels: `(pairs,)` digit of each.
         size: Side of the images made: 32 frames 28x28 digits, other sizes resample.
         seed: Of the fixed colours; a draw with a seed has its own.
+        places: Of the digits in their files, by which they are recognised, `(pairs,)`.
     """
 
     held = ("digits", "colours")
 
-    def __init__(self, digits: np.ndarray, labels: np.ndarray, size: int, seed: int):
+    def __init__(
+        self,
+        digits: np.ndarray,
+        labels: np.ndarray,
+        size: int,
+        seed: int,
+        places: np.ndarray | None = None,
+    ):
         self.digits = torch.tensor(digits)
         self.labels = labels
         self.size = size
         self.shapes = ((3, size, size), (3, size, size))
         generator = torch.Generator().manual_seed(seed)
         self.colours = torch.rand(len(digits), 2, 3, generator=generator)
+        self.keys = places
 
     def __len__(self) -> int:
         return len(self.digits)
@@ -104,11 +113,12 @@ def load_mnist(settings: DataSettings) -> Splits:
     total = min(len(train_digits), settings.limit or len(train_digits))
     validation = settings.validation or total // 10
     kept, held, _ = held_out(total, validation, 0, settings.seed)
+    tested = len(train_digits) + np.arange(len(test_digits))
     size, seed = settings.size, 3 * settings.seed
     return Splits(
-        ColouredDigits(train_digits[kept], train_labels[kept], size, seed),
-        ColouredDigits(train_digits[held], train_labels[held], size, seed + 1),
-        ColouredDigits(test_digits, test_labels, size, seed + 2),
+        ColouredDigits(train_digits[kept], train_labels[kept], size, seed, _places(kept)),
+        ColouredDigits(train_digits[held], train_labels[held], size, seed + 1, _places(held)),
+        ColouredDigits(test_digits, test_labels, size, seed + 2, _places(tested)),
     )
 
 
@@ -130,10 +140,20 @@ def load_digits(settings: DataSettings) -> Splits:
     parts = (train[: settings.limit], *held)
     return Splits(
         *(
-            ColouredDigits(digits[part], found.target[part], settings.size, 3 * settings.seed + i)
+            ColouredDigits(
+                digits[part],
+                found.target[part],
+                settings.size,
+                3 * settings.seed + i,
+                _places(part),
+            )
             for i, part in enumerate(parts)
         )
     )
+
+
+def _places(index: np.ndarray) -> np.ndarray:
+    return index.astype(np.uint64)
 
 
 def find_mnist(root: str | None) -> Path:

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from iiae.data.base import Splits
-from iiae.data.image_pairs import PairFiles, hold_out, make_sets, split_files
-from iiae.data.images import image_files
+from iiae.data.image_files import image_files, same_name
+from iiae.data.image_pairs import PairFiles, hold_out, split_files
 from iiae.errors import DataError
 from iiae.settings import DataSettings
 
@@ -31,14 +31,12 @@ def load_side_by_side(settings: DataSettings) -> Splits:
     }
     if "train" not in parts:
         files = [PairFiles(path, None) for path in image_files(root)]
-        return split_files(files, settings, str(root))
-    if len(parts) == 3:
-        files = (parts["train"][: settings.limit], parts["val"], parts["test"])
-        return make_sets(files, settings)
+        return split_files(files, settings, str(root), (root,))
     if len(parts) == 1:
-        return split_files(parts["train"], settings, str(root / "train"))
-    test = parts["test"] if "test" in parts else parts["val"]
-    return hold_out(parts["train"][: settings.limit], test, settings)
+        return split_files(parts["train"], settings, str(root / "train"), (root,))
+    test = parts.get("test") or parts["val"]
+    validation = parts.get("val", []) if "test" in parts else []
+    return hold_out(parts["train"], validation, test, settings, (root,))
 
 
 def load_two_folders(settings: DataSettings) -> Splits:
@@ -55,7 +53,7 @@ def load_two_folders(settings: DataSettings) -> Splits:
         more = f" and {len(alone) - 5} more" if len(alone) > 5 else ""
         raise DataError(f"no partner of the same name for {', '.join(alone[:5])}{more}")
     files = [PairFiles(x[stem], y[stem]) for stem in sorted(x)]
-    return split_files(files, settings, f"{left} and {right}")
+    return split_files(files, settings, f"{left} and {right}", (left, right))
 
 
 def find_folder(name: str | None, setting: str) -> Path:
@@ -77,9 +75,10 @@ def find_folder(name: str | None, setting: str) -> Path:
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for path in image_files(folder):
-        if path.stem in found:
-            raise DataError(f"{found[path.stem]} and {path} have one name; which is meant?")
-        found[path.stem] = path
-    return found
+        stem = same_name(path.stem)
+        if stem in files:
+            raise DataError(f"{files[stem]} and {path} have one name; which is meant?")
+        files[stem] = path
+    return files

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -13,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from iiae.data.base import Factor, PairSet, Splits, pick
+from iiae.data.base import Factor, PairSet, Splits, pick, warn_of_given
 from iiae.data.images import Encoded, fit_image, open_image
 from iiae.data.partners import PartPairs, Sides
-from iiae.data.splits import held_out
+from iiae.data.splits import key, limited, pair_keys, split_by_key
 from iiae.errors import DataError
 from iiae.hardware import free_memory
 from iiae.settings import DataSettings
@@ -32,12 +34,17 @@ Source = Path | Encoded
 class PairFiles(NamedTuple):
     """Where a pair is: two images, or one whose left half is x and right half y (`y` is None).
 
-    Where one side is missing, both name the image that is there, and `sides` says which.
+    Where one side is missing, both name the image that is there, and `sides` says which. `key`
+    tells the pair from others and `group` is what it is held out by: see `with_keys`. `where` is
+    the row of a table that names the files, for messages.
     """
 
     x: Source
     y: Source | None
     sides: Sides = Sides.BOTH
+    key: int = 0
+    group: int = 0
+    where: str = ""
 
 
 class ImagePairs(PairSet):
@@ -58,6 +65,7 @@ class ImagePairs(PairSet):
 
     def __init__(self, files: Sequence[PairFiles], size: int, flip: bool, crop: float = 0.0):
         self.files, self.size, self.flip = list(files), size, flip
+        self.keys = np.array([row.key for row in self.files], np.uint64)
         self.side = size + round(size * crop)
         self.shapes = ((3, size, size), (3, size, size))
         needed = len(self.files) * 6 * self.side**2
@@ -81,6 +89,13 @@ class ImagePairs(PairSet):
 
     def factors(self) -> dict[str, Factor]:
         return {}
+
+    def content(self) -> Iterator[bytes]:
+        """Names and sizes of the files, or encoded images: not pixels, which may be on disk."""
+        for row in self.files:
+            for source in (row.x, row.y):
+                if source is not None:
+                    yield _stamp(source)
 
     def _pixels(self, indices: Tensor) -> Tensor:
         """Bytes `(batch, 2, side, side, 3)`."""
@@ -137,6 +152,15 @@ def open_pair(files: PairFiles, side: int | None = None):
     Raises:
         DataError: One cannot be read, or two side by side have an odd width.
     """
+    try:
+        return _open_pair(files, side)
+    except DataError as error:
+        if files.where:
+            raise DataError(f"{files.where}: {error}") from error
+        raise
+
+
+def _open_pair(files: PairFiles, side: int | None):
     if files.sides != Sides.BOTH:
         left = open_image(files.x, side=side)
         return left, left
@@ -152,38 +176,156 @@ def open_pair(files: PairFiles, side: int | None = None):
     return tuple(left.crop(box) for box in boxes)
 
 
-def split_files(files: Sequence[PairFiles], settings: DataSettings, name: str) -> Splits:
-    """Training, validation and test sets drawn from one list.
+def with_keys(files: Sequence[PairFiles], roots: Sequence[Path] = ()) -> list[PairFiles]:
+    """The pairs with the keys by which they are recognised and held out.
+
+    An image is known by its name below its root, or by its content where it is no file; pairs with
+    files of equal content are held out together.
+
+    Args:
+        files: The pairs.
+        roots: Folders that the names of x and of y are relative to; one for both, or none.
+    """
+    x = [row.x for row in files]
+    y = [row.x if row.y is None else row.y for row in files]
+    root_x, root_y = (roots[0], roots[-1]) if roots else (None, None)
+    names_x, names_y = _image_names(x, root_x), _image_names(y, root_y)
+    keys = pair_keys(names_x, names_y, _same(x, names_x), _same(y, names_y))
+    return [
+        row._replace(key=own, group=group)
+        for row, own, group in zip(files, keys.own.tolist(), keys.group.tolist(), strict=True)
+    ]
+
+
+def _same(sources: Sequence[Source], names: Sequence[str]) -> list[str]:
+    """The name of each image, or of the first file of equal content."""
+    copies = _copies([source for source in sources if isinstance(source, Path)])
+    name_of = dict(zip(sources, names, strict=True)) if copies else {}
+    return [
+        name_of[copies[source]] if source in copies else name
+        for source, name in zip(sources, names, strict=True)
+    ]
+
+
+def _image_names(sources: Sequence[Source], root: Path | None) -> list[str]:
+    names: list[str] = []
+    for source in sources:
+        if isinstance(source, Path):
+            name = os.path.relpath(source, root) if root else str(source)
+            names.append(unicodedata.normalize("NFC", Path(name).as_posix()))
+        else:
+            names.append(str(key(source.content)))
+    return names
+
+
+def _copies(files: Sequence[Path]) -> dict[Path, Path]:
+    """The first file of equal content, for each file that has one before it."""
+    by_size: dict[int, list[Path]] = {}
+    for file in dict.fromkeys(files):
+        if file.is_file():
+            by_size.setdefault(file.stat().st_size, []).append(file)
+    copies: dict[Path, Path] = {}
+    for same_size in by_size.values():
+        first: dict[bytes, Path] = {}
+        for file in same_size if len(same_size) > 1 else []:
+            digest = hashlib.blake2b(file.read_bytes()).digest()
+            if first.setdefault(digest, file) != file:
+                copies[file] = first[digest]
+    return copies
+
+
+def _stamp(source: Source) -> bytes:
+    """What tells a source from another: a file's name and size, or content."""
+    if isinstance(source, Encoded):
+        return source.content
+    size = source.stat().st_size if source.is_file() else -1
+    return f"{source.name} {size}".encode("utf-8", "backslashreplace")
+
+
+def split_files(
+    files: Sequence[PairFiles], settings: DataSettings, name: str, roots: Sequence[Path] = ()
+) -> Splits:
+    """Training, validation and test sets drawn from one list, by the pairs' keys.
+
+    Args:
+        files: Pairs, some of which may lack a side; those train.
+        settings: Of the sets' sizes and the seed.
+        name: Of the list, for messages.
+        roots: As for `with_keys`.
 
     Raises:
         DataError: There are fewer than 4 pairs, or an image cannot be read.
     """
-    files, lone = complete_first(files[: settings.limit])
+    files = _usable(files, settings)
+    files, lone = complete_first(_limited(with_keys(files, roots), settings))
     total = len(files)
     if total < 4:
         raise DataError(
             f"{name}: {total} pair{'s' * (total != 1)}; at least 4 are needed: 2 to train on, "
             "1 for validation, 1 for testing"
         )
-    tenth = max(1, total // 10)
-    parts = held_out(total, settings.validation or tenth, settings.test or tenth, settings.seed)
+    parts = split_by_key(_groups(files), settings.validation, settings.test, settings.seed)
     train, validation, test = ([files[i] for i in part] for part in parts)
-    return make_sets(([*train, *lone], validation, test), settings)
+    return _checked_sets([*train, *lone], validation, test, settings)
 
 
 def hold_out(
-    train: Sequence[PairFiles], test: Sequence[PairFiles], settings: DataSettings
+    train: Sequence[PairFiles],
+    validation: Sequence[PairFiles],
+    test: Sequence[PairFiles],
+    settings: DataSettings,
+    roots: Sequence[Path] = (),
 ) -> Splits:
-    """The three sets where a test set is given: validation pairs are held out of `train`.
+    """The three sets where some are given: a missing one is held out of `train` alone.
 
     Raises:
         DataError: Nothing would be left to train on, or an image cannot be read.
     """
-    held = settings.validation or max(1, len(train) // 10)
-    pairs, lone = complete_first(train)
-    kept, validation, _ = held_out(len(pairs), held, 0, settings.seed)
-    learned = [*(pairs[i] for i in kept), *lone]
-    return make_sets((learned, [pairs[i] for i in validation], test), settings)
+    warn_of_given("validation", len(validation), settings.validation)
+    warn_of_given("test", len(test), settings.test)
+    train, validation, test = (_usable(part, settings) for part in (train, validation, test))
+    every = with_keys([*train, *validation, *test], roots)
+    n, m = len(train), len(train) + len(validation)
+    kept_validation, kept_test = every[n:m], every[m:]
+    pairs, lone = complete_first(_limited(every[:n], settings))
+    parts = split_by_key(
+        _groups(pairs),
+        0 if validation else settings.validation,
+        0 if test else settings.test,
+        settings.seed,
+    )
+    learned, held, tested = ([pairs[i] for i in part] for part in parts)
+    return _checked_sets([*learned, *lone], kept_validation or held, kept_test or tested, settings)
+
+
+def _checked_sets(
+    train: list[PairFiles],
+    validation: list[PairFiles],
+    test: list[PairFiles],
+    settings: DataSettings,
+) -> Splits:
+    """The sets, with a warning if a held-out pair has an image that is trained on too."""
+    _warn_of_shared(train, validation, "validation")
+    _warn_of_shared(train, test, "test")
+    return make_sets((train, validation, test), settings)
+
+
+def _limited(files: Sequence[PairFiles], settings: DataSettings) -> list[PairFiles]:
+    keys = np.array([row.key for row in files], np.uint64)
+    return [files[i] for i in limited(keys, settings.limit, settings.seed)]
+
+
+def _groups(files: Sequence[PairFiles]) -> np.ndarray:
+    return np.array([row.group for row in files], np.uint64)
+
+
+def _warn_of_shared(train: Sequence[PairFiles], held: Sequence[PairFiles], name: str) -> None:
+    known = {row.group for row in train}
+    shared = sum(row.group in known for row in held)
+    if shared:
+        log.warning(
+            "%d of %d %s pairs have an x or a y that is trained on too", shared, len(held), name
+        )
 
 
 def complete_first(files: Sequence[PairFiles]) -> tuple[list[PairFiles], list[PairFiles]]:
@@ -193,9 +335,7 @@ def complete_first(files: Sequence[PairFiles]) -> tuple[list[PairFiles], list[Pa
 
 
 def make_sets(files: Sequence[Sequence[PairFiles]], settings: DataSettings) -> Splits:
-    """The three sets of given lists; `data.on_error = "skip"` leaves out what cannot be read."""
-    if settings.on_error == "skip":
-        files = [_readable(part) for part in files]
+    """The three sets of given lists."""
     train, validation, test = files
     drawn: PairSet = ImagePairs(train, settings.size, settings.flip, settings.crop)
     sides = np.array([int(row.sides) for row in train])
@@ -206,6 +346,11 @@ def make_sets(files: Sequence[Sequence[PairFiles]], settings: DataSettings) -> S
         ImagePairs(validation, settings.size, False),
         ImagePairs(test, settings.size, False),
     )
+
+
+def _usable(files: Sequence[PairFiles], settings: DataSettings) -> Sequence[PairFiles]:
+    """The pairs; with `data.on_error = "skip"` those that can be read."""
+    return _readable(files) if files and settings.on_error == "skip" else files
 
 
 def _readable(files: Sequence[PairFiles]) -> list[PairFiles]:

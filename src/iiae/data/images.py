@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from io import BufferedReader, BytesIO
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,14 +15,12 @@ from torch import Tensor
 
 from iiae.errors import DataError
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 # of uploads; of local files, whatever Pillow reads
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 # times the side that is wanted: what remains of a JPEG that is not decoded in full. Resizing by
 # area then ends 0.6 of 255 from the exact area on average, 0.3 if decoded in full (a 12 MP photo)
 SPARE = 6
-
-Name = TypeVar("Name", str, Path)
+ROUNDING = 1e-3  # by which float images may leave [0, 1]
 
 
 class Encoded(NamedTuple):
@@ -39,15 +36,16 @@ class Encoded(NamedTuple):
 def read_image(path: Path, shape: Sequence[int]) -> Float[Tensor, "channels height width"]:
     """An image file, resized by area to `shape`, as floats in [-1, 1].
 
-    Turned as its EXIF tag says; transparency is laid on white; 16-bit greys keep their
-    range; every colour space becomes grey (1 channel) or RGB (3).
+    Turned as its EXIF tag says; transparency is laid on white; every colour space becomes grey
+    (1 channel) or RGB (3). Greys of 16 bits, 0 to 65535, and floats in [0, 1] keep their range.
 
     Args:
         path: PNG, JPEG or whatever else Pillow reads.
         shape: (channels, height, width) wanted; 1 or 3 channels.
 
     Raises:
-        DataError: The file is missing, no image, damaged or cut off, or too large to be safe.
+        DataError: The file is missing, no image, damaged or cut off, too large to be safe, or its
+            values are in no known range.
     """
     return image_tensor(open_image(path, side=max(shape[1:])), shape)
 
@@ -66,7 +64,7 @@ def decode_image(
         most_pixels: Larger images are refused before they are decoded.
 
     Raises:
-        DataError: No image, damaged or cut off, or too large.
+        DataError: No image, damaged or cut off, too large, or of values in no known range.
     """
     image = open_image(Encoded(name, data), most_pixels=most_pixels, side=max(shape[1:]))
     return image_tensor(image, shape)
@@ -104,7 +102,7 @@ def open_image(
             a half, a quarter or an eighth of its size, which takes a fraction of the time.
 
     Raises:
-        DataError: The file is missing, no image, damaged or cut off, or too large to be safe.
+        DataError: As `read_image`.
     """
     return open_sized(path, name, most_pixels, side)[0]
 
@@ -131,9 +129,10 @@ def open_sized(
             turned = ImageOps.exif_transpose(file)
             if file.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8):  # by a quarter
                 size = size[1], size[0]
-            return _plain(turned).convert("RGB"), size
+            return _plain(turned, name).convert("RGB"), size
     except FileNotFoundError as error:
-        raise DataError(f"{name}: no such file") from error
+        hint = "; write / between folders, not \\" if "\\" in name else ""
+        raise DataError(f"{name}: no such file{hint}") from error
     except UnidentifiedImageError as error:
         raise DataError(f"{name}: not an image that can be read") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -149,17 +148,35 @@ def fit_image(image: Image.Image, width: int, height: int) -> Image.Image:
     return image.resize((width, height), kind)
 
 
-def _plain(image: Image.Image) -> Image.Image:
+def _plain(image: Image.Image, name: str) -> Image.Image:
     """8 bits a channel and no transparency."""
     if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, dtype=np.float64)
-        top = 65535 if image.mode.startswith("I") else 255
-        return Image.fromarray((values.clip(0, top) * (255 / top)).round().astype(np.uint8))
+        return _grey(np.asarray(image, dtype=np.float64), image.mode == "F", name)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, image)
     return image
+
+
+def _grey(values: np.ndarray, floats: bool, name: str) -> Image.Image:
+    """Floats in [0, 1], or whole numbers from 0 to 65535, as 8-bit greys.
+
+    No range is guessed from the values: images of one set would then differ in brightness.
+
+    Raises:
+        DataError: The values are in another range.
+    """
+    low, high = values.min(), values.max()
+    top = 1 + ROUNDING if floats else 65535
+    if not (low >= (-ROUNDING if floats else 0) and high <= top):  # NaN is in no range either
+        wanted = "floats are read from 0 to 1" if floats else "whole numbers are from 0 to 65535"
+        raise DataError(
+            f"{name}: values from {low:g} to {high:g}, but {wanted}; scale them, or save the image "
+            "with 8 bits"
+        )
+    values = values.clip(0, 1) * 255 if floats else values * (255 / 65535)
+    return Image.fromarray(values.round().astype(np.uint8))
 
 
 def to_image(values: Float[Tensor, "channels height width"]) -> Image.Image:
@@ -176,30 +193,3 @@ def image_bytes(values: Float[Tensor, "*some channels height width"]) -> np.ndar
 def bytes_image(pixels: np.ndarray) -> Image.Image:
     """Bytes `(height, width, channels)` as a Pillow image; one channel becomes grey."""
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-
-
-def is_image(name: str | Path) -> bool:
-    """Whether a file is called as images are, and not hidden, as what macOS leaves beside them."""
-    base = os.path.basename(name)
-    return os.path.splitext(base)[1].lower() in SUFFIXES and not base.startswith(".")
-
-
-def only_images(names: Iterable[Name], where: object) -> list[Name]:
-    """Those that are called as images are, sorted.
-
-    Raises:
-        DataError: There are none in `where`.
-    """
-    found = sorted(name for name in names if is_image(name))
-    if not found:
-        raise DataError(f"{where}: holds no images ({', '.join(sorted(SUFFIXES))})")
-    return found
-
-
-def image_files(folder: Path) -> list[Path]:
-    """Image files of a folder, by name.
-
-    Raises:
-        DataError: There are none.
-    """
-    return only_images(folder.iterdir(), folder)

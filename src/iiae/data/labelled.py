@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from iiae.data.arrays import array_names, read_array
+from iiae.data.arrays import array_names, read_array, read_texts
 from iiae.data.decoding import OnError, decode_batches
 from iiae.data.folders import find_folder
-from iiae.data.images import is_image
+from iiae.data.image_files import list_images, merged, report, same_name, subfolders
+from iiae.data.ranges import to_float32
 from iiae.errors import DataError
 
 
@@ -63,7 +64,7 @@ def read_collections(
         DataError: Files are missing, damaged, hold objects or do not fit each other.
     """
     path = Path(root)
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         return _read_npz(path, x, y)
     folder = find_folder(root, "data.root")
     if (folder / f"train_{x}_features.npy").is_file():
@@ -75,23 +76,22 @@ def read_collections(
 def class_files(folder: Path) -> tuple[list[Path], np.ndarray]:
     """Image files of `folder/class/file` and their classes, in order.
 
+    Hidden folders and what `image_files` leaves out are no part of them.
+
     Raises:
         DataError: There is no such folder, no class, or a class without images (named).
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; expected {folder.name}/class/image in it")
-    found = {
-        inner.name: sorted(filter(is_image, inner.iterdir()))
-        for inner in sorted(folder.iterdir())
-        if inner.is_dir()
-    }
-    if not found:
+    listings = {inner: list_images(inner) for inner in subfolders(folder)}
+    if not listings:
         raise DataError(f"{folder}: holds no class folders")
-    empty = [name for name, images in found.items() if not images]
+    report(merged(listings.values()), folder)
+    empty = [inner.name for inner, listing in listings.items() if not listing.images]
     if empty:
         raise DataError(f"{folder}: no images in {_named(empty)}")
-    files = [path for images in found.values() for path in images]
-    return files, np.array([path.parent.name for path in files])
+    files = [inner / name for inner, listing in listings.items() for name in listing.images]
+    return files, _classes(files)
 
 
 def read_class_folders(folder: Path, size: int, on_error: OnError = "stop") -> Labelled:
@@ -106,24 +106,28 @@ def read_class_folders(folder: Path, size: int, on_error: OnError = "stop") -> L
     for batch in decode_batches(files, (3, size, size), 256, on_error):
         kept += batch.files
         values.append(((batch.images + 1) * 127.5).round().byte())
-    labels = np.array([path.parent.name for path in kept])
-    return Labelled(torch.cat(values), labels, np.array([str(path) for path in kept]))
+    if not kept:
+        raise DataError(f"{folder}: none of its {len(files)} images can be read")
+    return Labelled(torch.cat(values), _classes(kept), np.array([str(path) for path in kept]))
+
+
+def _classes(files: Sequence[Path]) -> np.ndarray:
+    return np.array([same_name(path.parent.name) for path in files])
 
 
 def _read_npz(path: Path, x: str, y: str) -> Collections:
     sides: list[Labelled] = []
     for side in (x, y):
-        labels = read_array(path, f"{side}_classes", kinds="US")
-        paths = read_array(path, f"{side}_paths", kinds="US")
+        labels = read_texts(path, f"{side}_classes")
+        paths = read_texts(path, f"{side}_paths")
         features = read_array(path, f"{side}_features", kinds="f")
         sides.append(_items(features, labels, paths, f"{path} {side}"))
     held = array_names(path)
-    taught, unseen = (
-        read_array(path, name, kinds="US").tolist() if name in held else None
-        for name in ("backbone_labels", "unseen")
-    )
-    said = None if unseen is None else tuple(sorted(unseen))
-    return Collections(sides[0], sides[1], said, tuple(taught or []))
+    unseen = None
+    if "unseen" in held:
+        unseen = tuple(sorted(map(same_name, read_texts(path, "unseen"))))
+    taught = read_texts(path, "backbone_labels") if "backbone_labels" in held else []
+    return Collections(sides[0], sides[1], unseen, tuple(taught))
 
 
 def _read_feature_files(folder: Path, x: str, y: str) -> Collections:
@@ -131,9 +135,9 @@ def _read_feature_files(folder: Path, x: str, y: str) -> Collections:
     for part in ("train", "test"):
         for side in (x, y):
             name = folder / f"{part}_{side}"
-            paths = read_array(Path(f"{name}_paths.npy"), kinds="US")
+            paths = read_texts(Path(f"{name}_paths.npy"))
             features = read_array(Path(f"{name}_features.npy"), kinds="f")
-            labels = np.array([str(p).replace("\\", "/").split("/")[-2:][0] for p in paths])
+            labels = [path.replace("\\", "/").split("/")[-2:][0] for path in paths]
             parts[part, side] = _items(features, labels, paths, str(name))
     sides: list[Labelled] = []
     for side in (x, y):
@@ -157,7 +161,9 @@ def _read_feature_files(folder: Path, x: str, y: str) -> Collections:
     return Collections(sides[0], sides[1], tuple(sorted(unseen)))
 
 
-def _items(features: np.ndarray, labels: np.ndarray, paths: np.ndarray, name: str) -> Labelled:
+def _items(
+    features: np.ndarray, labels: Sequence[str], paths: Sequence[str], name: str
+) -> Labelled:
     if features.ndim != 2:
         raise DataError(f"{name}: features have shape {features.shape}; expected (items, size)")
     if not len(features) == len(labels) == len(paths):
@@ -167,11 +173,8 @@ def _items(features: np.ndarray, labels: np.ndarray, paths: np.ndarray, name: st
         )
     if len(features) == 0:
         raise DataError(f"{name}: is empty")
-    bad = np.flatnonzero(~np.isfinite(features).all(1))
-    if len(bad):
-        raise DataError(f"{name}: NaN or infinite features in row {_named(bad.tolist())}")
-    values = torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32))
-    return Labelled(values, labels, paths)
+    values = torch.from_numpy(to_float32(features, name, "features"))
+    return Labelled(values, np.array([*map(same_name, labels)]), np.array(paths))
 
 
 def _named(things: Sequence[object]) -> str:

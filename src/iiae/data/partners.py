@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import copy
 from enum import IntEnum
 
@@ -36,6 +37,7 @@ class PartPairs(PairSet):
     def __init__(self, rows: PairSet, sides: np.ndarray):
         self.rows, self.sides = rows, sides
         self.shapes = rows.shapes
+        self.keys = rows.keys
         self.complete = torch.from_numpy(np.flatnonzero(sides == Sides.BOTH))
         if len(self.complete) < 2:
             raise DataError(
@@ -54,6 +56,10 @@ class PartPairs(PairSet):
             name: factor._replace(values=factor.values[self.complete.numpy()])
             for name, factor in self.rows.factors().items()
         }
+
+    def content(self) -> Iterator[bytes]:
+        yield self.sides.tobytes()
+        yield from self.rows.content()
 
     @property
     def held_bytes(self) -> int:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from iiae.data.base import Splits
-from iiae.data.image_pairs import PairFiles, Source, hold_out, make_sets, split_files
+from iiae.data.image_pairs import PairFiles, Source, hold_out, split_files
 from iiae.data.images import Encoded
 from iiae.data.partners import Sides
 from iiae.errors import DataError, MissingExtra
 from iiae.files import read_csv
 from iiae.settings import DataSettings
+
+log = logging.getLogger("iiae")
 
 PARTS = {"train": "train", "val": "val", "validation": "val", "valid": "val", "test": "test"}
 
@@ -21,8 +24,8 @@ def load_table(settings: DataSettings) -> Splits:
     """Pairs of a .csv or .parquet table: columns `x` and `y` hold paths or encoded images.
 
     `data.root` is the file; `data.x` and `data.y` name the columns (x and y by default). Paths
-    are relative to the file. A column `split` (train, validation, test) is kept where it
-    stands; without it the sets are drawn. Where a cell of x or y is empty, the row is trained
+    are relative to the file. A column `split` (train, validation, test) is kept; rows without a
+    mark train, and a set that no row is marked for is held out of the training rows. Where a cell of x or y is empty, the row is trained
     on without its partner; rows to validate and test on have both. A Parquet
     column may hold images as Hugging Face `datasets` writes them, `{bytes, path}`.
 
@@ -38,19 +41,22 @@ def load_table(settings: DataSettings) -> Splits:
     if not path.is_file():
         raise DataError(f"data.root = {path}: no such file")
     columns = (settings.x or "x", settings.y or "y")
-    rows = _read_parquet(path, columns) if path.suffix == ".parquet" else _read_csv(path, columns)
+    parquet = path.suffix.lower() == ".parquet"
+    rows = _read_parquet(path, columns) if parquet else _read_csv(path, columns)
     parts: dict[str, list[PairFiles]] = {}
     for number, row in enumerate(rows, start=1):
         part = _part(row, path, number)
-        parts.setdefault(part, []).append(_row(row, columns, path, number, part))
-    return _sets(parts, settings, str(path))
+        files = _row(row, columns, path, number, part)
+        parts.setdefault(part, []).append(_located(files, f"{path}: row {number}"))
+    return _sets(parts, settings, str(path), path.parent)
 
 
 def load_hugging_face(settings: DataSettings) -> Splits:
     """Image columns of a Hugging Face data set: a hub id, or a folder that `datasets` reads.
 
     `data.root` is the id or folder; `data.x` and `data.y` name the columns. Its splits train,
-    validation and test are kept; what is missing is held out.
+    validation and test are kept; what is missing is held out of the training rows, to which splits
+    of other names belong.
 
     Raises:
         DataError: The data set cannot be loaded (offline, unknown), or a column is missing.
@@ -74,22 +80,37 @@ def load_hugging_face(settings: DataSettings) -> Splits:
         for name in columns:
             if isinstance(rows.features[name], datasets.Image):
                 rows = rows.cast_column(name, datasets.Image(decode=False))
-        part = parts.setdefault(PARTS.get(str(split), str(split)), [])
+        part = parts.setdefault(PARTS.get(str(split), "all"), [])
         for number, row in enumerate(map(dict, rows), start=1):
             where = f"{split} row {number}"
             x, y = (_source(row[n], Path(settings.root), where) for n in columns)
-            part.append(PairFiles(x, y))
-    return _sets(parts, settings, settings.root)
+            part.append(_located(PairFiles(x, y), f"{settings.root}: {where}"))
+    return _sets(parts, settings, settings.root, Path(settings.root))
 
 
-def _sets(parts: Mapping[str, list[PairFiles]], settings: DataSettings, name: str) -> Splits:
-    train = parts.get("train", [])[: settings.limit]
-    if "test" not in parts or not train:
-        every = [pair for part in parts.values() for pair in part]
-        return split_files(every, settings, name)
-    if "val" in parts:
-        return make_sets((train, parts["val"], parts["test"]), settings)
-    return hold_out(train, parts["test"], settings)
+def _sets(
+    parts: Mapping[str, list[PairFiles]], settings: DataSettings, name: str, root: Path
+) -> Splits:
+    """Marked rows stay in their set; rows without a mark train; a missing set is held out."""
+    marked = {part: len(rows) for part, rows in parts.items() if part != "all"}
+    train = [*parts.get("train", []), *parts.get("all", [])]
+    if not marked.keys() & {"val", "test"}:
+        return split_files(train, settings, name, (root,))
+    if not train:
+        raise DataError(
+            f"{name}: has rows to validate or test on and none to train on; mark some with train, "
+            "or leave their split empty"
+        )
+    sets = hold_out(train, parts.get("val", []), parts.get("test", []), settings, (root,))
+    log.info(
+        "%s: %d pairs to train on%s, %d to validate, %d to test",
+        name,
+        len(sets.train),
+        f" ({len(parts['all'])} rows without a split among them)" if "all" in parts else "",
+        len(sets.validation),
+        len(sets.test),
+    )
+    return sets
 
 
 def _read_csv(path: Path, columns: tuple[str, str]) -> list[dict[str, Any]]:
@@ -151,6 +172,12 @@ def _source(value: Any, table: Path, where: str) -> Source:
         raise DataError(f"{table}: {where} is empty")
     folder = table.parent if table.is_file() else table
     return folder / str(value)
+
+
+def _located(files: PairFiles, where: str) -> PairFiles:
+    """With the row that names the files; encoded images have it in their name."""
+    paths = any(isinstance(source, Path) for source in (files.x, files.y))
+    return files._replace(where=where) if paths else files
 
 
 def _part(row: Mapping[str, Any], path: Path, number: int) -> str:

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
-from iiae.data.base import Factor, PairSet, Splits
+from iiae.data.base import Factor, PairSet, Splits, warn_of_given
 from iiae.data.image_pairs import appear
 from iiae.data.images import Encoded, fit_image, open_image
+from iiae.data.ranges import to_float32
+from iiae.data.splits import key, shuffled_by_key
 from iiae.errors import DataError, MissingExtra
 from iiae.settings import DataSettings
 from iiae.types import Draw, Pair
@@ -86,6 +88,26 @@ class ShardPairs(PairSet):
 
     def factors(self) -> dict[str, Factor]:
         return {}
+
+    def members(self) -> np.ndarray:
+        """Keys of the shards, by the last two parts of their names."""
+        names = {"/".join(group.file.split("/")[-2:]) for group in self.groups}
+        return np.array(sorted(key(name) for name in names), np.uint64)
+
+    def content(self) -> Iterator[bytes]:
+        for group in self.groups:
+            name = "/".join(group.file.split("/")[-2:])
+            yield f"{name} {group.number} {group.rows}".encode("utf-8", "backslashreplace")
+
+    def sample(self, count: int, seed: int) -> Tensor:
+        """Pairs of whole row groups drawn at random, so that few are read."""
+        drawn: list[Tensor] = []
+        for group in np.random.default_rng(seed).permutation(len(self.groups)).tolist():
+            if sum(map(len, drawn)) >= count:
+                break
+            end = int(self.ends[group])
+            drawn.append(torch.arange(end - self.groups[group].rows, end))
+        return torch.cat(drawn)[:count].sort().values
 
     def pairs(self, draw: Draw) -> Pair:
         index = draw.indices.numpy()
@@ -174,21 +196,19 @@ def _column(values: Any, where: str) -> Column:
     lengths = pc.call_function("list_value_length", [values]).unique()
     if len(lengths) != 1 or flat.null_count:
         raise DataError(f"{where}: rows differ in length or have empty values")
-    found = (
-        flat.to_numpy(zero_copy_only=False).astype(np.float32, copy=False).reshape(len(values), -1)
-    )
-    if not np.isfinite(found).all():
-        raise DataError(f"{where}: NaN or infinite values")
-    return found
+    numeric = (kinds.is_integer, kinds.is_floating, kinds.is_boolean)
+    if not any(is_number(flat.type) for is_number in numeric) or not len(flat):
+        raise DataError(f"{where}: holds {values.type} of {len(flat)} values, not numbers")
+    return to_float32(flat.to_numpy(zero_copy_only=False).reshape(len(values), -1), where)
 
 
 def load_shards(settings: DataSettings) -> Splits:
     """Pairs of `data.root`: a folder of `.parquet` shards, local or at a URL that fsspec knows.
 
     Folders `train`, `validation` (or `val`) and `test` in it are kept. Where one is missing, whole
-    shards are held out of the others, by seed, until they have `data.validation` or `data.test`
-    pairs (a tenth by default). `data.x` and `data.y` name the columns, `data.limit` takes the
-    first pairs to train on.
+    shards are held out of the training shards, in an order that their names and the seed decide,
+    until they have `data.validation` or `data.test` pairs (a tenth by default). `data.x` and `data.y` name the columns, `data.limit` takes
+    row groups drawn at random.
 
     Raises:
         DataError: There are too few shards, or one cannot be read.
@@ -209,7 +229,7 @@ def load_shards(settings: DataSettings) -> Splits:
         raise DataError(f"data.root = {settings.root}: cannot be read: {error}") from error
     shards = {name: _row_groups(files, name) for name in names}
     parts = _parts(shards, root, settings)
-    train = list(_first(parts["train"], settings.limit))
+    train = _limited(parts["train"], settings.limit, root, settings.seed)
     columns = (settings.x or "x", settings.y or "y")
     drawn = Looks(settings.size, settings.flip, settings.crop)
     fixed = Looks(settings.size)
@@ -243,12 +263,11 @@ def _parts(
         names[FOLDERS.get(folder, "train")].append(name)
     count = {name: sum(group.rows for group in groups) for name, groups in shards.items()}
     tenth = max(1, sum(count[name] for name in names["train"]) // 10)
-    order = [
-        names["train"][i]
-        for i in np.random.default_rng(settings.seed).permutation(len(names["train"]))
-    ]
+    keys = np.array([key(name.removeprefix(root)) for name in names["train"]], np.uint64)
+    order = [names["train"][i] for i in shuffled_by_key(keys, settings.seed)]
     for part, wanted in (("validation", settings.validation), ("test", settings.test)):
         held = names[part]
+        warn_of_given(part, sum(count[name] for name in held), wanted)
         if held:
             continue
         while order and sum(count[name] for name in held) < (wanted or tenth):
@@ -263,10 +282,18 @@ def _parts(
     return {part: [g for name in held for g in shards[name]] for part, held in names.items()}
 
 
-def _first(groups: Sequence[RowGroup], limit: int | None) -> Iterator[RowGroup]:
-    """The groups that hold the first `limit` pairs, the last of them cut."""
-    left = sum(group.rows for group in groups) if limit is None else limit
-    for group in groups:
+def _limited(
+    groups: Sequence[RowGroup], limit: int | None, root: str, seed: int
+) -> list[RowGroup]:
+    """Row groups drawn at random that hold `limit` pairs, the last of them cut; or all."""
+    if limit is None:
+        return list(groups)
+    names = [f"{group.file.removeprefix(root)} {group.number}" for group in groups]
+    keys = np.array([key(name) for name in names], np.uint64)
+    drawn: dict[int, RowGroup] = {}
+    left = limit
+    for i in shuffled_by_key(keys, seed).tolist():
         if left > 0:
-            yield group._replace(rows=min(group.rows, left))
-        left -= group.rows
+            drawn[i] = groups[i]._replace(rows=min(groups[i].rows, left))
+        left -= groups[i].rows
+    return [drawn[i] for i in sorted(drawn)]

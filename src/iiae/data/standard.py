@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from iiae.errors import DataError
+
 
 class Standard(NamedTuple):
     """Mean and scale of each feature, `(features,)`; a constant feature has scale 0."""
@@ -15,18 +17,38 @@ class Standard(NamedTuple):
     mean: np.ndarray
     scale: np.ndarray
 
-    def apply(self, values: np.ndarray) -> Tensor:
-        """Rows `(rows, features)` in standard units, float32; constant features become 0."""
-        scale = np.where(self.scale == 0, 1, self.scale)
-        return torch.from_numpy(((values - self.mean) / scale).astype(np.float32))
+    def apply(self, values: np.ndarray, name: str = "features") -> Tensor:
+        """Rows `(rows, features)` in standard units, float32; constant features become 0.
+
+        Raises:
+            DataError: A row of `name` is too far from the mean for float32.
+        """
+        known = self.scale > 0
+        with np.errstate(over="ignore", invalid="ignore"):
+            rows = (values - self.mean) / np.where(known, self.scale, 1) * known
+            narrow = rows.astype(np.float32)
+        bad = np.flatnonzero(~np.isfinite(narrow).all(1))
+        if len(bad):
+            raise DataError(f"{name}: values too large to be standardised in row {bad[0]}")
+        return torch.from_numpy(narrow)
 
     def undo(self, values: Tensor) -> np.ndarray:
         """Rows in the features' own units, float64; constant features get their value."""
         return values.numpy().astype(np.float64) * self.scale + self.mean
 
 
-def find_standard(values: np.ndarray) -> Standard:
-    """The standard of rows `(rows, features)`: their mean and standard deviation."""
-    mean, scale = values.mean(0), values.std(0)
+def find_standard(values: np.ndarray, name: str = "features") -> Standard:
+    """The standard of rows `(rows, features)`: their mean and standard deviation.
+
+    Raises:
+        DataError: Values of `name` are so large that their deviation overflows.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, scale = values.mean(0, np.float64), values.std(0, np.float64)
+    bad = np.flatnonzero(~np.isfinite(mean) | ~np.isfinite(scale))
+    if len(bad):
+        raise DataError(
+            f"{name}: values of column {bad[0]} are too large to be standardised; scale them"
+        )
     # the rounding error of a constant column is no scale
     return Standard(mean, np.where(scale <= 1e-12 * np.abs(mean), 0.0, scale))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from iiae.data.arrays import load_arrays
+from iiae.data.arrays import read_arrays
 from iiae.errors import DataError
 from iiae.settings import DataSettings
 
 FOLDER_SIZE = 64
+TABLES = (".csv", ".tsv", ".parquet")
 
 
 def suggest_settings(
@@ -21,13 +22,13 @@ def suggest_settings(
         x: Array file or folder of images of the x side; an `.npz` may hold both sides.
         y: The same of the y side.
         pairs: Instead of both, a folder of images whose left half is x and right half y, or a
-            .csv or .parquet table with columns x and y.
+            .csv, .tsv or .parquet table with columns x and y.
 
     Raises:
         DataError: A file cannot be read, or x and y are not of one kind.
     """
     if pairs is not None:
-        kind = "table" if Path(pairs).suffix in (".csv", ".parquet") else "side-by-side"
+        kind = "table" if Path(pairs).suffix.lower() in TABLES else "side-by-side"
         return _images({"name": kind, "root": str(pairs), "size": FOLDER_SIZE}, FOLDER_SIZE)
     sides = {name: str(side) for name, side in (("x", x), ("y", y)) if side is not None}
     folders = [Path(side).is_dir() for side in sides.values()]
@@ -36,7 +37,7 @@ def suggest_settings(
             raise DataError("give two folders of images (--x, --y), or two array files")
         return _images({"name": "two-folders", "size": FOLDER_SIZE, **sides}, FOLDER_SIZE)
     data = {"name": "arrays", **sides}
-    shapes = load_arrays(DataSettings.model_validate(data)).train.shapes
+    shapes = read_arrays(DataSettings.model_validate(data)).shapes
     return _features(data) if len(shapes[0]) == 1 else _images(data, shapes[0][-1])
 
 

@@ -16,6 +16,8 @@ from jaxtyping import Float, Int, Num
 from iiae.errors import DataError
 from iiae.metrics.blocks import BlockFactor, ProbeMatrix, alive, checked, classes, collapsed
 from iiae.metrics.information import sklearn_part
+from iiae.metrics.magnitude import rescaled
+from iiae.metrics.probes import standardised
 
 BINS = 20
 SAMPLES = 3000
@@ -184,8 +186,9 @@ def _gaps(
 
 
 def _dimensions(blocks: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """All dimensions that vary, side by side, and the block of each."""
-    kept = {name: latent[:, alive(latent)].astype(np.float64) for name, latent in blocks.items()}
+    """All dimensions that vary, standardised and side by side, and the block of each."""
+    # on one scale, as trees take float32
+    kept = {name: standardised(latent[:, alive(latent)]) for name, latent in blocks.items()}
     owner = np.repeat(list(kept), [z.shape[1] for z in kept.values()])
     return np.hstack(list(kept.values())), owner
 
@@ -193,7 +196,7 @@ def _dimensions(blocks: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarra
 def _axes(factor: BlockFactor) -> list[np.ndarray]:
     if factor.kind == "categorical":
         return [classes(factor)]
-    return list(np.asarray(factor.values, dtype=np.float64).reshape(len(factor.values), -1).T)
+    return list(rescaled(np.asarray(factor.values).reshape(len(factor.values), -1)).T)
 
 
 def _binned(values: Float[np.ndarray, " samples"]) -> Int[np.ndarray, " samples"]:

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Num, Shaped
 
 from iiae.errors import DataError
+from iiae.metrics.magnitude import rescaled
 from iiae.metrics.probes import held_out_ridge, standardised, widened
 
 SAMPLES = 5000
@@ -38,7 +39,8 @@ class Reading(NamedTuple):
     """How well a factor is read: R2 of a continuous one, accuracy of a category; held out.
 
     `low`, `high`: 95% bootstrap interval over samples. `chance`, `chance_high`: mean and 95th
-    percentile of the same probe on permuted factors.
+    percentile of the same probe on permuted factors, and at least what the best constant answer
+    scores: 0, or the share of the most common class.
     """
 
     score: float
@@ -50,6 +52,8 @@ class Reading(NamedTuple):
     @property
     def above_chance(self) -> float:
         """0 up to the 95th percentile of chance, 1 where the factor is read without error."""
+        if self.chance_high >= 1:
+            return 0.0
         return float(np.clip((self.score - self.chance_high) / (1 - self.chance_high), 0, 1))
 
 
@@ -198,6 +202,7 @@ def checked(blocks: Mapping[str, np.ndarray], factors: Mapping[str, BlockFactor]
 
 def alive(latent: np.ndarray) -> np.ndarray:
     """Which dimensions vary beyond rounding."""
+    latent = rescaled(latent)
     return latent.std(0) > 1e-6 * np.abs(latent).max(0, initial=1e-30)
 
 
@@ -232,7 +237,7 @@ def _check_factor(name: str, factor: BlockFactor, n: int) -> None:
         raise DataError(f"factor {name} is not numeric; make its kind 'categorical'")
     elif not np.isfinite(values).all():
         raise DataError(f"factor {name} has values that are not finite")
-    elif not (values.reshape(n, -1).std(0) > 0).all():
+    elif not (values != values[:1]).reshape(n, -1).any(0).all():
         raise DataError(f"factor {name} is constant")
 
 
@@ -261,7 +266,8 @@ def _readings(
             part = predicted[:, start : start + width]
             losses.append(_losses(part, target[order], factors[name].kind))
             start += width
-        found[name] = _reading(losses)
+        constant = float(target.mean(0).max()) if factors[name].kind == "categorical" else 0.0
+        found[name] = _reading(losses, constant)
     return found
 
 
@@ -275,12 +281,12 @@ def _losses(predicted: np.ndarray, target: np.ndarray, kind: Kind) -> np.ndarray
     return np.stack([(error / per_axis).mean(1), (deviation / per_axis).mean(1)], 1)
 
 
-def _reading(losses: list[np.ndarray]) -> Reading:
-    """The score of the factor itself, which is first, against those of its permutations."""
+def _reading(losses: list[np.ndarray], constant: float) -> Reading:
+    """Score of the factor, which is first, against its permutations and a constant answer."""
     n = len(losses[0])
     weights = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), RESAMPLES)
     resampled = weights @ losses[0]
     low, high = np.quantile(1 - resampled[:, 0] / resampled[:, 1], (0.025, 0.975))
     score, *chance = (float(1 - loss[:, 0].mean() / loss[:, 1].mean()) for loss in losses)
     mean, top = float(np.mean(chance)), float(np.quantile(chance, 0.95))
-    return Reading(score, float(low), float(high), mean, top)
+    return Reading(score, float(low), float(high), max(mean, constant), max(top, constant))

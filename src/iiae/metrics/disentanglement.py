@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from iiae.errors import MissingExtra
+from iiae.errors import DataError, MissingExtra
+from iiae.metrics.magnitude import rescaled
 
 FOLDS = 5
 ALPHAS = np.logspace(-1, 5, 7)
@@ -24,10 +25,13 @@ def readable_linearly(
     the mean.
 
     Raises:
+        DataError: Fewer samples than folds.
         MissingExtra: scikit-learn is not installed.
     """
+    _check_samples(len(factor))
     if latent.shape[1] == 0:
         return 0.0
+    factor = rescaled(factor)
     models = _sklearn("linear_model")
     predicted = _held_out(models.RidgeCV(ALPHAS), latent, factor)
     return float(_sklearn("metrics").r2_score(factor, predicted))
@@ -42,8 +46,10 @@ def readable_class(
     Chance is the share of the most common label.
 
     Raises:
+        DataError: Fewer samples than folds.
         MissingExtra: scikit-learn is not installed.
     """
+    _check_samples(len(label))
     if latent.shape[1] == 0:
         return chance_accuracy(label)
     predicted = _held_out(_sklearn("linear_model").RidgeClassifierCV(ALPHAS), latent, label)
@@ -60,7 +66,12 @@ def _held_out(probe: Any, latent: np.ndarray, target: np.ndarray) -> np.ndarray:
     selection, pipeline = _sklearn("model_selection"), _sklearn("pipeline")
     whole = pipeline.make_pipeline(_sklearn("preprocessing").StandardScaler(), probe)
     folds = selection.KFold(FOLDS, shuffle=True, random_state=0)
-    return selection.cross_val_predict(whole, latent.astype(np.float64), target, cv=folds)
+    return selection.cross_val_predict(whole, rescaled(latent), target, cv=folds)
+
+
+def _check_samples(samples: int) -> None:
+    if samples < FOLDS:
+        raise DataError(f"{samples} samples; probes on {FOLDS} folds need at least {FOLDS}")
 
 
 def _sklearn(part: str) -> Any:

@@ -111,14 +111,13 @@ def domain_probe(
 
 
 def _kernel(z: np.ndarray) -> np.ndarray:
-    z = z.astype(np.float32)
     z = z - z.mean(0)
     norms = np.square(z).sum(1)
     square = np.maximum(norms[:, None] + norms - 2 * z @ z.T, 0)
     # over distinct samples; many equal ones must not make the kernel infinitely narrow
     off = square[np.triu_indices(len(z), 1)]
     median = np.median(off) or off.mean()
-    return np.exp(-square / (2 * median))
+    return np.exp(-square / (2 * median)).astype(np.float32)
 
 
 def _centred(kernel: np.ndarray) -> np.ndarray:

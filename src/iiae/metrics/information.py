@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from iiae.errors import DataError, MissingExtra
+from iiae.metrics.magnitude import rescaled
 
 Kind = Literal["estimate", "lower bound", "upper bound if fitted"]
 NORMAL_95 = 1.959964
@@ -181,14 +182,14 @@ def checked_blocks(a: np.ndarray, b: np.ndarray, estimator: str) -> tuple[np.nda
 
 
 def varying(z: np.ndarray, name: str) -> np.ndarray:
-    """The dimensions that are not constant, as float64.
+    """The dimensions that are not constant, in float64, all divided by one power of two.
 
     Raises:
         DataError: a value is not finite, or no dimension varies.
     """
-    z = np.asarray(z, dtype=np.float64)
     if not np.isfinite(z).all():
         raise DataError(f"{name} has values that are not finite")
+    z = rescaled(z)
     spread = z.std(0) if len(z) else np.zeros(z.shape[1])
     kept = spread > 1e-9 * np.abs(z).max(0, initial=0)
     if not kept.any():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int, Num
 
+from iiae.metrics.magnitude import rescaled
+
 STRENGTHS = np.logspace(-3, 5, 9)
 KNOTS = 5
 UNITS = 256
@@ -57,7 +59,7 @@ def _decomposed(x: np.ndarray, y: np.ndarray, fit: np.ndarray, at: np.ndarray) -
 
 def standardised(latent: Num[np.ndarray, "samples size"]) -> Float[np.ndarray, "samples size"]:
     """Zero mean and unit variance by dimension; none may be constant."""
-    latent = np.asarray(latent, dtype=np.float64)
+    latent = rescaled(latent)
     return (latent - latent.mean(0)) / latent.std(0)
 
 

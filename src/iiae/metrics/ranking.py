@@ -14,24 +14,29 @@ query, let the relevant items have ranks $r_1 < r_2 < ... < r_R$ (first is 1):
 | `map@all_voc` | $\frac{1}{R} \sum_i \max_{j \ge i} j / r_j$: interpolated as in Pascal VOC 2010 |
 
 Means are over queries that have a relevant item; the others are counted and left out. Equal
-distances are ranked by index in the gallery.
+distances are ranked by index in the gallery, which `score` shuffles first: in a gallery sorted by
+class, latents that are all equal would otherwise score above chance (`iiae.metrics.chance`).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from iiae.errors import DataError
+from iiae.metrics.chance import chance_values
+from iiae.metrics.magnitude import ROOM, middle, power_of_two
+from iiae.types import plain
 
 Distance = Literal["cosine", "euclidean", "hamming"]
-BLOCK = 256
+BLOCK = 128
+RESAMPLES, DRAWN = 1000, 1_000_000  # bootstrap samples; queries drawn at once
 
 
 class Ranks(NamedTuple):
@@ -47,18 +52,25 @@ class Ranks(NamedTuple):
 class Scores(NamedTuple):
     """Means over queries with their 95% bootstrap intervals, and what they are means of.
 
-    `per_query` has a value for every query, NaN where none is relevant; `per_class` the mean
-    `map@all` of each class of queries.
+    `chance` is what random rankings reach in each measure, over the same queries. `per_query` has
+    a value for every query, NaN where none is relevant; `per_class` the mean `map@all` of each
+    class of queries, `per_class_chance` what random rankings reach there.
     """
 
     mean: dict[str, float]
     interval: dict[str, tuple[float, float]]
+    chance: dict[str, float]
     per_query: dict[str, Float[np.ndarray, " queries"]]
     per_class: dict[str, float]
+    per_class_chance: dict[str, float]
     queries: int
     queries_without_relevant: int
     gallery: int
     distance: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, without those of each query."""
+        return plain({k: v for k, v in self._asdict().items() if k != "per_query"})
 
 
 def score(
@@ -79,37 +91,61 @@ def score(
         gallery_labels: Class of each item; an item of the query's class is relevant.
         ks: Cut-offs of the measures at K.
         distance: Between rows; Hamming counts the signs that differ.
-        seed: Of the bootstrap.
+        seed: Random seed of the bootstrap, and of the order of items at equal distances.
 
     Raises:
         DataError: Arrays do not fit each other, hold values that cannot be ranked, or no query
             has a relevant item.
     """
-    per_query = ranking_values(query, gallery, query_labels, gallery_labels, ks, distance)
+    _check(query, gallery, query_labels, gallery_labels, distance)
+    order = np.random.default_rng([seed, 1]).permutation(len(gallery))
+    labels, shuffled = np.asarray(query_labels), np.asarray(gallery_labels)[order]
+    per_query = _values(query, gallery[order], labels, shuffled, ks, distance)
     judged = ~np.isnan(per_query["map@all"])
     if not judged.any():
         raise DataError("no query has a relevant item: no class of a query is in the gallery")
-    draws = np.random.default_rng(seed).integers(judged.sum(), size=(1000, judged.sum()))
-    mean, interval = {}, {}
-    for name, values in per_query.items():
-        mean[name] = float(values[judged].mean())
-        low, high = np.percentile(values[judged][draws].mean(1), [2.5, 97.5])
-        interval[name] = (float(low), float(high))
-    labels = np.asarray(query_labels)
-    per_class = {
-        str(label): float(per_query["map@all"][judged & (labels == label)].mean())
-        for label in np.unique(labels[judged])
-    }
+    values = np.stack([each[judged] for each in per_query.values()], 1)
+    ends = _bootstrap(values, seed)
+    classes, of = np.unique(labels[judged], return_inverse=True)
+    guesses = _chance(classes, of, shuffled, ks)
+    precision = per_query["map@all"][judged]
     return Scores(
-        mean,
-        interval,
-        per_query,
-        per_class,
-        len(query),
-        int((~judged).sum()),
-        len(gallery),
-        distance,
+        mean=dict(zip(per_query, values.mean(0).tolist(), strict=True)),
+        interval=dict(zip(per_query, ends, strict=True)),
+        chance={name: float(guesses[name][of].mean()) for name in per_query},
+        per_query=per_query,
+        per_class={str(name): float(precision[of == c].mean()) for c, name in enumerate(classes)},
+        per_class_chance=dict(zip(map(str, classes), guesses["map@all"].tolist(), strict=True)),
+        queries=len(query),
+        queries_without_relevant=int((~judged).sum()),
+        gallery=len(gallery),
+        distance=distance,
     )
+
+
+def _chance(
+    classes: np.ndarray, of: np.ndarray, gallery_labels: np.ndarray, ks: tuple[int, ...]
+) -> dict[str, Float[np.ndarray, " classes"]]:
+    """What random rankings reach for a query of each class, by measure."""
+    known, counts = np.unique(gallery_labels, return_counts=True)
+    relevant = counts[np.searchsorted(known, classes)]
+    by_count = {n: chance_values(len(gallery_labels), n, ks) for n in np.unique(relevant).tolist()}
+    each = [by_count[n] for n in relevant.tolist()]
+    return {name: np.array([one[name] for one in each]) for name in each[0]}
+
+
+def _bootstrap(
+    values: Float[np.ndarray, "judged measures"], seed: int
+) -> list[tuple[float, float]]:
+    """95% interval of every mean over queries; the same resampled queries serve all measures."""
+    rng, n = np.random.default_rng(seed), len(values)
+    means: list[np.ndarray] = []
+    while len(means) < RESAMPLES:
+        rows = min(RESAMPLES - len(means), max(1, DRAWN // n))
+        draws = rng.integers(n, size=(rows, n))
+        means += [np.bincount(drawn, minlength=n) @ values / n for drawn in draws]
+    low, high = np.percentile(means, [2.5, 97.5], axis=0)
+    return list(zip(low.tolist(), high.tolist(), strict=True))
 
 
 def ranking_values(
@@ -127,8 +163,19 @@ def ranking_values(
     Raises:
         DataError: As `score`.
     """
-    _check(query, gallery, query_labels, gallery_labels)
-    left, right, offset = _prepared(query, gallery, distance)
+    _check(query, gallery, query_labels, gallery_labels, distance)
+    return _values(query, gallery, query_labels, gallery_labels, ks, distance)
+
+
+def _values(
+    query: np.ndarray,
+    gallery: np.ndarray,
+    query_labels: np.ndarray,
+    gallery_labels: np.ndarray,
+    ks: tuple[int, ...],
+    distance: Distance,
+) -> dict[str, np.ndarray]:
+    distances = _distances(query, gallery, distance)
     classes, gallery_class = np.unique(gallery_labels, return_inverse=True)
     members = {
         label: np.flatnonzero(gallery_class == c) for c, label in enumerate(classes.tolist())
@@ -138,14 +185,13 @@ def ranking_values(
 
     def block(start: int) -> dict[str, np.ndarray]:
         rows = slice(start, start + BLOCK)
-        distances = offset - left[rows] @ right.T
-        pairs = zip(distances, relevant[rows], strict=True)
+        pairs = zip(distances(query[rows]), relevant[rows], strict=True)
         return query_values(_joined([_ranks(row, items) for row, items in pairs]), ks)
 
     # numpy sorts without holding the interpreter's lock
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         blocks = list(pool.map(block, range(0, len(query), BLOCK)))
-    return {name: np.concatenate([found[name] for found in blocks]) for name in blocks[0]}
+    return {name: np.concatenate([one[name] for one in blocks]) for name in blocks[0]}
 
 
 def _joined(ranks: Sequence[np.ndarray]) -> Ranks:
@@ -189,49 +235,80 @@ def _ranks(
     return np.sort(place[items])
 
 
-def _prepared(
+def _distances(
     query: np.ndarray, gallery: np.ndarray, distance: Distance
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Left and right factors and an offset: offset - left @ right.T ranks as the distance does."""
-    none = np.zeros(len(gallery), np.float32)
+) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from some queries to what ranks all items as the distance does."""
     if distance == "hamming":
-        left, right = (np.where(part > 0, 1, -1).astype(np.float32) for part in (query, gallery))
-        return left, right, none
-    left, right = (np.asarray(part, np.float32) for part in (query, gallery))
-    if distance == "cosine":
-        return _unit(left, "query"), _unit(right, "gallery"), none
-    if distance == "euclidean":
-        centre = right.mean(0)
-        left, right = left - centre, right - centre
-        return 2 * left, right, (right * right).sum(1)
-    raise DataError(f"distance {distance!r} is none of cosine, euclidean, hamming")
+        right = _signs(gallery)
+        return lambda rows: -(_signs(rows) @ right.T)
+    factor = power_of_two(max(_largest(query), _largest(gallery)), ROOM)
+
+    def placed(rows: np.ndarray) -> np.ndarray:
+        """Rows whose squared distances rank as `distance` does, in float64: see `magnitude`."""
+        return _unit(rows) if distance == "cosine" else np.asarray(rows, np.float64) * factor
+
+    items = placed(gallery)
+    centre = middle(items)
+    items -= centre
+    norms = (items * items).sum(1)
+    return lambda rows: norms - 2 * (placed(rows) - centre) @ items.T
 
 
-def _unit(rows: np.ndarray, name: str) -> np.ndarray:
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    if not length.all():
-        zero = np.flatnonzero(length[:, 0] == 0)
-        shown = ", ".join(map(str, zero[:5])) + (f" and {len(zero) - 5} more" * (len(zero) > 5))
-        raise DataError(f"{name}: row {shown} is all zeros, which has no direction for cosine")
-    return rows / length
+def _signs(rows: np.ndarray) -> Float[np.ndarray, "rows size"]:
+    return np.where(rows > 0, 1, -1).astype(np.float32)
+
+
+def _largest(rows: np.ndarray) -> float:
+    """The largest magnitude, without a copy; infinite where float64 does not reach."""
+    return max(abs(float(rows.max(initial=0))), abs(float(rows.min(initial=0))))
+
+
+def _unit(rows: np.ndarray) -> Float[np.ndarray, "rows size"]:
+    rows = np.asarray(rows, np.float64)
+    rows = rows / np.abs(rows).max(1, keepdims=True, initial=0)  # no square overflows or vanishes
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def _check(
-    query: np.ndarray, gallery: np.ndarray, query_labels: np.ndarray, gallery_labels: np.ndarray
+    query: np.ndarray,
+    gallery: np.ndarray,
+    query_labels: np.ndarray,
+    gallery_labels: np.ndarray,
+    distance: str,
 ) -> None:
-    for name, rows, labels in (
-        ("query", query, query_labels),
-        ("gallery", gallery, gallery_labels),
-    ):
+    if distance not in get_args(Distance):
+        known = ", ".join(get_args(Distance))
+        raise DataError(f"distance {distance!r} is none of {known}")
+    sides = {"query": (query, query_labels), "gallery": (gallery, gallery_labels)}
+    for name, (rows, labels) in sides.items():
         if rows.ndim != 2 or len(rows) == 0:
             raise DataError(f"{name}: shape {rows.shape}; expected (rows, size), not empty")
         if len(labels) != len(rows):
             raise DataError(f"{name}: {len(rows):,} rows and {len(labels):,} labels")
-        if rows.dtype.kind == "f" and not np.isfinite(rows).all():
-            bad = np.flatnonzero(~np.isfinite(rows).all(1))
-            raise DataError(f"{name}: NaN or infinite values in row {', '.join(map(str, bad[:5]))}")
+        if rows.dtype.kind not in "biuf":
+            raise DataError(f"{name}: holds {rows.dtype}; expected numbers")
+        _check_rows(rows, name, distance)
     if query.shape[1] != gallery.shape[1]:
         raise DataError(f"query rows have {query.shape[1]} values, gallery rows {gallery.shape[1]}")
+
+
+def _check_rows(rows: np.ndarray, name: str, distance: str) -> None:
+    if rows.dtype.kind == "f" and not np.isfinite(rows).all():
+        bad = np.flatnonzero(~np.isfinite(rows).all(1))
+        raise DataError(f"{name}: NaN or infinite values in row {_some(bad)}")
+    if _largest(rows) > np.finfo(np.float64).max:
+        raise DataError(f"{name}: has values beyond the range of float64")
+    if distance == "cosine" and not rows.any(1).all():
+        zero = np.flatnonzero(~rows.any(1))
+        raise DataError(
+            f"{name}: row {_some(zero)} is all zeros, which has no direction for cosine"
+        )
+
+
+def _some(rows: np.ndarray) -> str:
+    more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
+    return ", ".join(map(str, rows[:5])) + more
 
 
 def _per_query(values: np.ndarray, starts: np.ndarray) -> np.ndarray:

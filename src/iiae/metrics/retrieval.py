@@ -6,8 +6,13 @@ import math
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
+
+from iiae.metrics.chance import any_relevant
+from iiae.metrics.magnitude import ROOM, power_of_two
+
+PART = 2**24  # values of the gallery that are in float64 at once
 
 
 class Interval(NamedTuple):
@@ -19,51 +24,183 @@ class Interval(NamedTuple):
 
 
 class InstanceRetrieval(NamedTuple):
-    """Recall@K of one direction, by K, and what guessing would reach: K / items."""
+    """Recall@K of one direction, by K, and what guessing would reach: K / items.
+
+    Equal items of the gallery are one answer; `answers` is their number.
+    """
 
     recall: dict[int, Interval]
     chance: dict[int, float]
     queries: int
+    answers: int
+
+
+class Answers(NamedTuple):
+    """What is right for each query where some items are equal to others.
+
+    `first` is a row of the gallery for each answer; `right` has the answers of each group of equal
+    queries, `group` the group of each query. `turn` numbers the queries of one right answer: the
+    order of answers at equal distances starts that much further on, so that it favours none.
+    """
+
+    first: Int64[Tensor, " answers"]
+    right: list[Int64[Tensor, " some"]]
+    group: Int64[Tensor, " items"]
+    turn: Int64[Tensor, " items"]
 
 
 def instance_retrieval(
     query: Float[Tensor, "items size"],
     gallery: Float[Tensor, "items size"],
     ks: tuple[int, ...] = (1, 5, 10),
+    query_ids: Int64[Tensor, " items"] | None = None,
+    gallery_ids: Int64[Tensor, " items"] | None = None,
 ) -> InstanceRetrieval:
-    """Recall@K where item i of the gallery is the only right answer to query i.
+    """Recall@K where item i of the gallery is the right answer to query i.
 
     Squared Euclidean distance over all items (the paper's protocol). Ties go to the lower
-    index, so equal latents score as chance does, not as hits.
+    index, so equal latents score as chance does, not as hits. Latents that are not finite are
+    never found.
+
+    Args:
+        query: One row an item.
+        gallery: One row an item.
+        ks: Cut-offs.
+        query_ids: Numbers that are equal for queries which are the same; the partner of each of
+            those is right for all of them.
+        gallery_ids: The same for items of the gallery, which then are one answer.
     """
-    ranks = partner_ranks(query, gallery)
-    n = len(ranks)
+    answers = right_answers(len(query), query_ids, gallery_ids)
+    ranks = partner_ranks(query, gallery, answers=answers)
+    n, total = len(ranks), len(answers.first)
+    each = torch.tensor([len(right) for right in answers.right])[answers.group]
+    numbers, counts = each.unique(return_counts=True)
+    relevant = dict(zip(numbers.tolist(), counts.tolist(), strict=True))
     return InstanceRetrieval(
-        recall={k: wilson(int((ranks < k).sum()), n) for k in ks},
-        chance={k: min(1.0, k / n) for k in ks},
+        recall={k: wilson(int((ranks < min(k, total)).sum()), n) for k in ks},
+        chance={
+            k: sum(c * any_relevant(total, r, min(k, total)) for r, c in relevant.items()) / n
+            for k in ks
+        },
         queries=n,
+        answers=total,
     )
 
 
+def right_answers(
+    items: int,
+    query_ids: Int64[Tensor, " items"] | None = None,
+    gallery_ids: Int64[Tensor, " items"] | None = None,
+) -> Answers:
+    """Which answers are right for which query; arguments as for `instance_retrieval`."""
+    each = torch.arange(items)
+    answer, total = _numbered(each if gallery_ids is None else gallery_ids.cpu())
+    group, groups = _numbered(each if query_ids is None else query_ids.cpu())
+    first = torch.full((total,), items).scatter_reduce(0, answer, each, "amin")
+    order = torch.argsort(group, stable=True)
+    right = [part.unique() for part in answer[order].split(torch.bincount(group).tolist())]
+    smallest = torch.stack([part[0] for part in right]) if right else each
+    turn, seen = torch.zeros(items, dtype=torch.int64), [0] * total
+    for i, one in enumerate(smallest[group].tolist()):
+        turn[i] = seen[one]
+        seen[one] += 1
+    assert groups == len(right)
+    return Answers(first, right, group, turn)
+
+
+def _numbered(ids: Int64[Tensor, " items"]) -> tuple[Int64[Tensor, " items"], int]:
+    """Ids as numbers from 0 in the order in which they come first, and how many there are."""
+    numbers: dict[int, int] = {}
+    found = [numbers.setdefault(one, len(numbers)) for one in ids.tolist()]
+    return torch.tensor(found, dtype=torch.int64), len(numbers)
+
+
 def partner_ranks(
-    query: Float[Tensor, "items size"], gallery: Float[Tensor, "items size"], block: int = 512
+    query: Float[Tensor, "items size"],
+    gallery: Float[Tensor, "items size"],
+    block: int = 512,
+    answers: Answers | None = None,
 ) -> Int64[Tensor, " items"]:
     """How many gallery items come before item i in the ranking of query i; 0 is a hit at one.
 
-    Memory beyond the arrays is that of `block` x items distances.
+    A distance that is not a number comes last: a query or partner that is not finite has the rank
+    `len(gallery)`, beyond every item. Distances are in float64; memory beyond the arrays is that
+    of `block` x items of them.
+
+    Args:
+        query: One row an item.
+        gallery: One row an item.
+        block: Queries at once.
+        answers: Where some items are equal: the rank is that of the nearest right answer.
     """
-    centre = gallery.mean(0)
-    norms = torch.cat([(part - centre).square().sum(1) for part in gallery.split(block)])
-    order = torch.arange(len(gallery), device=gallery.device)
-    ranks: list[Tensor] = []
-    for index in order.split(block):
-        # |q - g|^2 less |q|^2, which ranks alike; centred, so that little cancels
-        distance = norms - 2 * ((query[index] - centre) @ gallery.T)
-        distance += 2 * ((query[index] - centre) @ centre)[:, None]
-        own = distance.gather(1, index[:, None])
-        tied = (distance == own) & (order < index[:, None])
-        ranks.append(((distance < own) | tied).sum(1))
+    answers = answers or right_answers(len(query))
+    device, total = gallery.device, len(answers.first)
+    if total < len(gallery):
+        gallery = gallery[answers.first.to(device)]
+    order = torch.arange(total, device=device)
+    measure = _Distances(query, gallery)
+    ranks = [order[:0]]
+    for index in torch.arange(len(query)).split(block):
+        distance = measure(query[index.to(query.device)])
+        right = _padded([answers.right[group] for group in answers.group[index].tolist()])
+        right, turn = right.to(device), answers.turn[index].to(device)[:, None]
+        place = (order + turn) % total if turn.any() else order
+        at = distance.gather(1, right)
+        nearest = at.amin(1, keepdim=True)
+        first = ((right + turn) % total).masked_fill(at > nearest, total).amin(1, keepdim=True)
+        # what comes before the nearest right answer is wrong, so it need not be told apart
+        before = (distance < nearest) | ((distance == nearest) & (place < first))
+        ranks.append(before.sum(1).masked_fill(nearest[:, 0] == math.inf, total))
     return torch.cat(ranks)
+
+
+def _padded(rows: list[Tensor]) -> Int64[Tensor, "queries most"]:
+    """Rows of different length as one table; the first of each fills it up."""
+    most = max(len(row) for row in rows)
+    return torch.stack([torch.cat([row, row[:1].expand(most - len(row))]) for row in rows])
+
+
+class _Distances:
+    """Squared distances of some queries to every item, in float64; infinite if not comparable.
+
+    Scaled by a power of two, so that no square overflows or vanishes, and computed around the
+    gallery's middle, so that little cancels.
+    """
+
+    def __init__(self, query: Tensor, gallery: Tensor):
+        sound = gallery.isfinite().all(1)
+        self.far = ~sound
+        largest = max(_largest(query), _largest(gallery))
+        self.factor = power_of_two(largest, ROOM)
+        some = gallery[sound]
+        some = some[:: max(1, len(some) // 1000)].double() * self.factor
+        self.centre = some.median(0).values if len(some) else some.sum(0)
+        self.parts = gallery.split(max(1, PART // max(1, gallery.shape[1])))
+        self.norms = [self._centred(part).square().sum(1) for part in self.parts]
+
+    def __call__(self, query: Tensor) -> Float64[Tensor, "queries items"]:
+        rows = self._centred(query)
+        # without |q|^2, which changes no ranking
+        parts = [
+            torch.addmm(norms, rows, self._centred(part).T, alpha=-2)
+            for norms, part in zip(self.norms, self.parts, strict=True)
+        ]
+        distance = parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+        if self.far.any():
+            distance[:, self.far] = math.inf
+        distance[~query.isfinite().all(1)] = math.inf
+        return distance
+
+    def _centred(self, rows: Tensor) -> Float64[Tensor, "rows size"]:
+        """A row that is not finite is at the middle; its distances are not used."""
+        centred = rows.double() * self.factor - self.centre
+        return centred.masked_fill(~rows.isfinite().all(1, keepdim=True), 0)
+
+
+def _largest(rows: Tensor) -> float:
+    """The largest finite magnitude."""
+    parts = (part.abs().nan_to_num(0, 0, 0) for part in rows.split(4096) if part.numel())
+    return max((float(part.max()) for part in parts), default=0.0)
 
 
 def wilson(hits: int, trials: int, z: float = 1.959964) -> Interval:

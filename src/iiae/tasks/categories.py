@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
 from torch import Tensor
 
 from iiae.data.class_pairs import ClassPairs
@@ -13,7 +12,7 @@ from iiae.model import Embeddings
 
 
 class CategoryRetrieval(NamedTuple):
-    """Scores by direction and latent; `chance` is the mean share of relevant items.
+    """Scores by direction and latent, each with its own chance lines.
 
     Active: only the active dimensions, None where there are none. Exclusive: None where z_x and
     z_y differ in size.
@@ -21,7 +20,6 @@ class CategoryRetrieval(NamedTuple):
 
     split: str
     classes: int
-    chance: float
     shared_x_to_y: Scores
     shared_y_to_x: Scores
     active_x_to_y: Scores | None
@@ -29,14 +27,9 @@ class CategoryRetrieval(NamedTuple):
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for metrics.json."""
-        plain: dict[str, Any] = {}
-        for name, value in self._asdict().items():
-            if isinstance(value, Scores):
-                value = value._asdict()
-                del value["per_query"]
-            if value is not None:
-                plain[name] = value
-        return plain
+        values = self._asdict()
+        scores = {k: v.as_dict() for k, v in values.items() if isinstance(v, Scores)}
+        return {"split": self.split, "classes": self.classes, **scores}
 
 
 def retrieve_classes(
@@ -52,7 +45,7 @@ def retrieve_classes(
         active: Which dimensions of z_s are active, `(shared,)`.
         pairs: The set.
         ks: Cut-offs.
-        seed: Of the bootstrap.
+        seed: Random seed of the bootstrap, and of the order of items at equal distances.
     """
     labels = {"x": pairs.x.labels, "y": pairs.y.labels}
 
@@ -68,7 +61,6 @@ def retrieve_classes(
     return CategoryRetrieval(
         split=pairs.split,
         classes=len(pairs.classes),
-        chance=float(np.mean(labels["x"][:, None] == labels["y"][None])),
         shared_x_to_y=ranked(x, y, "xy"),
         shared_y_to_x=ranked(y, x, "yx"),
         active_x_to_y=ranked(x[:, active], y[:, active], "xy") if active.any() else None,

@@ -8,7 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from iiae.data.base import Factor
-from iiae.metrics.disentanglement import chance_accuracy, readable_class, readable_linearly
+from iiae.metrics.disentanglement import (
+    FOLDS,
+    chance_accuracy,
+    readable_class,
+    readable_linearly,
+)
 from iiae.model import Active, Embeddings, latent_views
 
 
@@ -16,14 +21,15 @@ class Readability(NamedTuple):
     """How well one factor is read linearly from each latent, on held-out pairs.
 
     R2 for continuous factors, accuracy for categories; `chance` is what no information gives.
-    `scores` is by latent: see `probe_factors`.
+    `scores` is by latent: see `probe_factors`; None if the factor is constant or there are fewer
+    pairs than folds.
     """
 
     factor: str
     measure: str
     belongs_to: str
     chance: float
-    scores: dict[str, float]
+    scores: dict[str, float | None]
 
 
 class Leak(NamedTuple):
@@ -52,7 +58,7 @@ def largest_leaks(rows: Sequence[Readability]) -> LargestLeaks | None:
     found: dict[str, Leak] = {}
     for row in rows:
         for latent, score in row.scores.items():
-            if latent.startswith(row.belongs_to):
+            if latent.startswith(row.belongs_to) or score is None or row.chance >= 1:
                 continue
             value = min(max((score - row.chance) / (1 - row.chance), 0.0), 1.0)
             for view, ending in _VIEWS.items():
@@ -89,10 +95,13 @@ def _latents(found: Embeddings, active: Active, seed: int) -> dict[str, np.ndarr
 
 
 def _probe(name: str, factor: Factor, latents: Mapping[str, np.ndarray]) -> Readability:
-    block = factor.latent
+    block, values = factor.latent, factor.values.reshape(len(factor.values), -1)
+    varying = (values != values[:1]).any(0)
+    measured = len(values) >= FOLDS and varying.any()
     if factor.kind == "categorical":
-        scores = {k: readable_class(z, factor.values) for k, z in latents.items()}
-        return Readability(name, "accuracy", block, chance_accuracy(factor.values), scores)
-    values = factor.values.reshape(len(factor.values), -1).astype(np.float64)
-    scores = {k: readable_linearly(z, values) for k, z in latents.items()}
+        label = factor.values
+        scores = {k: readable_class(z, label) if measured else None for k, z in latents.items()}
+        return Readability(name, "accuracy", block, chance_accuracy(label), scores)
+    axes = values[:, varying].astype(np.float64)
+    scores = {k: readable_linearly(z, axes) if measured else None for k, z in latents.items()}
     return Readability(name, "R2", block, 0.0, scores)

@@ -24,6 +24,7 @@ from iiae.metrics.blocks import (
 from iiae.metrics.bounds import club_information, infonce_information
 from iiae.metrics.independence import Dependence, ToldApart, domain_probe, hsic_test
 from iiae.metrics.information import Information, gaussian_information, ksg_information
+from iiae.metrics.magnitude import rescaled
 from iiae.metrics.retrieval import partner_ranks
 from iiae.model import Active, Embeddings, latent_views
 from iiae.types import plain
@@ -170,7 +171,8 @@ def _check(latents: Mapping[str, Blocks]) -> None:
             if len(latent) != pairs:
                 raise DataError(f"{name} has {len(latent)} pairs and z_s {pairs}")
             if not np.isfinite(latent).all():
-                raise DataError(f"{name} has values that are not finite")
+                row = int(np.flatnonzero(~np.isfinite(latent).all(1))[0])
+                raise DataError(f"{name} has values that are not finite (row {row})")
         if view.given_x is not None and view.given_y is not None:
             sizes = view.given_x.shape[1], view.given_y.shape[1]
             if sizes[0] != sizes[1]:
@@ -280,7 +282,8 @@ def components(latent: np.ndarray, most: int) -> np.ndarray:
     Raises:
         DataError: Every dimension is constant.
     """
-    centred = latent.astype(np.float64) - latent.mean(0)
+    latent = rescaled(latent)
+    centred = latent - latent.mean(0)
     u, scales, _ = np.linalg.svd(centred, full_matrices=False)
     kept = min(most, int((scales > 1e-6 * max(scales[0], 1e-12)).sum()))
     if scales[0] < 1e-9:

@@ -52,7 +52,7 @@ def first_hits(model: IIAE, pairs: ClassPairs, batch: int, seed: int, top: int =
     x, y = found.shared_given_x.mean, found.shared_given_y.mean
     given = (x.numpy(), y.numpy(), pairs.x.labels, pairs.y.labels)
     precision = ranking_values(*given, (1,))["map@all"]
-    x, y = (torch.nn.functional.normalize(side) for side in (x, y))
+    x, y = (torch.nn.functional.normalize(side.double()) for side in (x, y))
     labels = pairs.x.labels
     means = {name: float(precision[labels == name].mean()) for name in pairs.classes}
     ordered = sorted(means, key=lambda name: means[name])

@@ -39,9 +39,9 @@ from iiae.data.base import PairSet
 from iiae.distributions import DiagonalNormal, Posteriors
 from iiae.errors import DataError
 from iiae.model import IIAE
-from iiae.types import Pair
+from iiae.types import Draw, Pair
 
-PAIRS = 10_000  # beyond it, the first ones: the work grows with the square
+PAIRS = 10_000  # beyond it, so many drawn at random: the work grows with the square
 RESAMPLES = 1000
 
 
@@ -105,14 +105,14 @@ def information_terms(
 
     Args:
         model: A trained model; it is left in evaluation mode.
-        pairs: In their fixed appearance; of more than 10,000 the first ones.
+        pairs: In their fixed appearance; of more than 10,000 a random 10,000.
         batch: Pairs a step.
-        seed: Of the samples of z_s and of the bootstrap.
+        seed: Random seed of the pairs, of the samples of z_s and of the bootstrap.
 
     Raises:
         DataError: There are fewer than three pairs.
     """
-    q = _posteriors(model, pairs, batch)
+    q = _posteriors(model, pairs, pairs.sample(PAIRS, seed), batch)
     n = len(q.shared.loc)
     if n < 3:
         raise DataError(f"information bounds contrast each pair with others: {n} are too few")
@@ -170,26 +170,30 @@ def contrast(z: Float64[Tensor, "pairs size"], q: DiagonalNormal, block: int = 1
 
 
 @torch.inference_mode()
-def _posteriors(model: IIAE, pairs: PairSet, batch: int) -> Posteriors:
-    """Every posterior of the first pairs, on the CPU in float64."""
+def _posteriors(model: IIAE, pairs: PairSet, index: Tensor, batch: int) -> Posteriors:
+    """Every posterior of the pairs at these indices, on the CPU in float64."""
     model.eval()
     device = model.active.device
     rows: list[Posteriors] = []
-    for pair in pairs.batches(batch):
+    for part in index.split(batch):
+        pair = pairs.pairs(Draw(part))
         rows.append(model.encode(Pair(*(side.to(device) for side in pair))))
-        if len(rows) * batch >= PAIRS:
-            break
     return Posteriors(
         *(
-            DiagonalNormal(*(torch.cat(part).double().cpu()[:PAIRS] for part in zip(*column)))  # noqa: B905
+            DiagonalNormal(*(torch.cat(part).double().cpu() for part in zip(*column)))  # noqa: B905
             for column in zip(*rows, strict=True)
         )
     )
 
 
 def _largest(*each: Float[Tensor, " pairs"]) -> Float[Tensor, " pairs"]:
-    """Of several bounds from below, the one with the largest mean."""
-    return max(each, key=lambda values: float(values.mean()))
+    """Of several bounds from below, the one with the largest mean that is finite."""
+
+    def mean(values: Tensor) -> float:
+        value = float(values.mean())
+        return value if math.isfinite(value) else -math.inf
+
+    return max(each, key=mean)
 
 
 def _bounds(each: dict[str, Tensor], generator: torch.Generator) -> dict[str, Bound]:

@@ -12,8 +12,9 @@ from torch import Tensor
 from iiae.data.base import PairSet
 from iiae.metrics.retrieval import instance_retrieval
 from iiae.model import IIAE
+from iiae.tasks.retrieval import ItemHashes
 from iiae.tasks.translation import content, draw_exclusive, exclusive_means, render
-from iiae.types import Domain, Draw, Pair
+from iiae.types import Domain, Draw, Pair, other
 
 DRAWS = 5
 
@@ -21,11 +22,11 @@ Perceptual = Callable[[Tensor], Tensor]
 
 
 class Estimate(NamedTuple):
-    """A mean over pairs, with its 95% interval (normal approximation)."""
+    """A mean over pairs, with its 95% interval (normal approximation); of one pair without."""
 
     mean: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 class TranslationQuality(NamedTuple):
@@ -36,9 +37,10 @@ class TranslationQuality(NamedTuple):
     `perceptual` is 1 - cosine of a backbone's features, None without a backbone.
     `diversity` is the mean absolute difference between translations with two draws of the
     exclusive latent. `content_recall` is Recall@1 of each source among all sources, searched with
-    the shared latent of its translation with a prior draw; `content_distance` is their mean
-    squared distance over the mean squared distance of two different sources: 0 where the
-    translation kept z_s, 1 where it might be anyone's.
+    the shared latent of its translation with a prior draw, equal sources being one;
+    `content_chance` is what guessing reaches there. `content_distance` is their mean squared
+    distance over the mean squared distance of two different sources: 0 if the translation kept
+    z_s, 1 if it might be anyone's, None if sources do not differ.
     """
 
     pairs: int
@@ -47,7 +49,8 @@ class TranslationQuality(NamedTuple):
     perceptual: dict[str, Estimate] | None
     diversity: Estimate
     content_recall: Estimate
-    content_distance: float
+    content_chance: float
+    content_distance: float | None
 
 
 @torch.inference_mode()
@@ -60,7 +63,7 @@ def translation_quality(
     seed: int,
     features: Perceptual | None = None,
 ) -> TranslationQuality:
-    """Quality of translations to one domain, over the first `limit` pairs.
+    """Quality of translations to one domain, over at most `limit` pairs drawn at random.
 
     SSIM: Wang et al. 2004, Gaussian window of 11 pixels.
 
@@ -69,8 +72,8 @@ def translation_quality(
         pairs: Held-out pairs of images.
         to: "x" or "y".
         batch: Pairs a step.
-        limit: Pairs looked at, at most.
-        seed: Of the draws.
+        limit: Number of pairs to look at, at most.
+        seed: Random seed of the pairs and of the exclusive latents.
         features: Images in [-1, 1] to feature vectors, for the perceptual distance.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -78,8 +81,10 @@ def translation_quality(
     rows: dict[str, list[Tensor]] = {}
     shared: list[Tensor] = []
     again: list[Tensor] = []
-    for index in torch.arange(min(limit, len(pairs))).split(batch):
-        pair = Pair(*(side.to(device) for side in pairs.pairs(Draw(index))))
+    hashes = ItemHashes()
+    chosen = pairs.sample(limit, seed).split(batch)
+    for pair in hashes.watch(pairs.pairs(Draw(index)) for index in chosen):
+        pair = Pair(*(side.to(device) for side in pair))
         source, partner = (pair.x, pair.y) if to == "y" else (pair.y, pair.x)
         content_of = content(model, source, to)
         made = _translations(model, content_of, partner, to, generator)
@@ -92,7 +97,8 @@ def translation_quality(
         rows.setdefault("diversity", []).append(_diversity(made["draws"]))
         shared.append(content(model, source, to))
         again.append(model.encoder(to)(made["prior draw"]).shared.mean)
-    return _summary(rows, torch.cat(shared), torch.cat(again), features is not None)
+    sources = getattr(hashes.identities(), other(to))
+    return _summary(rows, torch.cat(shared).cpu(), torch.cat(again).cpu(), sources)
 
 
 def _translations(
@@ -132,30 +138,34 @@ def _diversity(draws: Float[Tensor, "draws batch *shape"]) -> Float[Tensor, " ba
 
 
 def _summary(
-    rows: dict[str, list[Tensor]], shared: Tensor, again: Tensor, perceptual: bool
+    rows: dict[str, list[Tensor]], shared: Tensor, again: Tensor, sources: Tensor
 ) -> TranslationQuality:
-    found = {name: _estimate(torch.cat(parts)) for name, parts in rows.items()}
+    estimates = {name: _estimate(torch.cat(parts)) for name, parts in rows.items()}
 
     def group(kind: str) -> dict[str, Estimate]:
         prefix = f"{kind} "
-        return {n.removeprefix(prefix): e for n, e in found.items() if n.startswith(prefix)}
+        return {n.removeprefix(prefix): e for n, e in estimates.items() if n.startswith(prefix)}
 
-    recall = instance_retrieval(again, shared, ks=(1,)).recall[1]
-    kept = (again - shared).square().sum(1).mean()
-    spread = 2 * shared.var(0).sum()
+    found_again = instance_retrieval(again, shared, ks=(1,), gallery_ids=sources)
+    shared, again = shared.double(), again.double()
+    kept = (again - shared).square().sum(1).mean().item()
+    spread = 2 * shared.var(0, correction=min(1, len(shared) - 1)).sum().item()
     return TranslationQuality(
         pairs=len(shared),
         l1=group("l1"),
         ssim=group("ssim"),
-        perceptual=group("perceptual") if perceptual else None,
-        diversity=found["diversity"],
-        content_recall=Estimate(recall.rate, recall.low, recall.high),
-        content_distance=(kept / spread).item() if spread > 0 else float("nan"),
+        perceptual=group("perceptual") or None,
+        diversity=estimates["diversity"],
+        content_recall=Estimate(*found_again.recall[1]),
+        content_chance=found_again.chance[1],
+        content_distance=kept / spread if spread > 0 else None,
     )
 
 
 def _estimate(values: Float[Tensor, " pairs"]) -> Estimate:
     values = values.double()
     mean = values.mean().item()
-    half = 1.96 * values.std().item() / len(values) ** 0.5 if len(values) > 1 else float("nan")
+    if len(values) == 1:
+        return Estimate(mean, None, None)
+    half = 1.96 * values.std().item() / len(values) ** 0.5
     return Estimate(mean, mean - half, mean + half)

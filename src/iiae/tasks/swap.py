@@ -85,8 +85,8 @@ def swap_consistency(
         model: Left in evaluation mode.
         train: Pairs with factors, for the readers.
         test: Held-out pairs with factors.
-        seed: Of readers and partners.
-        pairs: Test pairs used, at most.
+        seed: Random seed of readers, test pairs and partners.
+        pairs: Number of test pairs to use, at most.
         readers: Training pairs used, at most.
         epochs: Of the readers.
     """
@@ -164,16 +164,15 @@ def _origins(
     pairs: int,
     seed: int,
 ) -> dict[str, Origin]:
-    index = torch.arange(min(pairs, len(test)))
-    generator = np.random.default_rng(seed)
+    index = test.sample(pairs, seed)
     # everyone's latent comes from someone else
-    other = torch.from_numpy(np.roll(np.arange(len(index)), int(generator.integers(1, len(index)))))
+    other = index.roll(int(np.random.default_rng(seed).integers(1, len(index))))
     encode, decode = model.encoder(domain), model.decoder(domain)
     read: list[Tensor] = []
     real: list[Tensor] = []
-    for part in index.split(256):
+    for part, givers in zip(index.split(256), other.split(256), strict=True):
         sample = getattr(test.pairs(Draw(part)), domain)
-        giver = getattr(test.pairs(Draw(other[part])), domain)
+        giver = getattr(test.pairs(Draw(givers)), domain)
         made = decode(encode(sample).shared.mean, encode(giver).exclusive.mean).mean
         read.append(reader(made))
         real.append(reader(sample))

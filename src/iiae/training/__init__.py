@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from importlib.util import find_spec
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.strategies import DDPStrategy
 from safetensors.torch import load_file
 
-from iiae.data import Splits, load
+from iiae.data import Splits, load, with_absolute_paths
 from iiae.data.pairing import AlignedBatches, make_batches
 from iiae.data.partners import PartPairs
+from iiae.data.ranges import check_ranges
 from iiae.errors import SettingsError
 from iiae.model import IIAE, Active, Embeddings, build_model, embed, select_active, signal_shares
 from iiae.runs import (
@@ -37,11 +39,18 @@ from iiae.runs import (
 from iiae.settings import Settings
 from iiae.training.batchnorm import synchronised
 from iiae.training.callbacks import Bar, Keeper
-from iiae.training.checkpoints import AtomicCheckpoints, prepare, steps_done
+from iiae.training.checkpoints import (
+    AtomicCheckpoints,
+    begin,
+    check_folder,
+    check_same_pairs,
+    saved_state,
+)
 from iiae.training.learner import Learner
 from iiae.training.loader import GroupLoader, resident
 from iiae.training.processes import launcher, leave
 from iiae.training.stopping import stopped_by_signals
+from iiae.types import Draw
 
 ACTIVE_PAIRS = 10_000  # training pairs that the active dimensions are chosen on
 
@@ -53,6 +62,7 @@ def fit(
     model: IIAE | None = None,
     resume: bool = False,
     progress: bool = True,
+    overwrite: bool = False,
 ) -> Run:
     """Trains a model, writes its run folder, and returns the run.
 
@@ -64,19 +74,25 @@ def fit(
         out: The run folder.
         data: Pairs to use instead of those that `settings.data` names.
         model: Model to train instead of the one that settings describe.
-        resume: Go on where a stopped run in `out` was; bit for bit on a CPU in float32.
+        resume: Continue the run in `out` from where it stopped; bit for bit on a CPU in float32.
         progress: Show a progress bar.
+        overwrite: Replace a run in `out`, whose files go once the first step is done.
 
     Raises:
         DataError: The data is missing or damaged.
         SettingsError: Settings do not fit the data, or those of the run to resume.
-        RunError: The folder cannot be used, or training had to stop.
+        RunError: The folder cannot be used or holds a run already, or training had to stop.
         Interrupted: Ctrl-C or SIGTERM; the state was saved.
     """
-    out = Path(out)
-    checkpoint = prepare(out, settings, resume)
+    out, started = Path(out), time.time()
+    checkpoint = check_folder(out, settings, resume, overwrite)
+    settings = settings.model_copy(update={"data": with_absolute_paths(settings.data)})
     data = data or load(settings.data)
     _check_sizes(data)
+    if model is None:
+        check_ranges(settings.objective, data)
+    if resume:
+        check_same_pairs(out, data)
     torch.manual_seed(settings.training.seed)
     shapes = data.train.shapes
     model = model or build_model(settings.model, settings.objective, shapes)
@@ -84,13 +100,16 @@ def fit(
     training = settings.training
     sampler = make_batches(data.train, training.batch, training.seed, training.workers)
     learner.total = len(sampler) * settings.training.epochs
-    save_settings(out, settings)
+    if checkpoint:
+        save_settings(out, settings)
     with _quiet(), stopped_by_signals(learner) as listener, ExitStack() as stack:
         trainer = _make_trainer(settings, out)
-        trainer.callbacks += [Keeper(learner), listener]  # pyright: ignore[reportAttributeAccessIssue]
+        first = None if checkpoint else partial(begin, out, settings, data, started)
+        keeper = Keeper(learner, first)
+        trainer.callbacks += [keeper, listener]  # pyright: ignore[reportAttributeAccessIssue]
         _join(trainer, learner, sampler, stack)
         if checkpoint:
-            sampler.seek(steps_done(checkpoint))
+            sampler.seek(saved_state(checkpoint)["steps"])
         if progress and learner.rank == 0:
             trainer.callbacks += [Bar(learner)]  # pyright: ignore[reportAttributeAccessIssue]
         pairs = resident(data.train, trainer.strategy.root_device)
@@ -191,9 +210,9 @@ def _finish(learner: Learner, shapes: Shapes) -> Run:
         model.load_state_dict(load_file(out / BEST))
     model.cpu()
     train = learner.data.train
-    sample = max(1, ACTIVE_PAIRS // settings.evaluation.batch)
-    some = islice(train.batches(settings.evaluation.batch), sample)
-    found = embed(model, some)
+    sample = train.sample(ACTIVE_PAIRS, settings.training.seed)
+    batches = sample.split(settings.evaluation.batch)
+    found = embed(model, (train.pairs(Draw(index)) for index in batches))
     active = select_active(found, settings.evaluation.active_threshold)
     model.keep_active(active)
     save_weights(out / MODEL, model.state_dict(), shapes)
@@ -216,7 +235,7 @@ def _finish(learner: Learner, shapes: Shapes) -> Run:
         "shared_dimensions": len(active.shared),
         "latents": _latents(found, active),
     }
-    save_metrics(out, "training", summary)
+    save_metrics(out, "training", summary, learner.data.train.digest())
     return load_run(out, model)
 
 

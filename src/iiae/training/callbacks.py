@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import lightning as L
@@ -15,16 +16,25 @@ from iiae.training.processes import any_process
 
 
 class Keeper(L.Callback):
-    """Ends each epoch; saves the state every so often, at the end, and when asked to stop."""
+    """Ends each epoch; saves the state every so often, at the end, and when asked to stop.
 
-    def __init__(self, learner: Learner):
-        self.learner = learner
+    Args:
+        learner: What trains.
+        begin: Called once, in the first process, when the first step is done; None if the run is
+            resumed.
+    """
+
+    def __init__(self, learner: Learner, begin: Callable[[], None] | None):
+        self.learner, self.begin = learner, begin
         self.saved = time.monotonic()
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         learner = self.learner
+        if self.begin is not None and learner.rank == 0:
+            self.begin()
+            self.begin = None
         # on a GPU a look at the terms waits for them, so look seldom
         look = learner.device.type == "cpu" or batch_idx % 50 == 0
         due = self._due(look)
@@ -62,7 +72,7 @@ class Keeper(L.Callback):
         self.saved = time.monotonic()
         if self.learner.stop_asked:
             raise Interrupted(
-                f"stopped at step {self.learner.steps} of {self.learner.total}; go on with: "
+                f"stopped at step {self.learner.steps} of {self.learner.total}; resume with: "
                 f"iiae train --resume --out {self.learner.out}"
             )
 

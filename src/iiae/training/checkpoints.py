@@ -1,7 +1,8 @@
-"""The state of a run that has not finished, and whether it can be gone on with."""
+"""Checkpoints of an unfinished run, and whether it can be resumed or replaced."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -9,15 +10,42 @@ from typing import Any
 import torch
 from lightning.fabric.plugins import CheckpointIO
 
+from iiae.data.base import PairSet, Splits
 from iiae.errors import RunError, SettingsError
-from iiae.files import changing, write_atomically
-from iiae.runs import BEST, CHECKPOINT, HISTORY, MODEL, SETTINGS
+from iiae.files import folder_errors, make_folder, write_atomically
+from iiae.runs import (
+    BEST,
+    CHECKPOINT,
+    HISTORY,
+    METRICS,
+    MODEL,
+    PAIRS,
+    SETTINGS,
+    PairRecord,
+    load_pairs,
+    save_pairs,
+    save_settings,
+)
 from iiae.settings import Settings, load_settings
 
-MAY_CHANGE = tuple(
-    f"training.{name}"
-    for name in ("epochs", "patience", "checkpoint_seconds", "devices", "nodes", "strategy")
+MAY_CHANGE = (
+    *(f"data.{name}" for name in ("root", "x", "y")),  # the pairs themselves are compared
+    *(
+        f"training.{name}"
+        for name in (
+            "epochs",
+            "patience",
+            "checkpoint_seconds",
+            "workers",
+            "devices",
+            "nodes",
+            "strategy",
+        )
+    ),
 )
+
+
+DERIVED = ("report.html", "estimator.json")  # made from the weights of an earlier run
 
 
 class AtomicCheckpoints(CheckpointIO):
@@ -44,11 +72,13 @@ def _torch_save(checkpoint: dict[str, Any], path: Path) -> None:
         raise OSError(28, "No space left on device") from error
 
 
-def prepare(out: Path, settings: Settings, resume: bool) -> Path | None:
-    """The checkpoint to go on from, if any; a folder that can be written to.
+def check_folder(out: Path, settings: Settings, resume: bool, overwrite: bool) -> Path | None:
+    """The checkpoint to resume from, if any; changes nothing.
 
-    Files of an earlier run in the same folder go first, so that none can be taken for this
-    run's.
+    Raises:
+        RunError: The folder holds a run that nobody asked to resume or to overwrite, nothing to
+            resume, or more epochs than are asked for; or it cannot be written to.
+        SettingsError: The run to resume has other settings.
     """
     if out.exists() and not out.is_dir():
         raise RunError(f"{out}: is a file; --out names a folder")
@@ -57,19 +87,98 @@ def prepare(out: Path, settings: Settings, resume: bool) -> Path | None:
         if not checkpoint.is_file():
             raise RunError(f"{out}: nothing to resume: it has no {CHECKPOINT}")
         _check_same(load_settings(out / SETTINGS), settings, out)
+        _check_epochs(checkpoint, settings, out)
         return checkpoint
-    with changing(out):
-        for name in (MODEL, HISTORY, CHECKPOINT, BEST):
-            (out / name).unlink(missing_ok=True)
+    if not overwrite and (out / MODEL).is_file():
+        raise RunError(
+            f"{out}: holds a finished run; choose another --out, train it further with --resume "
+            "--set training.epochs=N, or replace it with --overwrite"
+        )
+    if not overwrite and checkpoint.is_file():
+        raise RunError(
+            f"{out}: holds a run that has not finished; resume it with --resume, choose another "
+            "--out, or replace it with --overwrite"
+        )
+    make_folder(out)
     return None
 
 
-def steps_done(checkpoint: Path) -> int:
+def begin(out: Path, settings: Settings, data: Splits, started: float) -> None:
+    """Makes the folder this run's, once its first step is done: files of an earlier run go.
+
+    Args:
+        out: Run folder.
+        settings: To write into it.
+        data: Pairs, to record which train, validate and test.
+        started: Time from which on files in `out` are this run's, seconds since the epoch.
+    """
+    earlier = [out / name for name in (MODEL, HISTORY, METRICS, PAIRS, CHECKPOINT, BEST, *DERIVED)]
+    earlier += [file for file in (out / "tensorboard").glob("*") if _older(file, started)]
+    with folder_errors(out):
+        for path in earlier:
+            path.unlink(missing_ok=True)
+    save_settings(out, settings)
+    save_pairs(out, data)
+
+
+def _older(file: Path, moment: float) -> bool:
+    return file.is_file() and file.stat().st_mtime < moment
+
+
+def saved_state(checkpoint: Path) -> dict[str, Any]:
+    """What the learner of an unfinished run saved.
+
+    Raises:
+        RunError: The file is damaged, or of another program.
+    """
     try:
-        state = torch.load(checkpoint, weights_only=True)
-        return state["iiae"]["steps"]
+        state = torch.load(checkpoint, weights_only=True)["iiae"]
+        return {name: state[name] for name in ("steps", "history")}
     except (RuntimeError, UnpicklingError, EOFError, KeyError, TypeError) as error:
         raise RunError(f"{checkpoint}: damaged, or not written by iiae train") from error
+
+
+def check_same_pairs(out: Path, data: Splits) -> None:
+    """Refuses to resume a run on other pairs than it began with.
+
+    Raises:
+        RunError: A set differs from the one that the run recorded.
+    """
+    for name, record in (load_pairs(out) or {}).items():
+        pairs: PairSet = getattr(data, name)
+        if pairs.digest() != record.digest:
+            raise RunError(
+                f"{out}: the data has changed since training began: the {name} set had "
+                f"{record.pairs:,} pairs and has {len(pairs):,}{_same_number(record, pairs)}; "
+                "restore the data, or train anew in another --out"
+            )
+
+
+def _same_number(record: PairRecord, pairs: PairSet) -> str:
+    return ", of other content" if record.pairs == len(pairs) else ""
+
+
+def _check_epochs(checkpoint: Path, settings: Settings, out: Path) -> None:
+    history, training = saved_state(checkpoint)["history"], settings.training
+    if len(history) > training.epochs:
+        raise RunError(
+            f"{out}: {len(history)} epochs are done; give at least so many, as in --set "
+            f"training.epochs={2 * len(history)}"
+        )
+    losses = [row["validation_loss"] for row in history]
+    stopped = out_of_patience(losses, training.patience) and len(losses) < training.epochs
+    if stopped and (out / MODEL).is_file():
+        raise RunError(
+            f"{out}: stopped early after epoch {len(losses)}, as training.patience = "
+            f"{training.patience} asks; raise training.patience to train further"
+        )
+
+
+def out_of_patience(losses: Sequence[float], patience: int | None) -> bool:
+    """Whether the last `patience` epochs all failed to lower the validation loss."""
+    if patience is None or not losses:
+        return False
+    return len(losses) - 1 - losses.index(min(losses)) >= patience
 
 
 def _check_same(before: Settings, now: Settings, out: Path) -> None:

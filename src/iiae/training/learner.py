@@ -29,6 +29,7 @@ from iiae.objectives import (
 )
 from iiae.runs import CHECKPOINT, save_history
 from iiae.settings import Settings
+from iiae.training.checkpoints import out_of_patience
 from iiae.training.processes import all_sum, any_process
 from iiae.types import Pair, PartPaired
 
@@ -139,6 +140,8 @@ class Learner(L.LightningModule):
             save_history(self.out, self.history)
         for logger in self.loggers:
             logger.log_metrics(row, step=self.steps)
+        if not math.isfinite(row["validation_loss"]):
+            raise _validation_error([])
         self._stop_if_collapsed()
         if row["validation_loss"] < self.best:
             self.best = row["validation_loss"]
@@ -151,6 +154,7 @@ class Learner(L.LightningModule):
         """Mean terms over the validation set, `(1,)` each: one fixed sample of z a pair."""
         self.model.eval()
         sums, pairs = torch.zeros(len(Terms._fields), device=self.device), 0
+        broken: list[int] = []
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices):
             torch.manual_seed(self.settings.training.seed)
@@ -162,9 +166,13 @@ class Learner(L.LightningModule):
                     torch.manual_seed(self.settings.training.seed + i)
                 pair = Pair(*(v.to(self.device) for v in pair))
                 q, p = self.model(pair)
-                sums += torch.stack([term.sum() for term in iiae_terms(pair, q, p)])
+                terms = iiae_terms(pair, q, p)
+                broken += [pairs + i for i in _not_finite(terms)]
+                sums += torch.stack([term.sum() for term in terms])
                 pairs += len(pair.x)
         self.model.train()
+        if any_process([bool(broken)], self.device)[0]:
+            raise _validation_error(broken)
         *sums, pairs = all_sum(torch.cat([sums, sums.new_tensor([pairs])])).cpu().split(1)
         return Terms(*(total / pairs for total in sums))
 
@@ -215,9 +223,8 @@ class Learner(L.LightningModule):
             )
 
     def _stop_if_patient(self) -> None:
-        patience = self.settings.training.patience
         losses = [row["validation_loss"] for row in self.history]
-        if patience and len(losses) - 1 - losses.index(min(losses)) >= patience:
+        if out_of_patience(losses, self.settings.training.patience):
             self.trainer.should_stop = True
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -240,6 +247,7 @@ class Learner(L.LightningModule):
 
     def on_train_start(self) -> None:
         self.bf16 = self._computes_in_bf16()  # the device is known now
+        self._stop_if_patient()  # a run that stopped early is finished, not trained further
         self.started = time.perf_counter()
         if self.random_state is not None:
             self.started -= self.random_state["seconds"]
@@ -248,3 +256,17 @@ class Learner(L.LightningModule):
         elif self.random_state is not None:
             torch.set_rng_state(self.random_state["random_state"])
             torch.cuda.set_rng_state_all(self.random_state["cuda_random_state"])
+
+
+def _not_finite(terms: Terms) -> list[int]:
+    """Places of the pairs whose loss is NaN or infinite."""
+    each = torch.stack(list(terms)).sum(0)
+    return (~each.isfinite()).nonzero().flatten().tolist()
+
+
+def _validation_error(pairs: Sequence[int]) -> RunError:
+    where = f"pair {pairs[0]} of the validation set" if pairs else "the validation set"
+    return RunError(
+        f"the loss of {where} is NaN or infinite: its values are far from those of the training "
+        "pairs. Look for an outlier there, or lower training.learning_rate"
+    )

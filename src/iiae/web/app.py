@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel
 
 from iiae.errors import DataError, GalleryError, IIAEError, MissingExtra
+from iiae.files import json_text
 from iiae.gallery import Gallery, Latent
 from iiae.lance import equals, reads
 from iiae.runs import Run, known_digests
@@ -110,23 +111,35 @@ class Server:
         self.worker.shutdown()
         self.readers.shutdown()
 
+    async def _read_body(self, request: Request, domain: Domain) -> Sample:
+        """The sample that is a request's body, as it is."""
+        kind = request.headers.get("content-type", "").lower()
+        whole = "the body must be the file itself: curl --data-binary @FILE"
+        if kind.startswith("multipart/form-data"):
+            raise DataError(f"the body is a form; {whole}")
+        try:
+            return await self.read(await request.body(), domain, "the body")
+        except DataError as error:
+            # curl -d, which takes line breaks out of files, calls them so too
+            if kind.startswith("application/x-www-form-urlencoded"):
+                raise DataError(f"{error}; {whole}") from error
+            raise
+
     async def read(self, data: bytes, domain: Domain, name: str) -> Sample:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.readers, self.engine.read, data, domain, name)
 
     def router(self) -> APIRouter:
         """All routes."""
-        told = {"model": Problem, "description": "what is wrong, in one line"}
-        router = APIRouter(
-            responses={400: told, 401: told, 408: told, 413: told, 422: told, 503: told}
-        )
+        problem = {"model": Problem, "description": "what is wrong, in one line"}
+        router = APIRouter(responses=dict.fromkeys((400, 401, 408, 413, 422, 503), problem))
         add = router.add_api_route
         body = _body_schema(self.run)
         add("/embed", self.post_embed, methods=["POST"], openapi_extra=body)
         add("/search", self.post_search, methods=["POST"], openapi_extra=body)
         add("/search", self.get_search, methods=["GET"])
         add("/translate", self.post_translate, methods=["POST"])
-        picture: Any = {200: {"content": {"image/png": {}}}, 404: told}
+        picture: Any = {200: {"content": {"image/png": {}}}, 404: problem}
         image = {"response_class": Response, "responses": picture}
         add("/items/{item}/image", self.get_image, methods=["GET"], **image)
         add("/about", self.get_about, methods=["GET"])
@@ -138,8 +151,8 @@ class Server:
 
     async def post_embed(self, request: Request, domain: Domain) -> dict[str, list[float]]:
         """Latents of one sample: the body is an image file, or a JSON list of features."""
-        z = await self.embed(await self.read(await request.body(), domain, "the body"))
-        return JSONResponse({n: getattr(z, n)[0].tolist() for n in ("shared", "exclusive")})  # pyright: ignore[reportReturnType]
+        z = await self.embed(await self._read_body(request, domain))
+        return _json({n: getattr(z, n)[0] for n in ("shared", "exclusive")})  # pyright: ignore[reportReturnType]
 
     async def post_search(
         self,
@@ -154,7 +167,7 @@ class Server:
         gallery = self.engine.open_gallery()
         domain = domain or other(gallery.info.domain)
         query = self._query(None, top, by, label, filter)
-        sample = await self.read(await request.body(), domain, "the body")
+        sample = await self._read_body(request, domain)
         return await self._answer(query._replace(sample=sample))
 
     async def get_search(
@@ -165,7 +178,7 @@ class Server:
         label: str | None = None,
         filter: Annotated[list[str] | None, Parameter(description="column=text")] = None,
     ) -> dict[str, Any]:
-        """Items nearest to one of the gallery, by its id."""
+        """Items nearest to one of the gallery, by its id or its path; itself is left out."""
         return await self._answer(self._query(item, top, by, label, filter))
 
     async def post_translate(
@@ -174,8 +187,10 @@ class Server:
         to: Annotated[Domain, Form()],
         like: Annotated[UploadFile | None, File(description="reference of `to`")] = None,
         like2: Annotated[UploadFile | None, File(description="a second reference")] = None,
-        like_item: Annotated[str | None, Form(description="instead: id of an item")] = None,
-        like2_item: Annotated[str | None, Form(description="instead: id of an item")] = None,
+        like_item: Annotated[str | None, Form(description="instead: id or path of an item")] = None,
+        like2_item: Annotated[
+            str | None, Form(description="instead: id or path of an item")
+        ] = None,
         steps: Annotated[int, Form(ge=2, description="from the first to the second")] = 9,
         draws: Annotated[int, Form(ge=0, description="of the prior, without reference")] = 0,
         seed: Annotated[int, Form(ge=0, le=SEED)] = 0,
@@ -196,7 +211,7 @@ class Server:
         )
         found = await self.translate(Translation(sample.values, to, exclusive))
         if found.ndim == 2:
-            return {"features": found.tolist()}
+            return _json({"features": found})  # pyright: ignore[reportReturnType]
         return {"images": await loop.run_in_executor(self.readers, data_urls, found)}
 
     async def get_image(self, item: str) -> Response:
@@ -240,9 +255,9 @@ class Server:
         return PlainTextResponse(self.counts.text(more))
 
     def handlers(self) -> dict[Any, Callable[..., Any]]:
-        """What a client is told when something is wrong: one line, never a trace."""
+        """How errors are answered: in one line, never with a traceback."""
 
-        def told(request: Request, error: IIAEError) -> JSONResponse:
+        def refused(request: Request, error: IIAEError) -> JSONResponse:
             text = str(error)
             if self.gallery is not None:
                 text = text.replace(f"{self.gallery.where}: ", "")
@@ -261,7 +276,7 @@ class Server:
             return JSONResponse({"detail": "internal error"}, 500)
 
         return {
-            IIAEError: told,
+            IIAEError: refused,
             RequestValidationError: invalid,
             Busy: busy,
             Exception: failed,
@@ -284,7 +299,7 @@ class Server:
     async def _answer(self, query: Query) -> Any:
         found = await self.search(query)
         hits = [{**hit._asdict(), "name": re.split(r"[/\\]", hit.path)[-1]} for hit in found.hits]
-        return JSONResponse({"hits": hits, "method": found.method})
+        return _json({"hits": hits, "method": found.method})
 
     def _serve_page(self, name: str) -> Callable[[], Any]:
         text, policy = self.pages[name]
@@ -302,6 +317,11 @@ def _body_schema(run: Run) -> dict[str, Any]:
     numbers |= {"minItems": sizes[0], "maxItems": sizes[1]}  # of x or of y
     row: Any = {"application/json": {"schema": numbers}}
     return {"requestBody": {"required": True, "content": row if _rows(run) else image}}
+
+
+def _json(value: object) -> Response:
+    """An answer in JSON, null for metadata that is not finite."""
+    return Response(json_text(value), media_type="application/json")
 
 
 def _rows(run: Run) -> bool:

@@ -10,12 +10,13 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from iiae.data.images import decode_image
 from iiae.errors import DataError, GalleryError
 from iiae.gallery import Gallery, Hit, Latent
-from iiae.lance import equals
+from iiae.items import NO_LATENT, by_id_or_path
 from iiae.runs import Run
 from iiae.searching import Vectors, encode
 from iiae.tasks.translation import (
@@ -27,6 +28,8 @@ from iiae.tasks.translation import (
     translate,
 )
 from iiae.web.pictures import pen_and_paper
+
+LARGEST = float(np.finfo(np.float32).max)
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -40,7 +43,10 @@ class Sample(NamedTuple):
 
 
 class Query(NamedTuple):
-    """One search: by a sample, or by the latent of an item, which is itself left out."""
+    """One search: by a sample, or by the latent of an item, which is itself left out.
+
+    `item` is the id of an item, or its path.
+    """
 
     sample: Sample | None
     item: str | None
@@ -89,20 +95,14 @@ class Engine:
         shape = self.shape(domain)
         if len(shape) == 3:
             return Sample(decode_image(data, shape, name, self.most_pixels), domain)
-        try:
-            values = torch.tensor(json.loads(data), dtype=torch.float32)
-        except (ValueError, TypeError, RuntimeError, RecursionError, OverflowError) as error:
-            raise DataError(f"{name}: not a JSON list of {shape[0]} numbers") from error
-        if values.shape != tuple(shape) or not values.isfinite().all():
-            raise DataError(f"{name}: a list of {shape[0]} finite numbers is needed")
-        return Sample(values, domain)
+        return Sample(_features(data, shape[0], name), domain)
 
     def warm(self) -> None:
         """Does each kind of work once, since the first time takes a second."""
-        self.embed([Sample(torch.zeros(*self.shape(d)), d) for d in ("x", "y")])
-        if self.gallery is not None:
-            sample = Sample(torch.ones(*self.shape("x")), "x")
-            with suppress(GalleryError):  # a request will be told
+        with suppress(DataError, GalleryError):  # a request will meet it, and be answered
+            self.embed([Sample(torch.zeros(*self.shape(d)), d) for d in ("x", "y")])
+            if self.gallery is not None:
+                sample = Sample(torch.ones(*self.shape("x")), "x")
                 self.search([Query(sample, None, "shared", 1, None)])
 
     def colours(self, domain: Domain, draws: int = 32) -> dict[str, str]:
@@ -114,13 +114,18 @@ class Engine:
         return dict(zip(("pen", "paper"), pen_and_paper(images), strict=True))
 
     def embed(self, samples: Sequence[Sample]) -> list[Vectors]:
-        """Latents of each sample, all dimensions."""
+        """Latents of each sample, all dimensions.
+
+        Raises:
+            DataError: A latent is not finite.
+        """
         return self._encoded(samples, False)
 
     def search(self, queries: Sequence[Query]) -> list[Answer]:
         """Hits of each query.
 
         Raises:
+            DataError: The latent of a sample is not finite.
             GalleryError: There is no gallery, or it has no such item.
         """
         gallery = self.open_gallery()
@@ -141,14 +146,21 @@ class Engine:
             # one more, since an item finds itself
             found = gallery.search(rows, first.top + 1, first.where, first.by)
             return [
-                Answer([h for h in hits if h.id != query.item][: query.top], found.method)
+                Answer(
+                    [hit for hit in hits if query.item not in (hit.id, hit.path)][: query.top],
+                    found.method,
+                )
                 for (query, _), hits in zip(some, found.hits, strict=True)
             ]
 
         return grouped(jobs, lambda job: (job[0].by, job[0].top, job[0].where), search)
 
     def translate(self, jobs: Sequence[Translation]) -> list[Tensor]:
-        """Each content in the other domain, `(count, *shape)`."""
+        """Each content in the other domain, `(count, *shape)`.
+
+        Raises:
+            DataError: A translation is not finite.
+        """
 
         def work(some: Sequence[Translation]) -> list[Tensor]:
             counts = [len(job.exclusive) for job in some]
@@ -159,6 +171,8 @@ class Engine:
             out = translate(
                 self.run.model, sources.to(device), some[0].to, exclusive=exclusive.to(device)
             )
+            if not out.isfinite().all():
+                raise DataError("the translation is not finite; the values are too large")
             return list(out.float().cpu().split(counts))
 
         return grouped(jobs, lambda job: job.to, work)
@@ -191,6 +205,8 @@ class Engine:
         def work(some: Sequence[Sample]) -> list[Vectors]:
             batch = torch.stack([sample.values for sample in some])
             z = encode(self.run, batch, some[0].domain, active_only)
+            if not all(np.isfinite(latent).all() for latent in z):
+                raise DataError(f"the sample: {NO_LATENT}")
             return [Vectors(z.shared[i : i + 1], z.exclusive[i : i + 1]) for i in range(len(some))]
 
         return grouped(samples, lambda sample: sample.domain, work)
@@ -204,10 +220,31 @@ class Engine:
         return self._of_item(like, "exclusive")[None]
 
     def _of_item(self, item: str | None, latent: Latent) -> np.ndarray:
-        rows = self.open_gallery().rows(equals("id", item), vectors=True)
+        rows = self.open_gallery().rows(by_id_or_path(item), vectors=True) if item else []
         if not rows:
             raise GalleryError("the gallery has no such item")
         return np.asarray(rows[0][latent], dtype=np.float32)
+
+
+def _features(data: bytes, size: int, name: str) -> Float[Tensor, "size"]:
+    """A JSON list of numbers.
+
+    Raises:
+        DataError: It is something else, of another length, or holds values beyond float32.
+    """
+    try:
+        values = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{name}: not a JSON list of {size} numbers") from error
+    # by type: true and false count as numbers elsewhere
+    if not isinstance(values, list) or any(type(value) not in (int, float) for value in values):
+        raise DataError(f"{name}: not a JSON list of {size} numbers")
+    if len(values) != size:
+        raise DataError(f"{name}: {len(values)} numbers given; {size} are needed")
+    for place, value in enumerate(values, start=1):
+        if not abs(value) <= LARGEST:  # NaN too
+            raise DataError(f"{name}: number {place} is NaN or too large (at most {LARGEST:.1e})")
+    return torch.tensor([float(value) for value in values], dtype=torch.float32)
 
 
 def grouped(

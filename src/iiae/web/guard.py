@@ -45,20 +45,24 @@ class Guard:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        started, status = time.perf_counter(), 0
+        started, status, asked = time.perf_counter(), 0, scope["method"]
+        if asked == "HEAD":  # answered as GET is, without the body
+            scope = {**scope, "method": "GET"}
 
         async def sent(message: Any) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", []), *HEADERS]
+            elif asked == "HEAD":
+                message = {**message, "body": b""}
             await send(message)
 
         try:
             await self._pass(scope, receive, sent)
         finally:
             route = getattr(scope.get("route"), "path", "other")
-            method = scope["method"] if scope["method"] in ("GET", "POST", "HEAD") else "other"
+            method = asked if asked in ("GET", "POST", "HEAD") else "other"
             if status:
                 self.counts.add(route, method, status, time.perf_counter() - started)
 

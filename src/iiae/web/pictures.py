@@ -15,7 +15,7 @@ from torch import Tensor
 from iiae.data.images import open_image, to_image
 from iiae.errors import DataError
 from iiae.gallery import Gallery
-from iiae.lance import equals
+from iiae.items import by_id_or_path
 
 
 def page(name: str) -> tuple[str, str]:
@@ -65,7 +65,7 @@ def _colour(channels: Tensor) -> str:
 
 def thumbnail(gallery: Gallery, item: str) -> bytes | None:
     """PNG of an item's file, at most 256 pixels a side; None where it is gone or no image."""
-    rows = gallery.rows(equals("id", item))
+    rows = gallery.rows(by_id_or_path(item))
     if not rows:
         return None
     try:

@@ -1,0 +1,162 @@
+"""Values that a model can hold: finite ones in float32, images in [-1, 1], shares in [0, 1]."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from iiae.data.base import ChosenPairs, PairSet, Splits
+from iiae.data.partners import PartPairs
+from iiae.data.standard import find_standard
+from iiae.errors import DataError
+from iiae.settings import LikelihoodSettings, ObjectiveSettings
+from iiae.types import Draw
+
+SLACK = 1e-3  # by which rounding may leave a range
+DRAWN_PAIRS = 256  # looked at in a set that holds no tensors of floats
+COARSE = 0.01  # of a column's standard deviation: steps of float32 that are worth a warning
+
+log = logging.getLogger("iiae")
+
+
+def to_float32(values: np.ndarray, name: str, kind: str = "values") -> np.ndarray:
+    """Rows in float32, `(rows, *shape)`.
+
+    Args:
+        values: Numbers of any type.
+        name: Of the array, for messages.
+        kind: What its values are, for messages.
+
+    Raises:
+        DataError: A value is NaN or infinite, or too large for float32.
+    """
+    with np.errstate(over="ignore"):
+        narrow = np.ascontiguousarray(values, dtype=np.float32)
+    good = np.isfinite(narrow)
+    if good.all():
+        return narrow
+    rows = np.flatnonzero(~good.reshape(len(good), -1).all(1))
+    if np.isfinite(values[rows]).all():
+        raise DataError(
+            f"{name}: {kind} too large for float32 (above 3.4e38) in row {_some(rows)}; scale them"
+        )
+    raise DataError(f"{name}: NaN or infinite {kind} in row {_some(rows)}")
+
+
+def warn_of_steps(values: np.ndarray, name: str) -> None:
+    """Warns of columns of `(rows, columns)` whose differences float32 keeps in coarse steps only.
+
+    So it is if a column's values are large beside its standard deviation, as timestamps are.
+    """
+    if values.ndim != 2 or np.can_cast(values.dtype, np.float32):
+        return
+    largest = np.maximum(np.abs(values.max(0)), np.abs(values.min(0))).astype(np.float32)
+    scale = find_standard(values, name).scale
+    columns = np.flatnonzero((scale > 0) & (np.spacing(largest) > COARSE * scale))
+    some = values[:, columns]
+    columns = columns[(some != some.astype(np.float32)).any(0)]
+    if len(columns):
+        log.warning(
+            "%s: float32 keeps the differences within column %s in coarse steps only, since its "
+            "values are large beside them; set data.standardise=true or subtract the mean",
+            name,
+            _some(columns),
+        )
+
+
+def check_images(values: Tensor, name: str) -> None:
+    """Raises DataError if images are not in [-1, 1]."""
+    low, high = _ends(values, name)
+    if low >= -1 - SLACK and high <= 1 + SLACK:
+        return
+    fix = "scale them so that black is -1 and white 1"
+    if low >= 0 and high <= 65535:
+        half = 127.5 if high <= 255 else 32767.5
+        fix = f"divide by {half:g} and subtract 1, or store bytes (uint8, channels last)"
+    raise DataError(f"{name}: images from {low:g} to {high:g} are not in [-1, 1]; {fix}")
+
+
+def check_values(values: Tensor, likelihood: LikelihoodSettings, name: str) -> None:
+    """Raises DataError if samples, `(rows, *shape)`, are none that a likelihood is of.
+
+    Bernoulli is of values in [0, 1], categorical of shares that sum to 1 on axis 1; of images,
+    the others are of values in [-1, 1], to which their decoders are bounded.
+    """
+    if likelihood.kind == "bernoulli":
+        _check_shares(values, "bernoulli", name)
+    elif likelihood.kind == "categorical":
+        _check_shares(values, "categorical", name)
+        off = (values.sum(1) - 1).abs().max().item()
+        if off > SLACK:
+            raise DataError(
+                f"{name}: sums on axis 1 are up to {off:g} away from 1; categorical is of one-hot "
+                "rows or shares, so divide by the sums, or use laplace or normal"
+            )
+    elif values.ndim == 4:
+        check_images(values, name)
+
+
+def check_ranges(objective: ObjectiveSettings, data: Splits) -> None:
+    """Refuses pairs to train and validate on whose values their likelihoods cannot hold.
+
+    Tensors of floats are looked at in full, of other sets some pairs.
+
+    Raises:
+        DataError: As `check_values`, or a value is NaN or infinite.
+    """
+    for part in ("train", "validation"):
+        for side, values in zip("xy", _sides(getattr(data, part)), strict=True):
+            likelihood = getattr(objective, side)
+            check_values(values, likelihood, f"{part} {side}")
+            low, high = _ends(values, f"{part} {side}")
+            bounded = values.ndim == 4 and likelihood.kind in ("laplace", "normal")
+            if bounded and part == "train" and 0 <= low < high:
+                log.warning(
+                    "%s: images from %g to %g, where black is -1 and white 1; if 0 is black, "
+                    "multiply by 2 and subtract 1",
+                    side,
+                    low,
+                    high,
+                )
+
+
+def _sides(pairs: PairSet) -> Sequence[Tensor]:
+    while isinstance(pairs, PartPairs | ChosenPairs):
+        pairs = pairs.rows
+    held = [getattr(pairs, side) for side in "xy" if side in pairs.held]
+    if len(held) == 2 and all(tensor.is_floating_point() for tensor in held):
+        return held
+    return pairs.pairs(Draw(pairs.sample(DRAWN_PAIRS, 0)))
+
+
+def _check_shares(values: Tensor, kind: str, name: str) -> None:
+    low, high = _ends(values, name)
+    if low >= -SLACK and high <= 1 + SLACK:
+        return
+    fix = "scale them"
+    if low >= -1 - SLACK and high <= 1 + SLACK:
+        fix = "store floats, (value + 1) / 2"
+    elif low >= 0 and high <= 255:
+        fix = "store floats, value / 255"
+    raise DataError(
+        f"{name}: values from {low:g} to {high:g}; {kind} is of values in [0, 1], so {fix}, or use "
+        "laplace or normal"
+    )
+
+
+def _ends(values: Tensor, name: str) -> tuple[float, float]:
+    """The smallest and the largest value; raises DataError if one is NaN or infinite."""
+    low, high = (end.item() for end in torch.aminmax(values))
+    if not np.isfinite([low, high]).all():
+        raise DataError(f"{name}: holds NaN or infinite values")
+    return low, high
+
+
+def _some(numbers: np.ndarray) -> str:
+    """The first five of some numbers, and how many more there are."""
+    more = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
+    return ", ".join(map(str, numbers[:5].tolist())) + more
