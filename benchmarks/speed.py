@@ -1,10 +1,10 @@
-"""Training speed: what the settings buy over plain float32, and what Lightning costs.
+"""Training speed: what the settings buy over plain float32, and what the loop of `fit` costs.
 
     python benchmarks/speed.py [--network features|image] [--seconds 8] [--device cuda]
 
 Prints, from one run: pairs/s of the plain eager float32 network with torch's default Adam, of
 the same network as `training.precision` and `training.compile` run it in a bare loop, and of
-`iiae.fit` (Lightning) with the same settings; their ratios; the share of this device's measured
+`iiae.fit` with the same settings; their ratios; the share of this device's measured
 matrix-product rate that each reaches; and its peak memory, in a process of its own: that of the
 process on a CPU, that of tensors on a GPU. Variants take turns, so that a busy machine slows all
 of them alike. `auto` is bf16 where the device has units for it (`iiae.hardware`); on a GPU images
@@ -35,6 +35,8 @@ from iiae.model import build_model
 from iiae.objectives import iiae_loss, iiae_terms
 from iiae.settings import Settings, make_settings
 from iiae.training import Learner, fit
+from iiae.training.learner import Plan
+from iiae.training.processes import Group
 from iiae.types import Pair
 
 NETWORKS = {
@@ -196,8 +198,9 @@ def matmul_rate(dtype: torch.dtype, device: torch.device) -> float:
 
 def step_flops(settings: Settings, data: Splits) -> float:
     """Of one forward and backward pass: matrix products and convolutions."""
-    learner = make_learner(plain(settings), data)
-    batch = next(iter(draws(settings, data, torch.device("cpu"))))
+    device = torch.device("cpu")
+    learner = make_learner(plain(settings), data, device)
+    batch = next(iter(draws(settings, data, device)))
     with FlopCounterMode(display=False) as counter:
         loss, _ = learner.loss(batch, torch.ones(2))
         loss.backward()
@@ -209,10 +212,13 @@ def plain(settings: Settings) -> Settings:
     return settings.model_copy(update={"training": tuned})
 
 
-def make_learner(settings: Settings, data: Splits) -> Learner:
+def make_learner(settings: Settings, data: Splits, device: torch.device) -> Learner:
     torch.manual_seed(0)
     model = build_model(settings.model, settings.objective, data.train.shapes)
-    return Learner(model.train(), settings, data, Path(tempfile.mkdtemp()))
+    precision = settings.training.precision
+    bf16 = bf16_pays(device) if precision == "auto" else precision == "bf16"
+    images = len(data.train.shapes[0]) == 3
+    return Learner(model, settings, Plan(1, bf16, images, Group(0, 1, device)))
 
 
 def plain_step(settings: Settings, data: Splits, device: torch.device) -> Callable:
@@ -234,8 +240,8 @@ def plain_step(settings: Settings, data: Splits, device: torch.device) -> Callab
 
 
 def tuned_step(settings: Settings, data: Splits, device: torch.device) -> Callable:
-    learner = make_learner(settings, data).to(device)
-    optimiser, whole = learner.make_optimiser(), torch.ones(2, device=device)
+    learner = make_learner(settings, data, device)
+    optimiser, whole = learner.optimiser, torch.ones(2, device=device)
 
     def step(pair) -> None:
         loss, _ = learner.loss(pair, whole)
@@ -279,7 +285,7 @@ def bare_loop(
 
 
 class Enough(Exception):
-    """Ends a Lightning run whose steps have been timed."""
+    """Ends a run whose steps have been timed."""
 
 
 def take_turns(

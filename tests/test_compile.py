@@ -12,8 +12,9 @@ from iiae.data import load
 from iiae.model import build_model
 from iiae.settings import make_settings
 from iiae.training import Learner
+from iiae.training.learner import Plan
+from iiae.training.processes import Group
 from iiae.types import Draw
-from pathlib import Path
 base = {"data": {"name": "synthetic"}, "model": {"family": "features", "width": 16, "shared": 4}}
 losses = []
 for compiled in (False, True):
@@ -21,7 +22,7 @@ for compiled in (False, True):
     data = load(settings.data)
     torch.manual_seed(0)
     model = build_model(settings.model, settings.objective, data.train.shapes)
-    learner = Learner(model, settings, data, Path("."))
+    learner = Learner(model, settings, Plan(1, False, False, Group(0, 1, torch.device("cpu"))))
     model.eval()
     pair = data.train.pairs(Draw(torch.arange(32)))
     torch.manual_seed(1)  # compiled or not, noise is the same

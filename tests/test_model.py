@@ -5,7 +5,6 @@ from helpers import small_model, small_settings
 from iiae.distributions import DiagonalNormal
 from iiae.errors import DataError, SettingsError
 from iiae.model import (
-    Active,
     Embeddings,
     build_model,
     embed,
@@ -79,20 +78,6 @@ def test_where_no_dimension_is_active_all_are_kept():
     weak = DiagonalNormal(torch.randn(500, 3) * 0.1, torch.zeros(500, 3))
     found = select_active(Embeddings(weak, weak, weak, weak), 0.8)
     assert all(one.all() for one in found)
-
-
-def test_weights_without_active_exclusive_dimensions_still_load():
-    model, _ = small_model()
-    model.keep_active(Active(*(torch.zeros_like(a) for a in model.active_dimensions)))
-    old = {k: v for k, v in model.state_dict().items() if k not in ("active_x", "active_y")}
-    loaded, _ = small_model()
-    loaded.load_state_dict(old)
-    assert not loaded.active.any()
-    assert loaded.active_x.all()
-    assert loaded.active_y.all()
-    del old["active"]
-    with pytest.raises(RuntimeError, match="active"):
-        loaded.load_state_dict(old)
 
 
 @pytest.mark.parametrize(

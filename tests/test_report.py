@@ -3,7 +3,9 @@ import sys
 
 import pytest
 import torch
+from PIL import Image
 
+from iiae import report
 from iiae.data import load
 from iiae.errors import MissingExtra
 from iiae.evaluation import evaluate
@@ -12,6 +14,7 @@ from iiae.report import write_report
 from iiae.runs import save_metrics
 from iiae.settings import make_settings
 from iiae.training import fit
+from iiae.types import Draw
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +31,10 @@ def run(tmp_path_factory):
     return fit(settings, tmp_path_factory.mktemp("run"), progress=False)
 
 
+def blank():
+    return Image.new("RGB", (4, 4))
+
+
 def test_the_page_is_complete_and_stands_alone(run, tmp_path):
     pairs = load(run.settings.data).test
     save_metrics(run.folder, "test", evaluate(run, pairs).as_dict())
@@ -40,6 +47,20 @@ def test_the_page_is_complete_and_stands_alone(run, tmp_path):
         assert part in page or part.replace("_", " ") in page, part
     assert not re.search(r"(src|href)=[\"'](?!data:)", page)
     assert page.count("<img") == page.count('alt="') == 6
+
+
+def test_pictures_are_of_pairs_drawn_from_the_whole_set(run, monkeypatch):
+    shown = []
+    pairs = load(run.settings.data).test
+    monkeypatch.setattr(report, "_reconstruction", lambda run, pair: shown.append(pair) or blank())
+    monkeypatch.setattr(report, "_translation", lambda *_: blank())
+    monkeypatch.setattr(report, "_analogies", lambda *_: blank())
+    for _ in range(2):
+        report._pictures(run, pairs)
+    assert torch.equal(shown[0].x, shown[1].x)
+    first = pairs.pairs(Draw(torch.arange(8)))
+    assert shown[0].x.shape == first.x.shape
+    assert not torch.equal(shown[0].x, first.x)
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 import json
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,7 +10,17 @@ from iiae import sharing
 from iiae.data import load
 from iiae.errors import MissingExtra, RunError
 from iiae.evaluation import evaluate
-from iiae.runs import HISTORY, METRICS, MODEL, PAIRS, SETTINGS, load_run, save_metrics, save_settings
+from iiae.runs import (
+    HISTORY,
+    METRICS,
+    MODEL,
+    PAIRS,
+    SETTINGS,
+    load_run,
+    save_metrics,
+    save_settings,
+)
+from iiae.settings import make_settings
 from iiae.sharing import CARD, model_card, pull, push
 from iiae.training import fit
 
@@ -76,6 +87,68 @@ def test_the_card_is_one_the_hub_takes(folder, tmp_path):
     card = hub.ModelCard.load(tmp_path / CARD)
     assert card.data.library_name == "iiae"
     assert card.data.eval_results[0].metric_type == "recall_at_1"
+
+
+def class_features(path):
+    """Ten classes in both domains, of unequal numbers of items."""
+    rng, arrays = np.random.default_rng(0), {}
+    names = np.array([f"class {c}" for c in "abcdefghij"])
+    for side, count in (("sketch", 4), ("photo", 6)):
+        labels = np.repeat(names, count)
+        arrays |= {
+            f"{side}_features": rng.normal(size=(len(labels), 5)).astype(np.float32),
+            f"{side}_classes": labels,
+            f"{side}_paths": np.array([f"{name}/{i}.png" for i, name in enumerate(labels)]),
+        }
+    np.savez(path, **arrays)
+    path.with_name("unseen.txt").write_text("class h\nclass i\nclass j\n")
+
+
+def settings_of(kind, folder):
+    if kind == "vectors":
+        return small_settings("training.epochs=1")
+    if kind == "images":
+        return make_settings(
+            {
+                "data": {"name": "digits-cdcb", "size": 16, "limit": 60},
+                "model": {"width": 4, "shared": 2, "exclusive": 2},
+                "training": {"epochs": 1, "batch": 30},
+                "evaluation": {"translations": 8},
+            }
+        )
+    class_features(folder / "features.npz")
+    data = {"name": "classes", "root": str(folder / "features.npz"),
+            "split": str(folder / "unseen.txt"), "validation": 1}  # fmt: skip
+    model = {"family": "features", "shared": 3, "exclusive": 2, "width": 8}
+    return make_settings({"data": data, "model": model, "training": {"epochs": 1, "batch": 8}})
+
+
+@pytest.mark.parametrize(
+    ("kind", "measure"),
+    [("vectors", "Recall@1"), ("images", "Recall@1"), ("classes", "mAP@all")],
+)
+def test_a_run_of_every_kind_can_be_evaluated_and_pushed(kind, measure, tmp_path):
+    run = fit(settings_of(kind, tmp_path), tmp_path / "run", progress=False)
+    results = evaluate(run, load(run.settings.data).test).as_dict()
+    save_metrics(run.folder, "test", results)
+    push(run.folder, tmp_path / "shared")
+    card = (tmp_path / "shared" / CARD).read_text()
+    found = front_matter(card)["model-index"][0]["results"][0]["metrics"]
+    assert [one["name"] for one in found] == [f"{measure}, x to y", f"{measure}, y to x"]
+    assert all(0 <= one["value"] <= 1 for one in found)
+    assert "chance" in card
+    pull(tmp_path / "shared", tmp_path / "pulled")
+
+
+def test_sections_that_are_there_and_empty_are_no_results():
+    settings = small_settings()
+    metrics = {
+        "test": None,
+        "training": {"pairs": None, "made_with": {"versions": None}, "seed": None},
+    }
+    card = model_card(settings, metrics, ((4,), (4,)))
+    assert "model-index" not in front_matter(card)
+    assert "None" not in card
 
 
 def test_a_run_without_results_says_so():

@@ -76,6 +76,57 @@ def test_every_part_says_what_was_measured():
     assert "of seed 3" in found["How sure"]
 
 
+def scores(mean, chance):
+    return {
+        "mean": {"map@all": mean},
+        "interval": {"map@all": [mean - 0.01, mean + 0.01]},
+        "chance": {"map@all": chance},
+    }
+
+
+def test_classes_are_told_beside_what_guessing_reaches():
+    metrics = copy.deepcopy(METRICS)
+    metrics["test"] |= {
+        "retrieval": None,
+        "categories": {
+            "split": "unseen", "classes": 3, "shared_x_to_y": scores(0.399, 0.457),
+            "shared_y_to_x": scores(0.6, 0.457), "exclusive_x_to_y": scores(0.46, 0.457),
+        },
+    }  # fmt: skip
+    found = said(metrics)
+    shared = found["What is shared"]
+    assert "mAP 0.399 [0.389, 0.409] of 1, worse than guessing (0.457)" in shared
+    assert "mAP 0.600 [0.590, 0.610] of 1, better than guessing (0.457)" in shared
+    assert "mAP 0.460 [0.450, 0.470] of 1, no better than" in found["What is exclusive"]
+    assert "Intervals are 95% and over the queries" in found["How sure"]
+
+
+def test_equal_items_and_one_pair_are_told():
+    metrics = copy.deepcopy(METRICS)
+    metrics["test"]["items"] = {"y": {"different": 20, "repeated": 100}}
+    metrics["test"]["retrieval"]["shared_y_to_x"] = rate(1.0, chance=1.0)
+    shared = said(metrics)["What is shared"]
+    assert "its own y among 20 that differ" in shared
+    assert "From y alone nothing can be missed: every x is a right answer" in shared
+
+
+def test_values_that_are_missing_are_left_out():
+    metrics = copy.deepcopy(METRICS)
+    evidence = metrics["evidence"]
+    evidence["probes"]["active means"]["cells"]["digit"]["z_s"]["linear"]["score"] = None
+    evidence["swap"]["digit"][0]["from_shared"] = None
+    evidence["leakage"]["means"]["by_factor"] = {"digit": None, "colour": None}
+    bound = {"value": None, "low": None, "high": None}
+    names = ("interaction_lower", "only_x", "only_y", "exclusive_x", "exclusive_y")
+    evidence["information"] = dict.fromkeys(names, bound)
+    found = said(metrics)
+    assert "tells the digit" not in found["What is shared"]
+    assert "z_s holds at most - nats" in found["What leaked"]
+    del metrics["evidence"]
+    metrics["test"]["readability"][0]["scores"] = {"z_s given x, mean": None}
+    assert "tells the digit" not in said(metrics)["What is shared"]
+
+
 def test_without_evidence_the_linear_readings_stand_in():
     found = said({k: v for k, v in METRICS.items() if k != "evidence"})
     assert "z_s tells the digit: accuracy 0.800" in found["What is shared"]

@@ -15,7 +15,7 @@ from iiae.errors import MissingExtra, RunError, SettingsError
 from iiae.pareto import LEAKS, sweep_table
 from iiae.runs import CHECKPOINT, MODEL, load_history, load_run
 from iiae.settings import dump_settings
-from iiae.sweeping import LOG, plan, sweep
+from iiae.sweeping import LOG, _retrieval, plan, sweep
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +136,22 @@ def test_a_failed_run_is_recorded_and_stops_no_other(swept):
     assert all(len(row) == len(table.columns) for row in table.rows)
     assert table.rows[1][:2] == ["small", "0.5"]
     assert table.rows[1][2] == "-"
+
+
+def test_a_row_of_classes_has_the_chance_of_the_measure_that_it_shows():
+    def scored(mean, chance):
+        return {"mean": {"map@all": mean}, "chance": {"map@all": chance}}
+
+    categories = {
+        "shared_x_to_y": scored(0.4, 0.45),
+        "shared_y_to_x": scored(0.5, 0.35),
+        "exclusive_x_to_y": scored(0.3, 0.45),
+    }
+    row = _retrieval({"retrieval": None, "categories": categories})
+    assert row["measure"] == "map@all"
+    assert (row["recall_x_to_y"], row["recall_y_to_x"]) == (0.4, 0.5)
+    assert row["chance"] == pytest.approx(0.4)
+    assert row["exclusive_y_to_x"] is None
 
 
 def test_the_picture_is_a_png(swept):

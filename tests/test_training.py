@@ -13,7 +13,6 @@ import torch
 from safetensors.torch import load_file
 
 from helpers import SMALL, small_settings
-from iiae import training
 from iiae.data import load
 from iiae.data.synthetic import SyntheticPairs
 from iiae.errors import DataError, IIAEError, Interrupted, RunError, SettingsError
@@ -31,7 +30,9 @@ from iiae.runs import (
     save_metrics,
 )
 from iiae.settings import make_settings
-from iiae.training import Learner, fit, learner, loader
+from iiae.training import Learner, checkpoints, fit, loader
+from iiae.training.learner import Plan
+from iiae.training.processes import Group
 from iiae.types import Draw
 
 
@@ -91,7 +92,7 @@ def test_training_lowers_the_loss(tmp_path):
 def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
     tmp_path, monkeypatch, step, group
 ):
-    monkeypatch.setattr(loader, "FEATURE_STEPS", group)
+    monkeypatch.setattr(checkpoints, "VECTOR_STEPS", group)
     settings = small_settings("training.epochs=3", "training.checkpoint_seconds=0")
     fit(settings, tmp_path / "whole", progress=False)
     undo = interrupt_at(monkeypatch, max(step, group))  # after the first saved state
@@ -108,7 +109,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
 
 
 def test_a_run_resumed_with_worker_processes_is_the_same(tmp_path, monkeypatch):
-    monkeypatch.setattr(loader, "FEATURE_STEPS", 1)
+    monkeypatch.setattr(checkpoints, "VECTOR_STEPS", 1)
     settings = small_settings(
         "training.epochs=2", "training.checkpoint_seconds=0", "training.workers=1"
     )
@@ -185,7 +186,7 @@ def test_ctrl_c_and_sigterm_save_and_say_how_to_resume(tmp_path, number):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_saves_the_step_it_stops_at(tmp_path, monkeypatch, number):
     before = signal.getsignal(number)
-    monkeypatch.setattr(loader, "FEATURE_STEPS", 2)
+    monkeypatch.setattr(checkpoints, "VECTOR_STEPS", 2)
     original = Learner.optimise
 
     def ask(self, pair):
@@ -229,7 +230,7 @@ def test_a_nan_stops_with_the_step_and_a_remedy(tmp_path):
         fit(settings, tmp_path, progress=False)
     if (tmp_path / CHECKPOINT).exists():
         state = torch.load(tmp_path / CHECKPOINT, weights_only=True)
-        assert all(v.isfinite().all() for v in state["state_dict"].values())
+        assert all(v.isfinite().all() for v in state["iiae"]["model"].values())
 
 
 def test_a_collapsed_shared_latent_stops_with_a_remedy(tmp_path):
@@ -257,8 +258,9 @@ def test_the_best_weights_are_kept(tmp_path):
         small_settings("training.epochs=8", "training.learning_rate=0.3"), tmp_path, progress=False
     )
     rows = load_history(tmp_path)
-    learner = Learner(run.model, run.settings, load(run.settings.data), tmp_path)
-    found = learner.validate()
+    data = load(run.settings.data)
+    plan = Plan(1, False, False, Group(0, 1, torch.device("cpu")))
+    found = Learner(run.model, run.settings, plan).validate(data.validation)
     best = min(rows, key=lambda row: row["validation_loss"])
     assert found.kl_s.item() == pytest.approx(best["validation_kl_s"], rel=1e-5)
 
@@ -273,7 +275,7 @@ def test_an_unwritable_folder_is_said_in_one_line(tmp_path):
 
 
 def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path, monkeypatch):
-    monkeypatch.setattr(loader, "FEATURE_STEPS", 1)
+    monkeypatch.setattr(checkpoints, "VECTOR_STEPS", 1)
     settings = small_settings("training.checkpoint_seconds=0")
     original = torch.save
     saved = []
@@ -305,10 +307,10 @@ def test_pairs_that_fit_stay_on_the_device(monkeypatch):
     pairs = load(small_settings().data).train
     device = torch.device("meta")
     monkeypatch.setattr(loader, "free_memory", lambda device: 3 * pairs.held_bytes)
-    assert loader.resident(pairs, device)[Draw(torch.arange(3))].x.device == device
-    assert loader.resident(pairs, torch.device("cpu")) is pairs
+    assert loader.keep_on_device_if_it_fits(pairs, device)[Draw(torch.arange(3))].x.device == device
+    assert loader.keep_on_device_if_it_fits(pairs, torch.device("cpu")) is pairs
     monkeypatch.setattr(loader, "free_memory", lambda device: pairs.held_bytes)
-    assert loader.resident(pairs, device) is pairs
+    assert loader.keep_on_device_if_it_fits(pairs, device) is pairs
 
 
 def contents(folder):
@@ -342,7 +344,7 @@ def test_a_run_is_replaced_only_when_asked(tmp_path):
 
 
 def test_an_unfinished_run_is_not_overwritten_by_accident(tmp_path, monkeypatch):
-    monkeypatch.setattr(loader, "FEATURE_STEPS", 1)
+    monkeypatch.setattr(checkpoints, "VECTOR_STEPS", 1)
     settings = small_settings("training.checkpoint_seconds=0")
     undo = interrupt_at(monkeypatch, 3)
     with pytest.raises(StopsAt):
@@ -419,7 +421,7 @@ def test_an_outlier_among_the_validation_pairs_is_named_and_nothing_is_lost(tmp_
 
 def test_active_dimensions_are_chosen_on_a_random_sample(tmp_path, monkeypatch):
     """Rows sorted by session: one factor varies in the last quarter alone."""
-    monkeypatch.setattr(training, "ACTIVE_PAIRS", 100)
+    monkeypatch.setattr(sys.modules["iiae.training.fit"], "ACTIVE_PAIRS", 100)
     drawn = []
     original = SyntheticPairs.pairs
     monkeypatch.setattr(
@@ -434,7 +436,7 @@ def test_active_dimensions_are_chosen_on_a_random_sample(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("pays", [True, False])
 def test_automatic_precision_is_what_the_machine_is_fast_at(tmp_path, monkeypatch, pays):
-    monkeypatch.setattr(learner, "bf16_pays", lambda device: pays)
+    monkeypatch.setattr(sys.modules["iiae.training.fit"], "bf16_pays", lambda device: pays)
     fit(small_settings("training.precision=auto"), tmp_path / "auto", progress=False)
     same_as = "bf16" if pays else "32"
     fit(small_settings(f"training.precision={same_as}"), tmp_path / "set", progress=False)
@@ -464,7 +466,7 @@ def test_gradient_clipping_changes_the_steps(tmp_path):
 
 
 def test_training_without_some_partners_lowers_the_loss_and_resumes(tmp_path, monkeypatch):
-    monkeypatch.setattr(loader, "FEATURE_STEPS", 1)
+    monkeypatch.setattr(checkpoints, "VECTOR_STEPS", 1)
     settings = small_settings(
         "data.missing=0.3", "training.epochs=6", "training.checkpoint_seconds=0"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -46,17 +46,12 @@ class Active(NamedTuple):
 ACTIVE = ("active", "active_x", "active_y")  # buffers of a model
 
 
-def in_turn(*calls: Callable[[], Any]) -> list[Any]:
-    """Results of calls that do not need one another, one after another."""
-    return [call() for call in calls]
-
-
 class IIAE(nn.Module):
     """Interaction-information auto-encoder of pairs (x, y), composed of seven networks.
 
     `networks` says what each part takes and returns; `active`, `active_x` and `active_y` mark the
     dimensions of z_s, z_x and z_y that carry signal above their noise (all, until
-    `select_active` finds them). `side_by_side` runs networks that do not need one another.
+    `select_active` finds them).
 
     Args:
         networks: The seven parts.
@@ -78,12 +73,10 @@ class IIAE(nn.Module):
     def __init__(self, networks: Networks, shared_size: int, exclusive_sizes: tuple[int, int]):
         super().__init__()
         self.exclusive_sizes = exclusive_sizes
-        self.side_by_side: Callable[..., list[Any]] = in_turn
         for name, network in networks._asdict().items():
             self.add_module(name, network)
         for name, size in zip(ACTIVE, (shared_size, *exclusive_sizes), strict=True):
             self.register_buffer(name, torch.ones(size, dtype=torch.bool))
-        self.register_load_state_dict_pre_hook(_fill_active)
 
     @property
     def active_dimensions(self) -> Active:
@@ -97,18 +90,13 @@ class IIAE(nn.Module):
 
     def encode(self, pair: Pair) -> Posteriors:
         """All five posteriors of a batch of pairs."""
-        given_x, given_y, exclusive_x, exclusive_y = self.side_by_side(
-            lambda: self.shared_given_x(pair.x),
-            lambda: self.shared_given_y(pair.y),
-            lambda: self.exclusive_x(pair.x),
-            lambda: self.exclusive_y(pair.y),
-        )
+        given_x, given_y = self.shared_given_x(pair.x), self.shared_given_y(pair.y)
         return Posteriors(
             shared=self.shared(given_x.features, given_y.features),
             shared_given_x=given_x.posterior,
             shared_given_y=given_y.posterior,
-            exclusive_x=exclusive_x,
-            exclusive_y=exclusive_y,
+            exclusive_x=self.exclusive_x(pair.x),
+            exclusive_y=self.exclusive_y(pair.y),
         )
 
     def encode_x(self, x: Float[Tensor, "batch *shape_x"]) -> DomainPosteriors:
@@ -125,11 +113,9 @@ class IIAE(nn.Module):
 
     def decode(self, z: Latents) -> Likelihoods:
         """Likelihoods of both domains."""
-        of_x, of_y = self.side_by_side(
-            lambda: self.decoder_x(z.shared, z.exclusive_x),
-            lambda: self.decoder_y(z.shared, z.exclusive_y),
+        return Likelihoods(
+            self.decoder_x(z.shared, z.exclusive_x), self.decoder_y(z.shared, z.exclusive_y)
         )
-        return Likelihoods(of_x, of_y)
 
     def decode_x(
         self, shared: Float[Tensor, "batch shared"], exclusive: Float[Tensor, "batch exclusive_x"]
@@ -173,12 +159,6 @@ class IIAE(nn.Module):
             self.decoder_x(z_s_x, q.exclusive_x.rsample()),
             self.decoder_y(z_s_y, q.exclusive_y.rsample()),
         )
-
-
-def _fill_active(model: nn.Module, weights: dict[str, Tensor], prefix: str, *_: Any) -> None:
-    """Weights written before z_x and z_y had active dimensions: there all of them count."""
-    for name in ACTIVE[1:]:
-        weights.setdefault(prefix + name, torch.ones_like(getattr(model, name)))
 
 
 class Embeddings(NamedTuple):

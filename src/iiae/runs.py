@@ -271,7 +271,7 @@ def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
 
 def provenance() -> dict[str, Any]:
     """Command, commit, versions and hardware of this process."""
-    packages = ("iiae", "torch", "lightning", "numpy", "scikit-learn")
+    packages = ("iiae", "torch", "numpy", "scikit-learn")
     return {
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "commit": _commit(),

@@ -29,7 +29,8 @@ from iiae.tables import Table, result_tables
 
 HUB = "hf://"
 CARD, ESTIMATOR = "README.md", "estimator.json"
-FILES = (SETTINGS, MODEL, METRICS, HISTORY, PAIRS, CARD, ESTIMATOR)  # nothing else is sent or fetched
+# nothing else is sent or fetched
+FILES = (SETTINGS, MODEL, METRICS, HISTORY, PAIRS, CARD, ESTIMATOR)
 WAYS = {"shared_x_to_y": "x to y", "shared_y_to_x": "y to x"}
 MEASURES = {"recall_at_1": "Recall@1", "map_at_all": "mAP@all"}
 
@@ -99,7 +100,7 @@ def pull(source: str | Path, out: str | Path) -> Run:
 def model_card(settings: Settings, metrics: Mapping[str, Any], shapes: Any) -> str:
     """README.md of a shared run: YAML front matter, use, results and how they came about."""
     title = settings.title or "IIAE run"
-    tables = result_tables(metrics["test"]) if "test" in metrics else []
+    tables = result_tables(metrics["test"]) if metrics.get("test") else []
     data = f"{settings.data.name}: x is {_shown(shapes[0])}, y is {_shown(shapes[1])}"
     sections = [
         _front_matter(settings, metrics),
@@ -210,7 +211,7 @@ def _check_free(folder: Path) -> None:
         raise RunError(f"{folder}: is a file; name a folder, or hf://owner/name")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / CARD).is_file():
         raise RunError(
-            f"{folder}: holds something else than a run that was pushed there; choose another folder"
+            f"{folder}: holds something else than a run pushed there before; choose another folder"
         )
 
 

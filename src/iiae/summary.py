@@ -70,7 +70,9 @@ def _partners(test: Mapping[str, Any]) -> Iterator[str]:
 
 def _classes(test: Mapping[str, Any]) -> Iterator[str]:
     found = test.get("categories")
-    for name, given, sought in WAYS if found else ():
+    if not found:
+        return
+    for name, given, sought in WAYS:
         scored = _ranked(found[name])
         yield f"From {given} alone, z_s ranks the {sought} of its class with {scored}."
 

@@ -20,8 +20,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from iiae.errors import IIAEError, Interrupted, MissingExtra, RunError, SettingsError
 from iiae.data.base import Splits
+from iiae.errors import IIAEError, Interrupted, MissingExtra, RunError, SettingsError
 from iiae.files import write_text
 from iiae.pareto import LEAKS, MEASURES, draw_pareto
 from iiae.runs import (

@@ -184,7 +184,8 @@ def _class_table(found: Mapping[str, Any], of: str = "") -> Table:
 def _scored(found: Mapping[str, Any], measure: str) -> str:
     if measure not in found["mean"]:
         return "-"
-    return with_interval(found["mean"][measure], *found["interval"][measure], 4, 3)
+    low, high = found["interval"][measure]
+    return with_interval(found["mean"][measure], low, high, 4, 3)
 
 
 def _union(keys: Iterable[Iterable[str]]) -> list[str]:

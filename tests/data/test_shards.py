@@ -18,8 +18,8 @@ from iiae.data.shards import ShardPairs
 from iiae.errors import DataError, MissingExtra, SettingsError
 from iiae.runs import MODEL, load_history
 from iiae.settings import DataSettings
-from iiae.training import Learner, fit, loader
-from iiae.training.loader import GroupLoader
+from iiae.training import Learner, checkpoints, fit
+from iiae.training.loader import Loader
 from iiae.types import Draw
 
 pa = pytest.importorskip("pyarrow")
@@ -168,7 +168,7 @@ def test_workers_read_their_own_groups_and_give_the_same_batches_each_time(tmp_p
 
     def epoch():
         batches = make_batches(pairs, 10, seed=0, workers=2)
-        return [ids(pair) for group in GroupLoader(pairs, batches, 2) for pair in group]
+        return [ids(pair) for pair in Loader(pairs, batches, 2, torch.device("cpu")).epoch(0)]
 
     drawn = epoch()
     assert sorted(chain(*drawn)) == list(range(120))
@@ -262,7 +262,7 @@ class StopsAt(Exception):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_run_on_shards_resumes_bit_for_bit(tmp_path, monkeypatch, workers):
-    monkeypatch.setattr(loader, "FEATURE_STEPS", 1)
+    monkeypatch.setattr(checkpoints, "VECTOR_STEPS", 1)
     rng = np.random.default_rng(0)
     for part, size in (("train", 100), ("validation", 30), ("test", 30)):
         (tmp_path / part).mkdir()

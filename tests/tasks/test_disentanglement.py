@@ -62,6 +62,30 @@ def test_idle_exclusive_dimensions_show_in_means_alone():
     assert row.scores["z_x, sample"] < row.chance + 0.05
 
 
+@pytest.mark.parametrize("pairs", [1, 4, 60])
+def test_what_cannot_be_probed_has_no_scores_and_leaks_nothing(pairs):
+    latent = normal(torch.randn(pairs, 3))
+    found = Embeddings(latent, latent, latent, latent)
+    every = torch.ones(3, dtype=torch.bool)
+    factors = {
+        "all cats": Factor(np.array(["cat"] * pairs), "categorical", "x"),
+        "no ink": Factor(np.full((pairs, 2), 0.1), "continuous", "y"),
+    }
+    rows = probe_factors(found, factors, Active(every, every, every), seed=0)
+    assert [row.chance for row in rows] == [1, 0]
+    assert {score for row in rows for score in row.scores.values()} == {None}
+    assert largest_leaks(rows) is None
+
+
+def test_an_axis_that_does_not_vary_is_no_reading():
+    found = Embeddings(*(normal(torch.randn(80, 2)) for _ in range(4)))
+    values = np.stack([np.random.default_rng(0).normal(size=80), np.full(80, 3.0)], 1)
+    every = torch.ones(2, dtype=torch.bool)
+    factors = {"size": Factor(values, "continuous", "x")}
+    (row,) = probe_factors(found, factors, Active(every, every, every), seed=0)
+    assert max(row.scores.values()) < 0.2
+
+
 def test_the_largest_leak_is_the_worst_foreign_reading_above_chance():
     rows = [
         Readability(

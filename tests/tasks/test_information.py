@@ -155,3 +155,19 @@ def test_the_bracket_holds_the_truth(level, tmp_path):
     found = information_terms(fit(settings, tmp_path, data, progress=False).model, data.test)
     assert found.interaction_lower.value <= level <= found.interaction_upper.value
     assert found.interaction_lower.value >= 0.3 * level
+
+
+def test_of_many_pairs_a_random_part_is_taken_and_not_the_first(monkeypatch):
+    from iiae.tasks import information
+
+    monkeypatch.setattr(information, "PAIRS", 100)
+    # x and y are dependent in the last half alone
+    x, noise = torch.randn(2, N, 1)
+    y = torch.cat([noise[: N // 2], 0.9 * x[N // 2 :] + 0.4 * noise[N // 2 :]])
+    model, _ = exact_model(0.9)
+    pairs = ArrayPairs(x.numpy(), y.numpy())
+    first = information_terms(model, ArrayPairs(x[:100].numpy(), y[:100].numpy()))
+    found = information_terms(model, pairs, batch=30)
+    assert found.pairs == 100
+    assert found.only_x.value < first.only_x.value
+    assert found == information_terms(model, pairs, batch=100)

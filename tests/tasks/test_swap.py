@@ -91,3 +91,16 @@ def test_content_in_the_wrong_place_is_seen(sets):
 def test_swaps_repeat_for_a_seed(sets):
     one, same = (swap_consistency(Split(), *sets, seed=4, epochs=2) for _ in range(2))
     assert one == same
+
+
+def test_test_pairs_are_drawn_from_the_whole_set(sets):
+    drawn = []
+
+    class Watched(Halves):
+        def pairs(self, draw):
+            drawn.extend(draw.indices.tolist())
+            return super().pairs(draw)
+
+    swap_consistency(Split(), sets[0], Watched(300, 1), pairs=40, readers=200, epochs=1)
+    assert len(set(drawn)) == 40
+    assert max(drawn) > 200

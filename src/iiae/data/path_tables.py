@@ -25,14 +25,14 @@ def load_table(settings: DataSettings) -> Splits:
 
     `data.root` is the file; `data.x` and `data.y` name the columns (x and y by default). Paths
     are relative to the file. A column `split` (train, validation, test) is kept; rows without a
-    mark train, and a set that no row is marked for is held out of the training rows. Where a cell of x or y is empty, the row is trained
-    on without its partner; rows to validate and test on have both. A Parquet
-    column may hold images as Hugging Face `datasets` writes them, `{bytes, path}`.
+    mark train, and a set that no row is marked for is held out of the training rows. Where a cell
+    of x or y is empty, the row is trained on without its partner; rows to validate and test on
+    have both. A Parquet column may hold images as Hugging Face `datasets` writes them,
+    `{bytes, path}`.
 
     Raises:
         DataError: The file or a column is missing, a row is empty or, outside of the training
-            set, incomplete, or an image cannot be
-            read.
+            set, incomplete, or an image cannot be read.
         MissingExtra: Parquet without pyarrow.
     """
     if settings.root is None:

@@ -207,8 +207,8 @@ def load_shards(settings: DataSettings) -> Splits:
 
     Folders `train`, `validation` (or `val`) and `test` in it are kept. Where one is missing, whole
     shards are held out of the training shards, in an order that their names and the seed decide,
-    until they have `data.validation` or `data.test` pairs (a tenth by default). `data.x` and `data.y` name the columns, `data.limit` takes
-    row groups drawn at random.
+    until they have `data.validation` or `data.test` pairs (a tenth by default). `data.x` and
+    `data.y` name the columns, `data.limit` takes row groups drawn at random.
 
     Raises:
         DataError: There are too few shards, or one cannot be read.
@@ -282,9 +282,7 @@ def _parts(
     return {part: [g for name in held for g in shards[name]] for part, held in names.items()}
 
 
-def _limited(
-    groups: Sequence[RowGroup], limit: int | None, root: str, seed: int
-) -> list[RowGroup]:
+def _limited(groups: Sequence[RowGroup], limit: int | None, root: str, seed: int) -> list[RowGroup]:
     """Row groups drawn at random that hold `limit` pairs, the last of them cut; or all."""
     if limit is None:
         return list(groups)

@@ -88,4 +88,4 @@ def _interpolated(items: int, relevant: int) -> float:
         places = np.sort(rng.choice(items, relevant, replace=False, shuffle=False)) + 1
         precision = order / places
         added += np.maximum.accumulate(precision[::-1]).mean() - precision.mean()
-    return added / draws
+    return float(added / draws)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import errno
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from lightning.fabric.plugins import CheckpointIO
+from torch import Tensor
 
 from iiae.data.base import PairSet, Splits
-from iiae.errors import RunError, SettingsError
+from iiae.errors import Interrupted, RunError, SettingsError
 from iiae.files import folder_errors, make_folder, write_atomically
 from iiae.runs import (
     BEST,
@@ -22,12 +24,22 @@ from iiae.runs import (
     PAIRS,
     SETTINGS,
     PairRecord,
+    Shapes,
     load_pairs,
+    save_history,
     save_pairs,
     save_settings,
+    save_weights,
 )
 from iiae.settings import Settings, load_settings
+from iiae.training.learner import Learner, out_of_patience
+from iiae.training.processes import any_process
+from iiae.training.progress import tensorboard
+from iiae.training.signals import StopRequest
 
+VECTOR_STEPS, IMAGE_STEPS = 16, 1  # optimiser steps between two looks at clock, signals and terms
+STATE = ("model", "optimiser", "steps", "history", "best", "sums", "counted", "seconds",
+         "random_state", "cuda_random_state")  # fmt: skip
 MAY_CHANGE = (
     *(f"data.{name}" for name in ("root", "x", "y")),  # the pairs themselves are compared
     *(
@@ -48,28 +60,107 @@ MAY_CHANGE = (
 DERIVED = ("report.html", "estimator.json")  # made from the weights of an earlier run
 
 
-class AtomicCheckpoints(CheckpointIO):
-    """Checkpoints that are whole or not there, and hold no pickled code."""
+class Keeper:
+    """Writes what must outlive the process: state, history and best weights, in a run's folder.
 
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
-    ) -> None:
-        write_atomically(Path(path), lambda temporary: _torch_save(checkpoint, temporary))
+    Args:
+        out: Run folder.
+        learner: What trains.
+        shapes: Of one x and one y.
+        stop: Whether training has been asked to stop.
+        first: Called in the first process when the first step is done; None if the run is resumed.
+    """
 
-    def load_checkpoint(
-        self, path: Any, map_location: Any = None, weights_only: bool | None = True
-    ) -> dict[str, Any]:
-        return torch.load(path, map_location=map_location or "cpu", weights_only=True)
+    def __init__(
+        self,
+        out: Path,
+        learner: Learner,
+        shapes: Shapes,
+        stop: StopRequest,
+        first: Callable[[], None] | None,
+    ):
+        self.out, self.learner, self.shapes = out, learner, shapes
+        self.stop, self.first = stop, first
+        self.writes = learner.plan.group.rank == 0
+        self.saved = time.monotonic()
+        self.best: dict[str, Tensor] | None = None  # not yet written
+        self.every = IMAGE_STEPS if learner.plan.images else VECTOR_STEPS
+        self.board: Any = None
 
-    def remove_checkpoint(self, path: Any) -> None:
-        Path(path).unlink(missing_ok=True)
+    def after_step(self, last: bool) -> None:
+        """Saves now and then, and when asked to stop; `last`: the end of the epoch saves instead.
+
+        Raises:
+            RunError: A term of the objective is no longer finite.
+            Interrupted: Training was asked to stop; the state is saved.
+        """
+        if self.first is not None and self.writes:
+            self.first()
+        self.first = None
+        if self.learner.steps % self.every == 0 and self._due() and not last:
+            self._save()
+
+    def after_epoch(self, row: Mapping[str, float]) -> None:
+        """Writes the history, keeps the weights if they are the best so far, saves if due."""
+        training = self.learner.settings.training
+        if self.writes:
+            save_history(self.out, self.learner.history)
+            self.board = self.board or tensorboard(self.out)
+            for name, value in row.items() if self.board else ():
+                self.board.add_scalar(name, value, self.learner.steps)
+        if self.learner.improved():
+            weights = self.learner.model.state_dict()
+            self.best = {name: value.detach().clone() for name, value in weights.items()}
+        losses = [row["validation_loss"] for row in self.learner.history]
+        last = len(losses) == training.epochs or out_of_patience(losses, training.patience)
+        if self._due() or last:
+            self._save()
+
+    def check_finite(self) -> None:
+        """Raises RunError, in every process, if any term of this epoch is NaN or infinite."""
+        if any_process([not self.learner.finite()], self.learner.device)[0]:
+            raise RunError(
+                f"the loss became NaN or infinite at step {self.learner.steps}; "
+                f"{self.out / CHECKPOINT} holds the last sound state if there is one. It usually "
+                "helps to lower training.learning_rate, to set training.gradient_clip=1, or "
+                "training.precision=32"
+            )
+
+    def _due(self) -> bool:
+        """Whether to save now: all processes must, or none."""
+        learner = self.learner
+        late = time.monotonic() - self.saved >= learner.settings.training.checkpoint_seconds
+        # on a GPU a look at the terms waits for them, so look seldom
+        if learner.device.type == "cpu" or learner.steps % 50 == 0:
+            self.check_finite()
+        late, asked = any_process([late, self.stop.asked], learner.device)
+        if asked:  # in another process; a signal that arrives meanwhile is not lost
+            self.stop.asked = True
+        return late or asked
+
+    def _save(self) -> None:
+        self.check_finite()
+        if self.writes:
+            if self.best is not None:
+                save_weights(self.out / BEST, self.best, self.shapes)
+            state = {"iiae": self.learner.state()}
+            write_atomically(self.out / CHECKPOINT, lambda path: _torch_save(state, path))
+        self.best = None
+        self.saved = time.monotonic()
+        if self.stop.asked:
+            raise Interrupted(
+                f"stopped at step {self.learner.steps} of {self.learner.plan.total}; resume with: "
+                f"iiae train --resume --out {self.out}"
+            )
 
 
-def _torch_save(checkpoint: dict[str, Any], path: Path) -> None:
+def _torch_save(state: dict[str, Any], path: Path) -> None:
     try:
-        torch.save(checkpoint, path)
-    except RuntimeError as error:  # torch's zip writer hides the system's reason
-        raise OSError(28, "No space left on device") from error
+        torch.save(state, path)
+    except RuntimeError as error:
+        if "PytorchStreamWriter" not in str(error):
+            raise
+        raise OSError(errno.ENOSPC, str(error)) from error  # which hides the system's reason
 
 
 def check_folder(out: Path, settings: Settings, resume: bool, overwrite: bool) -> Path | None:
@@ -126,14 +217,14 @@ def _older(file: Path, moment: float) -> bool:
 
 
 def saved_state(checkpoint: Path) -> dict[str, Any]:
-    """What the learner of an unfinished run saved.
+    """`Learner.state` of an unfinished run.
 
     Raises:
         RunError: The file is damaged, or of another program.
     """
     try:
-        state = torch.load(checkpoint, weights_only=True)["iiae"]
-        return {name: state[name] for name in ("steps", "history")}
+        state = torch.load(checkpoint, weights_only=True, map_location="cpu")["iiae"]
+        return {name: state[name] for name in STATE}
     except (RuntimeError, UnpicklingError, EOFError, KeyError, TypeError) as error:
         raise RunError(f"{checkpoint}: damaged, or not written by iiae train") from error
 
@@ -172,13 +263,6 @@ def _check_epochs(checkpoint: Path, settings: Settings, out: Path) -> None:
             f"{out}: stopped early after epoch {len(losses)}, as training.patience = "
             f"{training.patience} asks; raise training.patience to train further"
         )
-
-
-def out_of_patience(losses: Sequence[float], patience: int | None) -> bool:
-    """Whether the last `patience` epochs all failed to lower the validation loss."""
-    if patience is None or not losses:
-        return False
-    return len(losses) - 1 - losses.index(min(losses)) >= patience
 
 
 def _check_same(before: Settings, now: Settings, out: Path) -> None:

@@ -1,21 +1,18 @@
-"""The objective as Lightning wants it."""
+"""One optimiser step, one validation, and the state that a run can resume from."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import lightning as L
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from iiae.data import Splits
+from iiae.data import PairSet
 from iiae.data.pairing import OTHER_SEED
 from iiae.errors import RunError
-from iiae.hardware import bf16_pays
 from iiae.model import IIAE
 from iiae.objectives import (
     Terms,
@@ -27,158 +24,160 @@ from iiae.objectives import (
     kl_warmup,
     part_paired_terms,
 )
-from iiae.runs import CHECKPOINT, save_history
-from iiae.settings import Settings
-from iiae.training.checkpoints import out_of_patience
-from iiae.training.processes import all_sum, any_process
+from iiae.settings import ObjectiveSettings, Settings
+from iiae.training.processes import Group, all_sum, any_process
 from iiae.types import Pair, PartPaired
 
-LEARNING_STEPS = 500  # by then z_s should tell something
-COLLAPSED = 1e-2  # nats of KL[q(z_s given x, y) || p] under which z_s tells nothing
+LEARNING_STEPS = 500  # by then z_s should hold something
+COLLAPSED = 1e-2  # nats of KL[q(z_s given x, y) || p] under which z_s holds nothing
 
 
-class Learner(L.LightningModule):
-    """The objective as Lightning wants it; keeps one history row an epoch."""
+class Plan(NamedTuple):
+    """What is fixed before the first step.
 
-    def __init__(self, model: IIAE, settings: Settings, data: Splits, out: Path):
+    `total` is the number of optimiser steps, `bf16` whether they compute in bfloat16, `images`
+    whether the pairs are of images.
+    """
+
+    total: int
+    bf16: bool
+    images: bool
+    group: Group
+
+
+class Objective(nn.Module):
+    """A model and its loss: what is compiled, and what averages gradients over processes."""
+
+    def __init__(self, model: IIAE, settings: ObjectiveSettings, images: bool, bf16: bool):
         super().__init__()
-        self.model, self.settings, self.data, self.out = model, settings, data, out
-        self.images = len(data.train.shapes[0]) == 3
-        if self.images:
-            self.model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        self.bf16 = self._computes_in_bf16()
-        self.loss = self._loss
-        if settings.training.compile:
-            # noise from torch's own generator: what the compiler makes on a CPU draws it one by
-            # one, which takes a tenth of a feature step; and so the same noise as uncompiled
-            self.loss = torch.compile(self._loss, options={"fallback_random": True})
-        # Optimised and counted by hand: Lightning's wrappers cost a twentieth of a feature
-        # model's step. Its own `global_step` stays 0.
-        self.automatic_optimization = False
-        self.steps = 0
-        steps = max(1, len(data.train) // min(settings.training.batch, len(data.train)))
-        self.total = steps * settings.training.epochs
-        self.history: list[dict[str, float]] = []
-        self.best = math.inf
-        self.best_weights: dict[str, Tensor] | None = None  # not yet written
-        self.sums = torch.zeros(len(Terms._fields))
-        self.counted = 0
-        self.started = time.perf_counter()
-        self.random_state: dict[str, Any] | None = None
-        self.stop_asked = False
-        self.rank, self.world = 0, 1
+        self.model, self.settings, self.images, self.bf16 = model, settings, images, bf16
 
-    def training_step(self, batch: Sequence[Pair | PartPaired]) -> None:
-        for pair in batch:
-            self.optimise(pair)
-
-    def optimise(self, pair: Pair | PartPaired) -> None:
-        """One optimiser step."""
-        training = self.settings.training
-        objective = self.settings.objective
-        weights = (
-            kl_warmup(self.steps, objective.tau),
-            exclusive_weight(self.steps / self.total, objective.exclusive),
-        )
-        loss, means = self.loss(pair, torch.tensor(weights, device=self.device))
-        optimiser: Any = self.optimizers(use_pl_optimizer=False)
-        optimiser.param_groups[0]["lr"] = training.learning_rate * self._rate(self.steps)
-        optimiser.zero_grad()
-        if self.world > 1:
-            self.manual_backward(loss)  # averages gradients over the processes
-        else:
-            loss.backward()
-        if training.gradient_clip:
-            torch.nn.utils.clip_grad_norm_(self.parameters(), training.gradient_clip)
-        optimiser.step()
-        self.steps += 1
-        self.sums = self.sums.to(means.device) + means
-        self.counted += 1
-
-    def _loss(self, pair: Pair | PartPaired, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss with the step's `anneal` and `exclusive`; the mean of each term (detached)."""
+    def forward(self, pair: Pair | PartPaired, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss with a step's `anneal` and `exclusive`; the mean of each term (detached)."""
         if self.images:
             x, y = (v.contiguous(memory_format=torch.channels_last) for v in pair[:2])
             pair = pair._replace(x=x, y=y)
+        whole = isinstance(pair, Pair)
         with torch.autocast(pair.x.device.type, torch.bfloat16, enabled=self.bf16):
-            whole = isinstance(pair, Pair)
             q, p = self.model(pair) if whole else self.model.part_paired(pair)
         terms = iiae_terms(pair, q, p) if whole else part_paired_terms(pair, q, p)
-        objective = self.settings.objective
         anneal, exclusive = weights
-        loss = iiae_loss(terms, objective.beta, objective.lam, anneal, objective.inter, exclusive)
+        s = self.settings
+        loss = iiae_loss(terms, s.beta, s.lam, anneal, s.inter, exclusive)
         return loss, torch.stack([term.detach().mean() for term in terms])
 
-    def _computes_in_bf16(self) -> bool:
-        """Whether to compute in bfloat16 where that is safe."""
-        precision = self.settings.training.precision
-        return bf16_pays(self.device) if precision == "auto" else precision == "bf16"
 
-    def make_optimiser(self) -> torch.optim.Adam:
-        training = self.settings.training
-        return torch.optim.Adam(
-            self.parameters(),
-            lr=training.learning_rate,
-            betas=(training.adam_beta1, 0.999),
+class Learner:
+    """A model that learns; keeps one history row per epoch.
+
+    Args:
+        model: To train, in place.
+        settings: Of the run.
+        plan: Steps, precision and processes.
+    """
+
+    def __init__(self, model: IIAE, settings: Settings, plan: Plan):
+        self.settings, self.plan = settings, plan
+        self.device = plan.group.device
+        self.model = model.to(self.device).train()
+        if plan.images:
+            self.model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        objective = Objective(self.model, settings.objective, plan.images, plan.bf16)
+        # noise from torch's own generator: what the compiler makes on a CPU draws it one by one,
+        # which takes a tenth of a feature step; and so the same noise as uncompiled
+        if settings.training.compile:
+            objective.compile(options={"fallback_random": True})
+        self.loss = plan.group.wrap(objective)
+        self.optimiser = torch.optim.Adam(
+            self.model.parameters(),
+            lr=settings.training.learning_rate,
+            betas=(settings.training.adam_beta1, 0.999),
             fused=True,
         )
+        self.steps = 0
+        self.history: list[dict[str, float]] = []
+        self.best = math.inf
+        self.sums = torch.zeros(len(Terms._fields), device=self.device)
+        self.counted = 0
+        self.started = time.perf_counter()
+        if plan.group.rank:  # other noise than the first process's
+            torch.manual_seed(settings.training.seed + OTHER_SEED * plan.group.rank)
 
-    def configure_optimizers(self) -> torch.optim.Adam:
-        return self.make_optimiser()
+    def optimise(self, pair: Pair | PartPaired) -> None:
+        """One optimiser step."""
+        training, objective = self.settings.training, self.settings.objective
+        weights = (
+            kl_warmup(self.steps, objective.tau),
+            exclusive_weight(self.steps / self.plan.total, objective.exclusive),
+        )
+        loss, means = self.loss(pair, torch.tensor(weights, device=self.device))
+        self.optimiser.param_groups[0]["lr"] = training.learning_rate * self._rate(self.steps)
+        self.optimiser.zero_grad()
+        loss.backward()
+        if training.gradient_clip:
+            nn.utils.clip_grad_norm_(self.model.parameters(), training.gradient_clip)
+        self.optimiser.step()
+        self.steps += 1
+        self.sums += means
+        self.counted += 1
 
     def _rate(self, step: int) -> float:
         """1, then linear to 0 over the part of training after `decay_from`."""
         start = self.settings.training.decay_from
-        done = step / self.total
+        done = step / self.plan.total
         return 1.0 if done <= start or start == 1 else max(0.0, (1 - done) / (1 - start))
 
-    def end_epoch(self) -> None:
-        """Validates, writes the history, keeps the best weights, and stops where it must."""
-        row = self._row(self.validate())
+    def end_epoch(self, validation: PairSet) -> dict[str, float]:
+        """Validates and appends a row to the history, which it returns.
+
+        Raises:
+            RunError: The validation loss is not finite, or the shared latent collapsed.
+        """
+        row = self._row(self.validate(validation))
         self.history.append(row)
-        if self.rank == 0:
-            save_history(self.out, self.history)
-        for logger in self.loggers:
-            logger.log_metrics(row, step=self.steps)
         if not math.isfinite(row["validation_loss"]):
             raise _validation_error([])
-        self._stop_if_collapsed()
-        if row["validation_loss"] < self.best:
-            self.best = row["validation_loss"]
-            self.best_weights = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
-        self._stop_if_patient()
+        self._check_collapse()
         self.sums, self.counted = torch.zeros_like(self.sums), 0
+        return row
+
+    def improved(self) -> bool:
+        """Whether the last epoch has the lowest validation loss so far; then it is the best."""
+        if self.history[-1]["validation_loss"] >= self.best:
+            return False
+        self.best = self.history[-1]["validation_loss"]
+        return True
 
     @torch.no_grad()
-    def validate(self) -> Terms:
-        """Mean terms over the validation set, `(1,)` each: one fixed sample of z a pair."""
+    def validate(self, pairs: PairSet) -> Terms:
+        """Mean terms over a validation set, `(1,)` each: one fixed sample of z per pair."""
+        rank, world, _ = self.plan.group
+        seed = self.settings.training.seed
         self.model.eval()
-        sums, pairs = torch.zeros(len(Terms._fields), device=self.device), 0
+        sums, count = torch.zeros(len(Terms._fields), device=self.device), 0
         broken: list[int] = []
-        devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices):
-            torch.manual_seed(self.settings.training.seed)
-            batches = self.data.validation.batches(self.settings.evaluation.batch)
-            for i, pair in enumerate(batches):
-                if self.world > 1:  # each batch in one process, with noise of its own
-                    if i % self.world != self.rank:
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            for i, pair in enumerate(pairs.batches(self.settings.evaluation.batch)):
+                if world > 1:  # each batch in one process, with noise of its own
+                    if i % world != rank:
                         continue
-                    torch.manual_seed(self.settings.training.seed + i)
+                    torch.manual_seed(seed + i)
                 pair = Pair(*(v.to(self.device) for v in pair))
                 q, p = self.model(pair)
                 terms = iiae_terms(pair, q, p)
-                broken += [pairs + i for i in _not_finite(terms)]
+                broken += [count + place for place in _not_finite(terms)]
                 sums += torch.stack([term.sum() for term in terms])
-                pairs += len(pair.x)
+                count += len(pair.x)
         self.model.train()
         if any_process([bool(broken)], self.device)[0]:
             raise _validation_error(broken)
-        *sums, pairs = all_sum(torch.cat([sums, sums.new_tensor([pairs])])).cpu().split(1)
-        return Terms(*(total / pairs for total in sums))
+        *sums, total = all_sum(torch.cat([sums, sums.new_tensor([count])])).cpu().split(1)
+        return Terms(*(part / total for part in sums))
 
     def _row(self, held: Terms) -> dict[str, float]:
         objective, step = self.settings.objective, self.steps
-        means = all_sum(self.sums) / self.world
+        means = all_sum(self.sums) / self.plan.group.world
         train = Terms(*(means / max(1, self.counted)).cpu().split(1))
         values: dict[str, float] = {
             "epoch": len(self.history) + 1,
@@ -195,40 +194,26 @@ class Learner(L.LightningModule):
             values |= {f"{name}_{k}": v.item() for k, v in terms._asdict().items()}
         return values
 
-    def check_finite(self) -> None:
-        """Raises RunError, in every process, once any term of this epoch was NaN or infinite."""
-        if any_process([not self.finite()], self.device)[0]:
-            raise self.broken()
-
     def finite(self) -> bool:
-        """Whether all terms of this epoch were, in this process."""
+        """Whether all terms of this epoch are finite, in this process."""
         return math.isfinite(self.sums.sum().item())
 
-    def broken(self) -> RunError:
-        return RunError(
-            f"the loss became NaN or infinite at step {self.steps}; {self.out / CHECKPOINT} "
-            "holds the last sound state if there is one. It usually helps to lower "
-            "training.learning_rate, to set training.gradient_clip=1, or training.precision=32"
-        )
-
-    def _stop_if_collapsed(self) -> None:
-        told = [row["validation_kl_s"] for row in self.history]
-        fell = max(told) >= COLLAPSED or self.steps >= LEARNING_STEPS  # not: has yet to learn
-        if len(told) > 1 and fell and max(told[-2:]) < COLLAPSED:
+    def _check_collapse(self) -> None:
+        held = [row["validation_kl_s"] for row in self.history]
+        fell = max(held) >= COLLAPSED or self.steps >= LEARNING_STEPS  # not: has yet to learn
+        if len(held) > 1 and fell and max(held[-2:]) < COLLAPSED:
             raise RunError(
-                f"the shared latent collapsed: KL[q(z_s given x, y) || p] is {told[-1]:.1e} "
-                "nats a pair, so z_s tells nothing. It usually helps to raise the likelihoods' "
+                f"the shared latent collapsed: KL[q(z_s given x, y) || p] is {held[-1]:.1e} "
+                "nats per pair, so z_s holds nothing. It usually helps to raise the likelihoods' "
                 "weights (objective.x.weight, objective.y.weight), to lower objective.beta, or to "
                 "lengthen the warm-up objective.tau"
             )
 
-    def _stop_if_patient(self) -> None:
-        losses = [row["validation_loss"] for row in self.history]
-        if out_of_patience(losses, self.settings.training.patience):
-            self.trainer.should_stop = True
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["iiae"] = {
+    def state(self) -> dict[str, Any]:
+        """All that a run must keep to resume: tensors and plain values."""
+        return {
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
             "steps": self.steps,
             "history": self.history,
             "best": self.best,
@@ -239,23 +224,26 @@ class Learner(L.LightningModule):
             "cuda_random_state": torch.cuda.get_rng_state_all(),
         }
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.random_state = state = checkpoint["iiae"]
-        self.steps = state["steps"]
-        self.history, self.best = state["history"], state["best"]
-        self.sums, self.counted = state["sums"], state["counted"]
+    def restore(self, state: dict[str, Any]) -> None:
+        """Takes over a state; on a CPU in float32 the next steps are the same bit for bit."""
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.steps, self.history, self.best = state["steps"], state["history"], state["best"]
+        self.sums, self.counted = state["sums"].to(self.device), state["counted"]
+        self.started = time.perf_counter() - state["seconds"]
+        if self.plan.group.rank:
+            seed = self.settings.training.seed + OTHER_SEED * self.plan.group.rank
+            torch.manual_seed(seed + self.steps)
+            return
+        torch.set_rng_state(state["random_state"])
+        torch.cuda.set_rng_state_all(state["cuda_random_state"])
 
-    def on_train_start(self) -> None:
-        self.bf16 = self._computes_in_bf16()  # the device is known now
-        self._stop_if_patient()  # a run that stopped early is finished, not trained further
-        self.started = time.perf_counter()
-        if self.random_state is not None:
-            self.started -= self.random_state["seconds"]
-        if self.rank:  # other noise than the first process's, whose state is the one kept
-            torch.manual_seed(self.settings.training.seed + OTHER_SEED * self.rank + self.steps)
-        elif self.random_state is not None:
-            torch.set_rng_state(self.random_state["random_state"])
-            torch.cuda.set_rng_state_all(self.random_state["cuda_random_state"])
+
+def out_of_patience(losses: Sequence[float], patience: int | None) -> bool:
+    """Whether the last `patience` epochs all failed to lower the validation loss."""
+    if patience is None or not losses:
+        return False
+    return len(losses) - 1 - losses.index(min(losses)) >= patience
 
 
 def _not_finite(terms: Terms) -> list[int]:

@@ -1,0 +1,189 @@
+"""Training, from settings to a run folder: data, model, plan, loader, steps, run."""
+
+from __future__ import annotations
+
+import time
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from iiae.data import PairSet, Splits, load, with_absolute_paths
+from iiae.data.pairing import AlignedBatches, make_batches
+from iiae.data.partners import PartPairs
+from iiae.data.ranges import check_ranges
+from iiae.errors import SettingsError
+from iiae.hardware import bf16_pays
+from iiae.model import IIAE, Active, Embeddings, build_model, embed, select_active, signal_shares
+from iiae.runs import BEST, MODEL, Run, Shapes, load_run, save_metrics, save_settings, save_weights
+from iiae.settings import Settings
+from iiae.training.checkpoints import (
+    Keeper,
+    begin,
+    check_folder,
+    check_same_pairs,
+    saved_state,
+)
+from iiae.training.group_batchnorm import synchronised
+from iiae.training.learner import Learner, Plan, out_of_patience
+from iiae.training.loader import Loader
+from iiae.training.processes import Group, joined
+from iiae.training.progress import Progress
+from iiae.training.signals import stop_on_signals
+from iiae.types import Draw
+
+ACTIVE_PAIRS = 10_000  # training pairs that the active dimensions are chosen on
+
+
+def fit(
+    settings: Settings,
+    out: str | Path,
+    data: Splits | None = None,
+    model: IIAE | None = None,
+    resume: bool = False,
+    progress: bool = True,
+    overwrite: bool = False,
+) -> Run:
+    """Trains a model, writes its run folder, and returns the run.
+
+    The weights kept are those of the lowest validation loss, or the last ones
+    (`training.keep`); the active dimensions are chosen on training pairs.
+
+    Args:
+        settings: What to learn, from what, how.
+        out: The run folder.
+        data: Pairs to use instead of those that `settings.data` names.
+        model: Model to train instead of the one that settings describe.
+        resume: Continue the run in `out` from where it stopped; bit for bit on a CPU in float32.
+        progress: Show a progress bar.
+        overwrite: Replace a run in `out`, whose files go once the first step is done.
+
+    Raises:
+        DataError: The data is missing or damaged.
+        SettingsError: Settings do not fit the data, or those of the run to resume.
+        RunError: The folder cannot be used or holds a run already, or training had to stop.
+        Interrupted: Ctrl-C or SIGTERM; the state was saved.
+    """
+    out, started = Path(out), time.time()
+    checkpoint = check_folder(out, settings, resume, overwrite)
+    settings = settings.model_copy(update={"data": with_absolute_paths(settings.data)})
+    data = data or load(settings.data)
+    _check_sizes(data)
+    if model is None:
+        check_ranges(settings.objective, data)
+    if checkpoint:
+        check_same_pairs(out, data)
+    with joined(settings.training) as group:
+        torch.manual_seed(settings.training.seed)
+        model = model or build_model(settings.model, settings.objective, data.train.shapes)
+        together = synchronised(model, group.device) if group.world > 1 else nullcontext()
+        with together, stop_on_signals() as stop:
+            order = _order(data.train, settings, group)
+            learner = Learner(model, settings, _plan(settings, order, data.train, group))
+            first = None if checkpoint else partial(begin, out, settings, data, started)
+            keeper = Keeper(out, learner, data.train.shapes, stop, first)
+            if checkpoint:
+                learner.restore(saved_state(checkpoint))
+                order.seek(learner.steps)
+                save_settings(out, settings)
+            loader = Loader(data.train, order, settings.training.workers, group.device)
+            with Progress(learner, progress and group.rank == 0) as bar:
+                _train(learner, loader, data.validation, keeper, bar)
+        if group.rank == 0:
+            _finish(learner, data, out)
+    return load_run(out, model)
+
+
+def _order(train: PairSet, settings: Settings, group: Group) -> AlignedBatches:
+    """The order of training pairs, of which each process takes its part."""
+    training = settings.training
+    order = make_batches(train, training.batch, training.seed, training.workers)
+    if group.world > 1:
+        if isinstance(train, PartPairs):
+            # parts of a batch would differ in their number of pairs, which BatchNorm takes as one
+            raise SettingsError("training.devices: samples without a partner train in one process")
+        order.share(group.rank, group.world)
+    return order
+
+
+def _plan(settings: Settings, order: AlignedBatches, train: PairSet, group: Group) -> Plan:
+    precision = settings.training.precision
+    bf16 = bf16_pays(group.device) if precision == "auto" else precision == "bf16"
+    images = len(train.shapes[0]) == 3
+    return Plan(len(order) * settings.training.epochs, bf16, images, group)
+
+
+def _train(
+    learner: Learner, loader: Loader, validation: PairSet, keeper: Keeper, bar: Progress
+) -> None:
+    """All epochs that are left."""
+    training = learner.settings.training
+    for number in range(len(learner.history), training.epochs):
+        if out_of_patience([row["validation_loss"] for row in learner.history], training.patience):
+            break
+        for pair in loader.epoch(number):
+            learner.optimise(pair)
+            keeper.after_step(last=learner.steps % len(loader.order) == 0)
+            bar.step()
+        keeper.check_finite()
+        row = learner.end_epoch(validation)
+        keeper.after_epoch(row)
+        bar.epoch(row)
+
+
+def _check_sizes(data: Splits) -> None:
+    for name, part in data._asdict().items():
+        if len(part) < (2 if name == "train" else 1):
+            raise SettingsError(f"the {name} set has {len(part)} pairs; more are needed")
+
+
+def _finish(learner: Learner, data: Splits, out: Path) -> None:
+    """Keeps the chosen weights, finds the active dimensions and writes the run's files."""
+    settings, model = learner.settings, learner.model.cpu()
+    if settings.training.keep == "best":
+        model.load_state_dict(load_file(out / BEST))
+    index = data.train.sample(ACTIVE_PAIRS, settings.training.seed)
+    parts = index.split(settings.evaluation.batch)
+    posteriors = embed(model, (data.train.pairs(Draw(part)) for part in parts))
+    active = select_active(posteriors, settings.evaluation.active_threshold)
+    model.keep_active(active)
+    shapes: Shapes = data.train.shapes
+    save_weights(out / MODEL, model.state_dict(), shapes)
+    summary = {**_summary(learner, data), "latents": _latents(posteriors, active)}
+    save_metrics(out, "training", summary, data.train.digest())
+
+
+def _summary(learner: Learner, data: Splits) -> dict[str, object]:
+    training, model, last = learner.settings.training, learner.model, learner.history[-1]
+    losses = [row["validation_loss"] for row in learner.history]
+    kept = losses.index(min(losses)) if training.keep == "best" else len(losses) - 1
+    pairs = last["step"] * min(training.batch, len(data.train))
+    return {
+        "seed": training.seed,
+        "precision": "bf16" if learner.plan.bf16 else "32",
+        "epochs": len(losses),
+        "kept_epoch": kept + 1,
+        "validation_loss": losses[kept],
+        "seconds": last["seconds"],
+        "pairs_per_second": pairs / last["seconds"],
+        "pairs": {name: len(part) for name, part in data._asdict().items()},
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "active_dimensions": int(model.active.sum()),
+        "shared_dimensions": len(model.active),
+    }
+
+
+def _latents(posteriors: Embeddings, active: Active) -> dict[str, dict[str, float]]:
+    """Of z_s, z_x and z_y: dimensions, active ones, and the largest signal share of any."""
+    return {
+        name: {
+            "dimensions": len(kept),
+            "active": int(kept.sum()),
+            "largest_signal_share": float(share.max()),
+        }
+        for name, kept, share in zip(
+            ("z_s", "z_x", "z_y"), active, signal_shares(posteriors), strict=True
+        )
+    }
