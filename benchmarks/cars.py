@@ -21,12 +21,12 @@ from sklearn.preprocessing import StandardScaler
 
 from iiae.data import load
 from iiae.data.cars import CarPairs
-from iiae.files import write_atomically
+from iiae.files.atomic import write_atomically
+from iiae.files.pictures import Row, grid
 from iiae.metrics.retrieval import wilson
-from iiae.model import embed
-from iiae.pictures import Row, grid
-from iiae.runs import Run, load_run
-from iiae.tasks.translation import translate
+from iiae.model.iiae import embed
+from iiae.model.translation import translate
+from iiae.run_folder import Run, load_run
 from iiae.types import Draw
 
 

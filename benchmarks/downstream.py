@@ -25,9 +25,9 @@ from torch import Tensor
 
 from iiae.data import Splits, load
 from iiae.data.digits import ColouredDigits
-from iiae.model import IIAE, build_head
+from iiae.model.iiae import IIAE, build_head
 from iiae.networks import conv
-from iiae.runs import MODEL, Run, load_run
+from iiae.run_folder import MODEL, Run, load_run
 from iiae.settings import Settings, load_settings
 from iiae.training import fit
 from iiae.types import Draw, Pair

@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from iiae.blocks import block_columns
-from iiae.bulk import embed_on_ray
-from iiae.embedding import embed_files, embed_here
-from iiae.model import build_model
-from iiae.runs import MODEL, load_run, save_settings, save_weights
+from iiae.inference.embed import embed_files, embed_here
+from iiae.inference.ray import embed_on_ray
+from iiae.model.columns import block_columns
+from iiae.model.iiae import build_model
+from iiae.run_folder import MODEL, load_run, save_settings, save_weights
 from iiae.settings import make_settings
 
 

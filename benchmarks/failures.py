@@ -18,12 +18,12 @@ import torch
 
 from iiae.data import Factor, PairSet, Splits, load
 from iiae.data.digits import ColouredDigits
-from iiae.evaluation import evaluate
-from iiae.metrics.blocks import area_above_chance
+from iiae.evaluation.evaluate import evaluate
+from iiae.evaluation.readability import largest_leaks
+from iiae.metrics.leakage import area_above_chance
 from iiae.metrics.retrieval import partner_ranks
-from iiae.model import embed
+from iiae.model.iiae import embed
 from iiae.settings import Settings, load_settings
-from iiae.tasks.disentanglement import largest_leaks
 from iiae.training import fit
 from iiae.types import Draw, Pair
 

@@ -26,7 +26,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from iiae.embedding import embed_files
+from iiae.inference.embed import embed_files
 from iiae.settings import make_settings
 from iiae.training import fit
 

@@ -3,7 +3,7 @@
     python benchmarks/known_information.py --plot known_information.png
 
 Trains the feature model at each level of I(X;Y) and prints the truth beside what
-`iiae.tasks.information` says on held-out pairs. The lower bound holds without assumptions; the
+`iiae.evidence.information` says on held-out pairs. The lower bound holds without assumptions; the
 upper one bounds I(X;Y) if z_s says all that x and y share.
 """
 
@@ -16,8 +16,8 @@ from pathlib import Path
 
 from iiae.data import Splits
 from iiae.data.synthetic import LinearGaussianPairs
+from iiae.evidence.information import InformationTerms, information_terms
 from iiae.settings import Settings, make_settings
-from iiae.tasks.information import InformationTerms, information_terms
 from iiae.training import fit
 
 LEVELS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from iiae.data.class_pairs import ClassPairs, load_classes
+from iiae.data.classes.pairs import ClassPairs, load_classes
 from zero_shot import iiae, score_method, zero_shot_settings
 
 

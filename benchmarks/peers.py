@@ -26,10 +26,10 @@ from torch import Tensor, nn
 
 from iiae.data import load
 from iiae.data.base import PairSet
-from iiae.data.pairing import AlignedBatches
+from iiae.data.sampling import AlignedBatches
 from iiae.metrics.probes import held_out_ridge
 from iiae.metrics.retrieval import partner_ranks
-from iiae.model import IIAE, build_model
+from iiae.model.iiae import IIAE, build_model
 from iiae.objectives import iiae_loss, iiae_terms, kl_warmup
 from iiae.settings import Settings, make_settings
 from iiae.types import Draw, Pair

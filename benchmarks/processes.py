@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from iiae.runs import load_history
+from iiae.run_folder import load_history
 from iiae.settings import Settings, dump_settings, make_settings
 
 KINDS: dict[str, tuple[tuple[int, ...], dict[str, Any], int]] = {

@@ -13,8 +13,8 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from iiae.data import load
-from iiae.evaluation import evaluate
-from iiae.runs import METRICS, MODEL, load_metrics, load_run, save_metrics
+from iiae.evaluation.evaluate import evaluate
+from iiae.run_folder import METRICS, MODEL, load_metrics, load_run, save_metrics
 from iiae.settings import load_settings
 from iiae.training import fit
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from iiae.gallery import Gallery, GalleryInfo, Items
+from iiae.search.gallery import Gallery, GalleryInfo, Items
 
 PART = 50_000
 

@@ -26,13 +26,13 @@ from sklearn.svm import SVC
 from iiae.data import load
 from iiae.data.base import Factor
 from iiae.errors import DataError
-from iiae.files import write_atomically
-from iiae.metrics.blocks import BlockFactor, ProbeMatrix, probe_matrix
+from iiae.evidence.measure import Blocks, views
+from iiae.files.atomic import write_atomically
 from iiae.metrics.independence import domain_probe
+from iiae.metrics.leakage import BlockFactor, ProbeMatrix, probe_matrix
 from iiae.metrics.retrieval import instance_retrieval
-from iiae.model import embed, select_active
-from iiae.runs import load_run
-from iiae.tasks.evidence import Blocks, views
+from iiae.model.iiae import embed, select_active
+from iiae.run_folder import load_run
 from iiae.training import ACTIVE_PAIRS
 
 THRESHOLDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.99)

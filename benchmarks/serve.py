@@ -51,8 +51,8 @@ def start(run: Path, gallery: str, port: int, batch: int) -> None:
     import torch
     import uvicorn
 
-    from iiae.gallery import Gallery
-    from iiae.runs import load_run
+    from iiae.run_folder import load_run
+    from iiae.search.gallery import Gallery
     from iiae.web.app import create_app
 
     torch.set_num_threads(1)

@@ -29,9 +29,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from iiae.data.arrays import ArrayPairs
 from iiae.data.base import Splits
-from iiae.data.pairing import AlignedBatches
+from iiae.data.sampling import AlignedBatches
 from iiae.hardware import bf16_pays
-from iiae.model import build_model
+from iiae.model.iiae import build_model
 from iiae.objectives import iiae_loss, iiae_terms
 from iiae.settings import Settings, make_settings
 from iiae.training import Learner, fit

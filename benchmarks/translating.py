@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from iiae.model import build_model
-from iiae.runs import Run
+from iiae.inference.translate import BATCH, Outputs, translate_files
+from iiae.model.iiae import build_model
+from iiae.model.translation import translate
+from iiae.run_folder import Run
 from iiae.settings import make_settings
-from iiae.tasks.translation import translate
-from iiae.translating import BATCH, Outputs, translate_files
 
 
 def main() -> None:

@@ -21,11 +21,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from iiae.data.class_pairs import ClassPairs, load_classes
-from iiae.data.pairing import make_batches
+from iiae.data.classes.pairs import ClassPairs, load_classes
+from iiae.data.sampling import make_batches
 from iiae.hardware import bf16_pays
 from iiae.metrics.ranking import score
-from iiae.model import IIAE, build_model
+from iiae.model.iiae import IIAE, build_model
 from iiae.networks.layers import dense
 from iiae.networks.mlp import hidden
 from iiae.objectives import Terms, iiae_loss, iiae_terms, kl_warmup

@@ -19,10 +19,9 @@ CHECKED = (
     "networks",
     "model",
     "data",
-    "tasks",
-    "gallery",
-    "items",
-    "searching",
+    "evaluation",
+    "evidence",
+    "search",
 )
 install_import_hook([f"iiae.{name}" for name in CHECKED], "shape_checker.check")
 

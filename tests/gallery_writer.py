@@ -6,7 +6,7 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from iiae.gallery import Gallery, GalleryInfo, Items
+from iiae.search.gallery import Gallery, GalleryInfo, Items
 
 
 def write(where: str, start: int, said: Connection) -> None:

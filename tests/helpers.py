@@ -16,8 +16,8 @@ from PIL import Image
 
 from iiae.data import load
 from iiae.distributions import DiagonalNormal, Laplace, Likelihoods, Normal, Posteriors
-from iiae.model import build_model
-from iiae.runs import MODEL, Run, save_settings, save_weights
+from iiae.model.iiae import build_model
+from iiae.run_folder import MODEL, Run, save_settings, save_weights
 from iiae.settings import Settings, make_settings
 from iiae.types import Pair
 

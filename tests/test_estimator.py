@@ -15,10 +15,10 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
 
-from iiae.blocks import BLOCKS
 from iiae.errors import DataError, MissingExtra, RunError, SettingsError
 from iiae.estimator import ESTIMATOR, IIAETransformer
-from iiae.runs import load_run
+from iiae.model.columns import BLOCKS
+from iiae.run_folder import load_run
 
 # Checks of scikit-learn that do not run, and why. All others pass.
 LEFT_OUT = {

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from iiae.data import load
-from iiae.evaluation import evaluate
+from iiae.evaluation.evaluate import evaluate
 from iiae.settings import load_settings
 from iiae.training import fit
 

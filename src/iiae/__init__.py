@@ -7,33 +7,33 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from iiae.evaluation import evaluate
-    from iiae.gallery import Gallery
-    from iiae.model import IIAE, build_model
+    from iiae.evaluation.evaluate import evaluate
+    from iiae.model.iiae import IIAE, build_model
+    from iiae.model.translation import translate
     from iiae.objectives import elbo, iiae_loss, iiae_terms, information_bound
-    from iiae.runs import load_run
+    from iiae.run_folder import load_run
+    from iiae.search.gallery import Gallery
     from iiae.settings import Settings, load_settings
-    from iiae.tasks.translation import translate
     from iiae.training import fit
     from iiae.types import Pair
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "IIAE": "iiae.model",
-    "Gallery": "iiae.gallery",
+    "IIAE": "iiae.model.iiae",
+    "Gallery": "iiae.search.gallery",
     "Pair": "iiae.types",
     "Settings": "iiae.settings",
-    "build_model": "iiae.model",
+    "build_model": "iiae.model.iiae",
     "elbo": "iiae.objectives",
-    "evaluate": "iiae.evaluation",
+    "evaluate": "iiae.evaluation.evaluate",
     "fit": "iiae.training",
     "iiae_loss": "iiae.objectives",
     "iiae_terms": "iiae.objectives",
     "information_bound": "iiae.objectives",
-    "load_run": "iiae.runs",
+    "load_run": "iiae.run_folder",
     "load_settings": "iiae.settings",
-    "translate": "iiae.tasks.translation",
+    "translate": "iiae.model.translation",
 }
 
 __all__ = [

@@ -80,7 +80,7 @@ def train(
 ) -> None:
     """Train on the pairs of a settings file, or of folders or arrays of your own."""
     from iiae.data import suggest_settings
-    from iiae.runs import SETTINGS
+    from iiae.run_folder import SETTINGS
     from iiae.settings import load_settings, make_settings
 
     if on_error:
@@ -122,7 +122,7 @@ def evaluate(
     """Retrieval with its chance line, probes, bound terms in nats; kept in metrics.json."""
     import json
 
-    from iiae.tables import result_tables
+    from iiae.report.tables import result_tables
 
     found = _evaluate(_open(run, overrides), split)
     if as_json:
@@ -156,8 +156,8 @@ def disentangle(
     """Evidence of disentanglement: probes, leakage, swaps, dependence; kept in metrics.json."""
     import json
 
-    from iiae.evidence_tables import evidence_tables
-    from iiae.proving import prove_files
+    from iiae.evidence.collect import prove_files
+    from iiae.report.evidence_tables import evidence_tables
 
     if (run is None) == (latents is None):
         raise SettingsError("give a run folder, or --latents with --factors")
@@ -197,8 +197,8 @@ def sweep(
     from rich.console import Console
     from rich.progress import Progress
 
-    from iiae.pareto import sweep_table
-    from iiae.sweeping import sweep as run_sweep
+    from iiae.sweep.pareto import sweep_table
+    from iiae.sweep.run import sweep as run_sweep
 
     chosen = [_whole("--seeds", text) for text in seeds.split(",")] if seeds is not None else []
     console = Console(stderr=True)
@@ -259,9 +259,9 @@ def translate(
     ] = "stop",
 ) -> None:
     """Show the content of samples in the other domain."""
-    from iiae.pictures import picture_format
-    from iiae.runs import load_run
-    from iiae.translating import Exclusive, Outputs, translate_array, translate_files
+    from iiae.files.pictures import picture_format
+    from iiae.inference.translate import Exclusive, Outputs, translate_array, translate_files
+    from iiae.run_folder import load_run
 
     _one_of("--to", to, ("x", "y"))
     _one_of("--on-error", on_error, ("stop", "skip"))
@@ -307,8 +307,8 @@ def features(
     ] = "stop",
 ) -> None:
     """Features of image folders from a pretrained vision model; goes on where it stopped."""
-    from iiae.extracting import extract_features
-    from iiae.features import load_backbone
+    from iiae.features.backbone import load_backbone
+    from iiae.features.extract import extract_features
 
     _one_of("--on-error", on_error, ("stop", "skip"))
     counts = extract_features(images, load_backbone(backbone), out, cache, batch, on_error)  # pyright: ignore[reportArgumentType]
@@ -331,8 +331,8 @@ def head(
     seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="of weights and draws")] = 0,
 ) -> None:
     """Train a classifier of the seen classes on features; write its hidden layer as features."""
+    from iiae.features.supervised import HeadSettings, train_head
     from iiae.settings import data_settings
-    from iiae.supervised import HeadSettings, train_head
 
     data = data_settings(name="classes", root=str(features), split=split, validation=validation)
     quality = train_head(data, out, HeadSettings(size=size, seed=seed))
@@ -361,11 +361,11 @@ def finetune(
     seed: Annotated[int, typer.Option(min=0, max=MOST_SEED, help="of weights and draws")] = 0,
 ) -> None:
     """Fine-tune a vision model on the seen classes of both domains."""
-    from iiae.features import load_backbone
-    from iiae.files import refuse_inputs
+    from iiae.features.backbone import load_backbone
+    from iiae.features.supervised import TuneSettings
+    from iiae.features.supervised import finetune as tune
+    from iiae.files.atomic import refuse_inputs
     from iiae.settings import data_settings
-    from iiae.supervised import TuneSettings
-    from iiae.supervised import finetune as tune
 
     refuse_inputs([out], [Path(backbone), images])
     data = data_settings(name="classes", root=str(images), split=split, validation=validation)
@@ -388,9 +388,9 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, not tables")] = False,
 ) -> None:
     """Precision, recall and mean average precision of vectors of your own, by class."""
-    from iiae.files import json_text
-    from iiae.scoring import score_files
-    from iiae.tables import score_tables
+    from iiae.evaluation.score import score_files
+    from iiae.files.atomic import json_text
+    from iiae.report.tables import score_tables
 
     found = score_files(
         query, gallery, query_labels, gallery_labels, tuple(k or (100, 200)), distance
@@ -414,9 +414,9 @@ def report(
     overrides: Overrides = None,
 ) -> None:
     """Write one self-contained HTML page: settings, curves, results, pictures."""
-    from iiae.held_out import held_out_pairs
-    from iiae.report import write_report
-    from iiae.runs import current_metrics
+    from iiae.evaluation.held_out import held_out_pairs
+    from iiae.report.page import write_report
+    from iiae.run_folder import current_metrics
 
     opened = _open(run, overrides)
     if "test" not in current_metrics(run):
@@ -486,8 +486,8 @@ def embed(
     from rich.console import Console
     from rich.progress import Progress
 
-    from iiae.bulk import embed_on_ray
-    from iiae.embedding import embed_files, embed_here
+    from iiae.inference.embed import embed_files, embed_here
+    from iiae.inference.ray import embed_on_ray
 
     side = _one_of("--domain", domain, ("x", "y"))
     _one_of("--engine", engine, ("local", "ray"))
@@ -512,7 +512,7 @@ def push(
     private: Annotated[bool, typer.Option("--private", help="if the repository is new")] = False,
 ) -> None:
     """Share a run with a model card: in a folder, or on the Hugging Face Hub."""
-    from iiae.sharing import push as push_run
+    from iiae.hub import push as push_run
 
     typer.echo(f"pushed to {push_run(run, target, private)}")
 
@@ -523,7 +523,7 @@ def pull(
     out: Annotated[Path, typer.Argument(help="run folder to write", parser=_path("OUT"))],
 ) -> None:
     """Fetch a run that somebody shared."""
-    from iiae.sharing import pull as pull_run
+    from iiae.hub import pull as pull_run
 
     typer.echo(f"wrote {pull_run(source, out).folder}")
 
@@ -535,8 +535,8 @@ def export(
     kind: Annotated[str, typer.Option("--format", help="onnx, or torch for .pt2")] = "onnx",
 ) -> None:
     """Write encoders and decoders as ONNX, or as torch.export programs."""
-    from iiae.exporting import export_onnx, export_torch
-    from iiae.runs import load_run
+    from iiae.inference.export import export_onnx, export_torch
+    from iiae.run_folder import load_run
 
     _one_of("--format", kind, ("onnx", "torch"))
     written = (export_onnx if kind == "onnx" else export_torch)(load_run(run), folder)
@@ -571,8 +571,8 @@ def index(
     ] = False,
 ) -> None:
     """Put a collection into a gallery that can be searched; what it holds already is skipped."""
-    from iiae.runs import load_run
-    from iiae.searching import index_files
+    from iiae.run_folder import load_run
+    from iiae.search.index import index_files
 
     side = _one_of("--domain", domain, ("x", "y"))
     done = index_files(load_run(run), gallery, inputs, side, distance, metadata, active_only)
@@ -606,10 +606,10 @@ def search(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, not tables")] = False,
 ) -> None:
     """Find the items of a gallery nearest to queries, by default from the other domain."""
-    from iiae.files import json_text
-    from iiae.runs import load_run
-    from iiae.searching import search_files
-    from iiae.tables import hit_tables
+    from iiae.files.atomic import json_text
+    from iiae.report.tables import hit_tables
+    from iiae.run_folder import load_run
+    from iiae.search.index import search_files
 
     latent = _one_of("--by", by, ("shared", "exclusive"))
     side = None if source is None else _one_of("--from", source, ("x", "y"))
@@ -635,8 +635,8 @@ def show_gallery(
     ] = None,
 ) -> None:
     """Say what a gallery holds, or remove items from it."""
-    from iiae.data.collection import absolute
-    from iiae.gallery import Gallery
+    from iiae.search.collection import absolute
+    from iiae.search.gallery import Gallery
 
     opened = Gallery.open(gallery)
     if delete:
@@ -661,7 +661,7 @@ def serve(
     ] = None,
 ) -> None:
     """Serve an API and a page: draw or upload, search, translate."""
-    from iiae.runs import load_run
+    from iiae.run_folder import load_run
     from iiae.web.serving import serve as start
 
     start(load_run(run), gallery, host, port, token)
@@ -696,7 +696,7 @@ def main() -> None:
 
 def _open(folder: Path, overrides: list[str] | None) -> Any:
     """A run, with settings of measurement changed for this command alone."""
-    from iiae.runs import SETTINGS, load_run
+    from iiae.run_folder import SETTINGS, load_run
     from iiae.settings import check_overrides, load_settings
 
     check_overrides(overrides or [], MEASURING)
@@ -718,9 +718,9 @@ def _whole(option: str, text: str) -> int:
 
 
 def _evaluate(run: Any, split: str) -> dict[str, Any]:
-    from iiae.evaluation import evaluate
-    from iiae.held_out import held_out_pairs
-    from iiae.runs import save_metrics
+    from iiae.evaluation.evaluate import evaluate
+    from iiae.evaluation.held_out import held_out_pairs
+    from iiae.run_folder import save_metrics
 
     held = held_out_pairs(run, split)
     results = evaluate(run, held.pairs, split).as_dict()
@@ -730,9 +730,9 @@ def _evaluate(run: Any, split: str) -> dict[str, Any]:
 
 
 def _prove(run: Any, split: str) -> dict[str, Any]:
-    from iiae.held_out import held_out_pairs
-    from iiae.proving import prove_run
-    from iiae.runs import save_metrics
+    from iiae.evaluation.held_out import held_out_pairs
+    from iiae.evidence.collect import prove_run
+    from iiae.run_folder import save_metrics
 
     held = held_out_pairs(run, split)
     results = prove_run(run, held.data._replace(**{split: held.pairs}), split)

@@ -14,17 +14,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from iiae.blocks import block_columns, block_names, check_block
 from iiae.data.arrays import ArrayPairs
 from iiae.data.base import Splits
+from iiae.data.scaling import Standard, find_standard
 from iiae.data.splits import held_out
-from iiae.data.standard import Standard, find_standard
 from iiae.errors import Interrupted, MissingExtra, RunError, SettingsError
-from iiae.files import write_text
+from iiae.files.atomic import write_text
 from iiae.metrics.retrieval import partner_ranks
-from iiae.model import IIAE
-from iiae.runs import MODEL as WEIGHTS
-from iiae.runs import (
+from iiae.model.columns import block_columns, block_names, check_block
+from iiae.model.iiae import IIAE
+from iiae.model.translation import translate
+from iiae.run_folder import MODEL as WEIGHTS
+from iiae.run_folder import (
     load_history,
     load_metrics,
     load_run,
@@ -34,7 +35,6 @@ from iiae.runs import (
     write_metrics,
 )
 from iiae.settings import Settings, make_settings
-from iiae.tasks.translation import translate
 from iiae.types import Domain, other, plain
 
 try:

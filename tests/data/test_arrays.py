@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from iiae.data import load, suggest_settings
-from iiae.data.arrays import ArrayPairs, array_names, read_array, read_texts
+from iiae.data.arrays import ArrayPairs
 from iiae.errors import DataError
+from iiae.files.arrays import array_names, read_array, read_texts
 from iiae.settings import DataSettings, make_settings
 from iiae.types import Draw
 
@@ -154,7 +155,7 @@ def test_too_much_held_out_is_refused(tmp_path):
 
 @pytest.mark.parametrize(("shape", "family"), [((30, 7), "features"), ((30, 3, 32, 32), "small")])
 def test_suggested_settings_build_a_model(tmp_path, shape, family):
-    from iiae.model import build_model
+    from iiae.model.iiae import build_model
 
     settings = save(tmp_path, np.zeros(shape), np.zeros(shape))
     suggested = make_settings(suggest_settings(tmp_path / "x.npy", tmp_path / "y.npy"))

@@ -7,11 +7,11 @@ import torch
 from helpers import write_images
 from iiae.data.arrays import ArrayPairs
 from iiae.data.cars import CarPairs
-from iiae.data.class_pairs import ClassPairs
+from iiae.data.classes.collections import Labelled
+from iiae.data.classes.pairs import ClassPairs
 from iiae.data.digits import ColouredDigits
 from iiae.data.image_pairs import ImagePairs, PairFiles
-from iiae.data.labelled import Labelled
-from iiae.data.partners import take_partners
+from iiae.data.missing import take_partners
 from iiae.data.synthetic import LinearGaussianPairs, SyntheticPairs
 from iiae.types import Draw
 

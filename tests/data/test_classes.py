@@ -7,10 +7,10 @@ import torch
 from PIL import Image
 
 from iiae.data import load
-from iiae.data.class_pairs import ClassPairs, InstancePairs
-from iiae.data.class_split import SPLITS, class_split, known_to, plain
-from iiae.data.labelled import Labelled
-from iiae.data.pairing import AlignedBatches, ClassBatches, make_batches
+from iiae.data.classes.collections import Labelled
+from iiae.data.classes.pairs import ClassPairs, InstancePairs
+from iiae.data.classes.splits import SPLITS, class_split, known_to, plain
+from iiae.data.sampling import AlignedBatches, ClassBatches, make_batches
 from iiae.data.synthetic import load_synthetic
 from iiae.errors import DataError
 from iiae.settings import DataSettings

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from helpers import small_settings
 from iiae.data.arrays import ArrayPairs
 from iiae.data.base import ChosenPairs, Splits
-from iiae.data.partners import take_partners
+from iiae.data.missing import take_partners
 from iiae.data.ranges import check_images, check_ranges, check_values, to_float32, warn_of_steps
 from iiae.data.synthetic import SyntheticPairs
 from iiae.errors import DataError

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iiae.metrics.axes import sap
-from iiae.metrics.blocks import BlockFactor, alive, probe_matrix
-from iiae.metrics.disentanglement import readable_linearly
 from iiae.metrics.independence import domain_probe, hsic_test
+from iiae.metrics.leakage import BlockFactor, alive, probe_matrix
 from iiae.metrics.magnitude import middle, power_of_two, rescaled
+from iiae.metrics.readability import readable_linearly
 
 
 @given(st.floats(1e-300, 1e300))

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from iiae.distributions import LaplaceHead
-from iiae.model import IIAE
+from iiae.model.iiae import IIAE
 from iiae.networks.conv import image_flat, image_map, small
 from iiae.objectives import iiae_loss, iiae_terms
 from iiae.types import Pair

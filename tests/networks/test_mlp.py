@@ -3,7 +3,7 @@ import torch
 
 from iiae.distributions import NormalHead
 from iiae.errors import SettingsError
-from iiae.model import IIAE, build_model
+from iiae.model.iiae import IIAE, build_model
 from iiae.networks.mlp import class_head, features
 from iiae.objectives import iiae_loss, iiae_terms
 from iiae.settings import make_settings

@@ -11,8 +11,8 @@ pytest.importorskip("lancedb", reason="the extra 'search' is not installed")
 pytest.importorskip("fastapi", reason="the extra 'web' is not installed")
 
 from helpers import needs, save_run, small_settings, write_images
-from iiae.gallery import Gallery
-from iiae.searching import index_files
+from iiae.search.gallery import Gallery
+from iiae.search.index import index_files
 from iiae.web.app import create_app
 
 schemathesis = needs("schemathesis")

@@ -17,8 +17,8 @@ pytest.importorskip("uvicorn", reason="the extra 'web' is not installed")
 import uvicorn
 
 from helpers import needs, save_run, small_settings, write_images
-from iiae.gallery import Gallery
-from iiae.searching import index_files
+from iiae.search.gallery import Gallery
+from iiae.search.index import index_files
 from iiae.web.app import create_app
 
 api = needs("playwright.sync_api")

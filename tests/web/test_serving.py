@@ -15,8 +15,8 @@ pytest.importorskip("uvicorn", reason="the extra 'web' is not installed")
 
 from helpers import save_run, write_images
 from iiae.errors import SettingsError
-from iiae.runs import load_run
-from iiae.searching import index_files
+from iiae.run_folder import load_run
+from iiae.search.index import index_files
 from iiae.web.serving import serve
 
 

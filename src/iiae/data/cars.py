@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from iiae.data.arrays import read_array
 from iiae.data.base import Factor, PairSet, Splits
 from iiae.data.splits import split_by_key
 from iiae.errors import DataError, MissingExtra
+from iiae.files.arrays import read_array
 from iiae.settings import DataSettings
 from iiae.types import Draw, Pair
 

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from iiae.data.base import Factor, PairSet, Splits, pick, warn_of_given
-from iiae.data.images import Encoded, fit_image, open_image
-from iiae.data.partners import PartPairs, Sides
+from iiae.data.missing import PartPairs, Sides
 from iiae.data.splits import key, limited, pair_keys, split_by_key
 from iiae.errors import DataError
+from iiae.files.images import Encoded, fit_image, open_image
 from iiae.hardware import free_memory
 from iiae.settings import DataSettings
 from iiae.types import Draw, Pair

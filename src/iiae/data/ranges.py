@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from iiae.data.base import ChosenPairs, PairSet, Splits
-from iiae.data.partners import PartPairs
-from iiae.data.standard import find_standard
+from iiae.data.missing import PartPairs
+from iiae.data.scaling import find_standard
 from iiae.errors import DataError
 from iiae.settings import LikelihoodSettings, ObjectiveSettings
 from iiae.types import Draw

@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Float, Int, Num
 
 from iiae.errors import DataError
-from iiae.metrics.blocks import BlockFactor, ProbeMatrix, alive, checked, classes, collapsed
 from iiae.metrics.information import sklearn_part
+from iiae.metrics.leakage import BlockFactor, ProbeMatrix, alive, checked, classes, collapsed
 from iiae.metrics.magnitude import rescaled
 from iiae.metrics.probes import standardised
 

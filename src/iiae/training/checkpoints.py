@@ -14,8 +14,8 @@ from torch import Tensor
 
 from iiae.data.base import PairSet, Splits
 from iiae.errors import Interrupted, RunError, SettingsError
-from iiae.files import folder_errors, make_folder, write_atomically
-from iiae.runs import (
+from iiae.files.atomic import folder_errors, make_folder, write_atomically
+from iiae.run_folder import (
     BEST,
     CHECKPOINT,
     HISTORY,

@@ -11,13 +11,30 @@ import torch
 from safetensors.torch import load_file
 
 from iiae.data import PairSet, Splits, load, with_absolute_paths
-from iiae.data.pairing import AlignedBatches, make_batches
-from iiae.data.partners import PartPairs
+from iiae.data.missing import PartPairs
 from iiae.data.ranges import check_ranges
+from iiae.data.sampling import AlignedBatches, make_batches
 from iiae.errors import SettingsError
 from iiae.hardware import bf16_pays
-from iiae.model import IIAE, Active, Embeddings, build_model, embed, select_active, signal_shares
-from iiae.runs import BEST, MODEL, Run, Shapes, load_run, save_metrics, save_settings, save_weights
+from iiae.model.iiae import (
+    IIAE,
+    Active,
+    Embeddings,
+    build_model,
+    embed,
+    select_active,
+    signal_shares,
+)
+from iiae.run_folder import (
+    BEST,
+    MODEL,
+    Run,
+    Shapes,
+    load_run,
+    save_metrics,
+    save_settings,
+    save_weights,
+)
 from iiae.settings import Settings
 from iiae.training.checkpoints import (
     Keeper,

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from iiae.data import PairSet
-from iiae.data.pairing import OTHER_SEED
+from iiae.data.sampling import OTHER_SEED
 from iiae.errors import RunError
-from iiae.model import IIAE
+from iiae.model.iiae import IIAE
 from iiae.objectives import (
     Terms,
     elbo,

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from iiae.data import PairSet
-from iiae.data.pairing import AlignedBatches
+from iiae.data.sampling import AlignedBatches
 from iiae.hardware import free_memory
 from iiae.types import Pair, PartPaired
 

@@ -13,10 +13,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel
 
 from iiae.errors import DataError, GalleryError, IIAEError, MissingExtra
-from iiae.files import json_text
-from iiae.gallery import Gallery, Latent
-from iiae.lance import equals, reads
-from iiae.runs import Run, known_digests
+from iiae.files.atomic import json_text
+from iiae.run_folder import Run, known_digests
+from iiae.search.gallery import Gallery, Latent
+from iiae.search.lance import equals, reads
 from iiae.types import Domain, other
 from iiae.web.batching import Batcher, Busy
 from iiae.web.counting import Counts

@@ -13,13 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from iiae.data.images import decode_image
 from iiae.errors import DataError, GalleryError
-from iiae.gallery import Gallery, Hit, Latent
-from iiae.items import NO_LATENT, by_id_or_path
-from iiae.runs import Run
-from iiae.searching import Vectors, encode
-from iiae.tasks.translation import (
+from iiae.files.images import decode_image
+from iiae.model.columns import NO_LATENT
+from iiae.model.translation import (
     Domain,
     draw_exclusive,
     exclusive_size,
@@ -27,6 +24,10 @@ from iiae.tasks.translation import (
     render,
     translate,
 )
+from iiae.run_folder import Run
+from iiae.search.gallery import Gallery, Hit, Latent
+from iiae.search.index import Vectors, encode
+from iiae.search.items import by_id_or_path
 from iiae.web.pictures import pen_and_paper
 
 LARGEST = float(np.finfo(np.float32).max)

@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from iiae.data.images import open_image, to_image
 from iiae.errors import DataError
-from iiae.gallery import Gallery
-from iiae.items import by_id_or_path
+from iiae.files.images import open_image, to_image
+from iiae.search.gallery import Gallery
+from iiae.search.items import by_id_or_path
 
 
 def page(name: str) -> tuple[str, str]:

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from iiae.errors import MissingExtra, SettingsError
-from iiae.gallery import Gallery
-from iiae.runs import Run
+from iiae.run_folder import Run
+from iiae.search.gallery import Gallery
 from iiae.web.app import LOCAL, create_app
 from iiae.web.guard import Limits
 

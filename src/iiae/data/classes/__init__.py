@@ -1,0 +1,1 @@
+"""Labelled collections of two domains, and pairs made of their classes or instances."""

@@ -1,0 +1,84 @@
+"""Image pairs in folders: side by side in one file, or files of one name in two folders."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from iiae.data.base import Splits
+from iiae.data.image_pairs import PairFiles, hold_out, split_files
+from iiae.errors import DataError
+from iiae.files.folders import image_files, same_name
+from iiae.settings import DataSettings
+
+
+def load_side_by_side(settings: DataSettings) -> Splits:
+    """Pairs side by side in one file, x on the left: the layout of pix2pix.
+
+    `settings.root` may be a folder of `$IIAE_DATA`. Folders `train`, `val` and `test` under it are
+    taken as they are. Without
+    `test`, `val` is the test set and validation pairs are held out of `train`; without
+    `train`, all three are drawn from the folder itself.
+
+    Raises:
+        DataError: The folder is missing, holds too few pairs, or an image cannot be read.
+    """
+    root = find_folder(settings.root, "data.root")
+    parts = {
+        name: [PairFiles(path, None) for path in image_files(root / name)]
+        for name in ("train", "val", "test")
+        if (root / name).is_dir()
+    }
+    if "train" not in parts:
+        files = [PairFiles(path, None) for path in image_files(root)]
+        return split_files(files, settings, str(root), (root,))
+    if len(parts) == 1:
+        return split_files(parts["train"], settings, str(root / "train"), (root,))
+    test = parts.get("test") or parts["val"]
+    validation = parts.get("val", []) if "test" in parts else []
+    return hold_out(parts["train"], validation, test, settings, (root,))
+
+
+def load_two_folders(settings: DataSettings) -> Splits:
+    """Pairs of files that have one name, but for the ending, in the folders `x` and `y`.
+
+    Raises:
+        DataError: A folder is missing, a file has no partner, or an image cannot be read.
+    """
+    left, right = find_folder(settings.x, "data.x"), find_folder(settings.y, "data.y")
+    x, y = (_by_stem(folder) for folder in (left, right))
+    alone = [str(x[stem]) for stem in sorted(x.keys() - y.keys())]
+    alone += [str(y[stem]) for stem in sorted(y.keys() - x.keys())]
+    if alone:
+        more = f" and {len(alone) - 5} more" if len(alone) > 5 else ""
+        raise DataError(f"no partner of the same name for {', '.join(alone[:5])}{more}")
+    files = [PairFiles(x[stem], y[stem]) for stem in sorted(x)]
+    return split_files(files, settings, f"{left} and {right}", (left, right))
+
+
+def find_folder(name: str | None, setting: str) -> Path:
+    """The folder that a setting names, as it stands or under `$IIAE_DATA`.
+
+    Raises:
+        DataError: There is none.
+    """
+    if name is None:
+        raise DataError(f"{setting} is missing: the folder of the images")
+    shared = os.environ.get("IIAE_DATA")
+    places = [Path(name), *([Path(shared) / name] if shared else [])]
+    for folder in places:
+        if folder.is_dir():
+            return folder
+    raise DataError(
+        f"{setting} = {name}: no such folder; looked in {' and '.join(map(str, places))}"
+    )
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    for path in image_files(folder):
+        stem = same_name(path.stem)
+        if stem in files:
+            raise DataError(f"{files[stem]} and {path} have one name; which is meant?")
+        files[stem] = path
+    return files

@@ -1,0 +1,157 @@
+"""Data sets of pairs, one kind a file, and the table of their names."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from iiae.data.arrays import load_arrays
+from iiae.data.base import DataSet, PairSet, Splits
+from iiae.data.cars import load_cars
+from iiae.data.classes.pairs import ClassPairs, load_classes
+from iiae.data.digits import fetch_mnist, load_digits, load_mnist, mnist_folders
+from iiae.data.image_folders import load_side_by_side, load_two_folders
+from iiae.data.image_tables import load_hugging_face, load_table
+from iiae.data.missing import PartPairs, take_partners
+from iiae.data.parquet_shards import ShardPairs, load_shards
+from iiae.data.synthetic import load_synthetic
+from iiae.errors import DataError, SettingsError
+from iiae.files.images import to_image
+from iiae.settings import DataSettings
+from iiae.types import Draw
+
+HELD_OUT = frozenset({"validation", "test", "limit"})
+OF_IMAGES = frozenset({"size", "flip", "crop", "on_error"})
+IMAGES = HELD_OUT | OF_IMAGES
+ROOT, SIDES = frozenset({"root"}), frozenset({"x", "y"})
+
+DATASETS: dict[str, DataSet] = {
+    "mnist-cdcb": DataSet(load_mnist, ROOT | {"size", "validation", "limit"}, ROOT),
+    "digits-cdcb": DataSet(load_digits, HELD_OUT | {"size"}),
+    "arrays": DataSet(load_arrays, SIDES | HELD_OUT | {"standardise"}, SIDES),
+    "side-by-side": DataSet(load_side_by_side, ROOT | IMAGES, ROOT),
+    "two-folders": DataSet(load_two_folders, SIDES | IMAGES, SIDES),
+    "table": DataSet(load_table, ROOT | SIDES | IMAGES, ROOT),
+    "hugging-face": DataSet(load_hugging_face, ROOT | SIDES | IMAGES, ROOT),
+    "parquet-shards": DataSet(
+        load_shards, ROOT | SIDES | HELD_OUT | OF_IMAGES - {"on_error"} | {"buffer"}, ROOT
+    ),
+    "classes": DataSet(
+        load_classes,
+        ROOT | SIDES | {"split", "pairing", "standardise", "size", "validation", "on_error"},
+        ROOT | {"split"},
+    ),
+    "cars": DataSet(load_cars, ROOT | {"size", "validation"}, ROOT),
+    "synthetic": DataSet(load_synthetic, HELD_OUT),
+}
+READ_BY_ALL = frozenset({"name", "seed", "missing"})
+
+
+def load(settings: DataSettings) -> Splits:
+    """The splits of the data set that settings name.
+
+    Raises:
+        DataError: No data set has that name, or its files are missing or damaged.
+        SettingsError: A setting is given that the data set does not read.
+    """
+    check_name(settings.name)
+    check_read(settings)
+    parts = DATASETS[settings.name].load(settings)
+    vectors = all(len(shape) == 1 for shape in parts.train.shapes)
+    unread = OF_IMAGES & _changed(settings) if vectors else frozenset[str]()
+    if unread and DATASETS[settings.name].reads is not None:
+        raise SettingsError(
+            f"data.{min(unread)}: has no effect on vectors, only on images; leave it out"
+        )
+    if settings.missing == 0:
+        return parts
+    if isinstance(parts.train, ClassPairs | PartPairs | ShardPairs):
+        raise DataError(
+            f"data.missing = {settings.missing}: no partners can be taken from {settings.name}, "
+            "whose pairs are of classes, are streamed, or lack partners already; leave it at 0"
+        )
+    return parts._replace(train=take_partners(parts.train, settings.missing, settings.seed))
+
+
+def check_name(name: str) -> None:
+    """Raises DataError, with the closest name, where no data set is called `name`."""
+    if name not in DATASETS:
+        close = difflib.get_close_matches(name, DATASETS, 1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(DATASETS)}"
+        raise DataError(f"data.name = {name!r} is not a data set; {hint}")
+
+
+def check_read(settings: DataSettings) -> None:
+    """Raises SettingsError if a setting that is not at its default is not read by the data set."""
+    reads = DATASETS[settings.name].reads
+    if reads is None:
+        return
+    for name in sorted(_changed(settings) - reads - READ_BY_ALL):
+        readers = [other for other, one in DATASETS.items() if one.reads and name in one.reads]
+        raise SettingsError(
+            f"data.{name} = {getattr(settings, name)!r}: has no effect on {settings.name}; leave "
+            f"it out ({', '.join(readers)} read{'s' * (len(readers) == 1)} it)"
+        )
+
+
+def _changed(settings: DataSettings) -> set[str]:
+    """Names of settings that are not at their default."""
+    fields = DataSettings.model_fields.items()
+    return {name for name, field in fields if getattr(settings, name) != field.default}
+
+
+def with_absolute_paths(settings: DataSettings) -> DataSettings:
+    """The same settings, with local paths that mean the same from any working folder.
+
+    Paths that are not there, such as folders of `$IIAE_DATA`, names on a hub and URLs, stay.
+    """
+    known = DATASETS.get(settings.name)
+    given = {name: getattr(settings, name) for name in (known.paths if known else ())}
+    local = {n: os.path.abspath(v) for n, v in given.items() if v and os.path.exists(v)}
+    return settings.model_copy(update=local)
+
+
+def check_shapes(shapes: Sequence[Sequence[int]], taken: Sequence[Sequence[int]]) -> None:
+    """Raises DataError if samples of `shapes`, of x and of y, are not those a model has `taken`."""
+    for side, given, wanted in zip("xy", shapes, taken, strict=True):
+        if tuple(given) == tuple(wanted):
+            continue
+        if len(given) == len(wanted) == 1:
+            raise DataError(f"{side} has {given[0]} values, the model takes {wanted[0]}")
+        form, right = ("x".join(map(str, shape)) for shape in (given, wanted))
+        fix = "; data.size is the side of image files" if len(given) == len(wanted) == 3 else ""
+        raise DataError(f"{side} has shape {form}, the model takes {right}{fix}")
+
+
+def fetch(name: str, root: Path | None) -> str:
+    """Downloads the files of a data set, by default into the cache, and says where they are.
+
+    Raises:
+        DataError: There is no such data set, or its files could not be fetched.
+    """
+    check_name(name)
+    if name != "mnist-cdcb":
+        own = " and ".join(f"data.{setting}" for setting in sorted(DATASETS[name].paths))
+        return f"{name} takes files of yours: {own}" if own else f"{name} needs no files of its own"
+    folder = fetch_mnist(root or mnist_folders(None)[-1])
+    return f"{name}: four files in {folder}, checksums right"
+
+
+def export_pairs(pairs: PairSet, folder: Path, count: int) -> int:
+    """Writes the first pairs as `x/0000.png` and `y/0000.png`, and says how many there are.
+
+    Raises:
+        DataError: The pairs are not images.
+    """
+    if any(len(shape) != 3 for shape in pairs.shapes):
+        raise DataError("only images can be written as PNG; this data set holds features")
+    pair = pairs.pairs(Draw(torch.arange(min(count, len(pairs)))))
+    for side, values in pair._asdict().items():
+        (folder / side).mkdir(parents=True, exist_ok=True)
+        for i, value in enumerate(values):
+            to_image(value).save(folder / side / f"{i:04d}.png")
+    return len(pair.x)

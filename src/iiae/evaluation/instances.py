@@ -1,0 +1,96 @@
+"""Instance retrieval with a trained model's latents."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from iiae.metrics.retrieval import InstanceRetrieval, instance_retrieval
+from iiae.model.iiae import Embeddings
+from iiae.types import Pair
+
+
+class Retrieval(NamedTuple):
+    """Both directions of each latent that was tried."""
+
+    shared_x_to_y: InstanceRetrieval
+    shared_y_to_x: InstanceRetrieval
+    active_x_to_y: InstanceRetrieval
+    active_y_to_x: InstanceRetrieval
+    exclusive_x_to_y: InstanceRetrieval | None
+    exclusive_y_to_x: InstanceRetrieval | None
+
+
+class Identities(NamedTuple):
+    """A number for each x and each y; items that are equal have one number."""
+
+    x: Int64[Tensor, " pairs"]
+    y: Int64[Tensor, " pairs"]
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """By domain: how many items are different, and how many are equal to another."""
+        counts = {name: torch.bincount(ids) for name, ids in self._asdict().items()}
+        return {
+            name: {"different": len(count), "repeated": int(count[count > 1].sum())}
+            for name, count in counts.items()
+        }
+
+
+class ItemHashes:
+    """Learns which items are equal while their batches pass by."""
+
+    def __init__(self) -> None:
+        self._digests: tuple[list[bytes], list[bytes]] = ([], [])
+
+    def watch(self, batches: Iterable[Pair]) -> Iterator[Pair]:
+        """The same batches."""
+        for pair in batches:
+            for digests, side in zip(self._digests, pair, strict=True):
+                rows = side.detach().cpu().flatten(1).contiguous().numpy()
+                digests += [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in rows]
+            yield pair
+
+    def identities(self) -> Identities:
+        """Of all items that have passed by."""
+        numbers = (np.unique(np.array(d), return_inverse=True)[1].ravel() for d in self._digests)
+        return Identities(*(torch.from_numpy(one.astype(np.int64)) for one in numbers))
+
+
+def retrieve_partners(
+    found: Embeddings, active: Tensor, items: Identities | None = None
+) -> Retrieval:
+    """Recall@K with means of r_x and r_y, with their active dimensions, with exclusive means.
+
+    The exclusive latents must sit at chance; they are compared where z_x and z_y have one
+    size, else None.
+
+    Args:
+        found: Embeddings of a test set.
+        active: Which dimensions of z_s are active, `(shared,)`.
+        items: Which items are equal: those are one answer. Without it all count as different.
+    """
+    x, y = found.shared_given_x.mean, found.shared_given_y.mean
+    own_x, own_y = found.exclusive_x.mean, found.exclusive_y.mean
+    ids_x, ids_y = items or (None, None)
+
+    def x_to_y(query: Tensor, gallery: Tensor) -> InstanceRetrieval:
+        return instance_retrieval(query, gallery, query_ids=ids_x, gallery_ids=ids_y)
+
+    def y_to_x(query: Tensor, gallery: Tensor) -> InstanceRetrieval:
+        return instance_retrieval(query, gallery, query_ids=ids_y, gallery_ids=ids_x)
+
+    comparable = own_x.shape == own_y.shape
+    return Retrieval(
+        shared_x_to_y=x_to_y(x, y),
+        shared_y_to_x=y_to_x(y, x),
+        active_x_to_y=x_to_y(x[:, active], y[:, active]),
+        active_y_to_x=y_to_x(y[:, active], x[:, active]),
+        exclusive_x_to_y=x_to_y(own_x, own_y) if comparable else None,
+        exclusive_y_to_x=y_to_x(own_y, own_x) if comparable else None,
+    )

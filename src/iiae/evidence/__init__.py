@@ -1,0 +1,1 @@
+"""What went where: probes, dependence, swaps and information of latents."""

@@ -1,0 +1,209 @@
+r"""What the latents hold, in nats: bounds that need only the densities a model has.
+
+All are of the joint distribution of the data and the encoders, so each holds for any weights,
+trained or not. $q_s$ is the exact conditional of z_s; $r_x$, $r_y$ are not those of z_s given one
+domain, $p(z_s|x) = E_{y|x}\, q_s$, and stand in for them. With N pairs and one sample z of each:
+
+- I(X;Z_x) $\le E\,KL[q(z_x \mid x) \| p]$: equal less $KL[q(z_x) \| p] \ge 0$; the same for y.
+- I(X;Z_s given Y) $\le E\,KL[q_s \| r_y]$: equal less $E\,KL[p(z_s \mid y) \| r_y] \ge 0$; the same
+  for I(Y;Z_s given X) with $r_x$.
+- I(X,Y;Z_s) $\le E\,KL[q_s \| p]$, as the first.
+- I(X,Y;Z_s) $\le E \log q_s(z_i \mid i) / \frac{1}{N-1} \sum_{j \ne i} q_s(z_i \mid j)$, leave one
+  out (Poole et al. 2019), by Jensen's inequality; needs the exact conditional, which $q_s$ is.
+- I(X,Y;Z_s) $\ge E \log q_s(z_i \mid i) / \frac1N \sum_j q_s(z_i \mid j)$: InfoNCE, at most log N.
+- I(X;Z_s) $\ge E \log r_x(z_i \mid x_i) / \frac1N \sum_j r_x(z_i \mid x_j)$: InfoNCE with $r_x$ as
+  critic, which holds for any critic; the same for y.
+- I(X;Z_s) $\lesssim E \log r_x(z_i \mid x_i) / \frac{1}{N-1} \sum_{j \ne i} r_x(z_i \mid x_j)$: a
+  bound only if $r_x$ is $p(z_s \mid x)$, otherwise on either side; the same for y.
+
+The interaction information $I(X;Y;Z_s) = I(X;Z_s) - I(X;Z_s|Y) = I(X;Y) - I(X;Y|Z_s)$ is
+
+- at least InfoNCE(X;Z_s) - KL[q_s ‖ r_y], InfoNCE(Y;Z_s) - KL[q_s ‖ r_x], and InfoNCE(X,Y;Z_s) -
+  KL[q_s ‖ r_x] - KL[q_s ‖ r_y], from $I(X,Y;Z_s) = I(X;Y;Z_s) + I(Y;Z_s|X) + I(X;Z_s|Y)$. It never
+  exceeds I(X;Y), so these are lower bounds of I(X;Y) as well, without any assumption;
+- at most I(X;Z_s), I(Y;Z_s) and so I(X,Y;Z_s). A bound of I(X;Y) from above follows only if z_s
+  says all that x and y share, I(X;Y|Z_s) = 0. The gap cannot close: such a z_s has
+  $I(X,Y;Z_s) \ge$ Wyner's common information $\ge I(X;Y)$.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from iiae.data.base import PairSet
+from iiae.distributions import DiagonalNormal, Posteriors
+from iiae.errors import DataError
+from iiae.model.iiae import IIAE
+from iiae.types import Draw, Pair
+
+PAIRS = 10_000  # beyond it, so many drawn at random: the work grows with the square
+RESAMPLES = 1000
+
+
+class Bound(NamedTuple):
+    """Mean over pairs in nats, with its 95% bootstrap interval.
+
+    The interval covers which pairs are averaged over; a bound can miss the truth by more.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+class InformationTerms(NamedTuple):
+    """Bounds on what each latent holds, in nats; the module says which inequality each is.
+
+    | field | bounds | from |
+    |---|---|---|
+    | `exclusive_x`, `exclusive_y` | I(X;Z_x), I(Y;Z_y) | above |
+    | `only_x`, `only_y` | I(X;Z_s given Y), I(Y;Z_s given X) | above |
+    | `joint_prior`, `joint_upper` | I(X,Y;Z_s): by the prior, leaving one out | above |
+    | `joint_lower` | I(X,Y;Z_s) | below |
+    | `shared_x_lower`, `shared_y_lower` | I(X;Z_s), I(Y;Z_s) | below |
+    | `shared_x_fitted`, `shared_y_fitted` | I(X;Z_s), I(Y;Z_s) | above, if r_x and r_y are right |
+    | `interaction_lower` | I(X;Y;Z_s), and so I(X;Y) | below: the largest of three |
+    | `interaction_upper` | I(X;Y;Z_s) | above: the smaller of both above for I(X,Y;Z_s) |
+    | `interaction_fitted` | I(X;Y;Z_s) | above, if r_x and r_y are right: the smaller of two |
+
+    The last two bound I(X;Y) as well if z_s says all that x and y share.
+    """
+
+    pairs: int
+    exclusive_x: Bound
+    exclusive_y: Bound
+    only_x: Bound
+    only_y: Bound
+    joint_prior: Bound
+    joint_upper: Bound
+    joint_lower: Bound
+    shared_x_lower: Bound
+    shared_y_lower: Bound
+    shared_x_fitted: Bound
+    shared_y_fitted: Bound
+    interaction_lower: Bound
+    interaction_upper: Bound
+    interaction_fitted: Bound
+
+
+class Contrast(NamedTuple):
+    """Log density of each z under its own pair against a mixture over pairs, `(pairs,)`."""
+
+    lower: Float64[Tensor, " pairs"]
+    upper: Float64[Tensor, " pairs"]
+
+
+def information_terms(
+    model: IIAE, pairs: PairSet, batch: int = 500, seed: int = 0
+) -> InformationTerms:
+    """Bounds on the information in each latent, over pairs that were not trained on.
+
+    Args:
+        model: A trained model; it is left in evaluation mode.
+        pairs: In their fixed appearance; of more than 10,000 a random 10,000.
+        batch: Pairs a step.
+        seed: Random seed of the pairs, of the samples of z_s and of the bootstrap.
+
+    Raises:
+        DataError: There are fewer than three pairs.
+    """
+    q = _posteriors(model, pairs, pairs.sample(PAIRS, seed), batch)
+    n = len(q.shared.loc)
+    if n < 3:
+        raise DataError(f"information bounds contrast each pair with others: {n} are too few")
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(q.shared.loc.shape, generator=generator, dtype=torch.float64)
+    z = q.shared.loc + noise * q.shared.variance.sqrt()
+    kl = {
+        "exclusive_x": q.exclusive_x.kl_standard(),
+        "exclusive_y": q.exclusive_y.kl_standard(),
+        "only_x": q.shared.kl(q.shared_given_y),
+        "only_y": q.shared.kl(q.shared_given_x),
+        "joint_prior": q.shared.kl_standard(),
+    }
+    joint, x, y = (contrast(z, r) for r in (q.shared, q.shared_given_x, q.shared_given_y))
+    each = {
+        **kl,
+        "joint_upper": joint.upper,
+        "joint_lower": joint.lower,
+        "shared_x_lower": x.lower,
+        "shared_y_lower": y.lower,
+        "shared_x_fitted": x.upper,
+        "shared_y_fitted": y.upper,
+        "interaction_lower": _largest(
+            x.lower - kl["only_x"],
+            y.lower - kl["only_y"],
+            joint.lower - kl["only_x"] - kl["only_y"],
+        ),
+        "interaction_upper": -_largest(-joint.upper, -kl["joint_prior"]),
+        "interaction_fitted": -_largest(-x.upper, -y.upper),
+    }
+    return InformationTerms(n, **_bounds(each, generator))
+
+
+def contrast(z: Float64[Tensor, "pairs size"], q: DiagonalNormal, block: int = 1000) -> Contrast:
+    r"""$\log q(z_i|i)$ less the log of its mean over pairs: over all (InfoNCE), over the others.
+
+    Args:
+        z: One sample a pair.
+        q: Posterior of each pair, in float64.
+        block: Samples compared at once; memory is that of `block` x pairs numbers.
+    """
+    n = len(z)
+    precision = (-q.log_variance).exp()
+    of_pair = (q.loc.square() * precision + q.log_variance).sum(1)
+    lower, upper = [], []
+    for index in torch.arange(n).split(block):
+        some = z[index]
+        square = some.square() @ precision.T - 2 * some @ (q.loc * precision).T
+        scores = -0.5 * (square + of_pair)  # up to a constant, which cancels
+        own = scores.gather(1, index[:, None])[:, 0]
+        lower.append(own - scores.logsumexp(1) + math.log(n))
+        scores.scatter_(1, index[:, None], -math.inf)
+        upper.append(own - scores.logsumexp(1) + math.log(n - 1))
+    return Contrast(torch.cat(lower), torch.cat(upper))
+
+
+@torch.inference_mode()
+def _posteriors(model: IIAE, pairs: PairSet, index: Tensor, batch: int) -> Posteriors:
+    """Every posterior of the pairs at these indices, on the CPU in float64."""
+    model.eval()
+    device = model.active.device
+    rows: list[Posteriors] = []
+    for part in index.split(batch):
+        pair = pairs.pairs(Draw(part))
+        rows.append(model.encode(Pair(*(side.to(device) for side in pair))))
+    return Posteriors(
+        *(
+            DiagonalNormal(*(torch.cat(part).double().cpu() for part in zip(*column)))  # noqa: B905
+            for column in zip(*rows, strict=True)
+        )
+    )
+
+
+def _largest(*each: Float[Tensor, " pairs"]) -> Float[Tensor, " pairs"]:
+    """Of several bounds from below, the one with the largest mean that is finite."""
+
+    def mean(values: Tensor) -> float:
+        value = float(values.mean())
+        return value if math.isfinite(value) else -math.inf
+
+    return max(each, key=mean)
+
+
+def _bounds(each: dict[str, Tensor], generator: torch.Generator) -> dict[str, Bound]:
+    """Mean and percentile interval of every bound, over the same resampled pairs."""
+    values = torch.stack(list(each.values()), 1)
+    n = len(values)
+    means = torch.stack(
+        [values[torch.randint(n, (n,), generator=generator)].mean(0) for _ in range(RESAMPLES)]
+    )
+    ends = torch.tensor([0.025, 0.975], dtype=torch.float64)
+    low, high = means.quantile(ends, 0)
+    rows = torch.stack([values.mean(0), low, high], 1).tolist()
+    return {name: Bound(*row) for name, row in zip(each, rows, strict=True)}

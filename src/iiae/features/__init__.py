@@ -1,0 +1,1 @@
+"""Pretrained backbones, and features of images from them."""

@@ -1,0 +1,180 @@
+"""Feature files from image folders: `iiae features`."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sqlite3
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pooch
+
+from iiae.console import tracked
+from iiae.data.classes.collections import Collections, class_files
+from iiae.errors import DataError, SettingsError
+from iiae.features.backbone import Backbone
+from iiae.files.atomic import write_arrays
+from iiae.files.decoding import OnError, decode_batches
+from iiae.files.folders import image_files, subfolders
+
+log = logging.getLogger("iiae")
+
+
+class Cache:
+    """Features by backbone and content of the file, in one SQLite file; safe to interrupt."""
+
+    def __init__(self, folder: Path | None, digest: str):
+        folder = folder or Path(pooch.os_cache("iiae")) / "features"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.connection = sqlite3.connect(folder / f"{digest}.sqlite")
+        self.connection.execute(
+            "create table if not exists features (hash text primary key, v blob)"
+        )
+
+    def __contains__(self, key: str) -> bool:
+        query = "select 1 from features where hash = ?"
+        return self.connection.execute(query, (key,)).fetchone() is not None
+
+    def get(self, key: str) -> np.ndarray:
+        query = "select v from features where hash = ?"
+        return np.frombuffer(self.connection.execute(query, (key,)).fetchone()[0], np.float32)
+
+    def add(self, keys: Sequence[str], values: np.ndarray) -> None:
+        rows = [(k, v.astype(np.float32).tobytes()) for k, v in zip(keys, values, strict=True)]
+        with self.connection:
+            self.connection.executemany("insert or replace into features values (?, ?)", rows)
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+def extract_features(
+    root: Path,
+    backbone: Backbone,
+    out: Path,
+    cache: Path | None = None,
+    batch: int = 64,
+    on_error: OnError = "stop",
+) -> dict[str, int]:
+    """Features of every image of a folder, as an `.npz`; returns how many of each domain.
+
+    `root/domain/class/image` gives `{domain}_features` (float32), `{domain}_classes` and
+    `{domain}_paths` (relative to the domain's folder) for each domain; `root/class/image` and
+    `root/image` are one domain called as the folder is. `backbone` and `backbone_labels` say what
+    made them and which classes it was taught.
+
+    Features are kept by the backbone's digest and the file's content, so that a run that was
+    stopped goes on, and moved or copied files cost nothing.
+
+    Args:
+        root: The folder.
+        backbone: See `iiae.features.backbone.load_backbone`.
+        out: The `.npz` to write.
+        cache: Folder of kept features; by default the user's cache.
+        batch: Images a step.
+        on_error: "skip" lists files that cannot be read and leaves them out.
+
+    Raises:
+        SettingsError: `out` does not end in `.npz`.
+        DataError: The folder is missing or empty, or an image cannot be read.
+        RunError: `out` cannot be written.
+    """
+    if out.suffix != ".npz":
+        raise SettingsError(f"{out}: features are written as .npz; give a name that ends so")
+    arrays: dict[str, np.ndarray] = {
+        "backbone": np.array(f"{backbone.name} {backbone.digest}"),
+        "backbone_labels": np.array(backbone.classes, dtype=np.str_),
+    }
+    counts: dict[str, int] = {}
+    with closing(Cache(cache, backbone.digest)) as kept:
+        for folder in _domains(root):
+            files, labels = _labelled(folder)
+            keys = _hashes(files)
+            _fill(kept, backbone, files, keys, batch, on_error)
+            there = [i for i, key in enumerate(keys) if key in kept]
+            if not there:
+                raise DataError(f"{folder}: none of its {len(files)} images can be read")
+            name = folder.name
+            arrays[f"{name}_features"] = np.stack([kept.get(keys[i]) for i in there])
+            arrays[f"{name}_classes"] = labels[there]
+            relative = [files[i].relative_to(folder).as_posix() for i in there]
+            arrays[f"{name}_paths"] = np.array(relative)
+            counts[name] = len(there)
+    write_arrays(out, arrays)
+    return counts
+
+
+def _domains(root: Path) -> list[Path]:
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder")
+    return [folder for folder in subfolders(root) if subfolders(folder)] or [root]
+
+
+def _labelled(folder: Path) -> tuple[list[Path], np.ndarray]:
+    if subfolders(folder):
+        return class_files(folder)
+    files = image_files(folder)
+    return files, np.full(len(files), folder.name)
+
+
+def _hashes(files: Sequence[Path]) -> list[str]:
+    def key(file: Path) -> str:
+        try:
+            return hashlib.sha256(file.read_bytes()).hexdigest()
+        except OSError:
+            return f"unreadable {file}"  # decoding it will say why
+
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(key, files))
+
+
+def _fill(
+    kept: Cache,
+    backbone: Backbone,
+    files: Sequence[Path],
+    keys: Sequence[str],
+    batch: int,
+    on_error: OnError,
+) -> None:
+    """Computes what is not kept yet."""
+    key_of = dict(zip(files, keys, strict=True))
+    first = {key: file for file, key in reversed(key_of.items())}  # one file a content
+    missing = [file for key, file in first.items() if key not in kept]
+    if len(missing) < len(files):
+        log.info("%d of %d features are kept from before", len(files) - len(missing), len(files))
+    shape = (3, backbone.side, backbone.side)
+    batches = decode_batches(missing, shape, batch, on_error)
+    for found in tracked(batches, "extracting", -(-len(missing) // batch)):
+        kept.add([key_of[file] for file in found.files], backbone.embed(found.images).numpy())
+
+
+def save_features(
+    path: Path, source: Path, found: Collections, names: tuple[str, str], note: str
+) -> None:
+    """Writes two labelled collections of features as one `.npz`, as `extract` does.
+
+    Args:
+        path: The file.
+        source: Where they come from; what an `.npz` says of other things is kept.
+        found: The features, their classes and paths.
+        names: What the two domains are called.
+        note: Added to what the source says of its backbone.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    if source.suffix.lower() == ".npz":
+        with np.load(source, allow_pickle=False) as held:
+            arrays = {name: held[name] for name in held.files}
+    for name, side in zip(names, (found.x, found.y), strict=True):
+        arrays[f"{name}_features"] = side.values.numpy()
+        arrays[f"{name}_classes"], arrays[f"{name}_paths"] = side.labels, side.paths
+    arrays["backbone"] = np.array(f"{arrays.get('backbone', '')} {note}".strip())
+    if found.unseen is not None:
+        arrays["unseen"] = np.array(found.unseen)
+    write_arrays(path, arrays)

@@ -1,0 +1,1 @@
+"""Reads and writes: knows no model and no data set."""

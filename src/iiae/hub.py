@@ -1,0 +1,253 @@
+"""Runs given to others, and taken from them: a folder in the layout of the Hugging Face Hub."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePath
+from typing import Any
+
+from iiae.errors import MissingExtra, RunError
+from iiae.files.atomic import write_atomically, write_text
+from iiae.report.tables import Table, result_tables
+from iiae.run_folder import (
+    HISTORY,
+    METRICS,
+    MODEL,
+    PAIRS,
+    SETTINGS,
+    Run,
+    current_metrics,
+    load_run,
+    save_settings,
+    write_metrics,
+)
+from iiae.settings import Settings
+
+HUB = "hf://"
+CARD, ESTIMATOR = "README.md", "estimator.json"
+# nothing else is sent or fetched
+FILES = (SETTINGS, MODEL, METRICS, HISTORY, PAIRS, CARD, ESTIMATOR)
+WAYS = {"shared_x_to_y": "x to y", "shared_y_to_x": "y to x"}
+MEASURES = {"recall_at_1": "Recall@1", "map_at_all": "mAP@all"}
+
+
+def push(run: str | Path, target: str | Path, private: bool = False) -> str:
+    """Copies a run with a model card to a folder, or to a repository on the Hub.
+
+    Paths of this machine are shortened to their last part in what is copied.
+
+    Args:
+        run: Run folder.
+        target: A folder, or `hf://owner/name`.
+        private: Make a new repository on the Hub private.
+
+    Returns:
+        Where the run is now.
+
+    Raises:
+        RunError: The folder is no run, the target holds something else, or the Hub refused.
+        MissingExtra: `hf://` without the extra `hub`.
+    """
+    opened = load_run(run)
+    if not str(target).startswith(HUB):
+        folder = Path(target)
+        _check_free(folder)
+        _write(opened, folder)
+        return str(folder)
+    name, _ = _repository(str(target))
+    hub = _hub()
+    with tempfile.TemporaryDirectory() as staged:
+        _write(opened, Path(staged))
+        _ask(lambda: hub.HfApi().create_repo(name, private=private, exist_ok=True), str(target))
+        message = f"Upload {opened.settings.title or 'an iiae run'}"
+        return str(
+            _ask(
+                lambda: hub.HfApi().upload_folder(
+                    repo_id=name, folder_path=staged, commit_message=message
+                ),
+                str(target),
+            )
+        )
+
+
+def pull(source: str | Path, out: str | Path) -> Run:
+    """Fetches a run from a folder or from the Hub into a folder, and opens it.
+
+    Args:
+        source: A folder that `push` wrote, `hf://owner/name`, or `hf://owner/name@revision`.
+        out: Folder to write; must not exist or be empty.
+
+    Raises:
+        RunError: There is no such run, it is damaged, `out` is in use, or the Hub cannot be
+            reached.
+        MissingExtra: `hf://` without the extra `hub`.
+    """
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise RunError(f"{out}: is there already; choose another folder")
+    folder = _fetch(str(source)) if str(source).startswith(HUB) else Path(source)
+    load_run(folder)  # before anything is written
+    for name in FILES:
+        if (folder / name).is_file():
+            write_atomically(out / name, lambda path, f=folder / name: shutil.copyfile(f, path))
+    return load_run(out)
+
+
+def model_card(settings: Settings, metrics: Mapping[str, Any], shapes: Any) -> str:
+    """README.md of a shared run: YAML front matter, use, results and how they came about."""
+    title = settings.title or "IIAE run"
+    tables = result_tables(metrics["test"]) if metrics.get("test") else []
+    data = f"{settings.data.name}: x is {_shown(shapes[0])}, y is {_shown(shapes[1])}"
+    sections = [
+        _front_matter(settings, metrics),
+        f"# {title}",
+        "Pairs (x, y) are split into a shared latent z_s and exclusive latents z_x and z_y "
+        "(Hwang et al., NeurIPS 2020), by `iiae`.",
+        f"Trained on {data}.",
+        "## Use",
+        "```console\n$ iiae pull hf://OWNER/NAME runs/pulled\n```\n\n"
+        '```python\nfrom iiae import load_run\n\nmodel = load_run("runs/pulled").model\n'
+        "z_s = model.encode_x(x).shared.mean\n```",
+        "Images are floats in [-1, 1], channels first.",
+        "## Results",
+        *(_markdown(table) for table in tables),
+    ]
+    if not tables:
+        sections.append("Not evaluated on test pairs: `iiae evaluate` writes these tables.")
+    return "\n\n".join([*sections, "## How it was made", _made(metrics)]) + "\n"
+
+
+def _write(run: Run, folder: Path) -> None:
+    data = run.settings.data
+    named = {k: v and PurePath(v).name for k, v in data if k in ("root", "x", "y")}
+    settings = run.settings.model_copy(update={"data": data.model_copy(update=named)})
+    metrics = _without_paths(current_metrics(run.folder))
+    save_settings(folder, settings)
+    write_metrics(folder, metrics)
+    for name in (MODEL, HISTORY, PAIRS, ESTIMATOR):
+        source = run.folder / name
+        if source.is_file():
+            write_atomically(folder / name, lambda path, f=source: shutil.copyfile(f, path))
+    write_text(folder / CARD, model_card(settings, metrics, run.shapes))
+
+
+def _without_paths(value: Any) -> Any:
+    """The same plain value with absolute paths cut to their last part."""
+    if isinstance(value, Mapping):
+        return {k: _without_paths(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_without_paths(v) for v in value]
+    return re.sub(r"(?<![\w.:/])/[^\s=,]*/", "", value) if isinstance(value, str) else value
+
+
+def _front_matter(settings: Settings, metrics: Mapping[str, Any]) -> str:
+    """YAML, each value written as JSON, which is YAML too."""
+    values: dict[str, Any] = {
+        "library_name": "iiae",
+        "tags": ["iiae", "cross-domain-disentanglement", "representation-learning"],
+    }
+    task, measures = _measures(metrics.get("test") or {})
+    if measures:
+        result = {
+            "task": {"type": "image-feature-extraction", "name": f"Cross-domain {task} retrieval"},
+            "dataset": {"type": settings.data.name, "name": settings.data.name, "split": "test"},
+            "metrics": measures,
+        }
+        name = settings.title or settings.data.name
+        values["model-index"] = [{"name": name, "results": [result]}]
+    lines = [f"{key}: {json.dumps(value)}" for key, value in values.items()]
+    return "\n".join(["---", *lines, "---"])
+
+
+def _measures(test: Mapping[str, Any]) -> tuple[str, list[dict[str, Any]]]:
+    """What was retrieved, and Recall@1 or mAP of both ways as the Hub's model index has them."""
+    recalls, categories = test.get("retrieval") or {}, test.get("categories") or {}
+    found = {
+        "recall_at_1": {k: recalls[k]["recall@1"]["rate"] for k in WAYS if k in recalls},
+        "map_at_all": {k: categories[k]["mean"]["map@all"] for k in WAYS if k in categories},
+    }
+    measures = [
+        {"type": kind, "name": f"{MEASURES[kind]}, {WAYS[way]}", "value": value}
+        for kind, values in found.items()
+        for way, value in values.items()
+        if value is not None
+    ]
+    return "category" if categories else "instance", measures
+
+
+def _markdown(table: Table) -> str:
+    rows = [table.columns, ["---"] * len(table.columns), *table.rows] if table.columns else []
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join([f"### {table.title}", "", *lines, "", table.note])
+
+
+def _made(metrics: Mapping[str, Any]) -> str:
+    training = metrics.get("training") or {}
+    made = training.get("made_with") or {}
+    known = {
+        "epochs": training.get("epochs"),
+        "pairs trained on": (training.get("pairs") or {}).get("train"),
+        "parameters": training.get("parameters"),
+        "seed": training.get("seed"),
+        "command": made.get("command") and f"`{made['command']}`",
+        "commit": made.get("commit"),
+        "versions": ", ".join(f"{k} {v}" for k, v in (made.get("versions") or {}).items()),
+        "hardware": made.get("hardware"),
+    }
+    lines = [f"- {name}: {value}" for name, value in known.items() if value not in (None, "")]
+    return "\n".join([*lines, "- all settings: `settings.toml`"])
+
+
+def _shown(shape: Any) -> str:
+    return f"{shape[0]} features" if len(shape) == 1 else "x".join(map(str, shape))
+
+
+def _check_free(folder: Path) -> None:
+    if folder.is_file():
+        raise RunError(f"{folder}: is a file; name a folder, or hf://owner/name")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / CARD).is_file():
+        raise RunError(
+            f"{folder}: holds something else than a run pushed there before; choose another folder"
+        )
+
+
+def _repository(text: str) -> tuple[str, str | None]:
+    """Name and revision of `hf://owner/name@revision`."""
+    found = re.fullmatch(rf"{HUB}([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", text)
+    if not found:
+        raise RunError(f"{text}: write {HUB}owner/name, or {HUB}owner/name@revision")
+    return found[1], found[2]
+
+
+def _fetch(source: str) -> Path:
+    name, revision = _repository(source)
+    hub = _hub()
+    return Path(
+        _ask(
+            lambda: hub.snapshot_download(name, revision=revision, allow_patterns=list(FILES)),
+            source,
+        )
+    )
+
+
+def _hub() -> Any:
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        raise MissingExtra("hub", f"{HUB} names, that is the Hugging Face Hub") from error
+    return huggingface_hub
+
+
+def _ask(question: Callable[[], Any], name: str) -> Any:
+    try:
+        return question()
+    except Exception as error:  # the client raises its own, its HTTP library's and the system's
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise RunError(
+            f"{name}: the Hub gave no answer that can be used: {reason} (is there a network, does "
+            "the repository exist, and have you logged in with `hf auth login` where it is needed?)"
+        ) from error

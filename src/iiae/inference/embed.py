@@ -1,0 +1,256 @@
+"""Latents of many files: decoded in threads, written shard by shard, gone on with after a stop."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from iiae.errors import DataError, RunError, SettingsError
+from iiae.files.atomic import refuse_inputs, write_atomically, write_text
+from iiae.files.decoding import ahead
+from iiae.files.folders import UNWRITABLE, escaped, is_writable
+from iiae.files.sources import Sample, Source, open_source
+from iiae.files.vectors import WRITERS, Description, ShardRows, read_shard, write_shard
+from iiae.model.columns import NO_LATENT, block_columns, block_names, check_block
+from iiae.run_folder import load_run, weights_digest
+from iiae.types import Domain
+
+AHEAD = 3  # batches decoded before the model asks for them
+
+
+class Job(NamedTuple):
+    """What to embed, and how; plain values, so that it can go to other processes.
+
+    `source` is a folder of images (and folders of them), here or at a URL, or an `.npy` of
+    features; `parts` is where finished shards wait for the others.
+    """
+
+    run: Path
+    source: str
+    domain: Domain
+    block: str
+    batch: int
+    threads: int
+    parts: Path
+
+
+class Shard(NamedTuple):
+    """Consecutive items and the file that will hold their rows."""
+
+    names: Sequence[str]
+    file: Path
+
+
+class Embedded(NamedTuple):
+    """What `embed_files` wrote: rows in `output`, items named in `failures` where there are any,
+    and how many shards were there from an earlier try."""
+
+    output: Path
+    rows: int
+    failed: int
+    failures: Path
+    resumed: int
+
+
+Engine = Callable[[Job, Sequence[Shard]], Iterable[int]]
+
+
+class Embedder:
+    """A loaded model and what reads its input; on a GPU where there is one."""
+
+    def __init__(self, job: Job):
+        self.job = job
+        run = load_run(job.run)
+        self.model = run.model.to("cuda" if torch.cuda.is_available() else "cpu")
+        self.shape = run.shapes["xy".index(job.domain)]
+        self.items = open_source(job.source)
+        self.items.check(self.shape)
+
+    def write(self, shards: Sequence[Shard]) -> Iterator[int]:
+        """Embeds shards and writes their rows; yields the number of items of each.
+
+        Items are read by threads, a few batches ahead of the model, those of the next shard too.
+        """
+        size, grain = self.job.batch, self.items.grain
+        batches = (s.names[i : i + size] for s in shards for i in range(0, len(s.names), size))
+        with ThreadPoolExecutor(self.job.threads) as pool:
+            parts = (_cut(names, grain) for names in batches)
+            with closing(ahead(pool, self._read, parts, AHEAD)) as read:
+                for shard in shards:
+                    self._write(shard, islice(read, -(-len(shard.names) // size)))
+                    yield len(shard.names)
+
+    def _write(self, shard: Shard, read: Iterable[list[list[tuple[str, Sample]]]]) -> None:
+        rows = [self._rows([item for part in parts for item in part]) for parts in read]
+        none = np.zeros((0, len(self.columns())), np.float32)
+        vectors = np.concatenate([none, *(row.vectors for row in rows)])
+        names = [name for row in rows for name in row.names]
+        failed = [why for row in rows for why in row.failed]
+        write_shard(shard.file, ShardRows(names, vectors, failed))
+
+    def _rows(self, batch: Sequence[tuple[str, Sample]]) -> ShardRows:
+        """Vectors of a batch; samples that could not be read or have none are left out."""
+        failed = [(name, str(value)) for name, value in batch if isinstance(value, DataError)]
+        good = [(name, value) for name, value in batch if isinstance(value, Tensor)]
+        if not good:
+            return ShardRows([], np.zeros((0, len(self.columns())), np.float32), failed)
+        vectors = self._embed([value for _, value in good])
+        finite = np.isfinite(vectors).all(1)
+        names = [name for name, _ in good]
+        failed += [(name, NO_LATENT) for name in np.array(names, object)[~finite]]
+        return ShardRows(list(np.array(names, object)[finite]), vectors[finite], failed)
+
+    def columns(self) -> list[str]:
+        """Names of the columns of a vector."""
+        return block_names(self.model, self.job.domain, self.job.block)
+
+    def _embed(self, values: list[Tensor]) -> np.ndarray:
+        stacked = torch.stack(values).to(self.model.active.device)
+        return block_columns(self.model, stacked, self.job.domain, self.job.block).cpu().numpy()
+
+    def _read(self, names: Sequence[str]) -> list[tuple[str, Sample]]:
+        if not all(map(is_writable, names)):  # these are read one at a time
+            return [(escaped(n), DataError(f"{escaped(n)}: {UNWRITABLE}")) for n in names]
+        return list(zip(names, self.items.read(names, self.shape), strict=True))
+
+
+def _cut(names: Sequence[str], size: int) -> list[Sequence[str]]:
+    return [names[i : i + size] for i in range(0, len(names), size)]
+
+
+def embed_here(job: Job, shards: Sequence[Shard]) -> Iterator[int]:
+    """Embeds shards in this process; yields the number of items of each."""
+    yield from Embedder(job).write(shards)
+
+
+def embed_files(
+    run: str | Path,
+    source: str | Path,
+    output: str | Path,
+    domain: Domain,
+    *,
+    block: str = "shared",
+    batch: int = 128,
+    shard: int = 4096,
+    threads: int | None = None,
+    engine: Engine = embed_here,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Embedded:
+    """Writes one row, path and vector, for each item of one domain.
+
+    Rows are in the order of their paths (relative to `source`); an item that cannot be read
+    is left out and named in `OUTPUT.failed.jsonl`. Shards of a stopped run are kept in
+    `OUTPUT.parts` and taken up by the next call with the same model, items and block. Memory
+    is that of a shard of vectors and a few batches, and of the paths.
+
+    Args:
+        run: Run folder.
+        source: Folder of images, searched with its subfolders, or the URL of one that fsspec
+            knows, as `s3://bucket/photos`; `.npy` of features.
+        output: `.parquet` (columns `path` and `vector`), `.npz` (arrays `path` and `vector`),
+            or `.npy` of vectors with their paths in `OUTPUT.paths.txt`.
+        domain: "x" or "y".
+        block: shared (mean of z_s), active, exclusive or both: `iiae.model.columns`.
+        batch: Items the model takes at once.
+        shard: Items that are lost at most when the process is killed.
+        threads: That read and decode; by default as many as there are cores.
+        engine: Where the work is done: `embed_here`, or `iiae.inference.ray.embed_on_ray`.
+        progress: Called with items done and items in all.
+
+    Raises:
+        SettingsError: The output's ending, the block or a size is none of the above.
+        DataError: There is nothing to embed, it does not fit the model, or `output` is `source`.
+        MissingExtra: Parquet without the extra `data`.
+        RunError: `run` is no run, or the output cannot be written.
+    """
+    output = Path(output)
+    if output.suffix not in WRITERS:
+        raise SettingsError(f"{output}: ends in none of {', '.join(WRITERS)}")
+    if min(batch, shard) < 1:
+        raise SettingsError(f"batch = {batch} and shard = {shard}: both are at least 1")
+    check_block(block)
+    refuse_inputs([output], [Path(source)])
+    parts = output.with_name(output.name + ".parts")
+    threads = threads or os.cpu_count() or 1
+    job = Job(Path(run), str(source), domain, block, batch, threads, parts)
+    embedder = Embedder(job)  # what is wrong with the run or the source is said at once
+    writer = WRITERS[output.suffix]()
+    shards = list(_shards(job, embedder.items, shard))
+    left = [s for s in shards if not s.file.is_file()]
+    total = sum(len(s.names) for s in shards)
+    done = total - sum(len(s.names) for s in left)
+    progress(done, total)
+    for count in engine(job, left):
+        done += count
+        progress(done, total)
+    return _join(output, writer, shards, embedder, len(shards) - len(left))
+
+
+def absolute(source: str) -> str:
+    """A local path from the root, so that it means the same in any process; a URL as it is."""
+    return source if "://" in source else str(Path(source).absolute())
+
+
+def _shards(job: Job, items: Source, size: int) -> Iterator[Shard]:
+    """Items in groups; a group's file is named by all that its rows depend on."""
+    names = items.names()
+    shared = json.dumps(
+        [weights_digest(job.run), absolute(job.source), job.domain, job.block, job.batch]
+    )
+    for number, start in enumerate(range(0, len(names), size)):
+        part = names[start : start + size]
+        digest = hashlib.sha256(shared.encode())
+        for name in part:
+            digest.update(ascii((name, items.stamp(name))).encode())
+        yield Shard(part, job.parts / f"{number:06d}-{digest.hexdigest()[:24]}.npz")
+
+
+def _join(
+    output: Path,
+    write: Callable[[Path, Description, Iterable[ShardRows]], None],
+    shards: Sequence[Shard],
+    embedder: Embedder,
+    resumed: int,
+) -> Embedded:
+    """One file of all shards, read one at a time."""
+    rows, longest, failed = 0, 1, []
+    for shard in shards:
+        if not shard.file.is_file():
+            raise RunError(f"{shard.file}: was not written; repeat the command to go on")
+        found = read_shard(shard.file)
+        rows, failed = rows + len(found.names), failed + found.failed
+        longest = max([longest, *map(len, found.names)])
+    job = embedder.job
+    described = Description(rows, longest, embedder.columns(), job.domain, job.block)
+    write_atomically(
+        output, lambda path: write(path, described, (read_shard(s.file) for s in shards))
+    )
+    if output.suffix == ".npy":
+        named = (name + "\n" for s in shards for name in read_shard(s.file).names)
+        write_atomically(
+            output.with_name(output.name + ".paths.txt"), lambda path: _write_lines(path, named)
+        )
+    failures = output.with_name(output.name + ".failed.jsonl")
+    failures.unlink(missing_ok=True)
+    if failed:
+        lines = (json.dumps({"path": name, "error": error}) for name, error in failed)
+        write_text(failures, "\n".join(lines) + "\n")
+    shutil.rmtree(job.parts, ignore_errors=True)
+    return Embedded(output, rows, len(failed), failures, resumed)
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(lines)

@@ -1,0 +1,1 @@
+"""The model: seven networks composed, and what its latents are."""

@@ -1,0 +1,125 @@
+"""Translation between domains: content of one, exclusive latent of the other."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from iiae.errors import DataError
+from iiae.model.iiae import IIAE
+from iiae.types import Domain, other
+
+
+@torch.inference_mode()
+def translate(
+    model: IIAE,
+    source: Float[Tensor, "batch *source"],
+    to: Domain,
+    like: Float[Tensor, "batch_or_one *target"] | None = None,
+    exclusive: Float[Tensor, "batch_or_one exclusive"] | None = None,
+    active_only: bool = False,
+) -> Float[Tensor, "batch *target"]:
+    """The content of `source` in the other domain.
+
+    z_s is the mean of r given the source. The exclusive latent is, in this order: `exclusive`
+    as it is; the posterior mean of the reference `like`; the prior's mean, zero.
+
+    Args:
+        model: Left in evaluation mode.
+        source: Samples of the domain that `to` is not.
+        to: "x" or "y".
+        like: References of domain `to`, one for all or one each.
+        exclusive: Latents of domain `to`, one for all or one each: see `draw_exclusive`.
+        active_only: Use the prior's mean for dimensions of z_s that are not active.
+
+    Raises:
+        DataError: Source and reference differ in number.
+    """
+    shared = content(model, source, to)
+    if active_only:
+        shared = shared * model.active
+    if exclusive is None and like is not None:
+        exclusive = exclusive_means(model, like, to)
+    return render(model, shared, to, exclusive)
+
+
+@torch.inference_mode()
+def content(
+    model: IIAE, source: Float[Tensor, "batch *source"], to: Domain
+) -> Float[Tensor, "batch shared"]:
+    """z_s of samples of the domain that `to` is not: the mean of r."""
+    model.eval()
+    return model.encoder(other(to))(source).shared.mean
+
+
+@torch.inference_mode()
+def render(
+    model: IIAE,
+    shared: Float[Tensor, "batch shared"],
+    to: Domain,
+    exclusive: Float[Tensor, "batch_or_one exclusive"] | None = None,
+) -> Float[Tensor, "batch *target"]:
+    """Domain `to` with the content of `shared`; without `exclusive`, of the prior's mean.
+
+    Raises:
+        DataError: Contents and exclusive latents differ in number.
+    """
+    model.eval()
+    if exclusive is None:
+        exclusive = shared.new_zeros(1, exclusive_size(model, to))
+    if len(exclusive) not in (1, len(shared)):
+        raise DataError(
+            f"{len(shared)} samples to translate and {len(exclusive)} references; give one for "
+            "all or one for each"
+        )
+    return model.decoder(to)(shared, exclusive.expand(len(shared), -1)).mean
+
+
+def draw_exclusive(
+    model: IIAE, to: Domain, samples: int, generator: torch.Generator
+) -> Float[Tensor, "samples exclusive"]:
+    """Exclusive latents of domain `to` from their prior N(0, I)."""
+    noise = torch.randn(samples, exclusive_size(model, to), generator=generator)
+    return noise.to(model.active.device)
+
+
+@torch.inference_mode()
+def exclusive_means(
+    model: IIAE, reference: Float[Tensor, "batch *shape"], domain: Domain
+) -> Float[Tensor, "batch exclusive"]:
+    """Posterior means of the exclusive latents of references of one domain."""
+    model.eval()
+    return model.encoder(domain)(reference).exclusive.mean
+
+
+def interpolate(
+    first: Float[Tensor, " size"], last: Float[Tensor, " size"], steps: int
+) -> Float[Tensor, "steps size"]:
+    """`steps` latents on the line from `first` to `last`, both included.
+
+    Raises:
+        DataError: Fewer than 2 steps.
+    """
+    if steps < 2:
+        raise DataError(f"{steps} steps; interpolation has at least 2, its ends")
+    return torch.lerp(first, last, torch.linspace(0, 1, steps)[:, None].to(first))
+
+
+@torch.inference_mode()
+def analogies(
+    model: IIAE, x: Float[Tensor, "batch *shape"], domain: Domain
+) -> Float[Tensor, "batch batch *shape"]:
+    """Every content with every exclusive latent of one domain: row i's content, column j's own."""
+    model.eval()
+    q = model.encoder(domain)(x)
+    n = len(x)
+    shared = q.shared.mean.repeat_interleave(n, 0)
+    exclusive = q.exclusive.mean.repeat(n, 1)
+    return model.decoder(domain)(shared, exclusive).mean.unflatten(0, (n, n))
+
+
+def exclusive_size(model: IIAE, domain: Domain) -> int:
+    """Size of z_x or z_y."""
+    sizes = model.exclusive_sizes
+    return sizes[0] if domain == "x" else sizes[1]

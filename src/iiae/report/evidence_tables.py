@@ -1,0 +1,237 @@
+"""Evidence of disentanglement as tables, for the terminal and the report alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from iiae.report.tables import Table, domains_by_view, largest, number, percent, with_interval
+
+
+def evidence_tables(found: Mapping[str, Any]) -> list[Table]:
+    """The tables of one set: `iiae.evidence.measure.Evidence` as plain values.
+
+    Section `evidence` of metrics.json; with a model there is also `swap`.
+    """
+    tables: list[Table] = []
+    if found["leakage"]:
+        tables.append(_leakage(found))
+        for i, (kind, matrix) in enumerate(found["probes"].items()):
+            table = _probes(kind, matrix)
+            tables.append(table if i == 0 else table._replace(note="Probes and notes as above."))
+    if found.get("swap"):
+        tables.append(_swap(found["swap"]))
+    if found.get("information"):
+        tables.append(_information(found["information"]))
+    tables.append(_curves(found))
+    if found["domains"]:
+        tables.append(_domains(found["domains"]))
+    tables.append(_dependence(found["dependence"]))
+    if found["axes"]:
+        tables.append(_axes(found["axes"]))
+    return [table for table in tables if table.rows]
+
+
+def _leakage(found: Mapping[str, Any]) -> Table:
+    rows = []
+    for kind, leak in found["leakage"].items():
+        gone = ", ".join(leak["collapsed"])
+        most = largest(leak["by_factor"])
+        rows.append(
+            [
+                kind,
+                f"collapsed: {gone}" if gone else number(leak["value"], 3),
+                f"{most} ({number(leak['by_factor'][most], 3)})",
+                number(leak["at_home"], 3),
+            ]
+        )
+    return Table(
+        f"Leakage, {found['pairs']:,} pairs",
+        ["latents", "leakage", "largest", "read at home"],
+        rows,
+        "One number for what is in the wrong place: the mean over factors of the most that any "
+        "probe reads of it from a latent it does not belong to, 0 at chance, 1 without error. Read "
+        "at home: the same from the latent it belongs to; a small leak means little where this "
+        "is small too. A collapsed latent is reported as such and not scored.",
+    )
+
+
+def _probes(kind: str, matrix: Mapping[str, Any]) -> Table:
+    rows = []
+    for factor, blocks in matrix["cells"].items():
+        for probe in ("linear", "nonlinear"):
+            cells = [_reading(cell[probe]) for cell in blocks.values()]
+            read = [cell[probe] for cell in blocks.values() if cell[probe]]
+            ends = [max(one[end] for one in read) for end in ("chance", "chance_high") if read]
+            chance = ", ".join(number(end, 3) for end in ends) or "-"
+            rows.append([f"{factor} (of {matrix['home'][factor]}), {probe}", *cells, chance])
+    blocks = next(iter(matrix["cells"].values()))
+    return Table(
+        f"What each latent tells of each factor, by its {kind}",
+        ["factor and probe", *blocks, "chance, its 95%"],
+        rows,
+        f"R2 or accuracy on held-out pairs ({matrix['samples']:,} used, five folds) with 95% "
+        "bootstrap intervals. Chance: the same probe on shuffled factors, mean and 95th "
+        "percentile, and at least the best constant answer; of the latent where it is largest. z_s "
+        "stands for r_x and r_y side by side. Means can show what samples do not: a dimension "
+        "whose signal lies far below its noise still orders its means, and two readings of one "
+        "such dimension show more than one does. Active means leave it out.",
+    )
+
+
+def _reading(found: Mapping[str, float | None] | None) -> str:
+    if found is None:
+        return "collapsed"
+    return with_interval(found["score"], found["low"], found["high"], 3)
+
+
+def _swap(found: Mapping[str, Any]) -> Table:
+    rows = [
+        [
+            f"{factor} in {one['domain']} ({one['measure']})",
+            "z_s" if one["right"] == "shared" else f"z_{one['domain']}",
+            number(one["from_shared"], 3),
+            number(one["from_exclusive"], 3),
+            number(one["real"], 3),
+        ]
+        for factor, origins in found.items()
+        for one in origins
+    ]
+    return Table(
+        "Swaps: z_s of one pair decoded with the exclusive latent of another",
+        ["factor", "should follow", "agrees with z_s's pair", "with the other", "reader at best"],
+        rows,
+        "A reader trained on real samples reads each factor off the decoded sample; the score is "
+        "against the pair that gave z_s and against the one that gave the exclusive latent. "
+        "Reader at best: its score on real samples.",
+    )
+
+
+INFORMATION = {
+    "exclusive_x": ("I(X;Z_x)", "at most"),
+    "exclusive_y": ("I(Y;Z_y)", "at most"),
+    "only_x": ("I(X;Z_s given Y): only x's, yet in z_s", "at most"),
+    "only_y": ("I(Y;Z_s given X): only y's, yet in z_s", "at most"),
+    "joint_lower": ("I(X,Y;Z_s)", "at least"),
+    "joint_upper": ("I(X,Y;Z_s), leaving one out", "at most"),
+    "shared_x_lower": ("I(X;Z_s)", "at least"),
+    "shared_y_lower": ("I(Y;Z_s)", "at least"),
+    "interaction_lower": ("I(X;Y;Z_s), and so I(X;Y)", "at least"),
+    "interaction_upper": ("I(X;Y;Z_s)", "at most"),
+}
+
+
+def _information(found: Mapping[str, Any]) -> Table:
+    rows = [
+        [
+            text,
+            side,
+            with_interval(found[name]["value"], found[name]["low"], found[name]["high"], 2),
+        ]
+        for name, (text, side) in INFORMATION.items()
+        if found.get(name)
+    ]
+    return Table(
+        "Information in the latents, nats",
+        ["quantity", "is", "bound"],
+        rows,
+        "Bounds with 95% bootstrap intervals over pairs; the interaction information is what z_s "
+        "says of x that y says too. Lower bounds cannot exceed the logarithm of the number of "
+        "pairs. docs/objective.md has the inequalities.",
+    )
+
+
+def _curves(found: Mapping[str, Any]) -> Table:
+    rows = []
+    for name in ("exclusive_x_to_y", "exclusive_y_to_x"):
+        curve = found[name]
+        if curve is None:
+            continue
+        at = {int(k): v for k, v in curve["recall"].items()}
+        half = min(at, key=lambda k: abs(k - found["pairs"] / 2))
+        guess = {int(k): v for k, v in curve["chance"].items()}
+        cells = [f"{percent(at[k])} (chance {percent(guess[k])})" for k in (1, half)]
+        rows.append(
+            [
+                name.replace("_", " "),
+                *cells,
+                "-" if curve["area"] is None else f"{curve['area']:+.4f}",
+            ]
+        )
+    return Table(
+        "Exclusive retrieval over the whole curve, %",
+        ["direction", "Recall@1", "Recall@N/2", "area above chance"],
+        rows,
+        "Recall@K of the partner by exclusive means for K from 1 to N. The area is 0 where it "
+        "guesses, 1 where every partner comes first: a latent can be at chance for K = 1 and "
+        "still know something, which the area shows.",
+    )
+
+
+def _domains(found: Mapping[str, Any]) -> Table:
+    rows = [
+        [f"{view}, {kind}", percent(one[kind]), f"{one[f'{kind}_p_value']:.3g}"]
+        for view, one in domains_by_view(found).items()
+        for kind in ("linear", "nonlinear")
+    ]
+    return Table(
+        "Can z_s given x be told from z_s given y?",
+        ["z_s and classifier", "accuracy, %", "p of guessing"],
+        rows,
+        "A classifier two-sample test, held out by pair; 50% is guessing. Above it, z_s still "
+        "knows which domain it was read from.",
+    )
+
+
+def _dependence(found: Mapping[str, Any]) -> Table:
+    names = {
+        "gaussian": "Gaussian (64 components)",
+        "ksg": "KSG (2 components)",
+        "infonce": "InfoNCE, lower bound (8)",
+        "club": "CLUB (8)",
+        "hsic": "HSIC, p of independence",
+    }
+    refused: dict[str, str] = {}  # a letter by reason
+
+    def cell(one: Mapping[str, Any] | str) -> str:
+        if isinstance(one, str):
+            return f"refused ({refused.setdefault(one, chr(ord('a') + len(refused)))})"
+        if "permutations" in one:
+            return number(one["p_value"], 3)
+        mark = "" if one["in_range"] else " †"
+        return with_interval(one["value"], one["low"], one["high"], 3) + mark
+
+    rows = [
+        [text, *(cell(pair[estimator]) for pair in found.values())]
+        for estimator, text in names.items()
+    ]
+    reasons = "".join(f" ({letter}) {reason}." for reason, letter in refused.items())
+    return Table(
+        "Dependence between latents, nats",
+        ["estimator", *found],
+        rows,
+        "Mutual information of leading principal components of means, with 95% intervals; † marks "
+        "a value outside the range in which the estimator was validated, and where samples or "
+        f"dimensions are outside it, the estimator refuses.{reasons} docs/disentanglement.md has "
+        "the ranges.",
+    )
+
+
+def _axes(found: Mapping[str, Any]) -> Table:
+    names = ("disentanglement", "completeness", "informativeness")
+    rows = [
+        [f"DCI {name}", number(found["dci_by_block"][name], 3), number(found["dci"][name], 3)]
+        for name in names
+    ]
+    rows += [
+        [score.upper(), number(found[score]["block"], 3), number(found[score]["dimension"], 3)]
+        for score in ("mig", "sap")
+    ]
+    return Table(
+        "Axis scores",
+        ["score", "by block", "by dimension"],
+        rows,
+        "1 is best. DCI (Eastwood and Williams 2018), MIG (Chen et al. 2018) and SAP (Kumar et al. "
+        "2018), with whole latents as the units, and with single dimensions. This model asks for "
+        "separate blocks, not for one factor a dimension: the first column is the one to judge by.",
+    )

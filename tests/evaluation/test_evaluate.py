@@ -1,0 +1,121 @@
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from helpers import small_settings
+from iiae.data import load
+from iiae.data.arrays import ArrayPairs
+from iiae.data.base import ChosenPairs
+from iiae.errors import DataError
+from iiae.evaluation.evaluate import evaluate
+from iiae.objectives import elbo, information_bound
+from iiae.report.tables import result_tables
+from iiae.training import fit
+from iiae.types import Draw
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    torch.manual_seed(0)
+    return fit(small_settings("training.epochs=20"), tmp_path_factory.mktemp("run"), progress=False)
+
+
+def test_everything_is_measured(run):
+    found = evaluate(run, load(run.settings.data).test)
+    assert found.pairs == 60
+    assert {row.factor for row in found.readability} == {
+        "shared", "exclusive to x", "exclusive to y",
+    }  # fmt: skip
+    terms = type(found.terms)(*(t[None] for t in found.terms))
+    assert found.elbo == pytest.approx(elbo(terms).item(), rel=1e-5)
+    assert found.information_bound == pytest.approx(information_bound(terms).item(), rel=1e-5)
+    assert 0 < found.absolute_error[0] < 1
+
+
+def test_evaluation_repeats_exactly_and_leaves_the_generator_alone(run):
+    pairs = load(run.settings.data).test
+    before = torch.get_rng_state()
+    assert evaluate(run, pairs).as_dict() == evaluate(run, pairs).as_dict()
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_tables_hold_every_number(run):
+    found = evaluate(run, load(run.settings.data).test).as_dict()
+    tables = result_tables(found)
+    assert len(tables) == 3
+    for table in tables:
+        assert table.note
+        assert all(len(row) == len(table.columns) for row in table.rows)
+    rate = found["retrieval"]["shared_x_to_y"]["recall@1"]["rate"]
+    assert tables[0].rows[0][1].startswith(f"{100 * rate:.2f} [")
+    assert tables[0].rows[-1] == ["chance", "1.67", "8.33", "16.67"]
+
+
+def test_without_the_extra_the_rest_is_measured_and_the_table_says_so(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
+    found = evaluate(run, load(run.settings.data).test).as_dict()
+    assert found["readability"] is None
+    assert "pip install 'iiae[sklearn]'" in result_tables(found)[1].note
+
+
+def arrays(run):
+    pair = load(run.settings.data).test.pairs(Draw(torch.arange(60)))
+    return pair.x.numpy().copy(), pair.y.numpy().copy()
+
+
+def recalls(found):
+    return {name: one["recall@1"]["rate"] for name, one in found["retrieval"].items()}
+
+
+@pytest.mark.parametrize("value", [1e18, 1e30, 1e37])
+def test_one_pair_out_of_range_changes_its_own_retrieval_alone(run, value):
+    x, y = arrays(run)
+    plain = recalls(evaluate(run, ArrayPairs(x, y)).as_dict())
+    x[7, 0] = value
+    found = evaluate(run, ArrayPairs(x, y)).as_dict()
+    for name, rate in recalls(found).items():
+        assert abs(rate - plain[name]) < 3 / 60, name
+    json.dumps(found, allow_nan=False)
+    assert all(len(row) == len(t.columns) for t in result_tables(found) for row in t.rows)
+
+
+def test_latents_that_are_not_finite_end_evaluation_with_row_and_domain(run):
+    x, y = arrays(run)
+    y[7] = 3e38
+    with pytest.raises(DataError, match="row 7 of y: its latents are not finite"):
+        evaluate(run, ArrayPairs(x, y))
+
+
+def test_several_pairs_with_one_y_are_told_and_counted_as_one_answer(run):
+    x, y = arrays(run)
+    of = np.arange(60) // 5
+    found = evaluate(run, ArrayPairs(x, y[of * 5])).as_dict()
+    assert found["items"] == {
+        "x": {"different": 60, "repeated": 0},
+        "y": {"different": 12, "repeated": 60},
+    }
+    chance = {name: one["recall@1"]["chance"] for name, one in found["retrieval"].items()}
+    assert chance["shared_x_to_y"] == pytest.approx(1 / 12)
+    assert chance["shared_y_to_x"] == pytest.approx(5 / 60)
+    assert "60 of 60 y are equal to another" in result_tables(found)[0].note
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_fewer_pairs_than_folds_are_evaluated_without_probes(run, count):
+    few = ChosenPairs(load(run.settings.data).test, torch.arange(count))
+    found = evaluate(run, few).as_dict()
+    json.dumps(found, allow_nan=False)
+    assert {score for row in found["readability"] for score in row["scores"].values()} == {None}
+    assert "the pairs are fewer than folds" in result_tables(found)[1].note
+
+
+def test_where_no_dimension_is_active_the_table_says_so(run):
+    x, y = arrays(run)
+    x[:] = 0.3
+    found = evaluate(run, ArrayPairs(x, y)).as_dict()
+    assert found["largest_signal_share"] == 0
+    model_keeps_all = {**found, "active_dimensions": found["shared_dimensions"]}
+    assert "none is active here" in result_tables(model_keeps_all)[0].note

@@ -1,0 +1,151 @@
+import pytest
+import torch
+
+from helpers import small_model, small_settings
+from iiae.distributions import DiagonalNormal
+from iiae.errors import DataError, SettingsError
+from iiae.model.iiae import (
+    Embeddings,
+    build_model,
+    embed,
+    embed_sides,
+    select_active,
+    signal_share,
+)
+from iiae.networks.interface import Networks, SharedEncoding
+from iiae.settings import ModelSettings, ObjectiveSettings, make_settings
+from iiae.types import Draw, Pair
+
+
+def test_z_s_comes_from_x_alone_from_y_alone_or_from_both():
+    model, pairs = small_model()
+    model.eval()
+    pair = pairs.pairs(Draw(torch.arange(6)))
+    q = model.encode(pair)
+    torch.testing.assert_close(model.encode_x(pair.x).shared.mean, q.shared_given_x.mean)
+    torch.testing.assert_close(model.encode_y(pair.y).shared.mean, q.shared_given_y.mean)
+    assert q.shared.mean.shape == (6, 4)
+    assert not torch.allclose(q.shared.mean, q.shared_given_x.mean)
+
+
+def test_embeddings_keep_the_order_of_the_set():
+    model, pairs = small_model()
+    whole = embed(model, pairs.batches(1000))
+    parts = embed(model, pairs.batches(7))
+    for one, other in zip(whole, parts, strict=True):
+        torch.testing.assert_close(one.mean, other.mean)
+    x = pairs.pairs(Draw(torch.tensor([13]))).x
+    torch.testing.assert_close(whole.exclusive_x.mean[13:14], model.encode_x(x).exclusive.mean)
+
+
+@pytest.mark.parametrize("domain", ["x", "y"])
+def test_latents_that_are_not_finite_are_refused_by_row_and_domain(domain):
+    model, pairs = small_model()
+    pair = pairs.pairs(Draw(torch.arange(20)))
+    pair = Pair(pair.x.clone(), pair.y.clone())
+    getattr(pair, domain)[13, 1] = torch.inf
+    halves = [Pair(*(side[part] for side in pair)) for part in (slice(0, 10), slice(10, 20))]
+    with pytest.raises(DataError, match=f"row 13 of {domain}: its latents are not finite"):
+        embed(model, halves)
+    with pytest.raises(DataError, match=f"row 13 of {domain}: its latents are not finite"):
+        embed_sides(model, [pair.x], pair.y.split(3))
+
+
+def test_signal_shares_of_large_means_and_of_one_sample_are_numbers():
+    large = DiagonalNormal(torch.randn(50, 2) * 1e30, torch.zeros(50, 2))
+    assert torch.allclose(signal_share(large), torch.ones(2).double())
+    assert signal_share(DiagonalNormal(torch.ones(1, 2), torch.zeros(1, 2))).tolist() == [0, 0]
+
+
+def test_signal_share_by_hand():
+    # means -1 and 1 have variance 2; noise variance 2 makes a half
+    posterior = DiagonalNormal(torch.tensor([[-1.0], [1.0]]), torch.full((2, 1), 2.0).log())
+    assert signal_share(posterior).item() == pytest.approx(0.5)
+
+
+def test_a_dimension_is_active_where_both_domains_carry_signal():
+    strong, weak = torch.randn(500, 1) * 3, torch.randn(500, 1) * 0.01
+    log_variance = torch.zeros(500, 3)
+    x = DiagonalNormal(torch.cat([strong, strong, weak], 1), log_variance)
+    y = DiagonalNormal(torch.cat([strong, weak, weak], 1), log_variance)
+    found = select_active(Embeddings(x, y, x, y), 0.8)
+    assert found.shared.tolist() == [True, False, False]
+    assert found.exclusive_x.tolist() == [True, True, False]
+    assert found.exclusive_y.tolist() == [True, False, False]
+
+
+def test_where_no_dimension_is_active_all_are_kept():
+    weak = DiagonalNormal(torch.randn(500, 3) * 0.1, torch.zeros(500, 3))
+    found = select_active(Embeddings(weak, weak, weak, weak), 0.8)
+    assert all(one.all() for one in found)
+
+
+@pytest.mark.parametrize(
+    ("family", "shapes", "message"),
+    [
+        ("small", ((3, 28, 28), (3, 28, 28)), "power of two from 16 to 64; the data is 3x28x28"),
+        ("small", ((3, 32, 32), (3, 64, 64)), "one side"),
+        ("small", ((3, 128, 128), (3, 128, 128)), "resize it or choose another family"),
+        ("image-map", ((3, 32, 32), (3, 32, 32)), "from 64 to 512"),
+        ("features", ((3, 32, 32), (5,)), "takes vectors, the data is 3x32x32 and 5"),
+        ("small", ((12,), (12,)), "takes square images"),
+    ],
+)
+def test_a_family_refuses_data_it_cannot_take(family, shapes, message):
+    with pytest.raises(SettingsError) as error:
+        build_model(ModelSettings(family=family), ObjectiveSettings(), shapes)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["laplace", "normal", "bernoulli", "categorical"])
+def test_every_likelihood_can_be_built_and_trained(kind):
+    settings = make_settings(
+        {"data": {"name": "synthetic"}, "objective": {"x": {"kind": kind}, "y": {"kind": kind}}}
+    )
+    settings = small_settings(f"objective.x.kind={kind}", f"objective.y.kind={kind}")
+    model, pairs = small_model(settings)
+    pair = pairs.pairs(Draw(torch.arange(6)))
+    _, p = model(pair)
+    assert p.x.log_prob(pair.x.sigmoid()).shape == (6,)
+    assert p.x.mean.shape == pair.x.shape
+
+
+class Linear(torch.nn.Module):
+    """Networks of a caller's own."""
+
+    def __init__(self, size, latent, encodes_shared=False):
+        super().__init__()
+        self.layer = torch.nn.Linear(size, 2 * latent)
+        self.encodes_shared = encodes_shared
+
+    def forward(self, *values):
+        loc, log_variance = self.layer(torch.cat(values, 1)).chunk(2, 1)
+        posterior = DiagonalNormal(loc, log_variance)
+        return SharedEncoding(posterior, values[0]) if self.encodes_shared else posterior
+
+
+def test_any_modules_that_keep_the_interface_will_do(tmp_path):
+    from iiae.data import load
+    from iiae.distributions import NormalHead
+    from iiae.model.iiae import IIAE
+    from iiae.networks.mlp import Decoder
+    from iiae.run_folder import load_run
+    from iiae.training import fit
+
+    settings = small_settings()
+    head = NormalHead(50.0, tanh=False)
+
+    def model():
+        return IIAE(
+            Networks(
+                Linear(32, 3), Linear(32, 3), Linear(32, 5, True), Linear(32, 5, True),
+                Linear(64, 5), Decoder(8, 32, head), Decoder(8, 32, head),
+            ),
+            5,
+            (3, 3),
+        )  # fmt: skip
+
+    run = fit(settings, tmp_path, data=load(settings.data), model=model(), progress=False)
+    again = load_run(tmp_path, model=model())
+    for name, value in run.model.state_dict().items():
+        assert torch.equal(value, again.model.state_dict()[name])
