@@ -19,7 +19,7 @@ from iiae.run_folder import (
     MODEL,
     PAIRS,
     SETTINGS,
-    Run,
+    TrainedRun,
     current_metrics,
     load_run,
     save_settings,
@@ -74,7 +74,7 @@ def push(run: str | Path, target: str | Path, private: bool = False) -> str:
         )
 
 
-def pull(source: str | Path, out: str | Path) -> Run:
+def pull(source: str | Path, out: str | Path) -> TrainedRun:
     """Fetches a run from a folder or from the Hub into a folder, and opens it.
 
     Args:
@@ -121,7 +121,7 @@ def model_card(settings: Settings, metrics: Mapping[str, Any], shapes: Any) -> s
     return "\n\n".join([*sections, "## How it was made", _made(metrics)]) + "\n"
 
 
-def _write(run: Run, folder: Path) -> None:
+def _write(run: TrainedRun, folder: Path) -> None:
     data = run.settings.data
     named = {k: v and PurePath(v).name for k, v in data if k in ("root", "x", "y")}
     settings = run.settings.model_copy(update={"data": data.model_copy(update=named)})

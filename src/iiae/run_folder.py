@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -62,6 +62,20 @@ class Run(NamedTuple):
     settings: Settings
     model: IIAE
     shapes: Shapes
+
+
+@runtime_checkable
+class TrainedRun(Protocol):
+    """What measures and uses a trained run asks of it: `Run` here, or `iiae.Run`."""
+
+    @property
+    def folder(self) -> Path: ...
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def model(self) -> IIAE: ...
+    @property
+    def shapes(self) -> Shapes: ...
 
 
 def load_run(folder: str | Path, model: IIAE | None = None) -> Run:

@@ -253,12 +253,13 @@ class Settings(_Section):
     evaluation: EvaluationSettings = EvaluationSettings()  # pyright: ignore[reportCallIssue]
 
 
-def load_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
+def load_settings(path: str | Path, overrides: Sequence[str] = ()) -> Settings:
     """Settings of a TOML file, with `section.name=value` overrides applied in order.
 
     Raises:
         SettingsError: The file cannot be read, or a setting is unknown or wrong.
     """
+    path = Path(path)
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

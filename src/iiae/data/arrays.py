@@ -74,7 +74,13 @@ def load_arrays(settings: DataSettings) -> Splits:
         DataError: A file is missing, damaged or holds objects; the pairs do not fit or are
             too few.
     """
-    x, y, names = _read(settings)
+    return split_arrays(*_read(settings), settings)
+
+
+def split_arrays(
+    x: np.ndarray, y: np.ndarray, names: tuple[str, str], settings: DataSettings
+) -> Splits:
+    """`load_arrays` of arrays in memory; `names` are for messages."""
     everything = ArrayPairs(x, y, names)
     total = min(len(everything), settings.limit or len(everything))
     if total < 4:

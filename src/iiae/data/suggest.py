@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,20 @@ def suggest_settings(
             raise DataError("give two folders of images (--x, --y), or two array files")
         return _images({"name": "two-folders", "size": FOLDER_SIZE, **sides}, FOLDER_SIZE)
     data = {"name": "arrays", **sides}
-    shapes = read_arrays(DataSettings.model_validate(data)).shapes
-    return _features(data) if len(shapes[0]) == 1 else _images(data, shapes[0][-1])
+    return suggest_settings_for(read_arrays(DataSettings.model_validate(data)).shapes, data)
+
+
+def suggest_settings_for(
+    shapes: tuple[Sequence[int], Sequence[int]], data: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Settings for samples of these shapes: vectors, or square images of one size.
+
+    Args:
+        shapes: Of one x and one y.
+        data: Section `data`; arrays in memory by default.
+    """
+    section = dict(data or {"name": "arrays"})
+    return _features(section) if len(shapes[0]) == 1 else _images(section, shapes[0][-1])
 
 
 def _features(data: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from iiae.features.backbone import load_backbone
 from iiae.metrics.retrieval import InstanceRetrieval
 from iiae.model.iiae import IIAE, Embeddings, embed, embed_sides, signal_shares
 from iiae.objectives import Terms, elbo, iiae_terms, information_bound
-from iiae.run_folder import Run
+from iiae.run_folder import TrainedRun
 from iiae.types import Pair, plain
 
 
@@ -81,7 +81,7 @@ class Evaluation(NamedTuple):
         return plain(results)
 
 
-def evaluate(run: Run, pairs: PairSet, split: str = "test") -> Evaluation:
+def evaluate(run: TrainedRun, pairs: PairSet, split: str = "test") -> Evaluation:
     """Retrieval, bound terms, reconstruction and probes of a run on held-out pairs.
 
     Args:
@@ -134,7 +134,7 @@ def _probe(found: Embeddings, pairs: PairSet, model: IIAE, seed: int) -> list[Re
         return None
 
 
-def _translate(run: Run, pairs: PairSet) -> dict[str, TranslationQuality]:
+def _translate(run: TrainedRun, pairs: PairSet) -> dict[str, TranslationQuality]:
     settings = run.settings.evaluation
     features = load_backbone(settings.backbone).embed if settings.backbone else None
     limits = (min(settings.batch, 64), settings.translations, settings.seed)

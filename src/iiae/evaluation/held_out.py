@@ -11,7 +11,7 @@ import torch
 from iiae.data import Splits, check_shapes, load
 from iiae.data.base import ChosenPairs, PairSet
 from iiae.errors import DataError, SettingsError
-from iiae.run_folder import PairRecord, Run, load_pairs
+from iiae.run_folder import PairRecord, TrainedRun, load_pairs
 
 log = logging.getLogger("iiae")
 
@@ -29,7 +29,7 @@ class HeldOut(NamedTuple):
     data: Splits
 
 
-def held_out_pairs(run: Run, split: str, data: Splits | None = None) -> HeldOut:
+def held_out_pairs(run: TrainedRun, split: str, data: Splits | None = None) -> HeldOut:
     """The test or validation pairs of a run's data, without any that the run was trained on.
 
     Args:

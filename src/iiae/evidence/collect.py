@@ -18,13 +18,13 @@ from iiae.evidence.swap import swap_consistency
 from iiae.files.arrays import array_names, read_array
 from iiae.files.atomic import EXACT, is_measure, read_csv
 from iiae.model.iiae import embed
-from iiae.run_folder import Run
+from iiae.run_folder import TrainedRun
 from iiae.types import plain
 
 MOST_CATEGORIES = 50  # distinct whole numbers up to which a column is taken as categories
 
 
-def prove_run(run: Run, data: Splits, split: str = "test") -> dict[str, Any]:
+def prove_run(run: TrainedRun, data: Splits, split: str = "test") -> dict[str, Any]:
     """All evidence on one set of a run's data, as plain values for metrics.json.
 
     Args:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from iiae.errors import MissingExtra
 from iiae.files.atomic import write_atomically, write_text
 from iiae.model.iiae import IIAE
-from iiae.run_folder import Run
+from iiae.run_folder import TrainedRun
 from iiae.types import Domain
 
 INDEX = "export.json"
@@ -62,7 +62,7 @@ class DecoderPart(nn.Module):
         return self.model.decoder(self.domain)(shared, exclusive).mean
 
 
-def parts(run: Run) -> dict[str, Part]:
+def parts(run: TrainedRun) -> dict[str, Part]:
     """`encoder_x`, `encoder_y`, `decoder_x` and `decoder_y` of a run.
 
     The joint posterior q(z_s given x, y) is left out: only training and evaluation use it.
@@ -87,7 +87,7 @@ def export_part(part: Part) -> torch.export.ExportedProgram:
         )
 
 
-def export_torch(run: Run, folder: str | Path) -> Path:
+def export_torch(run: TrainedRun, folder: str | Path) -> Path:
     """Writes `encoder_x.pt2` and so on, for `torch.export.load`; see `export_onnx`.
 
     Raises:
@@ -101,7 +101,7 @@ def export_torch(run: Run, folder: str | Path) -> Path:
     return folder
 
 
-def export_onnx(run: Run, folder: str | Path) -> Path:
+def export_onnx(run: TrainedRun, folder: str | Path) -> Path:
     """Writes `encoder_x.onnx`, `encoder_y.onnx`, `decoder_x.onnx` and `decoder_y.onnx`.
 
     The batch axis is free. An encoder takes `values` (images in [-1, 1], channels first, or
@@ -144,7 +144,7 @@ def _save_onnx(part: Part, path: Path) -> None:
         )
 
 
-def _write_index(run: Run, folder: Path, suffix: str) -> None:
+def _write_index(run: TrainedRun, folder: Path, suffix: str) -> None:
     index: dict[str, Any] = {
         name: {
             "file": f"{name}.{suffix}",

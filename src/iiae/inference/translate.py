@@ -29,7 +29,7 @@ from iiae.model.translation import (
     interpolate,
     render,
 )
-from iiae.run_folder import Run
+from iiae.run_folder import TrainedRun
 from iiae.settings import LikelihoodSettings
 from iiae.types import Domain, other
 
@@ -70,7 +70,7 @@ class Outputs(NamedTuple):
 
 
 def translate_files(
-    run: Run,
+    run: TrainedRun,
     inputs: Sequence[Path],
     to: Domain,
     outputs: Outputs,
@@ -136,7 +136,11 @@ def translate_files(
 
 
 def translate_array(
-    run: Run, inputs: Sequence[Path], to: Domain, out: Path, exclusive: Exclusive = Exclusive()
+    run: TrainedRun,
+    inputs: Sequence[Path],
+    to: Domain,
+    out: Path,
+    exclusive: Exclusive = Exclusive(),
 ) -> Path:
     """Translates rows of `.npy` features; `(rows, size)`, or `(draws, rows, size)` for several.
 
@@ -199,7 +203,7 @@ class _Translated:
 
 
 def _blocks(
-    run: Run,
+    run: TrainedRun,
     batch: DecodedBatch,
     to: Domain,
     latents: Sequence[Tensor | None],
@@ -218,13 +222,13 @@ def _evenly(count: int, most: int) -> list[int]:
     return sorted({round(i) for i in np.linspace(0, count - 1, min(count, most))})
 
 
-def _likelihood(run: Run, domain: Domain) -> LikelihoodSettings:
+def _likelihood(run: TrainedRun, domain: Domain) -> LikelihoodSettings:
     objective = run.settings.objective
     return objective.x if domain == "x" else objective.y
 
 
 def _latents(
-    run: Run, to: Domain, exclusive: Exclusive, shape: Sequence[int]
+    run: TrainedRun, to: Domain, exclusive: Exclusive, shape: Sequence[int]
 ) -> tuple[list[Tensor | None], list[str]]:
     """Exclusive latents, `(1, size)` each, and their names; None for the prior's mean."""
     if max(exclusive.samples, exclusive.interpolate) > MOST_DRAWS:

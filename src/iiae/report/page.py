@@ -21,7 +21,7 @@ from iiae.report.evidence_tables import evidence_tables
 from iiae.report.hits import first_hits, picture_reader
 from iiae.report.summary import summarise
 from iiae.report.tables import best_reading, result_tables
-from iiae.run_folder import Run, current_metrics, load_history
+from iiae.run_folder import TrainedRun, current_metrics, load_history
 from iiae.settings import dump_settings
 from iiae.types import Domain, Draw, Pair, other
 
@@ -36,7 +36,7 @@ class Figure(NamedTuple):
     note: str
 
 
-def write_report(run: Run, pairs: PairSet, out: Path, images: Path | None = None) -> Path:
+def write_report(run: TrainedRun, pairs: PairSet, out: Path, images: Path | None = None) -> Path:
     """Settings, curves, results and pictures of a run as one HTML file.
 
     Args:
@@ -77,7 +77,7 @@ def write_report(run: Run, pairs: PairSet, out: Path, images: Path | None = None
     return out
 
 
-def _hits(run: Run, pairs: ClassPairs, images: Path | None) -> list[Figure]:
+def _hits(run: TrainedRun, pairs: ClassPairs, images: Path | None) -> list[Figure]:
     """Queries with their first ten hits, where there are pictures to show."""
     data = run.settings.data
     names = domains(data)
@@ -110,7 +110,7 @@ def _hits(run: Run, pairs: ClassPairs, images: Path | None) -> list[Figure]:
     return figures
 
 
-def _pictures(run: Run, pairs: PairSet) -> list[Figure]:
+def _pictures(run: TrainedRun, pairs: PairSet) -> list[Figure]:
     """Reconstruction, translation and analogies of held-out pairs drawn at random."""
     pair = pairs.pairs(Draw(pairs.sample(SAMPLES, run.settings.evaluation.seed)))
     figures = [
@@ -142,7 +142,7 @@ def _pictures(run: Run, pairs: PairSet) -> list[Figure]:
 
 
 @torch.inference_mode()
-def _reconstruction(run: Run, pair: Pair) -> Image.Image:
+def _reconstruction(run: TrainedRun, pair: Pair) -> Image.Image:
     q = run.model.encode(pair)
     p = run.model.decode(q.mean())
     rows = [
@@ -154,7 +154,7 @@ def _reconstruction(run: Run, pair: Pair) -> Image.Image:
     return grid("Reconstruction", rows)
 
 
-def _translation(run: Run, pair: Pair, to: Domain) -> Image.Image:
+def _translation(run: TrainedRun, pair: Pair, to: Domain) -> Image.Image:
     source, partner = (pair.x, pair.y) if to == "y" else (pair.y, pair.x)
     name = other(to)
     generator = torch.Generator().manual_seed(run.settings.evaluation.seed)
@@ -171,7 +171,7 @@ def _translation(run: Run, pair: Pair, to: Domain) -> Image.Image:
     return grid(f"{name} to {to}", rows)
 
 
-def _analogies(run: Run, pair: Pair, domain: Domain) -> Image.Image:
+def _analogies(run: TrainedRun, pair: Pair, domain: Domain) -> Image.Image:
     values = pair.x if domain == "x" else pair.y
     table = analogies(run.model, values, domain)
     rows = [Row(f"exclusive z_{domain} of", values)]

@@ -15,7 +15,7 @@ from torch import Tensor
 from iiae.errors import DataError, GalleryError
 from iiae.files.arrays import read_array
 from iiae.model.translation import exclusive_size
-from iiae.run_folder import Run, known_digests
+from iiae.run_folder import TrainedRun, known_digests
 from iiae.search.collection import Part, collect, metadata_key, read_metadata
 from iiae.search.gallery import Found, Gallery, GalleryInfo, Items, Latent
 from iiae.search.items import vector_faults
@@ -59,7 +59,7 @@ class Searched(NamedTuple):
 
 @torch.inference_mode()
 def encode(
-    run: Run, batch: Float[Tensor, "batch *shape"], domain: Domain, active_only: bool = False
+    run: TrainedRun, batch: Float[Tensor, "batch *shape"], domain: Domain, active_only: bool = False
 ) -> Vectors:
     """Latents to search by, on the CPU.
 
@@ -76,7 +76,7 @@ def encode(
 
 
 def index_files(
-    run: Run,
+    run: TrainedRun,
     where: str | Path,
     inputs: Sequence[Path],
     domain: Domain,
@@ -144,7 +144,7 @@ def index_files(
 
 
 def search_files(
-    run: Run,
+    run: TrainedRun,
     where: str | Path,
     queries: Sequence[Path],
     top: int = 10,
@@ -209,7 +209,7 @@ def _latents(files: Sequence[Path], size: int) -> tuple[list[str], np.ndarray]:
 
 
 def _gallery(
-    run: Run, where: str | Path, domain: Domain, distance: str | None, active_only: bool
+    run: TrainedRun, where: str | Path, domain: Domain, distance: str | None, active_only: bool
 ) -> Gallery:
     """The gallery, made where there is none, and of these properties."""
     if distance not in (None, "euclidean", "cosine"):
@@ -250,7 +250,7 @@ def _as_held(value: Value, held: Value) -> Value:
 
 
 def _put(
-    run: Run,
+    run: TrainedRun,
     gallery: Gallery,
     part: Part,
     extra: Sequence[Mapping[str, Value]],
@@ -283,7 +283,12 @@ class _Encoded(NamedTuple):
 
 
 def _encoded(
-    run: Run, part: Part, wanted: Sequence[int], domain: Domain, active_only: bool, batch: int
+    run: TrainedRun,
+    part: Part,
+    wanted: Sequence[int],
+    domain: Domain,
+    active_only: bool,
+    batch: int,
 ) -> _Encoded:
     kept: list[int] = []
     failed: list[str] = []

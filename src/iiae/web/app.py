@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from iiae.errors import DataError, GalleryError, IIAEError, MissingExtra
 from iiae.files.atomic import json_text
-from iiae.run_folder import Run, known_digests
+from iiae.run_folder import TrainedRun, known_digests
 from iiae.search.gallery import Gallery, Latent
 from iiae.search.lance import equals, reads
 from iiae.types import Domain, other
@@ -40,7 +40,7 @@ log = logging.getLogger("iiae")
 
 
 def create_app(
-    run: Run,
+    run: TrainedRun,
     gallery: Gallery | None = None,
     token: str | None = None,
     limits: Limits | None = None,
@@ -82,7 +82,7 @@ class Server:
     """Routes and what they share: engine, batchers, threads."""
 
     def __init__(
-        self, run: Run, gallery: Gallery | None, limits: Limits, counts: Counts, batch: int
+        self, run: TrainedRun, gallery: Gallery | None, limits: Limits, counts: Counts, batch: int
     ):
         self.model, *older = known_digests(run.folder)
         if gallery is not None:
@@ -310,7 +310,7 @@ class Server:
         return shown
 
 
-def _body_schema(run: Run) -> dict[str, Any]:
+def _body_schema(run: TrainedRun) -> dict[str, Any]:
     image: Any = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
     sizes = sorted(shape[0] for shape in run.shapes)
     numbers = {"type": "array", "items": {"type": "number"}}
@@ -324,5 +324,5 @@ def _json(value: object) -> Response:
     return Response(json_text(value), media_type="application/json")
 
 
-def _rows(run: Run) -> bool:
+def _rows(run: TrainedRun) -> bool:
     return len(run.shapes[0]) == 1

@@ -24,7 +24,7 @@ from iiae.model.translation import (
     render,
     translate,
 )
-from iiae.run_folder import Run
+from iiae.run_folder import TrainedRun
 from iiae.search.gallery import Gallery, Hit, Latent
 from iiae.search.index import Vectors, encode
 from iiae.search.items import by_id_or_path
@@ -80,7 +80,7 @@ class Engine:
         most_pixels: Of an uploaded image.
     """
 
-    def __init__(self, run: Run, gallery: Gallery | None, most_pixels: int):
+    def __init__(self, run: TrainedRun, gallery: Gallery | None, most_pixels: int):
         self.run, self.gallery, self.most_pixels = run, gallery, most_pixels
 
     def shape(self, domain: Domain) -> Sequence[int]:

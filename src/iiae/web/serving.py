@@ -12,14 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from iiae.errors import MissingExtra, SettingsError
-from iiae.run_folder import Run
+from iiae.run_folder import TrainedRun
 from iiae.search.gallery import Gallery
 from iiae.web.app import LOCAL, create_app
 from iiae.web.guard import Limits
 
 
 def serve(
-    run: Run,
+    run: TrainedRun,
     gallery: str | Path | None = None,
     host: str = "127.0.0.1",
     port: int = 8000,

@@ -1,0 +1,411 @@
+"""What a user holds: a trained model and all that can be asked of it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from iiae.data import Splits
+from iiae.data.arrays import ArrayPairs, split_arrays
+from iiae.data.suggest import suggest_settings, suggest_settings_for
+from iiae.errors import DataError, RunError, SettingsError
+from iiae.files.folders import image_files
+from iiae.files.images import read_image
+from iiae.model import translation
+from iiae.model.iiae import IIAE
+from iiae.run_folder import (
+    HISTORY,
+    METRICS,
+    MODEL,
+    PAIRS,
+    SETTINGS,
+    Shapes,
+    current_metrics,
+    load_run,
+    save_metrics,
+)
+from iiae.run_folder import Run as Stored
+from iiae.settings import (
+    Settings,
+    describe_settings,
+    load_settings,
+    make_settings,
+)
+from iiae.types import Domain, other
+
+if TYPE_CHECKING:
+    from iiae.evaluation.evaluate import Evaluation
+    from iiae.evaluation.held_out import HeldOut
+    from iiae.search.index import Searched
+
+FILES = (SETTINGS, MODEL, METRICS, HISTORY, PAIRS)
+BATCH = 256  # samples that the model takes at once
+
+
+class Latents(NamedTuple):
+    """Posterior means given one domain: z_s, and z_x or z_y, a row per sample."""
+
+    shared: np.ndarray
+    exclusive: np.ndarray
+
+
+class Run:
+    """A trained model with its settings, and the folder that it is kept in.
+
+    `fit` and `load` make one. A run that was fitted without a folder lies in a temporary one, which
+    goes with the object; `save` keeps it.
+
+    Attributes:
+        folder: Where its files are.
+        settings: All settings that made it.
+        model: The model, in evaluation mode on the CPU.
+        shapes: Of one x and one y.
+        data: The pairs that it was fitted on, if they were given in memory.
+    """
+
+    def __init__(self, stored: Stored, data: Splits | None = None, temporary: bool = False):
+        self._stored, self.data = stored, data
+        if temporary:
+            weakref.finalize(self, shutil.rmtree, stored.folder, ignore_errors=True)
+
+    @property
+    def folder(self) -> Path:
+        return self._stored.folder
+
+    @property
+    def settings(self) -> Settings:
+        return self._stored.settings
+
+    @property
+    def model(self) -> IIAE:
+        return self._stored.model
+
+    @property
+    def shapes(self) -> Shapes:
+        return self._stored.shapes
+
+    def __repr__(self) -> str:
+        form = " and ".join("x".join(map(str, shape)) for shape in self.shapes)
+        return f"Run({str(self.folder)!r}, x and y of {form}, z_s of {len(self.model.active)})"
+
+    @torch.inference_mode()
+    def embed(self, x: Any = None, y: Any = None) -> Latents:
+        """Posterior means of samples of one domain.
+
+        Args:
+            x: Samples of x, as an array, tensor or data frame in the form that the model was
+                trained on, or paths of images or folders.
+            y: Instead, samples of y.
+
+        Raises:
+            SettingsError: Both or neither are given.
+            DataError: The samples do not fit the model.
+        """
+        if (x is None) == (y is None):
+            raise SettingsError("embed takes x=... or y=..., one of them")
+        domain: Domain = "x" if y is None else "y"
+        encode = self.model.encoder(domain)
+        parts = [encode(part) for part in self._samples(x if y is None else y, domain).split(BATCH)]
+        shared, exclusive = (
+            torch.cat([getattr(part, name).mean for part in parts]).numpy()
+            for name in ("shared", "exclusive")
+        )
+        return Latents(shared, exclusive)
+
+    def translate(
+        self, source: Any, to: Domain = "y", like: Any = None, samples: int = 0, seed: int = 0
+    ) -> np.ndarray:
+        """The content of each sample in the other domain.
+
+        Args:
+            source: Samples of the domain that `to` is not, as for `embed`.
+            to: "x" or "y".
+            like: References of `to`, one for all or one each; without them the prior's mean.
+            samples: Number of samples of the exclusive latent from its prior, instead of `like`.
+            seed: Random seed of the samples.
+
+        Returns:
+            `(rows, *shape)`, or `(samples, rows, *shape)`.
+
+        Raises:
+            SettingsError: `to` is no domain, or `like` and `samples` are both given.
+            DataError: The samples do not fit the model.
+        """
+        if to not in ("x", "y"):
+            raise SettingsError(f"to = {to!r}: must be 'x' or 'y'")
+        if samples and like is not None:
+            raise SettingsError("give like=... or samples=..., not both")
+        values = self._samples(source, other(to))
+        if not samples:
+            reference = None if like is None else self._samples(like, to)
+            return translation.translate(self.model, values, to, like=reference).numpy()
+        generator = torch.Generator().manual_seed(seed)
+        drawn = translation.draw_exclusive(self.model, to, samples, generator)
+        shared = translation.content(self.model, values, to)
+        made = [translation.render(self.model, shared, to, one[None]) for one in drawn]
+        return torch.stack(made).numpy()
+
+    def evaluate(self, split: str = "test", x: Any = None, y: Any = None) -> Evaluation:
+        """Retrieval, bound terms, reconstruction and probes on held-out pairs.
+
+        Results on the pairs that the run held out are stored with it.
+
+        Args:
+            split: "test" or "validation".
+            x: Instead, other pairs: samples of x.
+            y: Their partners, row by row.
+
+        Raises:
+            DataError: The data is missing or does not fit the model.
+        """
+        from iiae.evaluation.evaluate import evaluate
+
+        if x is not None or y is not None:
+            return evaluate(self._stored, ArrayPairs(as_array(x), as_array(y)), "given")
+        held = self._held_out(split)
+        results = evaluate(self._stored, held.pairs, split)
+        if held.recorded:
+            save_metrics(self.folder, split, results.as_dict(), held.digest)
+        return results
+
+    def evidence(self, split: str = "test") -> dict[str, Any]:
+        """Probes, leakage, swaps, dependence and information in nats: what went where.
+
+        Raises:
+            DataError: There are too few pairs, or the data is missing or does not fit the model.
+            MissingExtra: scikit-learn is not installed.
+        """
+        from iiae.evidence.collect import prove_run
+
+        held = self._held_out(split)
+        data = held.data._replace(**{split: held.pairs})
+        results = prove_run(self._stored, data, split)
+        if held.recorded:
+            save_metrics(self.folder, "evidence", results, held.digest)
+        return results
+
+    def report(self, out: str | Path | None = None, images: str | Path | None = None) -> Path:
+        """Writes one self-contained HTML page, `report.html` in the run's folder by default."""
+        from iiae.report.page import write_report
+
+        if "test" not in current_metrics(self.folder):
+            self.evaluate()
+        path = self.folder / "report.html" if out is None else Path(out)
+        folder = None if images is None else Path(images)
+        return write_report(self._stored, self._held_out("test").pairs, path, folder)
+
+    def index(
+        self, inputs: Any, domain: Domain, where: str | Path | None = None, **options: Any
+    ) -> Index:
+        """Puts images or arrays of features into a gallery, to be searched.
+
+        Args:
+            inputs: Paths of images, folders of them, or array files.
+            domain: Theirs, "x" or "y".
+            where: Folder or URL of the gallery; `gallery` in the run's folder by default.
+            options: As for `iiae.search.index.index_files`.
+
+        Raises:
+            DataError: No file can be read, or an array does not fit the model.
+            GalleryError: The gallery is of another model or domain, or cannot be written.
+            MissingExtra: LanceDB is not installed.
+        """
+        from iiae.search.index import index_files
+
+        place = self.folder / "gallery" if where is None else where
+        options = {"progress": False, **options}
+        index_files(self._stored, place, _paths(inputs), domain, **options)
+        return Index(self, place)
+
+    def save(self, folder: str | Path, overwrite: bool = False) -> Path:
+        """Copies the run into a folder that `load` and all commands can read.
+
+        Raises:
+            RunError: The folder holds a run already, or cannot be written to.
+        """
+        folder = Path(folder)
+        if (folder / MODEL).exists() and not overwrite:
+            raise RunError(
+                f"{folder}: holds a run already; choose another folder or overwrite=True"
+            )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in FILES:
+                if (self.folder / name).is_file():
+                    shutil.copyfile(self.folder / name, folder / name)
+        except OSError as error:
+            raise RunError(f"{folder}: cannot be written to: {error.strerror}") from error
+        return folder
+
+    def _held_out(self, split: str) -> HeldOut:
+        from iiae.evaluation.held_out import held_out_pairs
+
+        return held_out_pairs(self._stored, split, self.data)
+
+    def _samples(self, values: Any, domain: Domain) -> Tensor:
+        """Samples of a domain as the model takes them, `(rows, *shape)`."""
+        shape = tuple(self.shapes[0 if domain == "x" else 1])
+        if _is_paths(values):
+            if len(shape) != 3:
+                raise DataError(f"{domain}: the model takes vectors of {shape[0]}, not files")
+            files = [f for p in _paths(values) for f in (image_files(p) if p.is_dir() else [p])]
+            return torch.stack([read_image(file, shape) for file in files])
+        array = as_array(values)
+        if array.shape == shape:
+            array = array[None]
+        pairs = ArrayPairs(array, array, (domain, domain))
+        if tuple(pairs.shapes[0]) != shape:
+            form, right = ("x".join(map(str, s)) for s in (pairs.shapes[0], shape))
+            raise DataError(f"{domain} has samples of {form}, the model takes {right}")
+        return next(iter(pairs.batches(len(pairs)))).x
+
+
+class Index:
+    """A gallery and the run that searches it."""
+
+    def __init__(self, run: Run, where: str | Path):
+        self.run, self.where = run, where
+
+    def search(self, queries: Any, top: int = 10, **options: Any) -> Searched:
+        """The items nearest to each query: paths of images or folders, or array files.
+
+        Args:
+            queries: By default of the domain that the gallery does not hold.
+            top: Number of hits per query.
+            options: As for `iiae.search.index.search_files`.
+        """
+        from iiae.search.index import search_files
+
+        return search_files(self.run._stored, self.where, _paths(queries), top, **options)
+
+
+def fit(
+    x: Any = None,
+    y: Any = None,
+    out: str | Path | None = None,
+    *,
+    pairs: str | Path | None = None,
+    data: Splits | None = None,
+    model: IIAE | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+    settings: Mapping[str, Any] | None = None,
+    **named: Any,
+) -> Run:
+    """Learns what two domains share and what is exclusive to each.
+
+    >>> import iiae, numpy as np
+    >>> shared = np.random.default_rng(0).normal(size=(60, 3))
+    >>> run = iiae.fit(shared @ np.ones((3, 5)), shared @ np.eye(3), epochs=1, progress=False)
+    >>> run.embed(y=shared).shared.shape
+    (60, 64)
+
+    Args:
+        x: Samples of x: an array, tensor or data frame, an array file, or a folder of images.
+            Or `Settings`, or the path of a settings file, which name the data themselves.
+        y: Samples of y; row i, or the file of the same name, is the partner of x's.
+        out: Run folder to write; a temporary one by default.
+        pairs: Instead of x and y, a folder of images side by side, or a table of paths.
+        data: Pairs to train on instead of those that settings name.
+        model: Model to train instead of the one that settings describe.
+        resume: Continue the run in `out`.
+        overwrite: Replace a run in `out`.
+        progress: Show a progress bar.
+        settings: Settings by full name, `{"training.epochs": 40}`.
+        named: Settings by the last part of their name, if it is theirs alone: `epochs=40`.
+
+    Raises:
+        SettingsError: A setting is unknown, ambiguous or wrong.
+        DataError: The data is missing, damaged or does not fit.
+        RunError: `out` holds a run already, or training had to stop.
+    """
+    from iiae import training
+
+    overrides = [*_overrides(settings or {}), *_overrides(_full_names(named))]
+    if isinstance(x, Settings) or (isinstance(x, str | Path) and Path(x).suffix == ".toml"):
+        if y is not None or pairs is not None:
+            raise SettingsError("settings name the data themselves; give out=... for the folder")
+        chosen = x if isinstance(x, Settings) else load_settings(Path(x))
+        chosen = make_settings(chosen.model_dump(exclude_unset=True), overrides)
+    elif pairs is not None or _is_paths(x):
+        chosen = make_settings(suggest_settings(x, y, pairs), overrides)
+    else:
+        if x is None or y is None:
+            raise SettingsError("give x and y, pairs=..., or settings")
+        arrays = as_array(x), as_array(y)
+        whole = ArrayPairs(*arrays)
+        chosen = make_settings(suggest_settings_for(whole.shapes), overrides)
+        data = split_arrays(*arrays, ("x", "y"), chosen.data)
+    folder = tempfile.mkdtemp(prefix="iiae-") if out is None else out
+    stored = training.fit(chosen, folder, data, model, resume, progress, overwrite)
+    return Run(stored, data, temporary=out is None)
+
+
+def load(folder: str | Path) -> Run:
+    """The run in a folder.
+
+    Raises:
+        RunError: The folder is not a finished run, or is damaged.
+    """
+    return Run(load_run(folder))
+
+
+def as_array(values: Any) -> np.ndarray:
+    """An array of an array, tensor, data frame (pandas, polars) or Arrow table.
+
+    Raises:
+        DataError: It is none of these.
+    """
+    if isinstance(values, Tensor):
+        return values.detach().cpu().numpy()
+    if hasattr(values, "to_pandas") and not hasattr(values, "to_numpy"):
+        values = values.to_pandas()
+    array = values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
+    if array.dtype.kind not in "buif":
+        raise DataError(f"{type(values).__name__}: holds {array.dtype}, not numbers")
+    return array
+
+
+def _is_paths(values: Any) -> bool:
+    if isinstance(values, str | Path):
+        return True
+    listed = isinstance(values, Sequence) and len(values) > 0
+    return listed and all(isinstance(value, str | Path) for value in values)
+
+
+def _paths(values: Any) -> list[Path]:
+    return [Path(values)] if isinstance(values, str | Path) else [Path(value) for value in values]
+
+
+def _overrides(values: Mapping[str, Any]) -> list[str]:
+    """Settings by full name as `load_settings` takes them."""
+    import tomli_w
+
+    return [
+        f"{name}={tomli_w.dumps({'v': value}).strip().removeprefix('v = ')}"
+        for name, value in values.items()
+    ]
+
+
+def _full_names(named: Mapping[str, Any]) -> dict[str, Any]:
+    """Full names of settings given by the last part of theirs."""
+    known = [name for name, *_ in describe_settings()]
+    full: dict[str, Any] = {}
+    for short, value in named.items():
+        matches = [name for name in known if name.rpartition(".")[2] == short]
+        if len(matches) > 1:
+            raise SettingsError(
+                f"{short} is the name of several settings: {', '.join(matches)}; give the one you "
+                f"mean as settings={{'{matches[0]}': {value!r}}}"
+            )
+        full[matches[0] if matches else short] = value
+    return full

@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+import torch
+
+import iiae
+from helpers import small_settings, write_images
+from iiae.errors import DataError, RunError, SettingsError
+from iiae.run import as_array
+from iiae.run_folder import load_metrics
+from iiae.settings import dump_settings
+
+SMALL = {
+    "model.shared": 4,
+    "model.exclusive": 2,
+    "model.width": 16,
+    "training.epochs": 2,
+    "training.batch": 20,
+}
+
+
+def arrays(rows=120):
+    rng = np.random.default_rng(0)
+    shared = rng.normal(size=(rows, 3))
+    x = np.hstack([shared, rng.normal(size=(rows, 2))])
+    return x, np.hstack([shared, rng.normal(size=(rows, 4))])
+
+
+@pytest.fixture(scope="module")
+def run():
+    return iiae.fit(*arrays(), settings=SMALL, progress=False)
+
+
+def test_arrays_in_memory_are_fitted_evaluated_and_kept(run, tmp_path):
+    z = run.embed(x=arrays()[0][:7])
+    assert z.shared.shape == (7, 4)
+    assert z.exclusive.shape == (7, 2)
+    results = run.evaluate()
+    assert results.pairs == len(run.data.test)
+    assert load_metrics(run.folder)["test"]["pairs"] == results.pairs
+    again = iiae.load(run.save(tmp_path / "kept"))
+    np.testing.assert_array_equal(again.embed(x=arrays()[0][:7]).shared, z.shared)
+    assert again.evaluate(x=arrays()[0], y=arrays()[1]).pairs == 120
+    with pytest.raises(RunError, match="holds a run already"):
+        run.save(tmp_path / "kept")
+
+
+def test_translations_take_references_and_samples(run):
+    x, y = arrays()
+    assert run.translate(x[:5]).shape == (5, 7)
+    assert run.translate(y[:5], to="x").shape == (5, 5)
+    assert run.translate(x[:5], samples=3).shape == (3, 5, 7)
+    of_one = run.translate(x[:5], like=y[:1])
+    np.testing.assert_allclose(of_one[0], run.translate(x[0], like=y[:1])[0], rtol=1e-5)
+    with pytest.raises(SettingsError, match="not both"):
+        run.translate(x, like=y, samples=2)
+
+
+@pytest.mark.parametrize("kind", ["tensor", "pandas", "polars", "arrow"])
+def test_tables_of_every_kind_are_arrays(kind):
+    values = np.arange(6.0).reshape(3, 2)
+    if kind == "tensor":
+        given = torch.from_numpy(values)
+    elif kind == "pandas":
+        given = pytest.importorskip("pandas").DataFrame(values, columns=["a", "b"])
+    elif kind == "polars":
+        given = pytest.importorskip("polars").DataFrame(values, schema=["a", "b"])
+    else:
+        given = pytest.importorskip("pyarrow").table({"a": values[:, 0], "b": values[:, 1]})
+    np.testing.assert_array_equal(as_array(given), values)
+
+
+def test_folders_of_images_are_fitted_embedded_and_searched(tmp_path):
+    pytest.importorskip("lancedb")
+    names = [f"{i}.png" for i in range(30)]
+    write_images(tmp_path / "left", names, 0)
+    write_images(tmp_path / "right", names, 1)
+    small = {"data.size": 16, "model.shared": 2, "model.width": 4, "training.batch": 10}
+    run = iiae.fit(
+        tmp_path / "left", tmp_path / "right", tmp_path / "run", epochs=1, progress=False,
+        settings=small,
+    )  # fmt: skip
+    assert run.folder == tmp_path / "run"
+    assert run.embed(x=tmp_path / "left").shared.shape == (30, 32)
+    assert run.embed(y=[tmp_path / "right" / "3.png"]).shared.shape == (1, 32)
+    found = run.index(tmp_path / "right", "y").search(tmp_path / "left" / "3.png", top=4)
+    assert [len(hits) for hits in found.results.hits] == [4]
+
+
+def test_a_settings_file_or_settings_name_their_own_data(tmp_path):
+    (tmp_path / "s.toml").write_text(dump_settings(small_settings()))
+    by_path = iiae.fit(str(tmp_path / "s.toml"), epochs=1, progress=False)
+    by_value = iiae.fit(small_settings(), epochs=1, progress=False)
+    x = np.zeros((1, 32))
+    np.testing.assert_array_equal(by_path.embed(x=x).shared, by_value.embed(x=x).shared)
+
+
+def test_what_cannot_be_fitted_or_asked_is_one_line(run):
+    x, y = arrays()
+    with pytest.raises(SettingsError, match=r"seed is the name of several settings: data.seed"):
+        iiae.fit(x, y, seed=3)
+    with pytest.raises(SettingsError, match="epoks is not a setting"):
+        iiae.fit(x, y, epoks=3)
+    with pytest.raises(SettingsError, match="give x and y"):
+        iiae.fit(x)
+    with pytest.raises(SettingsError, match=r"embed takes x=... or y=..."):
+        run.embed()
+    with pytest.raises(DataError, match="x has samples of 7, the model takes 5"):
+        run.embed(x=y)
+    with pytest.raises(DataError, match="holds <U1, not numbers"):
+        run.embed(x=np.array([["a"]]))
+
+
+def test_every_public_name_is_there_and_completes():
+    assert set(iiae.__all__) <= set(dir(iiae))
+    for name in iiae.__all__:
+        assert getattr(iiae, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        iiae.nothing  # noqa: B018
