@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import iiae
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -104,3 +106,12 @@ def test_the_site_builds_without_a_warning(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "IIAETransformer" in (tmp_path / "site" / "api.html").read_text(encoding="utf-8")
+
+
+def test_every_public_name_has_a_place_in_the_api_pages():
+    lines = (ROOT / "docs" / "api.md").read_text(encoding="utf-8").splitlines()
+    listed = {line.removeprefix("::: ") for line in lines}
+    for name in iiae.__all__:
+        home = iiae._HOME[name]
+        inner = name.removesuffix("_data")
+        assert listed & {home, f"{home}.{inner}"}, name
