@@ -277,3 +277,20 @@ def test_translated_features_are_npy_and_take_no_options_of_images(iiae, tmp_pat
         code, _, err = iiae(*translated, *option)
         assert code == 2
         assert "are for images, not for features" in err
+
+
+def test_the_version_is_that_of_the_package(iiae):
+    import iiae as package
+
+    assert iiae("--version")[:2] == (0, f"iiae {package.__version__}\n")
+
+
+def test_what_is_no_fault_of_the_user_is_one_line(iiae, monkeypatch, tmp_path):
+    def broken(*_):
+        raise ZeroDivisionError("deep inside")
+
+    monkeypatch.setattr("iiae.run_folder.load_run", broken)
+    code, out, errors = iiae("evaluate", tmp_path)
+    assert (code, out) == (1, "")
+    assert errors.startswith("a fault of iiae: ZeroDivisionError: deep inside; please report it")
+    assert len(errors.splitlines()) == 1

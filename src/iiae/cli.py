@@ -36,13 +36,33 @@ def _path(option: str) -> Callable[[Any], Path]:
 
 
 MOST_SEED = 2**32 - 1
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from iiae import __version__
+
+        typer.echo(f"iiae {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="print the version"),
+    ] = False,
+) -> None:
+    pass
+
+
 RunFolder = Annotated[Path, typer.Argument(help="run folder, as iiae train writes it")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="section.name=value; may be repeated")
 ]
 
 
-@app.command()
+@app.command(rich_help_panel="Learn")
 def train(
     experiment: Annotated[
         Path | None, typer.Argument(help="settings file, as in experiments/")
@@ -112,7 +132,7 @@ def train(
         typer.echo(f"wrote {run.folder}; next: iiae evaluate {run.folder}")
 
 
-@app.command()
+@app.command(rich_help_panel="Measure")
 def evaluate(
     run: RunFolder,
     split: Annotated[str, typer.Option(help="test or validation")] = "test",
@@ -131,7 +151,7 @@ def evaluate(
         _show(result_tables(found))
 
 
-@app.command()
+@app.command(rich_help_panel="Measure")
 def disentangle(
     run: Annotated[Path | None, typer.Argument(help="run folder, as iiae train writes it")] = None,
     latents: Annotated[
@@ -179,7 +199,7 @@ def disentangle(
         _show(evidence_tables(found))
 
 
-@app.command()
+@app.command(rich_help_panel="Learn")
 def sweep(
     experiment: Annotated[Path, typer.Argument(help="settings file, as in experiments/")],
     out: Annotated[
@@ -215,7 +235,7 @@ def sweep(
         raise RunError(f"{out}: every run failed: {found.rows[0]['message']}")
 
 
-@app.command()
+@app.command(rich_help_panel="Use")
 def translate(
     run: RunFolder,
     inputs: Annotated[
@@ -287,7 +307,7 @@ def translate(
     typer.echo(f"wrote {done} translation{'s' * (done != 1)} to {written}")
 
 
-@app.command()
+@app.command(rich_help_panel="Features of images")
 def features(
     images: Annotated[
         Path, typer.Argument(help="folder: domain/class/image, class/image, or images")
@@ -315,7 +335,7 @@ def features(
     typer.echo(f"wrote {out}: {', '.join(f'{n:,} of {name}' for name, n in counts.items())}")
 
 
-@app.command()
+@app.command(rich_help_panel="Features of images")
 def head(
     features: Annotated[
         Path, typer.Argument(help=".npz of features with classes, or the authors' folder of them")
@@ -339,7 +359,7 @@ def head(
     typer.echo(f"wrote {out}; held-out seen classes: mAP@all {quality:.4f}")
 
 
-@app.command()
+@app.command(rich_help_panel="Features of images")
 def finetune(
     images: Annotated[Path, typer.Argument(help="folder: domain/class/image")],
     backbone: Annotated[
@@ -377,7 +397,7 @@ def finetune(
     )
 
 
-@app.command()
+@app.command(rich_help_panel="Measure")
 def score(
     query: Annotated[Path, typer.Option(help=".npy, a row a query")],
     gallery: Annotated[Path, typer.Option(help=".npy, a row an item")],
@@ -401,7 +421,7 @@ def score(
         _show(score_tables(found))
 
 
-@app.command()
+@app.command(rich_help_panel="Measure")
 def report(
     run: RunFolder,
     out: Annotated[
@@ -425,7 +445,7 @@ def report(
     typer.echo(f"wrote {write_report(opened, pairs, out or run / 'report.html', images)}")
 
 
-@app.command()
+@app.command(rich_help_panel="Look up")
 def data(
     name: Annotated[str | None, typer.Argument(help="data set; none lists them")] = None,
     root: Annotated[
@@ -461,7 +481,7 @@ def data(
     typer.echo(f"wrote {written} pairs into {export / 'x'} and {export / 'y'}")
 
 
-@app.command()
+@app.command(rich_help_panel="Use")
 def embed(
     run: RunFolder,
     source: Annotated[
@@ -505,7 +525,7 @@ def embed(
     typer.echo(f"wrote {done.rows} rows into {done.output}{left_out}")
 
 
-@app.command()
+@app.command(rich_help_panel="Share")
 def push(
     run: RunFolder,
     target: Annotated[str, typer.Argument(help="folder, or hf://owner/name")],
@@ -517,7 +537,7 @@ def push(
     typer.echo(f"pushed to {push_run(run, target, private)}")
 
 
-@app.command()
+@app.command(rich_help_panel="Share")
 def pull(
     source: Annotated[str, typer.Argument(help="folder, or hf://owner/name[@revision]")],
     out: Annotated[Path, typer.Argument(help="run folder to write", parser=_path("OUT"))],
@@ -528,7 +548,7 @@ def pull(
     typer.echo(f"wrote {pull_run(source, out).folder}")
 
 
-@app.command()
+@app.command(rich_help_panel="Share")
 def export(
     run: RunFolder,
     folder: Annotated[Path, typer.Argument(help="folder to write", parser=_path("FOLDER"))],
@@ -543,7 +563,7 @@ def export(
     typer.echo(f"wrote {written}")
 
 
-@app.command()
+@app.command(rich_help_panel="Look up")
 def settings() -> None:
     """List every setting, its default and what it does."""
     from iiae.settings import describe_settings
@@ -552,7 +572,7 @@ def settings() -> None:
         typer.echo(f"{name:34}{default:12}{text}")
 
 
-@app.command()
+@app.command(rich_help_panel="Search")
 def index(
     run: RunFolder,
     gallery: Annotated[str, typer.Argument(help="folder or URL of the gallery; made if missing")],
@@ -589,7 +609,7 @@ def index(
         )
 
 
-@app.command()
+@app.command(rich_help_panel="Search")
 def search(
     run: RunFolder,
     gallery: Annotated[str, typer.Argument(help="folder or URL, as iiae index writes it")],
@@ -627,7 +647,7 @@ def search(
         _show(hit_tables(names, rows, found.method))
 
 
-@app.command("gallery")
+@app.command("gallery", rich_help_panel="Search")
 def show_gallery(
     gallery: Annotated[str, typer.Argument(help="folder or URL, as iiae index writes it")],
     delete: Annotated[
@@ -647,7 +667,7 @@ def show_gallery(
     typer.echo(f"{'metadata':12}{', '.join(opened.columns) or 'none'}")
 
 
-@app.command()
+@app.command(rich_help_panel="Search")
 def serve(
     run: RunFolder,
     gallery: Annotated[
