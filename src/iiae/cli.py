@@ -40,9 +40,9 @@ MOST_SEED = 2**32 - 1
 
 def _print_version(asked: bool) -> None:
     if asked:
-        from iiae import __version__
+        from importlib.metadata import version as installed
 
-        typer.echo(f"iiae {__version__}")
+        typer.echo(f"iiae {installed('iiae')}")
         raise typer.Exit
 
 
