@@ -144,7 +144,7 @@ def evaluate(
 
     from iiae.report.tables import result_tables
 
-    found = _evaluate(_open(run, overrides), split)
+    found = _open(run, overrides).evaluate(split).as_dict()
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:
@@ -189,7 +189,7 @@ def disentangle(
     if latents is not None and overrides:
         raise SettingsError("--set is for a run; --latents have no settings")
     if run is not None:
-        found = _prove(_open(run, overrides), split)
+        found = _open(run, overrides).evidence(split)
     else:
         assert latents is not None
         found = prove_files(latents, factors, seed or 0)
@@ -434,15 +434,8 @@ def report(
     overrides: Overrides = None,
 ) -> None:
     """Write one self-contained HTML page: settings, curves, results, pictures."""
-    from iiae.evaluation.held_out import held_out_pairs
-    from iiae.report.page import write_report
-    from iiae.run_folder import current_metrics
 
-    opened = _open(run, overrides)
-    if "test" not in current_metrics(run):
-        _evaluate(opened, "test")
-    pairs = held_out_pairs(opened, "test").pairs
-    typer.echo(f"wrote {write_report(opened, pairs, out or run / 'report.html', images)}")
+    typer.echo(f"wrote {_open(run, overrides).report(out, images)}")
 
 
 @app.command(rich_help_panel="Look up")
@@ -715,13 +708,14 @@ def main() -> None:
 
 
 def _open(folder: Path, overrides: list[str] | None) -> Any:
-    """A run, with settings of measurement changed for this command alone."""
+    """An `iiae.Run`, with settings of measurement changed for this command alone."""
+    from iiae.run import Run
     from iiae.run_folder import SETTINGS, load_run
     from iiae.settings import check_overrides, load_settings
 
     check_overrides(overrides or [], MEASURING)
-    run = load_run(folder)
-    return run._replace(settings=load_settings(folder / SETTINGS, overrides or []))
+    stored = load_run(folder)
+    return Run(stored._replace(settings=load_settings(folder / SETTINGS, overrides or [])))
 
 
 def _one_of(option: str, value: str, allowed: tuple[str, ...]) -> Any:
@@ -735,30 +729,6 @@ def _whole(option: str, text: str) -> int:
         return int(text)
     except ValueError as error:
         raise SettingsError(f"{option} {text}: is not a whole number") from error
-
-
-def _evaluate(run: Any, split: str) -> dict[str, Any]:
-    from iiae.evaluation.evaluate import evaluate
-    from iiae.evaluation.held_out import held_out_pairs
-    from iiae.run_folder import save_metrics
-
-    held = held_out_pairs(run, split)
-    results = evaluate(run, held.pairs, split).as_dict()
-    if held.recorded:
-        save_metrics(run.folder, split, results, held.digest)
-    return results
-
-
-def _prove(run: Any, split: str) -> dict[str, Any]:
-    from iiae.evaluation.held_out import held_out_pairs
-    from iiae.evidence.collect import prove_run
-    from iiae.run_folder import save_metrics
-
-    held = held_out_pairs(run, split)
-    results = prove_run(run, held.data._replace(**{split: held.pairs}), split)
-    if held.recorded:
-        save_metrics(run.folder, "evidence", results, held.digest)
-    return results
 
 
 def _show(tables: list[Any]) -> None:

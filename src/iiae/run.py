@@ -170,11 +170,7 @@ class Run:
 
         if x is not None or y is not None:
             return evaluate(self._stored, ArrayPairs(as_array(x), as_array(y)), "given")
-        held = self._held_out(split)
-        results = evaluate(self._stored, held.pairs, split)
-        if held.recorded:
-            save_metrics(self.folder, split, results.as_dict(), held.digest)
-        return results
+        return self._evaluate(self._held_out(split), split)
 
     def evidence(self, split: str = "test") -> dict[str, Any]:
         """Probes, leakage, swaps, dependence and information in nats: what went where.
@@ -196,11 +192,12 @@ class Run:
         """Writes one self-contained HTML page, `report.html` in the run's folder by default."""
         from iiae.report.page import write_report
 
+        held = self._held_out("test")
         if "test" not in current_metrics(self.folder):
-            self.evaluate()
+            self._evaluate(held, "test")
         path = self.folder / "report.html" if out is None else Path(out)
         folder = None if images is None else Path(images)
-        return write_report(self._stored, self._held_out("test").pairs, path, folder)
+        return write_report(self._stored, held.pairs, path, folder)
 
     def index(
         self, inputs: Any, domain: Domain, where: str | Path | None = None, **options: Any
@@ -244,6 +241,14 @@ class Run:
         except OSError as error:
             raise RunError(f"{folder}: cannot be written to: {error.strerror}") from error
         return folder
+
+    def _evaluate(self, held: HeldOut, split: str) -> Evaluation:
+        from iiae.evaluation.evaluate import evaluate
+
+        results = evaluate(self._stored, held.pairs, split)
+        if held.recorded:
+            save_metrics(self.folder, split, results.as_dict(), held.digest)
+        return results
 
     def _held_out(self, split: str) -> HeldOut:
         from iiae.evaluation.held_out import held_out_pairs

@@ -31,7 +31,6 @@ from iiae.run_folder import (
     SETTINGS,
     current_metrics,
     load_pairs,
-    save_metrics,
 )
 from iiae.settings import Settings, dump_settings, load_settings
 from iiae.sweep.pareto import LEAKS, MEASURES, draw_pareto
@@ -138,8 +137,7 @@ def plan(over: Sequence[str], seeds: Sequence[int] = ()) -> list[Combination]:
 def run_one(folder: Path) -> None:
     """Trains what wanted.toml asks for, from where the folder stands, and evaluates it."""
     from iiae.data import load
-    from iiae.evaluation.evaluate import evaluate
-    from iiae.evaluation.held_out import held_out_pairs
+    from iiae.run import Run
     from iiae.run_folder import load_run
     from iiae.training import fit
 
@@ -151,9 +149,7 @@ def run_one(folder: Path) -> None:
     else:
         resume = (folder / CHECKPOINT).is_file() and (folder / SETTINGS).is_file()
         run = fit(settings, folder, data, resume=resume, progress=False, overwrite=not resume)
-    held = held_out_pairs(run, "test", data)
-    results = evaluate(run, held.pairs, "test").as_dict()
-    save_metrics(folder, "test", results, held.digest)
+    Run(run, data).evaluate()
 
 
 def _check_same_data(folder: Path, settings: Settings, data: Splits) -> None:

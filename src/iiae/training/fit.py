@@ -30,6 +30,7 @@ from iiae.run_folder import (
     MODEL,
     Run,
     Shapes,
+    load_pairs,
     load_run,
     save_metrics,
     save_settings,
@@ -169,7 +170,8 @@ def _finish(learner: Learner, data: Splits, out: Path) -> None:
     shapes: Shapes = data.train.shapes
     save_weights(out / MODEL, model.state_dict(), shapes)
     summary = {**_summary(learner, data), "latents": _latents(posteriors, active)}
-    save_metrics(out, "training", summary, data.train.digest())
+    recorded = load_pairs(out)  # its digest was taken when training began
+    save_metrics(out, "training", summary, recorded["train"].digest if recorded else None)
 
 
 def _summary(learner: Learner, data: Splits) -> dict[str, object]:
