@@ -198,6 +198,9 @@ class TrainingSettings(_Section):
         "32", description="32, bf16 autocast, or auto: bf16 where the machine has units for it"
     )
     compile: bool = Field(False, description="torch.compile the loss (needs a C++ compiler)")
+    cuda_graph: bool = Field(
+        True, description="on one GPU, record a step once and replay it: no kernel waits for Python"
+    )
     patience: int | None = Field(
         None, ge=1, description="stop after so many epochs without a better validation loss"
     )

@@ -15,7 +15,7 @@ from iiae.data.missing import PartPairs
 from iiae.data.ranges import check_ranges
 from iiae.data.sampling import AlignedBatches, make_batches
 from iiae.errors import SettingsError
-from iiae.hardware import bf16_pays
+from iiae.hardware import bf16_pays, fastest_algorithms
 from iiae.model.iiae import (
     IIAE,
     Active,
@@ -46,7 +46,7 @@ from iiae.training.checkpoints import (
 )
 from iiae.training.group_batchnorm import synchronised
 from iiae.training.learner import Learner, Plan, out_of_patience
-from iiae.training.loader import Loader
+from iiae.training.loader import Loader, keep_on_device_if_it_fits
 from iiae.training.processes import Group, joined
 from iiae.training.progress import Progress
 from iiae.training.signals import stop_on_signals
@@ -97,7 +97,7 @@ def fit(
         torch.manual_seed(settings.training.seed)
         model = model or build_model(settings.model, settings.objective, data.train.shapes)
         together = synchronised(model, group.device) if group.world > 1 else nullcontext()
-        with together, stop_on_signals() as stop:
+        with together, fastest_algorithms(group.device), stop_on_signals() as stop:
             order = _order(data.train, settings, group)
             learner = Learner(model, settings, _plan(settings, order, data.train, group))
             first = None if checkpoint else partial(begin, out, settings, data, started)
@@ -107,10 +107,11 @@ def fit(
                 order.seek(learner.steps)
                 save_settings(out, settings)
             loader = Loader(data.train, order, settings.training.workers, group.device)
+            validation = keep_on_device_if_it_fits(data.validation, group.device)
             with Progress(learner, progress and group.rank == 0) as bar:
-                _train(learner, loader, data.validation, keeper, bar)
+                _train(learner, loader, validation, keeper, bar)
         if group.rank == 0:
-            _finish(learner, data, out)
+            _finish(learner, data, loader.pairs, out)
     return load_run(out, model)
 
 
@@ -157,14 +158,18 @@ def _check_sizes(data: Splits) -> None:
             raise SettingsError(f"the {name} set has {len(part)} pairs; more are needed")
 
 
-def _finish(learner: Learner, data: Splits, out: Path) -> None:
-    """Keeps the chosen weights, finds the active dimensions and writes the run's files."""
-    settings, model = learner.settings, learner.model.cpu()
+def _finish(learner: Learner, data: Splits, train: PairSet, out: Path) -> None:
+    """Keeps the chosen weights, finds the active dimensions and writes the run's files.
+
+    `train` has the training pairs where they were trained on, which may be a device.
+    """
+    settings, model = learner.settings, learner.model
     if settings.training.keep == "best":
         model.load_state_dict(load_file(out / BEST))
-    index = data.train.sample(ACTIVE_PAIRS, settings.training.seed)
+    index = train.sample(ACTIVE_PAIRS, settings.training.seed)
     parts = index.split(settings.evaluation.batch)
-    posteriors = embed(model, (data.train.pairs(Draw(part)) for part in parts))
+    posteriors = embed(model, (train.pairs(Draw(part)) for part in parts))
+    model.cpu()
     active = select_active(posteriors, settings.evaluation.active_threshold)
     model.keep_active(active)
     shapes: Shapes = data.train.shapes

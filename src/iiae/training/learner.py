@@ -26,6 +26,7 @@ from iiae.objectives import (
 )
 from iiae.settings import ObjectiveSettings, Settings
 from iiae.training.processes import Group, all_sum, any_process
+from iiae.training.recorded import RecordedStep
 from iiae.types import Pair, PartPaired
 
 LEARNING_STEPS = 500  # by then z_s should hold something
@@ -86,14 +87,21 @@ class Learner:
         # noise from torch's own generator: what the compiler makes on a CPU draws it one by one,
         # which takes a tenth of a feature step; and so the same noise as uncompiled
         if settings.training.compile:
-            objective.compile(options={"fallback_random": True})
+            objective.compile(options={"fallback_random": self.device.type == "cpu"})
         self.loss = plan.group.wrap(objective)
+        # KL warm-up, exclusive weight and learning rate of a step, where its kernels read them
+        self.dials = torch.zeros(3, device=self.device)
+        graphed = self.device.type == "cuda"
         self.optimiser = torch.optim.Adam(
             self.model.parameters(),
-            lr=settings.training.learning_rate,
+            lr=self.dials[2] if graphed else settings.training.learning_rate,
             betas=(settings.training.adam_beta1, 0.999),
             fused=True,
+            capturable=graphed,
         )
+        self.step = self._step
+        if graphed and settings.training.cuda_graph and plan.group.world == 1:
+            self.step = RecordedStep(self._step)
         self.steps = 0
         self.history: list[dict[str, float]] = []
         self.best = math.inf
@@ -110,16 +118,23 @@ class Learner:
             kl_warmup(self.steps, objective.tau),
             exclusive_weight(self.steps / self.plan.total, objective.exclusive),
         )
-        loss, means = self.loss(pair, torch.tensor(weights, device=self.device))
-        self.optimiser.param_groups[0]["lr"] = training.learning_rate * self._rate(self.steps)
+        rate = training.learning_rate * self._rate(self.steps)
+        self.dials.copy_(torch.tensor((*weights, rate)), non_blocking=True)
+        if self.device.type == "cpu":
+            self.optimiser.param_groups[0]["lr"] = rate
+        self.step(pair)
+        self.steps += 1
+        self.counted += 1
+
+    def _step(self, pair: Pair | PartPaired) -> None:
+        """What a step computes on the device; nothing here may wait for it."""
+        loss, means = self.loss(pair, self.dials[:2])
         self.optimiser.zero_grad()
         loss.backward()
-        if training.gradient_clip:
-            nn.utils.clip_grad_norm_(self.model.parameters(), training.gradient_clip)
+        if self.settings.training.gradient_clip:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.training.gradient_clip)
         self.optimiser.step()
-        self.steps += 1
         self.sums += means
-        self.counted += 1
 
     def _rate(self, step: int) -> float:
         """1, then linear to 0 over the part of training after `decay_from`."""
@@ -138,7 +153,8 @@ class Learner:
         if not math.isfinite(row["validation_loss"]):
             raise _validation_error([])
         self._check_collapse()
-        self.sums, self.counted = torch.zeros_like(self.sums), 0
+        self.sums.zero_()
+        self.counted = 0
         return row
 
     def improved(self) -> bool:
@@ -229,7 +245,10 @@ class Learner:
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.steps, self.history, self.best = state["steps"], state["history"], state["best"]
-        self.sums, self.counted = state["sums"].to(self.device), state["counted"]
+        for group in self.optimiser.param_groups if self.device.type == "cuda" else ():
+            group["lr"] = self.dials[2]
+        self.sums.copy_(state["sums"])
+        self.counted = state["counted"]
         self.started = time.perf_counter() - state["seconds"]
         if self.plan.group.rank:
             seed = self.settings.training.seed + OTHER_SEED * self.plan.group.rank

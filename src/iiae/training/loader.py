@@ -26,7 +26,7 @@ def keep_on_device_if_it_fits(pairs: PairSet, device: torch.device) -> PairSet:
     needed, free = pairs.held_bytes, free_memory(device)
     if device.type == "cpu" or not 0 < needed <= DEVICE_SHARE * free:
         return pairs
-    log.info("training pairs kept on %s: %.0f MiB", device, needed / 2**20)
+    log.info("pairs kept on %s: %.0f MiB", device, needed / 2**20)
     return pairs.to(device)
 
 
@@ -49,8 +49,24 @@ class Loader:
     def epoch(self, number: int) -> Iterator[Pair | PartPaired]:
         """Batches of an epoch, from 0; of the one that `order` seeks, from the place sought."""
         self.order.set_epoch(number)
-        for batch in self._batches():
-            yield batch._replace(x=batch.x.to(self.device), y=batch.y.to(self.device))
+        batches = (
+            batch._replace(x=batch.x.to(self.device), y=batch.y.to(self.device))
+            for batch in self._batches()
+        )
+        yield from batches if self.device.type == "cpu" else self._ahead(batches)
+
+    def _ahead(self, batches: Iterator[Pair | PartPaired]) -> Iterator[Pair | PartPaired]:
+        """The same batches, each made on a stream of its own while the last one is used."""
+        own, main = torch.cuda.Stream(self.device), torch.cuda.current_stream(self.device)
+        while True:
+            with torch.cuda.stream(own):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            main.wait_stream(own)
+            batch.x.record_stream(main)
+            batch.y.record_stream(main)
+            yield batch
 
     def _batches(self) -> Iterator[Pair | PartPaired]:
         if self.workers == 0:
