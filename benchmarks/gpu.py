@@ -8,10 +8,11 @@ published networks: plain float32, bf16, recorded as a CUDA graph, compiled; at 
 and at larger ones; and the rate of the convolutions by themselves.
 
 `train` takes experiments of `experiments/`, each with a seed. It trains and measures one after the
-other and begins none that would not end within `--minutes`, as measured on those before. Each
-leaves its settings, history, metrics.json and grids of translations in a folder of `--out`, and a
-line on the terminal: Recall@1 by the paper's comparison of z_s (Euclidean distance of means) and
-by pointwise mutual information with the aggregate posterior of the training pairs.
+other and begins none that would not end within `--minutes`, as measured on those before; one that
+is not done by then stops and is measured as it is. Each leaves its settings, history, metrics.json
+and grids of translations in a folder of `--out`, and a line on the terminal: Recall@1 by the
+paper's comparison of z_s (Euclidean distance of means) and by pointwise mutual information with
+the aggregate posterior of the training pairs.
 
 `--dry` is for a machine without a GPU: two steps of each on a few pairs.
 """
@@ -20,6 +21,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,11 +31,13 @@ from statistics import median
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from iiae.data import Splits, load
 from iiae.data.base import PairSet
 from iiae.distributions import DiagonalNormal
+from iiae.errors import Interrupted
 from iiae.evaluation.instances import ItemHashes, retrieve_partners
 from iiae.evaluation.translations import translation_quality
 from iiae.files.pictures import Row, grid
@@ -40,7 +46,7 @@ from iiae.metrics.comparison import Aggregate, cosine, euclidean, local_scaling,
 from iiae.metrics.retrieval import wilson
 from iiae.model.iiae import IIAE, Embeddings, embed
 from iiae.model.translation import translate
-from iiae.run_folder import HISTORY, SETTINGS, load_history
+from iiae.run_folder import BEST, HISTORY, MODEL, SETTINGS, load_history
 from iiae.settings import Settings, load_settings, make_settings
 from iiae.training import fit
 from iiae.training.recorded import RecordedStep
@@ -57,6 +63,7 @@ def main() -> None:
     parser.add_argument("experiments", nargs="*", help="NAME:SEED")
     parser.add_argument("--minutes", type=float, default=8.0)
     parser.add_argument("--seconds", type=float, default=1.0, help="of each speed")
+    parser.add_argument("--only", help="NETWORK:BATCH, as image:128; else all that are known")
     parser.add_argument("--out", type=Path, default=Path("gpu"))
     parser.add_argument("--set", dest="overrides", action="append", default=[])
     parser.add_argument("--dry", action="store_true")
@@ -66,7 +73,7 @@ def main() -> None:
     if device.type == "cpu" and not given.dry:
         parser.error("no GPU here; give --dry to try the program")
     if given.stage == "speed":
-        speed(device, given.seconds, given.dry)
+        speed(device, given.seconds, given.dry, given.only)
     else:
         train(given.experiments, given.minutes, given.overrides, given.out, device, given.dry)
 
@@ -74,7 +81,7 @@ def main() -> None:
 # speed
 
 
-def speed(device: torch.device, seconds: float, dry: bool) -> None:
+def speed(device: torch.device, seconds: float, dry: bool, only: str | None) -> None:
     kinds = {"32": torch.float32, "bf16": torch.bfloat16}
     peaks = dict.fromkeys(kinds, 1e12)  # bf16 takes minutes on a CPU without units for it
     if not dry:
@@ -88,6 +95,8 @@ def speed(device: torch.device, seconds: float, dry: bool) -> None:
     )
     for name, batches in {"features": (100, 1000), "image": (8, 32, 128)}.items():
         for batch in batches[: 1 if dry else None]:
+            if only not in (None, f"{name}:{batch}"):
+                continue
             one_batch(name, batch, device, seconds, peaks["bf16"], dry)
 
 
@@ -152,9 +161,13 @@ def convolutions(
         for _ in range(3):
             step(pair)
         synchronise(device)
-    rows = found.key_averages()
-    name = "self_device_time_total" if device.type == "cuda" else "self_cpu_time_total"
-    total = sum(getattr(row, name) for row in rows)
+    rows = list(found.key_averages())
+    cuda = device.type == "cuda"
+    name = "self_device_time_total" if cuda else "self_cpu_time_total"
+    # on a GPU every kernel has a row, and the operation that started it has another
+    kernels = [row for row in rows if not cuda or "CUDA" in str(row.device_type)]
+    rows = [row for row in rows if row not in kernels] if cuda else rows
+    total = sum(getattr(row, name) for row in kernels)
     taken = sum(getattr(row, name) for row in rows if "convolution" in row.key)
     if not taken or not total:
         return
@@ -164,7 +177,7 @@ def convolutions(
         f"{rate / 1e12:.0f} TFLOP/s, {rate / peak:.0%} of the bf16 matrix-product rate",
         flush=True,
     )
-    top = sorted(rows, key=lambda row: -getattr(row, name))[:6]
+    top = sorted(rows, key=lambda row: -getattr(row, name))[:8]
     print(f"{'':17}" + "; ".join(f"{r.key[:40]} {getattr(r, name) / total:.0%}" for r in top))
 
 
@@ -237,15 +250,26 @@ def train(
         if rate and steps / rate + 15 > left:
             print(f"{name}: left out, {steps} steps do not fit into {left:.0f} s", flush=True)
             continue
-        rate = one_run(name.replace(":", "-seed"), settings, data, out, device)
+        rate = one_run(name.replace(":", "-seed"), settings, data, out, device, left)
     print(f"{time.perf_counter() - started:.0f} s in all")
 
 
-def one_run(name: str, settings: Settings, data: Splits, out: Path, device: torch.device) -> float:
-    """Trains, measures and draws; returns steps/s."""
+def one_run(
+    name: str, settings: Settings, data: Splits, out: Path, device: torch.device, left: float
+) -> float:
+    """Trains for at most `left` seconds, measures and draws; returns steps/s."""
     began = time.perf_counter()
     folder = Path("/tmp/iiae-gpu") / name
-    run = fit(settings, folder, data=data, progress=False, overwrite=True)
+    stop = threading.Timer(left, os.kill, (os.getpid(), signal.SIGTERM))
+    stop.daemon = True
+    stop.start()
+    try:
+        run = fit(settings, folder, data=data, progress=False, overwrite=True)
+    except Interrupted:
+        done = len(load_history(folder))
+        print(f"{name}: stopped after {done} of {settings.training.epochs} epochs", flush=True)
+        run = fit(with_training(settings, epochs=done), folder, data, None, True, False)
+    stop.cancel()
     trained = time.perf_counter()
     model, test = run.model.to(device), data.test.to(device)
     figures: dict[str, Any] = {"name": name, "seconds": trained - began}
@@ -255,6 +279,13 @@ def one_run(name: str, settings: Settings, data: Splits, out: Path, device: torc
     figures["translation"] = {
         to: translation_quality(model, test, to, *limits)._asdict() for to in ("x", "y")
     }
+    if settings.training.keep == "last" and (folder / BEST).is_file():
+        model.load_state_dict(load_file(folder / BEST))  # of the lowest validation loss
+        batch = settings.evaluation.batch
+        figures["lowest validation loss"] = measured(model, data.train.to(device), test, batch)
+        losses = [row["validation_loss"] for row in load_history(folder)]
+        figures["lowest validation loss"]["epoch"] = 1 + losses.index(min(losses))
+        model.load_state_dict(load_file(folder / MODEL))
     kept = out / name
     kept.mkdir(exist_ok=True)
     for file in (SETTINGS, HISTORY):
@@ -269,6 +300,9 @@ def one_run(name: str, settings: Settings, data: Splits, out: Path, device: torc
         f"Recall@1 x to y, y to x: {json.dumps(shown)}",
         flush=True,
     )
+    if best := figures.get("lowest validation loss"):
+        shown = {k: [f"{100 * r:.2f}" for r in v["recall@1"]] for k, v in best["scores"].items()}
+        print(f"{name}, epoch {best['epoch']}: {json.dumps(shown)}", flush=True)
     last = load_history(folder)[-1]
     return last["step"] / last["seconds"]
 
