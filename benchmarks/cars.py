@@ -24,9 +24,9 @@ from iiae.data.cars import CarPairs
 from iiae.files.atomic import write_atomically
 from iiae.files.pictures import Row, grid
 from iiae.metrics.retrieval import wilson
-from iiae.model.iiae import embed
+from iiae.model.latents import embed
 from iiae.model.translation import translate
-from iiae.run_folder import Run, load_run
+from iiae.run_folder import StoredRun, load_run
 from iiae.types import Draw
 
 
@@ -94,7 +94,7 @@ def _rate(hits: np.ndarray) -> str:
     return f"{found.rate:.3f} [{found.low:.3f}, {found.high:.3f}]"
 
 
-def _turned(run: Run, test: CarPairs):
+def _turned(run: StoredRun, test: CarPairs):
     """One car turned through all azimuths by the exclusive latents of another."""
     azimuths = 23
     own = test.pairs(Draw(torch.arange(azimuths)))

@@ -25,9 +25,10 @@ from torch import Tensor
 
 from iiae.data import Splits, load
 from iiae.data.digits import ColouredDigits
-from iiae.model.iiae import IIAE, build_head
+from iiae.model.build import build_head
+from iiae.model.iiae import IIAE
 from iiae.networks import conv
-from iiae.run_folder import MODEL, Run, load_run
+from iiae.run_folder import MODEL, StoredRun, load_run
 from iiae.settings import Settings, load_settings
 from iiae.training import fit
 from iiae.types import Draw, Pair
@@ -117,7 +118,7 @@ def _nothing(network, given, posterior):
     return type(posterior)(posterior.loc * 0, posterior.log_variance * 0)
 
 
-def _fitted(settings: Settings, data: Splits, out: Path, model: IIAE | None) -> Run:
+def _fitted(settings: Settings, data: Splits, out: Path, model: IIAE | None) -> StoredRun:
     if (out / MODEL).is_file():
         return load_run(out, model)
     return fit(settings, out, data, model, progress=False)

@@ -19,8 +19,8 @@ from PIL import Image
 
 from iiae.inference.embed import embed_files, embed_here
 from iiae.inference.ray import embed_on_ray
+from iiae.model.build import build_model
 from iiae.model.columns import block_columns
-from iiae.model.iiae import build_model
 from iiae.run_folder import MODEL, load_run, save_settings, save_weights
 from iiae.settings import make_settings
 

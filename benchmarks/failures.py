@@ -22,7 +22,7 @@ from iiae.evaluation.evaluate import evaluate
 from iiae.evaluation.readability import largest_leaks
 from iiae.metrics.leakage import area_above_chance
 from iiae.metrics.retrieval import partner_ranks
-from iiae.model.iiae import embed
+from iiae.model.latents import embed
 from iiae.settings import Settings, load_settings
 from iiae.training import fit
 from iiae.types import Draw, Pair

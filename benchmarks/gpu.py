@@ -44,7 +44,8 @@ from iiae.files.pictures import Row, grid
 from iiae.hardware import fastest_algorithms
 from iiae.metrics.comparison import Aggregate, cosine, euclidean, local_scaling, mutual_information
 from iiae.metrics.retrieval import wilson
-from iiae.model.iiae import IIAE, Embeddings, embed
+from iiae.model.iiae import IIAE
+from iiae.model.latents import Embeddings, embed
 from iiae.model.translation import translate
 from iiae.run_folder import BEST, HISTORY, MODEL, SETTINGS, load_history
 from iiae.settings import Settings, load_settings, make_settings

@@ -29,7 +29,8 @@ from iiae.data.base import PairSet
 from iiae.data.sampling import AlignedBatches
 from iiae.metrics.probes import held_out_ridge
 from iiae.metrics.retrieval import partner_ranks
-from iiae.model.iiae import IIAE, build_model
+from iiae.model.build import build_model
+from iiae.model.iiae import IIAE
 from iiae.objectives import iiae_loss, iiae_terms, kl_warmup
 from iiae.settings import Settings, make_settings
 from iiae.types import Draw, Pair

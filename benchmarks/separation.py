@@ -31,7 +31,8 @@ from iiae.files.atomic import write_atomically
 from iiae.metrics.independence import domain_probe
 from iiae.metrics.leakage import BlockFactor, ProbeMatrix, probe_matrix
 from iiae.metrics.retrieval import instance_retrieval
-from iiae.model.iiae import embed, select_active
+from iiae.model.active import select_active
+from iiae.model.latents import embed
 from iiae.run_folder import load_run
 from iiae.training import ACTIVE_PAIRS
 

@@ -31,7 +31,7 @@ from iiae.data.arrays import ArrayPairs
 from iiae.data.base import Splits
 from iiae.data.sampling import AlignedBatches
 from iiae.hardware import bf16_pays
-from iiae.model.iiae import build_model
+from iiae.model.build import build_model
 from iiae.objectives import iiae_loss, iiae_terms
 from iiae.settings import Settings, make_settings
 from iiae.training import Learner, fit

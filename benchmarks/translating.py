@@ -15,9 +15,9 @@ import torch
 from PIL import Image
 
 from iiae.inference.translate import BATCH, Outputs, translate_files
-from iiae.model.iiae import build_model
+from iiae.model.build import build_model
 from iiae.model.translation import translate
-from iiae.run_folder import Run
+from iiae.run_folder import StoredRun
 from iiae.settings import make_settings
 
 
@@ -31,7 +31,7 @@ def main() -> None:
     model = {"family": "image-map", "shared": 128} if given.size > 64 else {"shared": 16}
     settings = make_settings({"data": {"name": "side-by-side", "size": given.size}, "model": model})
     network = build_model(settings.model, settings.objective, (shape, shape)).eval()
-    run = Run(Path("."), settings, network, (shape, shape))
+    run = StoredRun(Path("."), settings, network, (shape, shape))
     with tempfile.TemporaryDirectory() as folder:
         _write_images(Path(folder) / "in", given.count, given.size)
         for turn in range(given.rounds):
@@ -46,7 +46,7 @@ def main() -> None:
             )
 
 
-def _alone(run: Run, shape: tuple[int, ...], count: int) -> float:
+def _alone(run: StoredRun, shape: tuple[int, ...], count: int) -> float:
     batch = torch.rand(BATCH, *shape) * 2 - 1
     translate(run.model, batch, "y")
     began = time.perf_counter()

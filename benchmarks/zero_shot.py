@@ -25,7 +25,8 @@ from iiae.data.classes.pairs import ClassPairs, load_classes
 from iiae.data.sampling import make_batches
 from iiae.hardware import bf16_pays
 from iiae.metrics.ranking import score
-from iiae.model.iiae import IIAE, build_model
+from iiae.model.build import build_model
+from iiae.model.iiae import IIAE
 from iiae.networks.layers import dense
 from iiae.networks.mlp import hidden
 from iiae.objectives import Terms, iiae_loss, iiae_terms, kl_warmup

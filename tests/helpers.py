@@ -16,8 +16,8 @@ from PIL import Image
 
 from iiae.data import load
 from iiae.distributions import DiagonalNormal, Laplace, Likelihoods, Normal, Posteriors
-from iiae.model.iiae import build_model
-from iiae.run_folder import MODEL, Run, save_settings, save_weights
+from iiae.model.build import build_model
+from iiae.run_folder import MODEL, StoredRun, save_settings, save_weights
 from iiae.settings import Settings, make_settings
 from iiae.types import Pair
 
@@ -45,7 +45,7 @@ def small_model(settings: Settings | None = None):
     return build_model(settings.model, settings.objective, pairs.shapes), pairs
 
 
-def save_run(folder: Path, settings: Settings | None = None) -> Run:
+def save_run(folder: Path, settings: Settings | None = None) -> StoredRun:
     """An untrained model in a run folder; small images by default."""
     settings = settings or make_settings(
         {"data": {"name": "digits-cdcb", "size": 16}, "model": {"width": 4, "shared": 2}}
@@ -53,7 +53,7 @@ def save_run(folder: Path, settings: Settings | None = None) -> Run:
     model, pairs = small_model(settings)
     save_settings(folder, settings)
     save_weights(folder / MODEL, model.state_dict(), pairs.shapes)
-    return Run(folder, settings, model.eval(), pairs.shapes)
+    return StoredRun(folder, settings, model.eval(), pairs.shapes)
 
 
 def write_images(folder: Path, names: Sequence[str], seed: int = 0) -> None:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from iiae.estimator import IIAETransformer
     from iiae.evaluation.evaluate import evaluate
     from iiae.hub import pull, push
-    from iiae.model.iiae import IIAE, build_model
+    from iiae.model.build import build_model
+    from iiae.model.iiae import IIAE
     from iiae.model.translation import translate
     from iiae.objectives import elbo, iiae_loss, iiae_terms, information_bound
     from iiae.run import Run, fit, load
@@ -40,7 +41,7 @@ _HOME = {
     "Settings": "iiae.settings",
     "SettingsError": "iiae.errors",
     "Splits": "iiae.data",
-    "build_model": "iiae.model.iiae",
+    "build_model": "iiae.model.build",
     "elbo": "iiae.objectives",
     "evaluate": "iiae.evaluation.evaluate",
     "fit": "iiae.run",

@@ -28,11 +28,11 @@ from iiae.run_folder import (
     PAIRS,
     SETTINGS,
     Shapes,
+    StoredRun,
     current_metrics,
     load_run,
     save_metrics,
 )
-from iiae.run_folder import Run as Stored
 from iiae.settings import (
     Settings,
     describe_settings,
@@ -71,7 +71,7 @@ class Run:
         data: The pairs that it was fitted on, if they were given in memory.
     """
 
-    def __init__(self, stored: Stored, data: Splits | None = None, temporary: bool = False):
+    def __init__(self, stored: StoredRun, data: Splits | None = None, temporary: bool = False):
         self._stored, self.data = stored, data
         if temporary:
             weakref.finalize(self, shutil.rmtree, stored.folder, ignore_errors=True)

@@ -25,7 +25,8 @@ from torch import Tensor
 from iiae.data.base import Splits
 from iiae.errors import RunError
 from iiae.files.atomic import json_text, write_arrays, write_atomically, write_text
-from iiae.model.iiae import IIAE, build_model
+from iiae.model.build import build_model
+from iiae.model.iiae import IIAE
 from iiae.settings import Settings, dump_settings, load_settings
 
 SETTINGS, MODEL, METRICS, HISTORY, PAIRS = (
@@ -55,7 +56,7 @@ class PairRecord(NamedTuple):
     pairs: int
 
 
-class Run(NamedTuple):
+class StoredRun(NamedTuple):
     """A trained model with the settings that made it."""
 
     folder: Path
@@ -66,7 +67,7 @@ class Run(NamedTuple):
 
 @runtime_checkable
 class TrainedRun(Protocol):
-    """What measures and uses a trained run asks of it: `Run` here, or `iiae.Run`."""
+    """What measures and uses a trained run asks of it: `StoredRun` here, or `iiae.Run`."""
 
     @property
     def folder(self) -> Path: ...
@@ -78,7 +79,7 @@ class TrainedRun(Protocol):
     def shapes(self) -> Shapes: ...
 
 
-def load_run(folder: str | Path, model: IIAE | None = None) -> Run:
+def load_run(folder: str | Path, model: IIAE | None = None) -> StoredRun:
     """The run in a folder, its model in evaluation mode on the CPU.
 
     Args:
@@ -109,7 +110,7 @@ def load_run(folder: str | Path, model: IIAE | None = None) -> Run:
     except (SafetensorError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise RunError(f"{path}: damaged, or not of these settings: {reason}") from error
-    return Run(folder, settings, model.eval(), shapes)
+    return StoredRun(folder, settings, model.eval(), shapes)
 
 
 def save_weights(path: Path, weights: Mapping[str, Tensor], shapes: Shapes) -> None:

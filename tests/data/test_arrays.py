@@ -155,7 +155,7 @@ def test_too_much_held_out_is_refused(tmp_path):
 
 @pytest.mark.parametrize(("shape", "family"), [((30, 7), "features"), ((30, 3, 32, 32), "small")])
 def test_suggested_settings_build_a_model(tmp_path, shape, family):
-    from iiae.model.iiae import build_model
+    from iiae.model.build import build_model
 
     settings = save(tmp_path, np.zeros(shape), np.zeros(shape))
     suggested = make_settings(suggest_settings(tmp_path / "x.npy", tmp_path / "y.npy"))

@@ -6,9 +6,10 @@ from iiae.data.classes.collections import Labelled
 from iiae.data.classes.pairs import ClassPairs
 from iiae.evaluation.classes import retrieve_classes
 from iiae.evaluation.evaluate import evaluate
-from iiae.model.iiae import build_model, embed_sides
+from iiae.model.build import build_model
+from iiae.model.latents import embed_sides
 from iiae.report.tables import result_tables
-from iiae.run_folder import Run
+from iiae.run_folder import StoredRun
 from iiae.settings import make_settings
 
 
@@ -37,7 +38,7 @@ def run(tmp_path_factory):
         }
     )
     model = build_model(settings.model, settings.objective, ((5,), (5,))).eval()
-    return Run(tmp_path_factory.mktemp("run"), settings, model, ((5,), (5,)))
+    return StoredRun(tmp_path_factory.mktemp("run"), settings, model, ((5,), (5,)))
 
 
 def ranked(run, pairs):

@@ -2,7 +2,7 @@ import torch
 
 from iiae.distributions import DiagonalNormal
 from iiae.evaluation.instances import ItemHashes, retrieve_partners
-from iiae.model.iiae import Embeddings
+from iiae.model.latents import Embeddings
 from iiae.types import Pair
 
 

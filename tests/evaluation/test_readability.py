@@ -5,7 +5,9 @@ import torch
 from iiae.data.base import Factor
 from iiae.distributions import DiagonalNormal
 from iiae.evaluation.readability import Readability, largest_leaks, probe_factors
-from iiae.model.iiae import Active, Embeddings, select_active
+from iiae.model.active import select_active
+from iiae.model.iiae import Active
+from iiae.model.latents import Embeddings
 
 
 def normal(mean, noise=1e-3):

@@ -5,7 +5,8 @@ import torch
 
 from iiae.data.base import PairSet
 from iiae.evaluation.translations import translation_quality
-from iiae.model.iiae import IIAE, build_model
+from iiae.model.build import build_model
+from iiae.model.iiae import IIAE
 from iiae.model.translation import translate
 from iiae.settings import make_settings
 from iiae.types import Draw, Pair, plain

@@ -7,7 +7,8 @@ from iiae.distributions import DiagonalNormal
 from iiae.errors import DataError
 from iiae.evidence import measure as evidence
 from iiae.evidence.measure import Blocks, components, measure_evidence, views
-from iiae.model.iiae import Embeddings, select_active
+from iiae.model.active import select_active
+from iiae.model.latents import Embeddings
 from iiae.report.evidence_tables import evidence_tables
 
 N = 240

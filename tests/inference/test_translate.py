@@ -11,9 +11,9 @@ from iiae.files.decoding import DecodedBatch, decode_batches, expand_files
 from iiae.files.images import read_image
 from iiae.inference import translate as translating
 from iiae.inference.translate import Exclusive, Outputs, _fit, translate_array, translate_files
-from iiae.model.iiae import build_model
+from iiae.model.build import build_model
 from iiae.model.translation import draw_exclusive, exclusive_means, interpolate, translate
-from iiae.run_folder import Run
+from iiae.run_folder import StoredRun
 from iiae.settings import make_settings
 
 SHAPE = (3, 16, 16)
@@ -25,7 +25,7 @@ def run(tmp_path_factory):
     settings = make_settings(values)
     torch.manual_seed(0)
     model = build_model(settings.model, settings.objective, (SHAPE, SHAPE)).eval()
-    return Run(tmp_path_factory.mktemp("run"), settings, model, (SHAPE, SHAPE))
+    return StoredRun(tmp_path_factory.mktemp("run"), settings, model, (SHAPE, SHAPE))
 
 
 def write_images(folder, count=3, size=(16, 16)):

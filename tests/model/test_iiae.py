@@ -4,14 +4,9 @@ import torch
 from helpers import small_model, small_settings
 from iiae.distributions import DiagonalNormal
 from iiae.errors import DataError, SettingsError
-from iiae.model.iiae import (
-    Embeddings,
-    build_model,
-    embed,
-    embed_sides,
-    select_active,
-    signal_share,
-)
+from iiae.model.active import select_active, signal_share
+from iiae.model.build import build_model
+from iiae.model.latents import Embeddings, embed, embed_sides
 from iiae.networks.interface import Networks, SharedEncoding
 from iiae.settings import ModelSettings, ObjectiveSettings, make_settings
 from iiae.types import Draw, Pair

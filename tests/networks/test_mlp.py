@@ -3,7 +3,8 @@ import torch
 
 from iiae.distributions import NormalHead
 from iiae.errors import SettingsError
-from iiae.model.iiae import IIAE, build_model
+from iiae.model.build import build_model
+from iiae.model.iiae import IIAE
 from iiae.networks.mlp import class_head, features
 from iiae.objectives import iiae_loss, iiae_terms
 from iiae.settings import make_settings

@@ -5,7 +5,7 @@ from PIL import Image
 from iiae.data.classes.collections import Labelled
 from iiae.data.classes.pairs import ClassPairs
 from iiae.files.pictures import framed
-from iiae.model.iiae import build_model
+from iiae.model.build import build_model
 from iiae.report.hits import first_hits, picture_reader
 from iiae.settings import make_settings
 

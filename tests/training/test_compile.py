@@ -9,7 +9,7 @@ import pytest
 PROGRAM = """
 import torch
 from iiae.data import load
-from iiae.model.iiae import build_model
+from iiae.model.build import build_model
 from iiae.settings import make_settings
 from iiae.training import Learner
 from iiae.training.learner import Plan

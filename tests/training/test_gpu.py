@@ -10,7 +10,7 @@ import torch
 from helpers import SMALL
 from iiae.data import load
 from iiae.distributions import DiagonalNormal
-from iiae.model.iiae import build_model
+from iiae.model.build import build_model
 from iiae.run_folder import load_history
 from iiae.settings import make_settings
 from iiae.training import Learner, fit
@@ -104,7 +104,7 @@ COMPILED = """
 import torch
 from iiae.data import load
 from iiae.distributions import DiagonalNormal
-from iiae.model.iiae import build_model
+from iiae.model.build import build_model
 from iiae.settings import make_settings
 from iiae.training import Learner
 from iiae.training.learner import Plan

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from iiae.data.classes.pairs import ClassPairs
 from iiae.metrics.ranking import Scores, score
-from iiae.model.iiae import Embeddings
+from iiae.model.latents import Embeddings
 
 
 class CategoryRetrieval(NamedTuple):

@@ -17,7 +17,9 @@ from iiae.evaluation.readability import Readability, probe_factors
 from iiae.evaluation.translations import TranslationQuality, translation_quality
 from iiae.features.backbone import load_backbone
 from iiae.metrics.retrieval import InstanceRetrieval
-from iiae.model.iiae import IIAE, Embeddings, embed, embed_sides, signal_shares
+from iiae.model.active import signal_shares
+from iiae.model.iiae import IIAE
+from iiae.model.latents import Embeddings, embed, embed_sides
 from iiae.objectives import Terms, elbo, iiae_terms, information_bound
 from iiae.run_folder import TrainedRun
 from iiae.types import Pair, plain

@@ -12,7 +12,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from iiae.metrics.retrieval import InstanceRetrieval, instance_retrieval
-from iiae.model.iiae import Embeddings
+from iiae.model.latents import Embeddings
 from iiae.types import Pair
 
 

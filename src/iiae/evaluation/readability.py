@@ -14,7 +14,8 @@ from iiae.metrics.readability import (
     readable_class,
     readable_linearly,
 )
-from iiae.model.iiae import Active, Embeddings, latent_views
+from iiae.model.iiae import Active
+from iiae.model.latents import Embeddings, latent_views
 
 
 class Readability(NamedTuple):

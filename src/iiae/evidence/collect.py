@@ -17,7 +17,7 @@ from iiae.evidence.measure import Blocks, measure_evidence, views
 from iiae.evidence.swap import swap_consistency
 from iiae.files.arrays import array_names, read_array
 from iiae.files.atomic import EXACT, is_measure, read_csv
-from iiae.model.iiae import embed
+from iiae.model.latents import embed
 from iiae.run_folder import TrainedRun
 from iiae.types import plain
 

@@ -26,7 +26,8 @@ from iiae.metrics.leakage import (
 )
 from iiae.metrics.magnitude import rescaled
 from iiae.metrics.retrieval import partner_ranks
-from iiae.model.iiae import Active, Embeddings, latent_views
+from iiae.model.iiae import Active
+from iiae.model.latents import Embeddings, latent_views
 from iiae.types import plain
 
 FEWEST = 20  # pairs

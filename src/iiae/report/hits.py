@@ -15,7 +15,8 @@ from iiae.data.classes.collections import Labelled
 from iiae.data.classes.pairs import ClassPairs, as_float
 from iiae.files.images import read_image
 from iiae.metrics.ranking import ranking_values
-from iiae.model.iiae import IIAE, embed_sides
+from iiae.model.iiae import IIAE
+from iiae.model.latents import embed_sides
 
 SIDE = 64  # of pictures
 

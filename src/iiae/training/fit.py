@@ -16,20 +16,15 @@ from iiae.data.ranges import check_ranges
 from iiae.data.sampling import AlignedBatches, make_batches
 from iiae.errors import SettingsError
 from iiae.hardware import bf16_pays, fastest_algorithms
-from iiae.model.iiae import (
-    IIAE,
-    Active,
-    Embeddings,
-    build_model,
-    embed,
-    select_active,
-    signal_shares,
-)
+from iiae.model.active import select_active, signal_shares
+from iiae.model.build import build_model
+from iiae.model.iiae import IIAE, Active
+from iiae.model.latents import Embeddings, embed
 from iiae.run_folder import (
     BEST,
     MODEL,
-    Run,
     Shapes,
+    StoredRun,
     load_pairs,
     load_run,
     save_metrics,
@@ -63,7 +58,7 @@ def fit(
     resume: bool = False,
     progress: bool = True,
     overwrite: bool = False,
-) -> Run:
+) -> StoredRun:
     """Trains a model, writes its run folder, and returns the run.
 
     The weights kept are those of the lowest validation loss, or the last ones
