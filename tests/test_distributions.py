@@ -74,6 +74,14 @@ def test_log_variance_is_bounded_on_both_sides():
     assert q.kl(DiagonalNormal(torch.zeros(1, 2), -q.log_variance)).isfinite().all()
 
 
+def test_beyond_the_bounds_the_gradient_leads_back():
+    """Clipped, a dimension that once left them would stay outside: Maps at 256 pixels lost three."""
+    raw = torch.tensor([[0.0, 0.0, -40.0, 40.0]], requires_grad=True)
+    diagonal_normal(raw).kl_standard().sum().backward()
+    low, high = raw.grad[0, 2:].tolist()
+    assert low < 0 < high  # descent raises the one and lowers the other
+
+
 def test_a_map_is_flattened_and_half_precision_becomes_float32():
     parameters = torch.randn(2, 6, 4, 4, dtype=torch.bfloat16)
     q = diagonal_normal(parameters)

@@ -47,7 +47,10 @@ def test_numbers_stand_for_text_where_text_is_asked_for():
         ("training.epochs", "write section.name=value"),
         ("training.epochs=many", "training.epochs = 'many': input should be a valid integer"),
         ("training.epochs=0", "training.epochs = 0: input should be greater than or equal to 1"),
-        ("model.family=cnn", "model.family = 'cnn': input should be 'small', 'image-map'"),
+        (
+            "model.family=cnn",
+            "model.family = 'cnn': give small, image-map, image-flat, features, or module:object",
+        ),
         ("data.name.x=1", "name is not a section"),
         (
             "training.precision=16",

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -63,9 +64,13 @@ def diagonal_normal(parameters: Float[Tensor, "batch two *shape"]) -> DiagonalNo
     """Splits axis 1 of a network's output into loc and bounded log-variance, flattened.
 
     Computed in float32 at least, whatever the network's precision.
+
+    Paper: clipped, so that beyond the bounds no gradient flows and a dimension that once left them
+    stays outside. Here: the gradient flows as if there were no bounds, which leads back.
     """
-    loc, log_variance = _full(parameters).chunk(2, dim=1)
-    log_variance = log_variance.clamp(LOG_VARIANCE_MIN, LOG_VARIANCE_MAX)
+    loc, raw = _full(parameters).chunk(2, dim=1)
+    bounded = raw.detach().clamp(LOG_VARIANCE_MIN, LOG_VARIANCE_MAX)
+    log_variance = bounded + (raw - raw.detach())
     return DiagonalNormal(loc.flatten(1), log_variance.flatten(1))
 
 
@@ -145,8 +150,13 @@ class Categorical(Likelihood):
 class Head(ABC):
     """Turns what a decoder's last layer gives into the likelihood of the data.
 
-    `tanh` bounds the location to [-1, 1], the range of images.
+    `tanh` bounds the location to [-1, 1], the range of images. `outputs` is how many values of
+    the decoder an element of the data needs: on axis 1, all first ones, then all second ones. A
+    head that learns something of its own is an `nn.Module` too; its parameters are trained and
+    stored with the decoder's.
     """
+
+    outputs: int = 1
 
     @abstractmethod
     def __call__(self, raw: Tensor) -> Likelihood: ...
@@ -191,6 +201,24 @@ class CategoricalHead(Head):
 
     def __call__(self, raw: Tensor) -> Categorical:
         return Categorical(_full(raw))
+
+
+class LikelihoodKind(NamedTuple):
+    """A likelihood that settings can name.
+
+    `head` takes `weight` and `tanh` if it is `weighted`, else nothing. `support` is what the data
+    must be: any real number (of images: in [-1, 1]), in [0, 1], or shares that sum to 1 on axis 1.
+    """
+
+    head: Callable[..., Head]
+    weighted: bool = False
+    support: Literal["real", "unit", "simplex"] = "real"
+
+
+LAPLACE = LikelihoodKind(LaplaceHead, weighted=True)
+NORMAL = LikelihoodKind(NormalHead, weighted=True)
+BERNOULLI = LikelihoodKind(BernoulliHead, support="unit")
+CATEGORICAL = LikelihoodKind(CategoricalHead, support="simplex")
 
 
 def _location(raw: Tensor, tanh: bool) -> Tensor:

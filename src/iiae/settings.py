@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
 from numbers import Integral
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import tomli_w
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -21,7 +23,22 @@ from pydantic import (
 
 from iiae.errors import SettingsError
 
+T = TypeVar("T")
+
 MOST_SEED = 2**32 - 1  # NumPy's older generators take no larger one
+# where each name that settings choose by is; a name of your own is written as module:object
+FAMILIES = {
+    "small": "iiae.networks.conv:SMALL",
+    "image-map": "iiae.networks.conv:IMAGE_MAP",
+    "image-flat": "iiae.networks.conv:IMAGE_FLAT",
+    "features": "iiae.networks.mlp:FEATURES",
+}
+LIKELIHOODS = {
+    "laplace": "iiae.distributions:LAPLACE",
+    "normal": "iiae.distributions:NORMAL",
+    "bernoulli": "iiae.distributions:BERNOULLI",
+    "categorical": "iiae.distributions:CATEGORICAL",
+}
 # settings that only some likelihoods, or families of networks, read
 READ_BY = {
     "weight": ("laplace", "normal"),
@@ -33,6 +50,35 @@ CHOSEN_IN_TRAINING = {
     "evaluation.active_threshold": "the active dimensions are chosen when training ends, and kept "
     "with the weights; train again to choose others"
 }
+
+
+def _one_of(names: Iterable[str]) -> Callable[[str], str]:
+    """Refuses what is neither one of `names` nor `module:object`."""
+
+    def check(name: str) -> str:
+        if name in names or ":" in name:
+            return name
+        close = difflib.get_close_matches(name, names, 1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise ValueError(f"{hint}give {', '.join(names)}, or module:object of your own")
+
+    return check
+
+
+def imported(name: str, known: Mapping[str, str], kind: type[T]) -> T:
+    """What a name of settings stands for: of `known`, or `module:object`.
+
+    Raises:
+        SettingsError: It cannot be imported, or is no `kind`.
+    """
+    module, _, attribute = known.get(name, name).partition(":")
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SettingsError(f"{name}: cannot be imported: {error}") from error
+    if not isinstance(found, kind):
+        raise SettingsError(f"{name}: is {type(found).__name__}, not {kind.__name__}")
+    return found
 
 
 class _Section(BaseModel):
@@ -99,7 +145,7 @@ def _refuse_unread(section: _Section, chooser: str) -> None:
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
         readers = READ_BY.get(name, (chosen,))
-        if chosen not in readers and value != field.default:
+        if chosen not in readers and ":" not in chosen and value != field.default:
             raise ValueError(
                 f"{name} = {value!r} has no effect on {chooser} {chosen!r}, only on "
                 f"{' and '.join(map(repr, readers))}; leave it out"
@@ -118,8 +164,10 @@ def _one_or_two_sizes(value: Any) -> Any:
 class ModelSettings(_Section):
     """Which networks, and the sizes of the latents."""
 
-    family: Literal["small", "image-map", "image-flat", "features"] = Field(
-        "small", description="networks: small (16 to 64 pixels), image-map, image-flat, features"
+    family: Annotated[str, AfterValidator(_one_of(FAMILIES))] = Field(
+        "small",
+        description="networks: small (16 to 64 pixels), image-map, image-flat, features, or "
+        "module:object of your own",
     )
     exclusive: Annotated[int | tuple[int, int], BeforeValidator(_one_or_two_sizes)] = Field(
         8, description="size of z_x and of z_y: one for both, or [of z_x, of z_y]"
@@ -147,8 +195,10 @@ class ModelSettings(_Section):
 class LikelihoodSettings(_Section):
     """Likelihood of one domain."""
 
-    kind: Literal["laplace", "normal", "bernoulli", "categorical"] = Field(
-        "laplace", description="L1, squared error, binary in [0, 1], one-hot on axis 1"
+    kind: Annotated[str, AfterValidator(_one_of(LIKELIHOODS))] = Field(
+        "laplace",
+        description="laplace (L1), normal (squared error), bernoulli (binary in [0, 1]), "
+        "categorical (one-hot on axis 1), or module:object of your own",
     )
     weight: float = Field(
         1000.0, gt=0, description="w: of the mean error over the elements (laplace, normal)"
@@ -239,6 +289,9 @@ class EvaluationSettings(_Section):
     )
     backbone: str | None = Field(
         None, description="folder or hub name of a vision model, for the perceptual distance"
+    )
+    tasks: tuple[str, ...] = Field(
+        (), description="measures of your own: module:function of a run and pairs"
     )
     seed: int = Field(
         0, ge=0, le=MOST_SEED, description="of posterior samples, draws and cross-validation"
@@ -372,8 +425,10 @@ def _override(values: Mapping[str, Any], text: str) -> dict[str, Any]:
         inner = inner[section]
     inner[last] = _parse(value.strip())
     if last in ("kind", "family"):  # what only the one before reads goes with it
-        for unread in (name for name, readers in READ_BY.items() if inner[last] not in readers):
-            inner.pop(unread, None)
+        chosen = str(inner[last])
+        for unread in (name for name, readers in READ_BY.items() if chosen not in readers):
+            if ":" not in chosen:
+                inner.pop(unread, None)
     return changed
 
 

@@ -5,7 +5,7 @@ from PIL import Image
 
 from helpers import write_images
 from iiae.data import DATASETS, DataSet, check_shapes, export_pairs, fetch, load
-from iiae.data.registry import check_name
+from iiae.data.registry import find
 from iiae.data.synthetic import SyntheticPairs
 from iiae.errors import DataError, SettingsError
 from iiae.files.folders import image_files
@@ -18,7 +18,7 @@ def test_an_unknown_data_set_names_the_closest():
     with pytest.raises(DataError, match=r"did you mean mnist-cdcb\?"):
         load(DataSettings(name="mnist-cbcd"))
     with pytest.raises(DataError, match="there are mnist-cdcb, digits-cdcb"):
-        check_name("zebra")
+        find("zebra")
 
 
 def test_synthetic_pairs_share_what_they_say():

@@ -78,11 +78,19 @@ def test_where_no_dimension_is_active_all_are_kept():
 @pytest.mark.parametrize(
     ("family", "shapes", "message"),
     [
-        ("small", ((3, 28, 28), (3, 28, 28)), "power of two from 16 to 64; the data is 3x28x28"),
+        (
+            "small",
+            ((3, 28, 28), (3, 28, 28)),
+            "power of two from 16 to 64 (channels x height x width); resize",
+        ),
         ("small", ((3, 32, 32), (3, 64, 64)), "one side"),
-        ("small", ((3, 128, 128), (3, 128, 128)), "resize it or choose another family"),
+        (
+            "small",
+            ((3, 128, 128), (3, 128, 128)),
+            "or choose another family; the data is 3x128x128 and 3x128x128",
+        ),
         ("image-map", ((3, 32, 32), (3, 32, 32)), "from 64 to 512"),
-        ("features", ((3, 32, 32), (5,)), "takes vectors, the data is 3x32x32 and 5"),
+        ("features", ((3, 32, 32), (5,)), "for images; the data is 3x32x32 and 5"),
         ("small", ((12,), (12,)), "takes square images"),
     ],
 )

@@ -12,8 +12,9 @@ from torch import Tensor
 from iiae.data.base import ChosenPairs, PairSet, Splits
 from iiae.data.missing import PartPairs
 from iiae.data.scaling import find_standard
+from iiae.distributions import LikelihoodKind
 from iiae.errors import DataError
-from iiae.settings import LikelihoodSettings, ObjectiveSettings
+from iiae.settings import LIKELIHOODS, LikelihoodSettings, ObjectiveSettings, imported
 from iiae.types import Draw
 
 SLACK = 1e-3  # by which rounding may leave a range
@@ -86,17 +87,17 @@ def check_values(values: Tensor, likelihood: LikelihoodSettings, name: str) -> N
     Bernoulli is of values in [0, 1], categorical of shares that sum to 1 on axis 1; of images,
     the others are of values in [-1, 1], to which their decoders are bounded.
     """
-    if likelihood.kind == "bernoulli":
-        _check_shares(values, "bernoulli", name)
-    elif likelihood.kind == "categorical":
-        _check_shares(values, "categorical", name)
+    support = imported(likelihood.kind, LIKELIHOODS, LikelihoodKind).support
+    if support != "real":
+        _check_shares(values, likelihood.kind, name)
+    if support == "simplex":
         off = (values.sum(1) - 1).abs().max().item()
         if off > SLACK:
             raise DataError(
-                f"{name}: sums on axis 1 are up to {off:g} away from 1; categorical is of one-hot "
-                "rows or shares, so divide by the sums, or use laplace or normal"
+                f"{name}: sums on axis 1 are up to {off:g} away from 1; {likelihood.kind} is of "
+                "one-hot rows or shares, so divide by the sums, or use laplace or normal"
             )
-    elif values.ndim == 4:
+    if support == "real" and values.ndim == 4:
         check_images(values, name)
 
 
@@ -113,7 +114,8 @@ def check_ranges(objective: ObjectiveSettings, data: Splits) -> None:
             likelihood = getattr(objective, side)
             check_values(values, likelihood, f"{part} {side}")
             low, high = _ends(values, f"{part} {side}")
-            bounded = values.ndim == 4 and likelihood.kind in ("laplace", "normal")
+            support = imported(likelihood.kind, LIKELIHOODS, LikelihoodKind).support
+            bounded = values.ndim == 4 and support == "real"
             if bounded and part == "train" and 0 <= low < high:
                 log.warning(
                     "%s: images from %g to %g, where black is -1 and white 1; if 0 is black, "

@@ -21,7 +21,7 @@ from iiae.data.parquet_shards import ShardPairs, load_shards
 from iiae.data.synthetic import load_synthetic
 from iiae.errors import DataError, SettingsError
 from iiae.files.images import to_image
-from iiae.settings import DataSettings
+from iiae.settings import DataSettings, imported
 from iiae.types import Draw
 
 HELD_OUT = frozenset({"validation", "test", "limit"})
@@ -58,12 +58,12 @@ def load(settings: DataSettings) -> Splits:
         DataError: No data set has that name, or its files are missing or damaged.
         SettingsError: A setting is given that the data set does not read.
     """
-    check_name(settings.name)
+    data_set = find(settings.name)
     check_read(settings)
-    parts = DATASETS[settings.name].load(settings)
+    parts = data_set.load(settings)
     vectors = all(len(shape) == 1 for shape in parts.train.shapes)
     unread = OF_IMAGES & _changed(settings) if vectors else frozenset[str]()
-    if unread and DATASETS[settings.name].reads is not None:
+    if unread and data_set.reads is not None:
         raise SettingsError(
             f"data.{min(unread)}: has no effect on vectors, only on images; leave it out"
         )
@@ -77,17 +77,25 @@ def load(settings: DataSettings) -> Splits:
     return parts._replace(train=take_partners(parts.train, settings.missing, settings.seed))
 
 
-def check_name(name: str) -> None:
-    """Raises DataError, with the closest name, where no data set is called `name`."""
-    if name not in DATASETS:
-        close = difflib.get_close_matches(name, DATASETS, 1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(DATASETS)}"
-        raise DataError(f"data.name = {name!r} is not a data set; {hint}")
+def find(name: str) -> DataSet:
+    """The data set of a name, or `module:object` of your own.
+
+    Raises:
+        DataError: There is none, with the closest name.
+        SettingsError: `module:object` cannot be imported, or is no `DataSet`.
+    """
+    if name in DATASETS:
+        return DATASETS[name]
+    if ":" in name:
+        return imported(name, {}, DataSet)
+    close = difflib.get_close_matches(name, DATASETS, 1)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(DATASETS)}"
+    raise DataError(f"data.name = {name!r} is not a data set; {hint}")
 
 
 def check_read(settings: DataSettings) -> None:
     """Raises SettingsError if a setting that is not at its default is not read by the data set."""
-    reads = DATASETS[settings.name].reads
+    reads = find(settings.name).reads
     if reads is None:
         return
     for name in sorted(_changed(settings) - reads - READ_BY_ALL):
@@ -109,8 +117,11 @@ def with_absolute_paths(settings: DataSettings) -> DataSettings:
 
     Paths that are not there, such as folders of `$IIAE_DATA`, names on a hub and URLs, stay.
     """
-    known = DATASETS.get(settings.name)
-    given = {name: getattr(settings, name) for name in (known.paths if known else ())}
+    try:
+        paths = find(settings.name).paths
+    except DataError:  # pairs in memory, under a name of the user's
+        return settings
+    given = {name: getattr(settings, name) for name in paths}
     local = {n: os.path.abspath(v) for n, v in given.items() if v and os.path.exists(v)}
     return settings.model_copy(update=local)
 
@@ -133,9 +144,9 @@ def fetch(name: str, root: Path | None) -> str:
     Raises:
         DataError: There is no such data set, or its files could not be fetched.
     """
-    check_name(name)
+    data_set = find(name)
     if name != "mnist-cdcb":
-        own = " and ".join(f"data.{setting}" for setting in sorted(DATASETS[name].paths))
+        own = " and ".join(f"data.{setting}" for setting in sorted(data_set.paths))
         return f"{name} takes files of yours: {own}" if own else f"{name} needs no files of its own"
     folder = fetch_mnist(root or mnist_folders(None)[-1])
     return f"{name}: four files in {folder}, checksums right"

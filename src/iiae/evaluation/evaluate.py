@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -22,6 +23,7 @@ from iiae.model.iiae import IIAE
 from iiae.model.latents import Embeddings, embed, embed_sides
 from iiae.objectives import Terms, elbo, iiae_terms, information_bound
 from iiae.run_folder import TrainedRun
+from iiae.settings import imported
 from iiae.types import Pair, plain
 
 
@@ -35,7 +37,8 @@ class Evaluation(NamedTuple):
     of classes; `translation` is by the domain translated to, None for
     features. `items` says how many x and y are different, and how many equal to another.
     `largest_signal` is the largest signal share of a dimension of z_s on these pairs (None of one
-    pair), `threshold` the one above which a dimension is active.
+    pair), `threshold` the one above which a dimension is active. `tasks` holds what each of
+    `settings.evaluation.tasks` returned, by its name.
     """
 
     split: str
@@ -53,6 +56,7 @@ class Evaluation(NamedTuple):
     largest_signal: float | None
     threshold: float
     items: dict[str, dict[str, int]]
+    tasks: dict[str, Any]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for metrics.json."""
@@ -79,6 +83,7 @@ class Evaluation(NamedTuple):
             "shared_dimensions": self.shared,
             "largest_signal_share": self.largest_signal,
             "active_threshold": self.threshold,
+            "tasks": self.tasks,
         }
         return plain(results)
 
@@ -126,7 +131,12 @@ def evaluate(run: TrainedRun, pairs: PairSet, split: str = "test") -> Evaluation
         largest_signal=signal_shares(found)[0].max().item() if len(pairs) > 1 else None,
         threshold=settings.active_threshold,
         items=items,
+        tasks={name: _own_task(name)(run, pairs) for name in settings.tasks},
     )
+
+
+def _own_task(name: str) -> Callable[[TrainedRun, PairSet], Any]:
+    return imported(name, {}, Callable)  # pyright: ignore[reportArgumentType]
 
 
 def _probe(found: Embeddings, pairs: PairSet, model: IIAE, seed: int) -> list[Readability] | None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from iiae.distributions import DiagonalNormal, Head, Likelihood, diagonal_normal
-from iiae.networks.interface import Networks, SharedEncoding
+from iiae.networks.interface import Family, Networks, Shapes, SharedEncoding
 from iiae.networks.layers import conv, deconv, dense, norm1d, norm2d
 
 
@@ -134,7 +134,7 @@ class MapDecoder(nn.Module):
     ):
         super().__init__()
         self.map = (shared, side, side)
-        self.net = upward(shared + exclusive, widths, channels, dropout)
+        self.net = upward(shared + exclusive, widths, channels * head.outputs, dropout)
         self.head = head
 
     def forward(
@@ -165,7 +165,7 @@ class FlatDecoder(nn.Module):
             nn.Dropout(dropout[0]),
             nn.ReLU(),
             nn.Unflatten(1, (widths[0], side, side)),
-            upward(widths[0], widths, channels, dropout),
+            upward(widths[0], widths, channels * head.outputs, dropout),
         )
         self.head = head
 
@@ -290,3 +290,31 @@ def _assemble(x: Domain, y: Domain, shared: nn.Module) -> Networks:
     return Networks(
         x.exclusive, y.exclusive, x.shared_given, y.shared_given, shared, x.decoder, y.decoder
     )
+
+
+def square(smallest: int, largest: int) -> Callable[[Shapes], str]:
+    """Refuses all but square images of one side, a power of two within bounds."""
+
+    def refusal(shapes: Shapes) -> str:
+        sides = {side for shape in shapes for side in shape[1:]}
+        side = next(iter(sides), 0)
+        images = all(len(shape) == 3 for shape in shapes) and len(sides) == 1
+        if images and not side & (side - 1) and smallest <= side <= largest:
+            return ""
+        return (
+            "takes square images of both domains with one side, a power of two from "
+            f"{smallest} to {largest} (channels x height x width); resize them or choose another "
+            "family"
+        )
+
+    return refusal
+
+
+def map_of(side: Callable[[int], int]) -> Callable[[Shapes, int], tuple[int, ...]]:
+    """The shape of a map-shaped z_s whose side follows from the image's."""
+    return lambda shapes, shared: (shared, side(shapes[0][-1]), side(shapes[0][-1]))
+
+
+SMALL = Family(small, map_of(lambda _: 4), square(16, 64), frozenset({"width"}))
+IMAGE_MAP = Family(image_map, map_of(lambda side: side >> 5), square(64, 512))
+IMAGE_FLAT = Family(image_flat, lambda _, shared: (shared,), square(64, 512))

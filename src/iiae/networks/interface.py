@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
 from iiae.distributions import DiagonalNormal
+
+Shapes = tuple[Sequence[int], Sequence[int]]  # of one x and one y, without the batch axis
 
 
 class SharedEncoding(NamedTuple):
@@ -35,3 +38,18 @@ class Networks(NamedTuple):
     shared: nn.Module
     decoder_x: nn.Module
     decoder_y: nn.Module
+
+
+class Family(NamedTuple):
+    """A family of networks that settings can name.
+
+    `build` takes the shapes, (size of z_x, of z_y), that of z_s, the heads of x and y, and those of
+    `reads`, settings of `ModelSettings`, that are given. `latent` is the shape of one z_s for
+    those shapes and `model.shared`. `refusal` says why data of some shapes cannot be taken, "" if
+    it can.
+    """
+
+    build: Callable[..., Networks]
+    latent: Callable[[Shapes, int], tuple[int, ...]]
+    refusal: Callable[[Shapes], str]
+    reads: frozenset[str] = frozenset()

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from iiae.distributions import DiagonalNormal, Head, Likelihood, diagonal_normal
-from iiae.networks.interface import Networks, SharedEncoding
+from iiae.networks.interface import Family, Networks, Shapes, SharedEncoding
 from iiae.networks.layers import dense, norm1d
 
 
@@ -68,7 +68,9 @@ class Decoder(nn.Module):
 
     def __init__(self, latent: int, size: int, head: Head):
         super().__init__()
-        self.net = nn.Sequential(hidden(latent, latent, nn.ReLU()), dense(latent, size))
+        self.net = nn.Sequential(
+            hidden(latent, latent, nn.ReLU()), dense(latent, size * head.outputs)
+        )
         self.head = head
 
     def forward(
@@ -112,3 +114,12 @@ def features(
 def class_head(shared: int, classes: int) -> nn.Linear:
     """Logits of the seen classes from z_s; optional, and no part of the objective."""
     return dense(shared, classes)
+
+
+def _refusal(shapes: Shapes) -> str:
+    if all(len(shape) == 1 for shape in shapes):
+        return ""
+    return "takes vectors; use 'small', 'image-map' or 'image-flat' for images"
+
+
+FEATURES = Family(features, lambda _, shared: (shared,), _refusal, frozenset({"width", "dropout"}))

@@ -17,7 +17,7 @@ from iiae.data.sampling import AlignedBatches, make_batches
 from iiae.errors import SettingsError
 from iiae.hardware import bf16_pays, fastest_algorithms
 from iiae.model.active import select_active, signal_shares
-from iiae.model.build import build_model
+from iiae.model.build import build_model, check_parts
 from iiae.model.iiae import IIAE, Active
 from iiae.model.latents import Embeddings, embed
 from iiae.run_folder import (
@@ -82,6 +82,8 @@ def fit(
     out, started = Path(out), time.time()
     checkpoint = check_folder(out, settings, resume, overwrite)
     settings = settings.model_copy(update={"data": with_absolute_paths(settings.data)})
+    if model is None:
+        check_parts(settings)
     data = data or load(settings.data)
     _check_sizes(data)
     if model is None:
