@@ -75,7 +75,7 @@ def test_log_variance_is_bounded_on_both_sides():
 
 
 def test_beyond_the_bounds_the_gradient_leads_back():
-    """Clipped, a dimension that once left them would stay outside: Maps at 256 pixels lost three."""
+    """Clipped, a dimension that once left them stays outside: Maps at 256 pixels lost three."""
     raw = torch.tensor([[0.0, 0.0, -40.0, 40.0]], requires_grad=True)
     diagonal_normal(raw).kl_standard().sum().backward()
     low, high = raw.grad[0, 2:].tolist()

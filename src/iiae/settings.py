@@ -254,8 +254,10 @@ class TrainingSettings(_Section):
     patience: int | None = Field(
         None, ge=1, description="stop after so many epochs without a better validation loss"
     )
-    keep: Literal["best", "last"] = Field(
-        "best", description="weights kept: lowest validation loss, or last epoch"
+    keep: Literal["best", "retrieval", "last"] = Field(
+        "best",
+        description="weights kept: of the lowest validation loss, of most partners found among "
+        "validation pairs (authors' program), or of the last epoch",
     )
     checkpoint_seconds: float = Field(
         120.0, ge=0, description="most seconds lost to a crash: how often the state is saved"

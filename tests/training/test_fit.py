@@ -16,6 +16,8 @@ from helpers import SMALL, small_settings
 from iiae.data import load
 from iiae.data.synthetic import SyntheticPairs
 from iiae.errors import DataError, IIAEError, Interrupted, RunError, SettingsError
+from iiae.evaluation.instances import retrieve_partners
+from iiae.model.latents import embed
 from iiae.run_folder import (
     BEST,
     CHECKPOINT,
@@ -497,3 +499,24 @@ def test_pairs_that_a_likelihood_cannot_hold_are_refused_before_anything_is_writ
     with pytest.raises(DataError, match=r"train y: values from .*; bernoulli is of values in \[0"):
         fit(settings, tmp_path / "run", progress=False)
     assert not list((tmp_path / "run").iterdir())
+
+
+def test_weights_of_the_epoch_that_finds_most_partners_are_kept(tmp_path, monkeypatch):
+    recalls = iter([0.5, 0.75, 0.75, 0.25])
+    monkeypatch.setattr(Learner, "recall", lambda self, pairs: next(recalls))
+    settings = small_settings("training.keep=retrieval", "training.epochs=4")
+    fit(settings, tmp_path, progress=False)
+    rows = load_history(tmp_path)
+    assert [row["validation_recall"] for row in rows] == [0.5, 0.75, 0.75, 0.25]
+    wanted = 2 + (rows[2]["validation_loss"] < rows[1]["validation_loss"])  # of equal ones the loss
+    assert load_metrics(tmp_path)["training"]["kept_epoch"] == wanted
+
+
+def test_recall_of_validation_pairs_is_that_of_their_partners(tmp_path):
+    settings = small_settings("training.keep=retrieval", "training.epochs=3")
+    run = fit(settings, tmp_path, progress=False)
+    pairs = load(settings.data).validation
+    found = retrieve_partners(embed(run.model, pairs.batches(50)), run.model.active)
+    kept = int(load_metrics(tmp_path)["training"]["kept_epoch"]) - 1
+    both = (found.shared_x_to_y.recall[1].rate + found.shared_y_to_x.recall[1].rate) / 2
+    assert load_history(tmp_path)[kept]["validation_recall"] == pytest.approx(both)

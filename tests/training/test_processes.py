@@ -294,7 +294,7 @@ def test_a_killed_run_of_two_processes_is_resumed_by_one(tmp_path):
 def test_the_command_trains_in_two_processes_and_speaks_once(tmp_path):
     (tmp_path / "s.toml").write_text(dump_settings(small_settings("training.devices=2")))
     script = tmp_path / "iiae"
-    script.write_text("from iiae.cli import main\nmain()\n")
+    script.write_text("from iiae.commands.app import main\nmain()\n")
     done = subprocess.run(
         [sys.executable, script, "train", tmp_path / "s.toml", "--out", tmp_path / "run"],
         capture_output=True, text=True, timeout=200,

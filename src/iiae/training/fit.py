@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from iiae.data import PairSet, Splits, load, with_absolute_paths
+from iiae.data.classes.pairs import ClassPairs
 from iiae.data.missing import PartPairs
 from iiae.data.ranges import check_ranges
 from iiae.data.sampling import AlignedBatches, make_batches
@@ -40,7 +41,7 @@ from iiae.training.checkpoints import (
     saved_state,
 )
 from iiae.training.group_batchnorm import synchronised
-from iiae.training.learner import Learner, Plan, out_of_patience
+from iiae.training.learner import Learner, Plan, best_epoch, out_of_patience
 from iiae.training.loader import Loader, keep_on_device_if_it_fits
 from iiae.training.processes import Group, joined
 from iiae.training.progress import Progress
@@ -86,6 +87,11 @@ def fit(
         check_parts(settings)
     data = data or load(settings.data)
     _check_sizes(data)
+    if settings.training.keep == "retrieval" and isinstance(data.validation, ClassPairs):
+        raise SettingsError(
+            "training.keep = 'retrieval': validation pairs of classes have no partners to find; "
+            "choose best or last"
+        )
     if model is None:
         check_ranges(settings.objective, data)
     if checkpoint:
@@ -161,7 +167,7 @@ def _finish(learner: Learner, data: Splits, train: PairSet, out: Path) -> None:
     `train` has the training pairs where they were trained on, which may be a device.
     """
     settings, model = learner.settings, learner.model
-    if settings.training.keep == "best":
+    if settings.training.keep != "last":
         model.load_state_dict(load_file(out / BEST))
     index = train.sample(ACTIVE_PAIRS, settings.training.seed)
     parts = index.split(settings.evaluation.batch)
@@ -179,7 +185,8 @@ def _finish(learner: Learner, data: Splits, train: PairSet, out: Path) -> None:
 def _summary(learner: Learner, data: Splits) -> dict[str, object]:
     training, model, last = learner.settings.training, learner.model, learner.history[-1]
     losses = [row["validation_loss"] for row in learner.history]
-    kept = losses.index(min(losses)) if training.keep == "best" else len(losses) - 1
+    last_kept = training.keep == "last"
+    kept = len(losses) - 1 if last_kept else best_epoch(learner.history, training.keep)
     pairs = last["step"] * min(training.batch, len(data.train))
     return {
         "seed": training.seed,

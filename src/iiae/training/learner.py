@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from iiae.data import PairSet
 from iiae.data.sampling import OTHER_SEED
 from iiae.errors import RunError
+from iiae.metrics.retrieval import partner_ranks
 from iiae.model.iiae import IIAE
+from iiae.model.latents import embed
 from iiae.objectives import (
     Terms,
     elbo,
@@ -27,8 +29,9 @@ from iiae.objectives import (
 from iiae.settings import ObjectiveSettings, Settings
 from iiae.training.processes import Group, all_sum, any_process
 from iiae.training.recorded import RecordedStep
-from iiae.types import Pair, PartPaired
+from iiae.types import Draw, Pair, PartPaired
 
+RANKED_PAIRS = 2000  # validation pairs among which partners are looked for
 LEARNING_STEPS = 500  # by then z_s should hold something
 COLLAPSED = 1e-2  # nats of KL[q(z_s given x, y) || p] under which z_s holds nothing
 
@@ -104,7 +107,6 @@ class Learner:
             self.step = RecordedStep(self._step)
         self.steps = 0
         self.history: list[dict[str, float]] = []
-        self.best = math.inf
         self.sums = torch.zeros(len(Terms._fields), device=self.device)
         self.counted = 0
         self.started = time.perf_counter()
@@ -149,6 +151,8 @@ class Learner:
             RunError: The validation loss is not finite, or the shared latent collapsed.
         """
         row = self._row(self.validate(validation))
+        if self.settings.training.keep == "retrieval":
+            row["validation_recall"] = self.recall(validation)
         self.history.append(row)
         if not math.isfinite(row["validation_loss"]):
             raise _validation_error([])
@@ -158,11 +162,8 @@ class Learner:
         return row
 
     def improved(self) -> bool:
-        """Whether the last epoch has the lowest validation loss so far; then it is the best."""
-        if self.history[-1]["validation_loss"] >= self.best:
-            return False
-        self.best = self.history[-1]["validation_loss"]
-        return True
+        """Whether the last epoch is the best so far, in what `training.keep` chooses by."""
+        return best_epoch(self.history, self.settings.training.keep) == len(self.history) - 1
 
     @torch.no_grad()
     def validate(self, pairs: PairSet) -> Terms:
@@ -190,6 +191,16 @@ class Learner:
             raise _validation_error(broken)
         *sums, total = all_sum(torch.cat([sums, sums.new_tensor([count])])).cpu().split(1)
         return Terms(*(part / total for part in sums))
+
+    def recall(self, pairs: PairSet) -> float:
+        """Recall@1 of partners by the mean of z_s, the mean of both directions, in [0, 1]."""
+        index = pairs.sample(RANKED_PAIRS, self.settings.training.seed)
+        parts = index.split(self.settings.evaluation.batch)
+        found = embed(self.model, (pairs.pairs(Draw(part)) for part in parts))
+        self.model.train()
+        x, y = found.shared_given_x.mean, found.shared_given_y.mean
+        ranks = torch.cat([partner_ranks(x, y), partner_ranks(y, x)])
+        return (ranks == 0).double().mean().item()
 
     def _row(self, held: Terms) -> dict[str, float]:
         objective, step = self.settings.objective, self.steps
@@ -232,7 +243,6 @@ class Learner:
             "optimiser": self.optimiser.state_dict(),
             "steps": self.steps,
             "history": self.history,
-            "best": self.best,
             "sums": self.sums,
             "counted": self.counted,
             "seconds": time.perf_counter() - self.started,
@@ -244,7 +254,7 @@ class Learner:
         """Takes over a state; on a CPU in float32 the next steps are the same bit for bit."""
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.steps, self.history, self.best = state["steps"], state["history"], state["best"]
+        self.steps, self.history = state["steps"], state["history"]
         for group in self.optimiser.param_groups if self.device.type == "cuda" else ():
             group["lr"] = self.dials[2]
         self.sums.copy_(state["sums"])
@@ -256,6 +266,16 @@ class Learner:
             return
         torch.set_rng_state(state["random_state"])
         torch.cuda.set_rng_state_all(state["cuda_random_state"])
+
+
+def best_epoch(history: Sequence[Mapping[str, float]], keep: str) -> int:
+    """Place of the epoch with the lowest validation loss, or with most partners found.
+
+    Of epochs that find as many, the one of the lowest loss; of equal ones the first.
+    """
+    rows = [(-row["validation_recall"] if keep == "retrieval" else 0.0, row["validation_loss"])
+            for row in history]  # fmt: skip
+    return rows.index(min(rows))
 
 
 def out_of_patience(losses: Sequence[float], patience: int | None) -> bool:
