@@ -81,7 +81,7 @@ def measure(settings: Settings, out: Path) -> float:
     """Pairs a second of the second and third epoch."""
     settings_file, program = out.with_suffix(".toml"), out.with_suffix(".py")
     settings_file.write_text(dump_settings(settings), encoding="utf-8")
-    program.write_text("from iiae.cli import main\nmain()\n", encoding="utf-8")
+    program.write_text("from iiae.commands.app import main\nmain()\n", encoding="utf-8")
     threads = str(2 // settings.training.devices)
     subprocess.run(
         [sys.executable, program, "train", settings_file, "--out", out],

@@ -25,7 +25,7 @@ CHECKED = (
 )
 install_import_hook([f"iiae.{name}" for name in CHECKED], "shape_checker.check")
 
-from iiae.cli import main  # noqa: E402
+from iiae.commands.app import main  # noqa: E402
 
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start

@@ -1,6 +1,6 @@
 """`python -m iiae`: the command line."""
 
-from iiae.cli import main
+from iiae.commands.app import main
 
 if __name__ == "__main__":
     main()

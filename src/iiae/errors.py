@@ -1,4 +1,4 @@
-"""What a user can mend, as exceptions: `cli` and `web` show the message alone."""
+"""What a user can mend, as exceptions: `commands` and `web` show the message alone."""
 
 
 class IIAEError(Exception):

@@ -1,43 +1,29 @@
-import json
+import shlex
 import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
-from PIL import Image
+import typer.main
 
-from helpers import save_run, small_settings, write_images
-from iiae.settings import dump_settings
+from iiae.commands.app import app
 
-
-def run_iiae(*arguments, cwd=None):
-    code = "from iiae.cli import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-    )
+COMMANDS = typer.main.get_command(app).commands
 
 
-@pytest.fixture(scope="module")
-def digits_run(tmp_path_factory):
-    """A run on small images, trained by the command."""
-    folder = tmp_path_factory.mktemp("cli")
-    (folder / "digits.toml").write_text(
-        'title = "digits"\n[data]\nname = "digits-cdcb"\nsize = 16\nlimit = 100\n'
-        "[model]\nwidth = 4\nshared = 2\nexclusive = 2\n[training]\nepochs = 1\nbatch = 32\n"
-    )
-    done = run_iiae("train", folder / "digits.toml", "--out", folder / "run")
-    assert done.returncode == 0, done.stderr
-    assert "next: iiae evaluate" in done.stdout
-    return folder / "run"
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_the_example_of_each_command_is_one_that_it_takes(name):
+    command = COMMANDS[name]
+    what, _, example = command.help.partition("\n\nExample: ")
+    assert what and "\n" not in example
+    program, given, *words = shlex.split(example)
+    assert (program, given) == ("iiae", name)
+    command.make_context(name, words)
 
 
 def test_help_is_quick_and_imports_neither_torch_nor_lightning():
     code = (
-        "import sys\nfrom iiae.cli import main\nsys.argv = ['iiae', '--help']\n"
+        "import sys\nfrom iiae.commands.app import main\nsys.argv = ['iiae', '--help']\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         "print('HEAVY', [m for m in ('torch', 'lightning', 'numpy') if m in sys.modules])"
     )
@@ -48,65 +34,6 @@ def test_help_is_quick_and_imports_neither_torch_nor_lightning():
     assert time.perf_counter() - started < 5
 
 
-def test_a_run_is_evaluated_translated_and_reported(digits_run, tmp_path):
-    done = run_iiae("evaluate", digits_run)
-    assert done.returncode == 0, done.stderr
-    assert "Instance retrieval among 359 items" in done.stdout
-    found = json.loads(run_iiae("evaluate", digits_run, "--json", "--split", "validation").stdout)
-    assert found["pairs"] == 179
-    assert json.loads((digits_run / "metrics.json").read_text())["test"]["pairs"] == 359
-
-    done = run_iiae("data", "digits-cdcb", "--export", tmp_path, "--count", 3, "--size", 16)
-    assert done.returncode == 0, done.stderr
-    picture = tmp_path / "grid.png"
-    done = run_iiae(
-        "translate", digits_run, tmp_path / "x", "--to", "y", "--samples", 2, "--out", picture
-    )
-    assert done.returncode == 0, done.stderr
-    with Image.open(picture) as image:
-        assert image.width > 3 * 64
-    done = run_iiae(
-        "translate", digits_run, tmp_path / "y" / "0000.png", tmp_path / "y" / "0001.png",
-        "--to", "x", "--like", tmp_path / "x" / "0002.png", "--out", tmp_path / "folder",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert sorted(p.name for p in (tmp_path / "folder").iterdir()) == ["0000.png", "0001.png"]
-
-    done = run_iiae("report", digits_run)
-    assert done.returncode == 0, done.stderr
-    assert (digits_run / "report.html").stat().st_size > 50_000
-
-
-def test_features_are_trained_from_arrays_and_translated(tmp_path):
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(80, 6)).astype(np.float32)
-    np.save(tmp_path / "x.npy", x)
-    np.save(tmp_path / "y.npy", x[:, :4] * 2)
-    done = run_iiae(
-        "train", "--x", tmp_path / "x.npy", "--y", tmp_path / "y.npy", "--set",
-        "training.epochs=1", "--set", "training.batch=16", "--out", tmp_path / "run",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    done = run_iiae(
-        "translate", tmp_path / "run", tmp_path / "x.npy", "--to", "y", "--out", tmp_path / "t.npy"
-    )
-    assert done.returncode == 0, done.stderr
-    assert np.load(tmp_path / "t.npy").shape == (80, 4)
-    done = run_iiae(
-        "translate", tmp_path / "run", tmp_path / "y.npy", "--to", "y", "--out", tmp_path / "t.npy"
-    )
-    assert done.returncode == 2
-    assert "has 4 features; the model takes 6" in done.stderr
-
-
-def test_a_run_is_resumed_without_its_file(tmp_path):
-    (tmp_path / "s.toml").write_text(dump_settings(small_settings()))
-    assert run_iiae("train", tmp_path / "s.toml", "--out", tmp_path / "run").returncode == 0
-    done = run_iiae("train", "--resume", "--out", tmp_path / "run", "--set", "training.epochs=3")
-    assert done.returncode == 0, done.stderr
-    assert "epoch 3/3" in done.stderr
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -115,10 +42,8 @@ def test_a_run_is_resumed_without_its_file(tmp_path):
         (["train", "--resume"], "SettingsError: --resume needs --out"),
         (["train", "--x", "none.npy", "--y", "n.npy"], "DataError: none.npy: no such file"),
         (["evaluate", "nowhere"], "RunError: nowhere: not a run folder"),
-        (["translate", "nowhere", "a.png", "--to", "z"], "SettingsError: --to z: is x or y"),
         (["push", "nowhere", "there"], "RunError: nowhere: not a run folder"),
         (["pull", "hf://ada", "there"], "RunError: hf://ada: write hf://owner/name"),
-        (["export", "nowhere", "out", "--format", "tf"], "SettingsError: --format tf: is onnx"),
         (["data", "mnist"], "DataError: data.name = 'mnist' is not a data set; did you mean"),
         (["data", "synthetic", "--export", "x"], "DataError: only images can be written"),
     ],
@@ -133,52 +58,9 @@ def test_what_a_user_can_mend_is_one_line_and_exit_code_2(
     assert errors.count("\n") == 1
 
 
-def test_nothing_else_is_printed_where_a_command_ends_in_an_error(tmp_path):
+def test_nothing_else_is_printed_where_a_command_ends_in_an_error(tmp_path, run_iiae):
     done = run_iiae("train", "none.toml", cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-
-
-def test_translate_names_what_is_wrong_with_its_input(digits_run, tmp_path):
-    (tmp_path / "broken.png").write_bytes(b"no image")
-    done = run_iiae("translate", digits_run, tmp_path / "broken.png", "--to", "y")
-    assert (done.returncode, "broken.png: not an image" in done.stderr) == (2, True)
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
-    for folder in "ab":
-        Image.new("RGB", (16, 16)).save(tmp_path / folder / "same.png")
-    done = run_iiae(
-        "translate", digits_run, tmp_path / "a" / "same.png", tmp_path / "b" / "same.png",
-        "--to", "y", "--out", tmp_path / "out",
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert "two inputs are called same" in done.stderr
-
-
-def test_every_setting_and_data_set_is_listed():
-    assert "objective.tau" in run_iiae("settings").stdout
-    assert "mnist-cdcb" in run_iiae("data").stdout
-
-
-def test_a_run_is_pushed_and_pulled(digits_run, tmp_path):
-    done = run_iiae("push", digits_run, tmp_path / "shared")
-    assert done.stdout == f"pushed to {tmp_path / 'shared'}\n", done.stderr
-    done = run_iiae("pull", tmp_path / "shared", tmp_path / "mine")
-    assert done.stdout == f"wrote {tmp_path / 'mine'}\n", done.stderr
-
-
-def test_a_folder_is_embedded(digits_run, tmp_path):
-    run_iiae("data", "digits-cdcb", "--export", tmp_path, "--count", 3, "--size", 16)
-    (tmp_path / "x" / "broken.png").write_bytes(b"no image")
-    output = tmp_path / "z.npz"
-    common = ("embed", digits_run, "--input", tmp_path / "x", "--output", output)
-    done = run_iiae(*common, "--domain", "x", "--block", "exclusive")
-    assert done.stdout == f"wrote 3 rows into {output}; 1 left out, see {output}.failed.jsonl\n"
-    with np.load(output) as found:
-        assert found["path"].tolist() == ["0000.png", "0001.png", "0002.png"]
-        assert found["vector"].shape == (3, 2)
-    assert "SettingsError: --domain z: is x or y" in run_iiae(*common, "--domain", "z").stderr
-    wrong = run_iiae(*common, "--domain", "x", "--engine", "spark")
-    assert "SettingsError: --engine spark: is local or ray" in wrong.stderr
 
 
 @pytest.mark.parametrize(
@@ -190,7 +72,7 @@ def test_a_folder_is_embedded(digits_run, tmp_path):
         ("translate", "run", "a.png", "--to", "y", "--out", "out", "--grid", " "),
         ("features", "a", "--backbone", "b", "--out", ""),
         ("head", "a.npz", "-o", ""),
-        ("finetune", "a", "--backbone", "b", "--split", "c", "--out", ""),
+        ("finetune", "a", "--backbone", "b", "--unseen", "c", "--out", ""),
         ("report", "run", "--out", ""),
         ("sweep", "e.toml", "--out", ""),
         ("data", "digits-cdcb", "--export", ""),
@@ -234,49 +116,12 @@ def test_seeds_out_of_range_are_refused_by_every_command(iiae, command, seed):
     given = {
         "translate": ("run", "a.png", "--to", "y"),
         "head": ("a.npz",),
-        "finetune": ("a", "--backbone", "b", "--split", "c"),
+        "finetune": ("a", "--backbone", "b", "--unseen", "c"),
         "disentangle": ("--latents", "a.npz"),
     }
     code, _, err = iiae(command, *given[command], "--seed", seed)
     assert code == 2
     assert "--seed" in err
-
-
-def test_names_of_translations_decide_their_form(iiae, tmp_path, monkeypatch):
-    save_run(tmp_path / "run")
-    write_images(tmp_path / "in", ["a.png", "b.png"])
-    monkeypatch.chdir(tmp_path)
-    translated = ("translate", "run", "in", "--to", "y", "--out")
-    assert iiae(*translated, "results.v2")[0] == 0
-    assert sorted(p.name for p in (tmp_path / "results.v2").iterdir()) == ["a.png", "b.png"]
-    assert iiae(*translated, "grid.JPEG")[0] == 0
-    with Image.open(tmp_path / "grid.JPEG") as image:
-        assert image.format == "JPEG"
-    (tmp_path / "folder.png").mkdir()
-    assert iiae(*translated, "folder.png")[0] == 0
-    assert len(list((tmp_path / "folder.png").iterdir())) == 2
-    for option in (("--grid", "g.png"), ("--full-size",)):
-        code, _, err = iiae(*translated, "grid.png", *option)
-        assert code == 2
-        assert "--grid and --full-size go with a folder; --out grid.png is one picture" in err
-    assert iiae("translate", "run", "in", "--to", "y")[0] == 0
-    assert (tmp_path / "translation.png").is_file()
-
-
-def test_translated_features_are_npy_and_take_no_options_of_images(iiae, tmp_path, monkeypatch):
-    save_run(tmp_path / "run", small_settings())
-    np.save(tmp_path / "x.npy", np.zeros((3, 32)))
-    monkeypatch.chdir(tmp_path)
-    translated = ("translate", "run", "x.npy", "--to", "y")
-    assert iiae(*translated)[0] == 0
-    assert iiae(*translated, "--out", "model.v1.2")[0] == 0
-    assert {p.name for p in tmp_path.iterdir()} == {
-        "run", "x.npy", "translation.npy", "model.v1.2.npy",
-    }  # fmt: skip
-    for option in (("--full-size",), ("--on-error", "skip"), ("--grid", "g.png"), ("--spread",)):
-        code, _, err = iiae(*translated, *option)
-        assert code == 2
-        assert "are for images, not for features" in err
 
 
 def test_the_version_is_that_of_the_package(iiae):
@@ -294,3 +139,44 @@ def test_what_is_no_fault_of_the_user_is_one_line(iiae, monkeypatch, tmp_path):
     assert (code, out) == (1, "")
     assert errors.startswith("a fault of iiae: ZeroDivisionError: deep inside; please report it")
     assert len(errors.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (("train", "--on-error", "z"), "--on-error"),
+        (("evaluate", "run", "--split", "z"), "--split"),
+        (("disentangle", "run", "--split", "z"), "--split"),
+        (("translate", "run", "a.png", "--to", "z"), "--to"),
+        (("translate", "run", "a.png", "--to", "y", "--on-error", "z"), "--on-error"),
+        (("embed", "run", "--input", "a", "--output", "b", "--domain", "z"), "--domain"),
+        (("embed", "run", "--input", "a", "--output", "b", "--engine", "z"), "--engine"),
+        (("embed", "run", "--input", "a", "--output", "b", "--block", "z"), "--block"),
+        (("features", "a", "--backbone", "b", "--on-error", "z"), "--on-error"),
+        (("index", "run", "g", "a", "--domain", "z"), "--domain"),
+        (("index", "run", "g", "a", "--domain", "y", "--distance", "z"), "--distance"),
+        (("search", "run", "g", "a", "--from", "z"), "--from"),
+        (("search", "run", "g", "a", "--by", "z"), "--by"),
+        (("score", "--query", "a", "--gallery", "b", "--distance", "z"), "--distance"),
+        (("export", "run", "out", "--format", "z"), "--format"),
+    ],
+)
+def test_a_value_that_is_no_choice_is_named_with_those_that_are(iiae, words, option):
+    code, out, errors = iiae(*words)
+    assert (code, out) == (2, "")
+    assert f"Invalid value for '{option}'" in errors
+    assert "'z' is not one of" in " ".join(errors.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("head", "a.npz", "--split", "b"), ("finetune", "a", "--backbone", "b", "--split", "c")],
+)
+def test_a_renamed_option_says_its_name(iiae, words):
+    assert iiae(*words) == (2, "", "SettingsError: --split is now --unseen\n")
+
+
+def test_a_renamed_option_is_not_shown(iiae):
+    shown = iiae("head", "--help")[1]
+    assert "--unseen" in shown
+    assert "--split" not in shown

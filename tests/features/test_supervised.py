@@ -225,7 +225,7 @@ def test_what_cannot_be_saved_is_said_before_tuning(tmp_path, monkeypatch):
 
 
 def test_a_tuned_backbone_does_not_replace_the_one_it_came_from(tmp_path, iiae):
-    given = ("images", "--backbone", tmp_path, "--split", "sake25", "-o", tmp_path)
+    given = ("images", "--backbone", tmp_path, "--unseen", "sake25", "-o", tmp_path)
     code, _, errors = iiae("finetune", *given)
     assert code == 2
     assert errors.startswith("DataError: ")

@@ -188,7 +188,7 @@ def test_trained_runs_are_evaluated_and_half_done_ones_gone_on_with(experiment, 
 def test_ctrl_c_saves_the_runs_under_way(tmp_path):
     (tmp_path / "long.toml").write_text(dump_settings(small_settings("training.epochs=100000")))
     command = [
-        sys.executable, "-c", "from iiae.cli import main; main()", "sweep", "long.toml",
+        sys.executable, "-c", "from iiae.commands.app import main; main()", "sweep", "long.toml",
         "--over", "objective.lam=0,1,2", "--out", "out",
     ]  # fmt: skip
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
@@ -213,7 +213,7 @@ def test_the_command_keeps_finished_runs_and_says_what_failed(swept, experiment)
     out, over, found, _ = swept
     model = out / found.rows[0]["run"] / MODEL
     before = model.stat().st_mtime_ns
-    code = "from iiae.cli import main; main()"
+    code = "from iiae.commands.app import main; main()"
     command = [sys.executable, "-c", code, "sweep", str(experiment), "--out", str(out)]
     options = [word for one in over for word in ("--over", one)]
     done = subprocess.run([*command, *options], capture_output=True, text=True)

@@ -204,7 +204,7 @@ def test_head_is_answered_as_get_is_without_the_body(client):
         assert asked.headers["content-type"] == full.headers["content-type"]
     assert client.head("/nowhere").status_code == 404
     assert client.head("/embed").status_code == 405
-    assert 'route="/health",method="HEAD",status="200"} 1' in client.get("/metrics").text
+    assert 'method="HEAD",route="/health",status="200"} 1' in client.get("/metrics").text
 
 
 def test_a_damaged_image_and_too_many_pixels_are_refused(place):
@@ -255,6 +255,21 @@ def test_a_token_is_needed_where_one_is_set(place):
         assert client.get("/about", headers=right).json()["gallery"]["items"] == 4
         assert client.get("/health").json() == {"status": "ok"}
         assert client.get("/").status_code == 200
+        assert client.get("/nowhere").status_code == 401
+        big = b"x" * (Limits().bytes + 1)
+        assert client.post("/translate", content=big).status_code == 401
+
+
+def test_openapi_declares_the_token_where_one_is_needed(client, place):
+    assert "securitySchemes" not in client.get("/openapi.json").json()["components"]
+    right = {"authorization": "Bearer s3cret"}
+    api = create_app(*place[1:], token="s3cret")
+    with TestClient(api, headers=right) as closed:
+        found = closed.get("/openapi.json").json()
+    assert found["components"]["securitySchemes"] == {"token": {"type": "http", "scheme": "bearer"}}
+    paths = found["paths"].items()
+    free = [path for path, ways in paths for way in ways.values() if "security" not in way]
+    assert free == ["/health"]
 
 
 def test_other_origins_and_other_hosts_are_kept_out(client):
@@ -280,6 +295,7 @@ def test_a_bug_is_logged_and_not_shown(place, monkeypatch, caplog):
     with TestClient(app, raise_server_exceptions=False) as client, caplog.at_level(logging.ERROR):
         monkeypatch.setattr(Gallery, "search", lambda *_: 1 / 0)
         answer = client.post("/search", content=png(place))
+        assert 'route="/search",status="500"} 1.0' in client.get("/metrics").text
     assert (answer.status_code, answer.json()) == (500, {"detail": "internal error"})
     assert "ZeroDivisionError" in caplog.text
 
@@ -289,11 +305,19 @@ def test_metrics_count_routes_not_addresses(client, place):
     client.get("/items/abc/image")
     client.get("/nowhere/at/all")
     text = client.get("/metrics").text
-    assert 'iiae_requests_total{route="/search",method="POST",status="200"} 1' in text
-    assert 'iiae_requests_total{route="/items/{item}/image",method="GET",status="404"} 1' in text
-    assert 'route="other",method="GET",status="404"} 1' in text
-    assert 'iiae_request_seconds_bucket{route="/search",le="+Inf"} 1' in text
-    assert "iiae_batched_jobs_total 1\n" in text
+    assert 'iiae_requests_total{method="POST",route="/search",status="200"} 1.0' in text
+    assert 'iiae_requests_total{method="GET",route="/items/{item}/image",status="404"} 1.0' in text
+    assert 'method="GET",route="other",status="404"} 1.0' in text
+    assert 'iiae_request_seconds_bucket{le="+Inf",route="/search"} 1.0' in text
+    assert "iiae_batched_jobs_total 1.0\n" in text
+    for name in ("iiae_batches_total", "iiae_waiting"):
+        assert f"# HELP {name} " in text
+
+
+def test_two_servers_in_one_process_count_apart(client, place):
+    client.get("/health")
+    with TestClient(create_app(*place[1:])) as other:
+        assert 'route="/health"' not in other.get("/metrics").text
 
 
 def test_features_are_taken_as_json(tmp_path):

@@ -4,6 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+pytest.importorskip("fastapi", reason="the extra 'web' is not installed")
+
 from iiae.web.batching import Batcher, Busy
 
 

@@ -1,47 +1,42 @@
-"""Counts and times in Prometheus' text format."""
+"""Counts and times, as Prometheus reads them."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from iiae.web.batching import Batcher
 
 
-class Counts:
-    """Requests by route and status, and how long each route took."""
+class Counts(Collector):
+    """Requests by route and status, how long each route took, and what the batchers do.
 
-    def __init__(self):
-        self.requests: Counter[tuple[str, str, int]] = Counter()
-        self.buckets: dict[str, list[int]] = {}
-        self.seconds: Counter[str] = Counter()
+    The registry is its own, so that servers in one process count apart.
+    """
+
+    def __init__(self, batchers: Sequence[Batcher[Any, Any]] = ()):
+        self.batchers, self.registry = batchers, CollectorRegistry()
+        self.requests = Counter(
+            "iiae_requests", "Answered requests.", ("route", "method", "status"),
+            registry=self.registry,
+        )  # fmt: skip
+        self.seconds = Histogram(
+            "iiae_request_seconds", "Time to the last byte.", ("route",), registry=self.registry
+        )
+        self.registry.register(self)
 
     def add(self, route: str, method: str, status: int, seconds: float) -> None:
         """One answered request; `route` is a pattern, so that names are few."""
-        self.requests[route, method, status] += 1
-        self.seconds[route] += seconds  # pyright: ignore[reportArgumentType]
-        buckets = self.buckets.setdefault(route, [0] * (len(SECONDS) + 1))
-        buckets[bisect_left(SECONDS, seconds)] += 1
+        self.requests.labels(route, method, status).inc()
+        self.seconds.labels(route).observe(seconds)
 
-    def text(self, more: Mapping[str, tuple[str, str, float]]) -> str:
-        """All of it; `more` gives name: (kind, help, value)."""
-        lines = _head("iiae_requests_total", "counter", "Answered requests.")
-        for (route, method, status), count in sorted(self.requests.items()):
-            labels = f'route="{route}",method="{method}",status="{status}"'
-            lines.append(f"iiae_requests_total{{{labels}}} {count}")
-        lines += _head("iiae_request_seconds", "histogram", "Time to the last byte.")
-        for route, buckets in sorted(self.buckets.items()):
-            total = 0
-            for bound, count in zip((*SECONDS, "+Inf"), buckets, strict=True):
-                total += count
-                lines.append(f'iiae_request_seconds_bucket{{route="{route}",le="{bound}"}} {total}')
-            lines.append(f'iiae_request_seconds_sum{{route="{route}"}} {self.seconds[route]:.6f}')
-            lines.append(f'iiae_request_seconds_count{{route="{route}"}} {total}')
-        for name, (kind, text, value) in more.items():
-            lines += [*_head(name, kind, text), f"{name} {value:g}"]
-        return "\n".join(lines) + "\n"
-
-
-def _head(name: str, kind: str, text: str) -> list[str]:
-    return [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
+    def collect(self) -> Iterator[Metric]:
+        """What the batchers count themselves."""
+        all_ = self.batchers
+        yield CounterMetricFamily("iiae_batched_jobs", "Jobs done.", sum(b.jobs for b in all_))
+        yield CounterMetricFamily("iiae_batches", "Batches done.", sum(b.batches for b in all_))
+        yield GaugeMetricFamily("iiae_waiting", "Jobs waiting.", sum(len(b.waiting) for b in all_))

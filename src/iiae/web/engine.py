@@ -130,30 +130,24 @@ class Engine:
             GalleryError: There is no gallery, or it has no such item.
         """
         gallery = self.open_gallery()
-        sampled = iter(
-            self._encoded([q.sample for q in queries if q.sample], gallery.info.active_only)
-        )
+        samples = [query.sample for query in queries if query.sample]
+        encoded = iter(self._encoded(samples, gallery.info.active_only))
         vectors = [
-            getattr(next(sampled), query.by)[0]
-            if query.sample
-            else self._of_item(query.item, query.by)
-            for query in queries
+            getattr(next(encoded), q.by)[0] if q.sample else self._of_item(q.item, q.by)
+            for q in queries
         ]
-        jobs = list(zip(queries, vectors, strict=True))
 
         def search(some: Sequence[tuple[Query, np.ndarray]]) -> list[Answer]:
-            first = some[0][0]
-            rows = np.stack([vector for _, vector in some])
+            rows, first = np.stack([vector for _, vector in some]), some[0][0]
             # one more, since an item finds itself
             found = gallery.search(rows, first.top + 1, first.where, first.by)
-            return [
-                Answer(
-                    [hit for hit in hits if query.item not in (hit.id, hit.path)][: query.top],
-                    found.method,
-                )
+            kept = [
+                [hit for hit in hits if query.item not in (hit.id, hit.path)][: query.top]
                 for (query, _), hits in zip(some, found.hits, strict=True)
             ]
+            return [Answer(hits, found.method) for hits in kept]
 
+        jobs = list(zip(queries, vectors, strict=True))
         return grouped(jobs, lambda job: (job[0].by, job[0].top, job[0].where), search)
 
     def translate(self, jobs: Sequence[Translation]) -> list[Tensor]:

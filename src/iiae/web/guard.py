@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 import time
 from typing import Any, NamedTuple
 
+from fastapi.exception_handlers import http_exception_handler
+from fastapi.security import HTTPBearer
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+
 from iiae.web.counting import Counts
 
 OPEN = ("/", "/health", "/docs")
+BEARER = HTTPBearer(scheme_name="token", auto_error=False)
+CLOSE = {"connection": "close"}  # the rest of the body is not waited for
 HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -31,6 +37,9 @@ class Limits(NamedTuple):
 class Guard:
     """ASGI middleware. Reads the whole body, within limits, before the app sees the request.
 
+    The token is checked here and not in a dependency of FastAPI, which would read the body of a
+    form first. Starlette's `max_body_size` answers in plain text and keeps the connection open.
+
     Args:
         app: What answers.
         token: Bearer token that every route but the page and /health needs; None for none.
@@ -39,14 +48,13 @@ class Guard:
     """
 
     def __init__(self, app: Any, token: str | None, limits: Limits, counts: Counts):
-        self.app, self.limits, self.counts = app, limits, counts
-        self.token = None if token is None else f"Bearer {token}".encode()
+        self.app, self.token, self.limits, self.counts = app, token, limits, counts
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         started, status, asked = time.perf_counter(), 0, scope["method"]
-        if asked == "HEAD":  # answered as GET is, without the body
+        if asked == "HEAD":  # answered as GET is; the server leaves the body out
             scope = {**scope, "method": "GET"}
 
         async def sent(message: Any) -> None:
@@ -54,12 +62,13 @@ class Guard:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message.get("headers", []), *HEADERS]
-            elif asked == "HEAD":
-                message = {**message, "body": b""}
             await send(message)
 
         try:
             await self._pass(scope, receive, sent)
+        except Exception:
+            status = 500  # answered further out
+            raise
         finally:
             route = getattr(scope.get("route"), "path", "other")
             method = asked if asked in ("GET", "POST", "HEAD") else "other"
@@ -67,55 +76,45 @@ class Guard:
                 self.counts.add(route, method, status, time.perf_counter() - started)
 
     async def _pass(self, scope: Any, receive: Any, send: Any) -> None:
-        headers = dict(scope["headers"])
-        given = headers.get(b"authorization", b"")
-        closed = self.token is not None and scope["path"] not in OPEN
-        if closed and not secrets.compare_digest(given, self.token or b""):
-            challenge = [(b"www-authenticate", b"Bearer")]
-            return await _refuse(send, 401, "a bearer token is needed", challenge)
-        length = headers.get(b"content-length", b"0")
-        if not length.isdigit() or int(length[:20]) > self.limits.bytes:
-            return await _refuse(send, 413, f"more than {self.limits.bytes:,} bytes")
+        request = Request(scope, receive)
         try:
-            async with asyncio.timeout(self.limits.seconds):
-                body = await self._read(receive)
-        except TimeoutError:
-            return await _refuse(send, 408, f"took longer than {self.limits.seconds:g} s to arrive")
-        if body is None:
-            return None  # the client has gone
-        if len(body) > self.limits.bytes:
-            return await _refuse(send, 413, f"more than {self.limits.bytes:,} bytes")
-        first = True
+            await self._admit(request)
+            body = await self._read(request)
+        except HTTPException as refused:
+            answer = await http_exception_handler(request, refused)
+            return await answer(scope, receive, send)
+        except ClientDisconnect:
+            return None
+        messages = [{"type": "http.request", "body": body}]
 
         async def replay() -> Any:
-            nonlocal first
-            if first:
-                first = False
-                return {"type": "http.request", "body": body, "more_body": False}
-            return await receive()
+            return messages.pop() if messages else await receive()
 
         await self.app(scope, replay, send)
 
-    async def _read(self, receive: Any) -> bytes | None:
-        parts, size = [], 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return None
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if not message.get("more_body") or size > self.limits.bytes:
-                return b"".join(parts)
+    async def _admit(self, request: Request) -> None:
+        if self.token is None or request.scope["path"] in OPEN:
+            return
+        given = await BEARER(request)
+        sent = given.credentials if given else ""
+        # as bytes: headers are read as Latin-1, and text beyond ASCII cannot be compared
+        if not secrets.compare_digest(sent.encode("latin-1"), self.token.encode()):
+            raise HTTPException(401, "a bearer token is needed", {"www-authenticate": "Bearer"})
 
-
-async def _refuse(
-    send: Any, status: int, why: str, headers: list[tuple[bytes, bytes]] | None = None
-) -> None:
-    body = json.dumps({"detail": why}).encode()
-    head = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    if status in (408, 413):
-        head.append((b"connection", b"close"))
-    await send(
-        {"type": "http.response.start", "status": status, "headers": [*head, *(headers or [])]}
-    )
-    await send({"type": "http.response.body", "body": body})
+    async def _read(self, request: Request) -> bytes:
+        most = self.limits.bytes
+        too_large = HTTPException(413, f"more than {most:,} bytes", CLOSE)
+        length = request.headers.get("content-length", "0")
+        if not length.isdecimal() or int(length[:20]) > most:
+            raise too_large
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self.limits.seconds):
+                async for part in request.stream():
+                    body += part
+                    if len(body) > most:
+                        raise too_large
+        except TimeoutError:
+            late = f"took longer than {self.limits.seconds:g} s to arrive"
+            raise HTTPException(408, late, CLOSE) from None
+        return bytes(body)

@@ -1,12 +1,9 @@
-"""Pages with their policies, and pictures as the page shows them."""
+"""Pictures as the page shows them."""
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
-import re
-from importlib.resources import files
 
 import torch
 from PIL import Image
@@ -16,19 +13,6 @@ from iiae.errors import DataError
 from iiae.files.images import open_image, to_image
 from iiae.search.gallery import Gallery
 from iiae.search.items import by_id_or_path
-
-
-def page(name: str) -> tuple[str, str]:
-    """A page, and the policy that lets its own script run and nothing else."""
-    text = files("iiae.web").joinpath(name).read_text(encoding="utf-8")
-    scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
-    hashes = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts]
-    allowed = " ".join(f"'sha256-{h}'" for h in hashes)
-    policy = (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; connect-src 'self'; "
-        "img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-    return text, policy
 
 
 def data_urls(images: Tensor) -> list[str]:

@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from iiae.errors import MissingExtra, SettingsError
+import uvicorn
+
+from iiae.errors import SettingsError
 from iiae.run_folder import TrainedRun
 from iiae.search.gallery import Gallery
 from iiae.web.app import LOCAL, create_app
@@ -37,12 +39,7 @@ def serve(
     Raises:
         GalleryError: There is no such gallery, or it is of another model.
         SettingsError: The host is not loopback and there is no token; the port is taken.
-        MissingExtra: The extra 'web' is not installed.
     """
-    try:
-        import uvicorn
-    except ImportError as error:
-        raise MissingExtra("web", "the server") from error
     if not token and not _loopback(host):
         raise SettingsError(f"--host {host}: others could reach the server; give it a --token")
     opened = None if gallery is None else Gallery.open(gallery)

@@ -1,0 +1,92 @@
+"""The program `iiae`: its commands by panel of the help, and what it prints of an error."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from iiae.commands.data import data, settings
+from iiae.commands.evaluate import disentangle, evaluate, report, score
+from iiae.commands.features import features, finetune, head
+from iiae.commands.search import gallery, index, search, serve
+from iiae.commands.share import export, pull, push
+from iiae.commands.train import sweep, train
+from iiae.commands.translate import embed, translate
+from iiae.errors import IIAEError, Interrupted
+
+PANELS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Learn": (train, sweep),
+    "Measure": (evaluate, disentangle, score, report),
+    "Use": (translate, embed),
+    "Search": (index, search, gallery, serve),
+    "Features of images": (features, head, finetune),
+    "Share": (push, pull, export),
+    "Look up": (data, settings),
+}
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"iiae {version('iiae')}")
+        raise typer.Exit
+
+
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="print the version"),
+    ] = False,
+) -> None:
+    pass
+
+
+def build_app() -> typer.Typer:
+    """The commands as one program, each under its function's name."""
+    built = typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        help="Learn what two paired domains share and what is exclusive to each; translate and "
+        "search across them.",
+    )
+    built.callback()(options)
+    for panel, commands in PANELS.items():
+        for command in commands:
+            built.command(rich_help_panel=panel)(command)
+    return built
+
+
+app = build_app()
+
+
+def main() -> None:
+    """Runs a command; what a user can mend is one line and exit code 2.
+
+    A fault of the program is one line too; `IIAE_TRACEBACK=1` shows where it arose.
+    """
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("iiae").setLevel(logging.INFO)
+    try:
+        app()
+    except Interrupted as error:
+        typer.echo(str(error), err=True)
+        sys.exit(130)
+    except IIAEError as error:
+        typer.echo(f"{type(error).__name__}: {error}", err=True)
+        sys.exit(2)
+    except Exception as error:
+        if os.environ.get("IIAE_TRACEBACK"):
+            raise
+        text = " ".join(str(error).split())[:300]
+        typer.echo(
+            f"a fault of iiae: {type(error).__name__}: {text}; please report it with the output "
+            "of the same command under IIAE_TRACEBACK=1",
+            err=True,
+        )
+        sys.exit(1)

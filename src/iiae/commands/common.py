@@ -1,0 +1,100 @@
+"""What several commands need: options, a run's opening, tables, progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from iiae.errors import SettingsError
+
+if TYPE_CHECKING:
+    from iiae.report.tables import Table
+    from iiae.run import Run
+
+# what may be set for a run that is trained: how it is measured, and where its data lies
+MEASURING = ("evaluation", "data.root", "data.x", "data.y", "data.on_error", "data.buffer")
+MOST_SEED = 2**32 - 1
+
+# `iiae.types` and `iiae.files.decoding` have the first two, but import torch
+Domain = Literal["x", "y"]
+OnError = Literal["stop", "skip"]
+Part = Literal["test", "validation"]
+
+
+def path_of(option: str) -> Callable[[Any], Path]:
+    """Reads the path of an option; pathlib would take an empty one for the current folder."""
+
+    def read(text: Any) -> Path:
+        if not str(text).strip():
+            raise SettingsError(f"{option} is empty, as an unset shell variable is; give a path")
+        return Path(text)
+
+    return read
+
+
+def renamed(old: str, new: str) -> Any:
+    """A hidden option of a former name, which says the present one."""
+
+    def refuse(value: object) -> None:
+        if value is not None:
+            raise SettingsError(f"{old} is now {new}")
+
+    return typer.Option(old, hidden=True, is_eager=True, callback=refuse)
+
+
+RunFolder = Annotated[Path, typer.Argument(help="run folder, as iiae train writes it")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="section.name=value; may be repeated")
+]
+PartOption = Annotated[Part, typer.Option("--split", help="test or validation")]
+OnErrorOption = Annotated[
+    OnError,
+    typer.Option("--on-error", help="if an image cannot be read: stop, or skip and list it"),
+]
+Seed = Annotated[int, typer.Option(min=0, max=MOST_SEED, help="random seed")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON, not tables")]
+
+
+def open_run(folder: Path, overrides: list[str] | None) -> Run:
+    """A run, with settings of measurement changed for this command alone."""
+    from iiae.run import Run
+    from iiae.run_folder import SETTINGS, load_run
+    from iiae.settings import check_overrides, load_settings
+
+    check_overrides(overrides or [], MEASURING)
+    stored = load_run(folder)
+    return Run(stored._replace(settings=load_settings(folder / SETTINGS, overrides or [])))
+
+
+def show_tables(tables: Iterable[Table]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console()
+    for table in tables:
+        shown = Table(title=table.title, title_justify="left", caption_justify="left")
+        for i, column in enumerate(table.columns):
+            shown.add_column(escape(column), justify="left" if i == 0 else "right")
+        for row in table.rows:
+            shown.add_row(*map(escape, row))
+        if table.columns:
+            console.print(shown)
+        console.print(escape(table.note), style="dim", highlight=False)
+        console.print()
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error if that is a terminal; yields what sets its count and total."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda count, total: bar.update(task, completed=count, total=total)

@@ -1,0 +1,137 @@
+"""Measures of a run, or of vectors and latents from elsewhere; a page of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from iiae.commands.common import (
+    MOST_SEED,
+    AsJson,
+    Overrides,
+    PartOption,
+    RunFolder,
+    open_run,
+    path_of,
+    show_tables,
+)
+from iiae.errors import SettingsError
+
+Distance = Literal["cosine", "euclidean", "hamming"]
+
+
+def evaluate(
+    run: RunFolder,
+    split: PartOption = "test",
+    as_json: AsJson = False,
+    overrides: Overrides = None,
+) -> None:
+    """Retrieval with its chance line, probes, bound terms in nats; kept in metrics.json.
+
+    Example: iiae evaluate runs/mine --split validation
+    """
+    import json
+
+    from iiae.report.tables import result_tables
+
+    found = open_run(run, overrides).evaluate(split).as_dict()
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        show_tables(result_tables(found))
+
+
+def disentangle(
+    run: Annotated[Path | None, typer.Argument(help="run folder, as iiae train writes it")] = None,
+    latents: Annotated[
+        Path | None, typer.Option(help="instead of a run: .npz with z_x, z_s, z_y")
+    ] = None,
+    factors: Annotated[
+        Path | None, typer.Option(help=".csv with a column name:block (shared, x, y) a factor")
+    ] = None,
+    split: PartOption = "test",
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=MOST_SEED,
+            help="random seed of folds, permutations and small networks, for --latents; of a run: "
+            "--set evaluation.seed",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    overrides: Overrides = None,
+) -> None:
+    """Evidence of disentanglement: probes, leakage, swaps, dependence; kept in metrics.json.
+
+    Example: iiae disentangle --latents z.npz --factors factors.csv
+    """
+    import json
+
+    from iiae.evidence.collect import prove_files
+    from iiae.report.evidence_tables import evidence_tables
+
+    if (run is None) == (latents is None):
+        raise SettingsError("give a run folder, or --latents with --factors")
+    if run is not None and (factors is not None or seed is not None):
+        raise SettingsError(
+            "--factors and --seed are for --latents; a run knows its factors, and its seed is "
+            "--set evaluation.seed"
+        )
+    if latents is not None and overrides:
+        raise SettingsError("--set is for a run; --latents have no settings")
+    if run is not None:
+        found = open_run(run, overrides).evidence(split)
+    else:
+        assert latents is not None
+        found = prove_files(latents, factors, seed or 0)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        show_tables(evidence_tables(found))
+
+
+def score(
+    query: Annotated[Path, typer.Option(help=".npy, a row a query")],
+    gallery: Annotated[Path, typer.Option(help=".npy, a row an item")],
+    query_labels: Annotated[Path, typer.Option(help="class of each query: .npy, or a line each")],
+    gallery_labels: Annotated[Path, typer.Option(help="class of each item, likewise")],
+    distance: Annotated[Distance, typer.Option(help="cosine, euclidean or hamming")] = "cosine",
+    k: Annotated[list[int] | None, typer.Option(help="cut-off; may be repeated")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Precision, recall and mean average precision of vectors of your own, by class.
+
+    Example: iiae score --query q.npy --gallery g.npy --query-labels q.txt --gallery-labels g.txt
+    """
+    from iiae.evaluation.score import score_files
+    from iiae.files.atomic import json_text
+    from iiae.report.tables import score_tables
+
+    found = score_files(
+        query, gallery, query_labels, gallery_labels, tuple(k or (100, 200)), distance
+    )
+    if as_json:
+        typer.echo(json_text(found, indent=2))
+    else:
+        show_tables(score_tables(found))
+
+
+def report(
+    run: RunFolder,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="file; by default report.html in RUN", parser=path_of("--out")),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="folder with both domains' images, to show hits of features")
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Write one self-contained HTML page: settings, curves, results, pictures.
+
+    Example: iiae report runs/mine --out mine.html
+    """
+    typer.echo(f"wrote {open_run(run, overrides).report(out, images)}")

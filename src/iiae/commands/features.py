@@ -1,0 +1,107 @@
+"""Features of images from pretrained vision models, and their training on seen classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from iiae.commands.common import OnErrorOption, Seed, path_of, renamed
+
+BackboneOption = Annotated[
+    str, typer.Option(help="folder or hub name of a transformers vision model")
+]
+Validation = Annotated[int, typer.Option(min=1, help="number of seen classes held out")]
+
+
+def features(
+    images: Annotated[
+        Path, typer.Argument(help="folder: domain/class/image, class/image, or images")
+    ],
+    backbone: BackboneOption,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help=".npz to write", parser=path_of("--out"))
+    ] = Path("features.npz"),
+    cache: Annotated[
+        Path | None, typer.Option(help="folder of kept features", parser=path_of("--cache"))
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, help="images a step")] = 64,
+    on_error: OnErrorOption = "stop",
+) -> None:
+    """Features of image folders from a pretrained vision model; goes on where it stopped.
+
+    Example: iiae features sketchy/ --backbone mobilenet_v2/ -o features.npz
+    """
+    from iiae.features.backbone import load_backbone
+    from iiae.features.extract import extract_features
+
+    counts = extract_features(images, load_backbone(backbone), out, cache, batch, on_error)
+    typer.echo(f"wrote {out}: {', '.join(f'{n:,} of {name}' for name, n in counts.items())}")
+
+
+def head(
+    features: Annotated[
+        Path, typer.Argument(help=".npz of features with classes, or the authors' folder of them")
+    ],
+    unseen: Annotated[
+        str | None,
+        typer.Option(help="name or file of the unseen classes; the authors' files list them"),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help=".npz to write", parser=path_of("--out"))
+    ] = Path("head.npz"),
+    size: Annotated[int, typer.Option(min=2, help="size of the new features")] = 512,
+    validation: Validation = 10,
+    seed: Seed = 0,
+    split: Annotated[str | None, renamed("--split", "--unseen")] = None,
+) -> None:
+    """Train a classifier of the seen classes on features; write its hidden layer as features.
+
+    Example: iiae head features.npz --unseen sake25 -o head.npz
+    """
+    from iiae.features.supervised import HeadSettings, train_head
+    from iiae.settings import data_settings
+
+    data = data_settings(name="classes", root=str(features), split=unseen, validation=validation)
+    quality = train_head(data, out, HeadSettings(size=size, seed=seed))
+    typer.echo(f"wrote {out}; held-out seen classes: mAP@all {quality:.4f}")
+
+
+def finetune(
+    images: Annotated[Path, typer.Argument(help="folder: domain/class/image")],
+    backbone: BackboneOption,
+    unseen: Annotated[str, typer.Option(help="name or file of the unseen classes")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="folder to write", parser=path_of("--out"))
+    ] = Path("backbone"),
+    epochs: Annotated[int, typer.Option(min=1, help="passes over the images")] = 4,
+    side: Annotated[int, typer.Option(min=32, help="side of images, in pixels")] = 128,
+    frozen: Annotated[
+        float, typer.Option(min=0, max=0.99, help="share of the model's first tensors left alone")
+    ] = 0.0,
+    mixup: Annotated[
+        float, typer.Option(min=0, help="mix two images by Beta(mixup, mixup); 0: none")
+    ] = 0.0,
+    validation: Validation = 10,
+    seed: Seed = 0,
+    split: Annotated[str | None, renamed("--split", "--unseen")] = None,
+) -> None:
+    """Fine-tune a vision model on the seen classes of both domains.
+
+    Example: iiae finetune sketchy/ --backbone mobilenet_v2/ --unseen sake25
+    """
+    from iiae.features.backbone import load_backbone
+    from iiae.features.supervised import TuneSettings
+    from iiae.features.supervised import finetune as tune
+    from iiae.files.atomic import refuse_inputs
+    from iiae.settings import data_settings
+
+    refuse_inputs([out], [Path(backbone), images])
+    data = data_settings(name="classes", root=str(images), split=unseen, validation=validation)
+    settings = TuneSettings(epochs, side=side, frozen=frozen, mixup=mixup, seed=seed)
+    tuned = tune(data, load_backbone(backbone), out, settings)
+    typer.echo(
+        f"wrote {out}: {tuned.share:.0%} of the way from the pretrained weights to the tuned ones, "
+        f"images of {tuned.side} pixels; held-out seen classes: mAP@all {tuned.quality:.4f}"
+    )

@@ -1,0 +1,136 @@
+"""Search across domains: the gallery, its queries, its server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from iiae.commands.common import AsJson, Domain, RunFolder, show_tables
+
+GalleryFolder = Annotated[str, typer.Argument(help="folder or URL, as iiae index writes it")]
+
+
+def index(
+    run: RunFolder,
+    gallery: Annotated[str, typer.Argument(help="folder or URL of the gallery; made if missing")],
+    inputs: Annotated[
+        list[Path], typer.Argument(help="images or folders of them; .npy or .npz of features")
+    ],
+    domain: Annotated[Domain, typer.Option(help="domain of the inputs: x or y")],
+    distance: Annotated[
+        Literal["euclidean", "cosine"] | None,
+        typer.Option(help="euclidean (default) or cosine; fixed at the first call"),
+    ] = None,
+    metadata: Annotated[
+        Path | None, typer.Option(help="CSV with a column path and others to store")
+    ] = None,
+    active_only: Annotated[
+        bool, typer.Option("--active-only", help="store only active dimensions of z_s")
+    ] = False,
+) -> None:
+    """Put a collection into a gallery that can be searched; what it holds already is skipped.
+
+    Example: iiae index runs/mine gallery/ photos/ --domain y
+    """
+    from iiae.run_folder import load_run
+    from iiae.search.index import index_files
+
+    done = index_files(load_run(run), gallery, inputs, domain, distance, metadata, active_only)
+    for line in done.failed:
+        typer.echo(f"skipped: {line}", err=True)
+    typer.echo(
+        f"{gallery}: {done.added:,} added, {done.replaced:,} replaced, {done.unchanged:,} "
+        f"unchanged, {len(done.failed):,} skipped; {done.total:,} items, {done.method}"
+    )
+    if metadata and done.unmatched:
+        typer.echo(
+            f"{done.unmatched:,} of {done.described:,} rows of {metadata} name no indexed file; "
+            "paths in it are relative to its folder"
+        )
+
+
+def search(
+    run: RunFolder,
+    gallery: GalleryFolder,
+    queries: Annotated[list[Path], typer.Argument(help="images or folders; .npy of features")],
+    top: Annotated[int, typer.Option(help="hits a query")] = 10,
+    source: Annotated[
+        Domain | None, typer.Option("--from", help="domain of the queries: x or y")
+    ] = None,
+    where: Annotated[
+        str | None, typer.Option(help="SQL condition, as in \"label = 'cat' AND year > 2000\"")
+    ] = None,
+    by: Annotated[
+        Literal["shared", "exclusive"],
+        typer.Option(help="latent to compare: shared or exclusive"),
+    ] = "shared",
+    vectors: Annotated[bool, typer.Option("--vectors", help="queries are latents already")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find the items of a gallery nearest to queries, by default from the other domain.
+
+    Example: iiae search runs/mine gallery/ sketch.png --top 5
+    """
+    from iiae.files.atomic import json_text
+    from iiae.report.tables import hit_tables
+    from iiae.run_folder import load_run
+    from iiae.search.index import search_files
+
+    names, found, failed = search_files(
+        load_run(run), gallery, queries, top, source, where, by, vectors
+    )  # fmt: skip
+    for line in failed:
+        typer.echo(f"skipped: {line}", err=True)
+    if as_json:
+        results = [{"query": q, "hits": h} for q, h in zip(names, found.hits, strict=True)]
+        answer = {"method": found.method, "results": results, "skipped": failed}
+        typer.echo(json_text(answer, indent=2))
+    else:
+        rows = [[(h.distance, h.label or "", h.path) for h in some] for some in found.hits]
+        show_tables(hit_tables(names, rows, found.method))
+
+
+def gallery(
+    gallery: GalleryFolder,
+    delete: Annotated[
+        list[str] | None, typer.Option(help="remove this file, or all of a folder; repeatable")
+    ] = None,
+) -> None:
+    """Print what a gallery holds, or remove items from it.
+
+    Example: iiae gallery gallery/ --delete photos/old
+    """
+    from iiae.search.collection import absolute
+    from iiae.search.gallery import Gallery
+
+    opened = Gallery.open(gallery)
+    if delete:
+        count = opened.delete([absolute(path) for path in delete])
+        typer.echo(f"{gallery}: {count:,} removed")
+    for name, value in {"items": len(opened), **opened.info._asdict()}.items():
+        typer.echo(f"{name:12}{value}")
+    typer.echo(f"{'metadata':12}{', '.join(opened.columns) or 'none'}")
+
+
+def serve(
+    run: RunFolder,
+    gallery: Annotated[
+        str | None, typer.Option(help="folder or URL of a gallery to search")
+    ] = None,
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="port to listen on")] = 8000,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="IIAE_TOKEN", help="bearer token that requests must carry"),
+    ] = None,
+) -> None:
+    """Serve an API and a page: draw or upload, search, translate.
+
+    Example: iiae serve runs/mine --gallery gallery/ --port 8080
+    """
+    from iiae.run_folder import load_run
+    from iiae.web.serving import serve as start
+
+    start(load_run(run), gallery, host, port, token)

@@ -1,0 +1,55 @@
+"""Runs for others: on the Hugging Face Hub, in a folder, as files for other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from iiae.commands.common import RunFolder, path_of
+
+
+def push(
+    run: RunFolder,
+    target: Annotated[str, typer.Argument(help="folder, or hf://owner/name")],
+    private: Annotated[bool, typer.Option("--private", help="if the repository is new")] = False,
+) -> None:
+    """Share a run with a model card: in a folder, or on the Hugging Face Hub.
+
+    Example: iiae push runs/mine hf://ada/maps
+    """
+    from iiae.hub import push as push_run
+
+    typer.echo(f"pushed to {push_run(run, target, private)}")
+
+
+def pull(
+    source: Annotated[str, typer.Argument(help="folder, or hf://owner/name[@revision]")],
+    out: Annotated[Path, typer.Argument(help="run folder to write", parser=path_of("OUT"))],
+) -> None:
+    """Fetch a run that somebody shared.
+
+    Example: iiae pull hf://ada/maps runs/maps
+    """
+    from iiae.hub import pull as pull_run
+
+    typer.echo(f"wrote {pull_run(source, out).folder}")
+
+
+def export(
+    run: RunFolder,
+    folder: Annotated[Path, typer.Argument(help="folder to write", parser=path_of("FOLDER"))],
+    kind: Annotated[
+        Literal["onnx", "torch"], typer.Option("--format", help="onnx, or torch for .pt2")
+    ] = "onnx",
+) -> None:
+    """Write encoders and decoders as ONNX, or as torch.export programs.
+
+    Example: iiae export runs/mine exported/ --format torch
+    """
+    from iiae.inference.export import export_onnx, export_torch
+    from iiae.run_folder import load_run
+
+    written = (export_onnx if kind == "onnx" else export_torch)(load_run(run), folder)
+    typer.echo(f"wrote {written}")

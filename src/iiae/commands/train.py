@@ -1,0 +1,120 @@
+"""Training: one run, or every combination of some settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from iiae.commands.common import OnError, Overrides, path_of, progress_bar, show_tables
+from iiae.errors import RunError, SettingsError
+
+
+def train(
+    experiment: Annotated[
+        Path | None, typer.Argument(help="settings file, as in experiments/")
+    ] = None,
+    x: Annotated[
+        Path | None,
+        typer.Option(
+            help="x side: folder of images, .npy, or .npz with x and y", parser=path_of("--x")
+        ),
+    ] = None,
+    y: Annotated[
+        Path | None,
+        typer.Option(help="y side: folder of images, or .npy", parser=path_of("--y")),
+    ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            help="folder of images with x and y side by side, or a .csv, .tsv or .parquet",
+            parser=path_of("--pairs"),
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="run folder to write", parser=path_of("--out"))
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="continue the run in --out where it stopped")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="replace a run that is in --out already")
+    ] = False,
+    on_error: Annotated[
+        OnError | None, typer.Option(help="if an image cannot be read: stop, or skip and list it")
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Train on the pairs of a settings file, or of folders or arrays of your own.
+
+    Example: iiae train --x left/ --y right/ --out runs/mine
+    """
+    from iiae.data import suggest_settings
+    from iiae.run_folder import SETTINGS
+    from iiae.settings import load_settings, make_settings
+
+    if on_error:
+        overrides = [*(overrides or []), f'data.on_error="{on_error}"']
+    if sum(map(bool, (experiment, x, pairs))) > 1:
+        raise SettingsError("give one of: a settings file, --x with --y, --pairs")
+    if y and not x:
+        raise SettingsError(f"--y {y}: belongs with --x; a settings file or --pairs names both")
+    if resume and overwrite:
+        raise SettingsError("--resume continues the run in --out, --overwrite replaces it")
+    if experiment:
+        settings = load_settings(experiment, overrides or [])
+    elif x or pairs:
+        settings = make_settings(suggest_settings(x, y, pairs), overrides or [])
+    elif resume and out:
+        settings = load_settings(out / SETTINGS, overrides or [])
+    elif resume:
+        raise SettingsError("--resume needs --out, the folder of the run to continue")
+    else:
+        raise SettingsError(
+            "give a settings file (iiae train experiments/NAME.toml), --x with --y, or --pairs"
+        )
+    from iiae.training import first_process, fit  # takes seconds: after all that can be wrong
+
+    named = experiment or x or pairs
+    out = out or Path("runs") / (named.stem if named else "run")
+    run = fit(settings, out, resume=resume, overwrite=overwrite)
+    if first_process():
+        typer.echo(f"wrote {run.folder}; next: iiae evaluate {run.folder}")
+
+
+def sweep(
+    experiment: Annotated[Path, typer.Argument(help="settings file, as in experiments/")],
+    out: Annotated[
+        Path,
+        typer.Option(help="folder to write, with a run folder each", parser=path_of("--out")),
+    ],
+    over: Annotated[
+        list[str] | None,
+        typer.Option(help="section.name=value,value: a setting to vary; may be repeated"),
+    ] = None,
+    seeds: Annotated[str | None, typer.Option(help="values of training.seed, as in 0,1,2")] = None,
+    processes: Annotated[int, typer.Option(min=1, help="runs at a time")] = 2,
+) -> None:
+    """Train and evaluate every combination of some settings; repeat the command to go on.
+
+    Example: iiae sweep mine.toml --over objective.lam=0,1,2 --out sweeps/lam
+    """
+    from iiae.sweep.pareto import sweep_table
+    from iiae.sweep.run import sweep as run_sweep
+
+    chosen = [_whole("--seeds", text) for text in seeds.split(",")] if seeds is not None else []
+    with progress_bar("runs") as progress:
+        found = run_sweep(experiment, over or [], out, chosen, processes, progress=progress)
+    show_tables([sweep_table(found.rows)])
+    written = f"{found.results}{f' and {found.picture}' if found.picture else ''}"
+    typer.echo(f"wrote {written}")
+    if all(row["status"] == "failed" for row in found.rows):
+        raise RunError(f"{out}: every run failed: {found.rows[0]['message']}")
+
+
+def _whole(option: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise SettingsError(f"{option} {text}: is not a whole number") from error

@@ -1,0 +1,137 @@
+"""A run applied to files: translations and latents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from iiae.commands.common import (
+    Domain,
+    OnErrorOption,
+    RunFolder,
+    Seed,
+    path_of,
+    progress_bar,
+)
+from iiae.errors import SettingsError
+
+Block = Literal["shared", "active", "exclusive", "both"]
+
+
+def translate(
+    run: RunFolder,
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="images or folders of them; .npy for feature models", parser=path_of("an input")
+        ),
+    ],
+    to: Annotated[Domain, typer.Option(help="domain to translate to: x or y")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="grid, if it ends as an image does, else a folder for one file each; .npy for "
+            "features; translation.png or translation.npy by default",
+            parser=path_of("--out"),
+        ),
+    ] = None,
+    grid: Annotated[
+        Path | None,
+        typer.Option(help="a grid of the first 16, beside the folder", parser=path_of("--grid")),
+    ] = None,
+    like: Annotated[
+        list[Path] | None,
+        typer.Option(help="take the exclusive latent from this image or row of domain --to"),
+    ] = None,
+    samples: Annotated[
+        int,
+        typer.Option(
+            min=0, help="number of samples of the exclusive latent from its prior; at most 1,000"
+        ),
+    ] = 0,
+    interpolate: Annotated[
+        int,
+        typer.Option(min=0, help="number of steps between two --like, or between two samples"),
+    ] = 0,
+    spread: Annotated[
+        bool, typer.Option("--spread", help="add a heat map of the samples' spread at each pixel")
+    ] = False,
+    full_size: Annotated[
+        bool, typer.Option("--full-size", help="enlarge results to the size of their source")
+    ] = False,
+    seed: Seed = 0,
+    on_error: OnErrorOption = "stop",
+) -> None:
+    """Show the content of samples in the other domain.
+
+    Example: iiae translate runs/mine photo.png --to y --samples 4 --out grid.png
+    """
+    from iiae.files.pictures import picture_format
+    from iiae.inference.translate import Exclusive, Outputs, translate_array, translate_files
+    from iiae.run_folder import load_run
+
+    if samples and (like or interpolate):
+        raise SettingsError(
+            "--samples excludes --like and --interpolate: samples, or given latents"
+        )
+    opened = load_run(run)
+    exclusive = Exclusive(tuple(like or ()), samples, interpolate, seed)
+    if len(opened.shapes[0]) == 1:
+        if grid or full_size or spread or on_error != "stop":
+            raise SettingsError(
+                "--grid, --full-size, --spread and --on-error are for images, not for features"
+            )
+        out = out or Path("translation.npy")
+        typer.echo(f"wrote {translate_array(opened, inputs, to, out, exclusive)}")
+        return
+    out = out or Path("translation.png")
+    alone = picture_format(out) is not None and not out.is_dir()
+    if alone and (grid or full_size):
+        raise SettingsError(f"--grid and --full-size go with a folder; --out {out} is one picture")
+    outputs = Outputs(None if alone else out, out if alone else grid, full_size, spread)
+    done = translate_files(opened, inputs, to, outputs, exclusive, on_error)
+    written = " and ".join(str(path) for path in (outputs.folder, outputs.grid) if path)
+    typer.echo(f"wrote {done} translation{'s' * (done != 1)} to {written}")
+
+
+def embed(
+    run: RunFolder,
+    source: Annotated[
+        str, typer.Option("--input", help="folder or URL of images, or .npy of features")
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            help=".parquet, .npz, or .npy with its paths beside it", parser=path_of("--output")
+        ),
+    ],
+    domain: Annotated[Domain, typer.Option(help="domain of the input: x or y")],
+    block: Annotated[Block, typer.Option(help="shared, active, exclusive or both")] = "shared",
+    batch: Annotated[int, typer.Option(min=1, help="items the model takes at once")] = 128,
+    shard: Annotated[int, typer.Option(min=1, help="items lost at most when killed")] = 4096,
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option(help="local, or ray for many processes")
+    ] = "local",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="processes of --engine ray; 2 by default")
+    ] = None,
+) -> None:
+    """Write the latents of many files, a row each; repeat the command to go on after a stop.
+
+    Example: iiae embed runs/mine --input photos/ --domain x --output z.parquet
+    """
+    from iiae.inference.embed import embed_files, embed_here
+    from iiae.inference.ray import embed_on_ray
+
+    if workers and engine == "local":
+        raise SettingsError(f"--workers {workers}: is for --engine ray")
+    with progress_bar("embedding") as progress:
+        done = embed_files(
+            run, source, output, domain, block=block, batch=batch, shard=shard,
+            engine=embed_on_ray(workers or 2) if engine == "ray" else embed_here,
+            progress=progress,
+        )  # fmt: skip
+    left_out = f"; {done.failed} left out, see {done.failures}" if done.failed else ""
+    typer.echo(f"wrote {done.rows} rows into {done.output}{left_out}")

@@ -1,0 +1,232 @@
+"""The routes of the API and what they share: engine, batchers, threads, counts."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, FastAPI, File, Form, Request, UploadFile
+from fastapi import Query as Parameter
+from fastapi.responses import PlainTextResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from iiae.errors import DataError, GalleryError
+from iiae.files.atomic import json_text
+from iiae.run_folder import TrainedRun, known_digests
+from iiae.search.gallery import Gallery, Latent
+from iiae.search.lance import equals, reads
+from iiae.types import Domain, other
+from iiae.web.batching import Batcher
+from iiae.web.counting import Counts
+from iiae.web.engine import Engine, Query, Sample, Translation
+from iiae.web.guard import Limits
+from iiae.web.pictures import data_urls, thumbnail
+
+SEED = 2**31 - 1
+ItemField = Annotated[str | None, Form(description="instead: id or path of an item")]
+Result = TypeVar("Result")
+
+
+class Problem(BaseModel):
+    """What is wrong, in one line."""
+
+    detail: str
+
+
+PROBLEM: dict[str, Any] = {"model": Problem, "description": "what is wrong, in one line"}
+
+
+class Server:
+    """One run being served; the arguments are those of `create_app`."""
+
+    def __init__(self, run: TrainedRun, gallery: Gallery | None, limits: Limits, batch: int):
+        self.model, *older = known_digests(run.folder)
+        if gallery is not None:
+            Gallery.open(gallery.where, self.model, *older)  # refuses that of another model
+        self.run, self.gallery, self.limits = run, gallery, limits
+        self.features = len(run.shapes[0]) == 1
+        self.engine = Engine(run, gallery, limits.pixels)
+        self.worker = ThreadPoolExecutor(1, "model")  # torch and LanceDB, one batch at a time
+        self.readers = ThreadPoolExecutor(2, "images")
+        self.embed = Batcher(self.engine.embed, self.worker, batch)
+        self.search = Batcher(self.engine.search, self.worker, batch)
+        self.translate = Batcher(self.engine.translate, self.worker, batch)
+        self.counts = Counts((self.embed, self.search, self.translate))
+        self.colours: dict[Domain, dict[str, str]] = {}
+
+    @asynccontextmanager
+    async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        """Threads end with the server; what is slow the first time is done before it answers."""
+        await _run_in(self.worker, self.engine.warm)
+        if not self.features:
+            for domain in ("x", "y"):
+                self.colours[domain] = await _run_in(self.worker, self.engine.colours, domain)
+        yield
+        self.worker.shutdown()
+        self.readers.shutdown()
+
+    def router(self) -> APIRouter:
+        """All routes that a token closes."""
+        router, post = APIRouter(), ["POST"]
+        add, body = router.add_api_route, _body_schema(self.run)
+        latents, found = dict[str, list[float]], dict[str, Any]
+        add("/embed", self.post_embed, methods=post, openapi_extra=body, response_model=latents)
+        add("/search", self.post_search, methods=post, openapi_extra=body, response_model=found)
+        add("/search", self.get_search, response_model=found)
+        add("/translate", self.post_translate, methods=post, response_model=found)
+        picture: Any = {200: {"content": {"image/png": {}}}, 404: PROBLEM}
+        add("/items/{item}/image", self.get_image, response_class=Response, responses=picture)
+        add("/about", self.get_about)
+        add("/metrics", self.get_metrics, response_class=PlainTextResponse)
+        return router
+
+    async def post_embed(self, request: Request, domain: Domain) -> Response:
+        """Latents of one sample: the body is an image file, or a JSON list of features."""
+        z = await self.embed(await self._read_body(request, domain))
+        return _json({"shared": z.shared[0], "exclusive": z.exclusive[0]})
+
+    async def post_search(
+        self,
+        request: Request,
+        domain: Domain | None = None,
+        top: Annotated[int, Parameter(ge=1)] = 10,
+        by: Latent = "shared",
+        label: str | None = None,
+        filter: Annotated[list[str] | None, Parameter(description="column=text")] = None,
+    ) -> Response:
+        """Items nearest to one sample, by default of the domain that the gallery does not hold."""
+        gallery = self.engine.open_gallery()
+        query = self._query(None, top, by, label, filter)
+        sample = await self._read_body(request, domain or other(gallery.info.domain))
+        return await self._answer(query._replace(sample=sample))
+
+    async def get_search(
+        self,
+        item: str,
+        top: Annotated[int, Parameter(ge=1)] = 10,
+        by: Latent = "shared",
+        label: str | None = None,
+        filter: Annotated[list[str] | None, Parameter(description="column=text")] = None,
+    ) -> Response:
+        """Items nearest to one of the gallery, by its id or its path; itself is left out."""
+        return await self._answer(self._query(item, top, by, label, filter))
+
+    async def post_translate(
+        self,
+        source: Annotated[UploadFile, File(description="sample of the domain that `to` is not")],
+        to: Annotated[Domain, Form()],
+        like: Annotated[UploadFile | None, File(description="reference of `to`")] = None,
+        like2: Annotated[UploadFile | None, File(description="a second reference")] = None,
+        like_item: ItemField = None,
+        like2_item: ItemField = None,
+        steps: Annotated[int, Form(ge=2, description="from the first to the second")] = 9,
+        draws: Annotated[int, Form(ge=0, description="of the prior, without reference")] = 0,
+        seed: Annotated[int, Form(ge=0, le=SEED)] = 0,
+    ) -> Response:
+        """The content of `source` in the other domain: PNGs as data URLs, or features."""
+        if max(steps, draws) > self.limits.images:
+            raise DataError(f"at most {self.limits.images} results a request")
+        sample = await self._read(await source.read(), other(to), "source")
+        likes: list[Sample | str] = []
+        for name, file, item in (("like", like, like_item), ("like2", like2, like2_item)):
+            if file is not None:
+                likes.append(await self._read(await file.read(), to, name))
+            elif item:
+                likes.append(item)
+        exclusive = await _run_in(self.worker, self.engine.exclusive, to, likes, steps, draws, seed)
+        found = await self.translate(Translation(sample.values, to, exclusive))
+        if found.ndim == 2:
+            return _json({"features": found})
+        return _json({"images": await _run_in(self.readers, data_urls, found)})
+
+    async def get_image(self, item: str) -> Response:
+        """An item's picture, at most 256 pixels a side."""
+        gallery = self.engine.open_gallery()
+        data = await _run_in(self.readers, thumbnail, gallery, item)
+        if data is None:
+            raise HTTPException(404, "no such item, or its file is gone")
+        return Response(data, media_type="image/png", headers={"cache-control": "max-age=3600"})
+
+    async def get_about(self) -> dict[str, Any]:
+        """The run's model and the gallery's contents."""
+        about = {
+            "title": self.run.settings.title or self.run.folder.name,
+            "model": self.model,
+            "shapes": {"x": list(self.run.shapes[0]), "y": list(self.run.shapes[1])},
+            "colours": self.colours,
+            "gallery": None,
+            "limits": self.limits._asdict(),
+        }
+        if self.gallery is not None:
+            items = await _run_in(self.worker, len, self.gallery)
+            info = {**self.gallery.info._asdict(), "items": items, "columns": self.gallery.columns}
+            about["gallery"] = info
+        return about
+
+    async def get_metrics(self) -> PlainTextResponse:
+        """Counts and times, as Prometheus reads them."""
+        text = generate_latest(self.counts.registry)
+        return PlainTextResponse(text, media_type=CONTENT_TYPE_LATEST)
+
+    def _query(
+        self, item: str | None, top: int, by: Latent, label: str | None, filter: list[str] | None
+    ) -> Query:
+        if top > self.limits.top:
+            raise DataError(f"top {top}: at most {self.limits.top} hits")
+        terms = [] if label is None else [equals("label", label)]
+        known = ["label", "path", *self.engine.open_gallery().columns] if filter else []
+        for text in filter or []:
+            column, found, value = text.partition("=")
+            if not found or column not in known:
+                raise GalleryError(f"filter: write column=text; columns are {', '.join(known)}")
+            terms.append(reads(column, value))
+        return Query(None, item, by, top, " AND ".join(terms) or None)
+
+    async def _answer(self, query: Query) -> Response:
+        found = await self.search(query)
+        hits = [{**hit._asdict(), "name": re.split(r"[/\\]", hit.path)[-1]} for hit in found.hits]
+        return _json({"hits": hits, "method": found.method})
+
+    async def _read(self, data: bytes, domain: Domain, name: str) -> Sample:
+        """The sample in a file's bytes; errors call it `name`."""
+        return await _run_in(self.readers, self.engine.read, data, domain, name)
+
+    async def _read_body(self, request: Request, domain: Domain) -> Sample:
+        """The sample that is a request's body, as it is."""
+        kind = request.headers.get("content-type", "").lower()
+        whole = "the body must be the file itself: curl --data-binary @FILE"
+        if kind.startswith("multipart/form-data"):
+            raise DataError(f"the body is a form; {whole}")
+        try:
+            return await self._read(await request.body(), domain, "the body")
+        except DataError as error:
+            # curl -d, which takes line breaks out of files, calls them so too
+            if kind.startswith("application/x-www-form-urlencoded"):
+                raise DataError(f"{error}; {whole}") from error
+            raise
+
+
+def _body_schema(run: TrainedRun) -> dict[str, Any]:
+    image: Any = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    sizes = sorted(shape[0] for shape in run.shapes)
+    numbers = {"type": "array", "items": {"type": "number"}}
+    numbers |= {"minItems": sizes[0], "maxItems": sizes[1]}  # of x or of y
+    row: Any = {"application/json": {"schema": numbers}}
+    content = row if len(run.shapes[0]) == 1 else image
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _json(value: object) -> Response:
+    """An answer in JSON, null for metadata that is not finite."""
+    return Response(json_text(value), media_type="application/json")
+
+
+def _run_in(executor: Executor, work: Callable[..., Result], *arguments: Any) -> Awaitable[Result]:
+    """The result of work done in a thread."""
+    return asyncio.get_running_loop().run_in_executor(executor, work, *arguments)

@@ -1,0 +1,84 @@
+import numpy as np
+from PIL import Image
+
+from helpers import save_run, small_settings, write_images
+
+
+def test_images_become_a_grid_or_a_folder(digits_run, digits, run_iiae):
+    picture = digits / "grid.png"
+    done = run_iiae(
+        "translate", digits_run, digits / "x", "--to", "y", "--samples", 2, "--out", picture
+    )
+    assert done.returncode == 0, done.stderr
+    with Image.open(picture) as image:
+        assert image.width > 3 * 64
+    done = run_iiae(
+        "translate", digits_run, digits / "y" / "0000.png", digits / "y" / "0001.png",
+        "--to", "x", "--like", digits / "x" / "0002.png", "--out", digits / "folder",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert sorted(p.name for p in (digits / "folder").iterdir()) == ["0000.png", "0001.png"]
+
+
+def test_translate_names_what_is_wrong_with_its_input(digits_run, tmp_path, run_iiae):
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    done = run_iiae("translate", digits_run, tmp_path / "broken.png", "--to", "y")
+    assert (done.returncode, "broken.png: not an image" in done.stderr) == (2, True)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    for folder in "ab":
+        Image.new("RGB", (16, 16)).save(tmp_path / folder / "same.png")
+    done = run_iiae(
+        "translate", digits_run, tmp_path / "a" / "same.png", tmp_path / "b" / "same.png",
+        "--to", "y", "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "two inputs are called same" in done.stderr
+
+
+def test_names_of_translations_decide_their_form(iiae, tmp_path, monkeypatch):
+    save_run(tmp_path / "run")
+    write_images(tmp_path / "in", ["a.png", "b.png"])
+    monkeypatch.chdir(tmp_path)
+    translated = ("translate", "run", "in", "--to", "y", "--out")
+    assert iiae(*translated, "results.v2")[0] == 0
+    assert sorted(p.name for p in (tmp_path / "results.v2").iterdir()) == ["a.png", "b.png"]
+    assert iiae(*translated, "grid.JPEG")[0] == 0
+    with Image.open(tmp_path / "grid.JPEG") as image:
+        assert image.format == "JPEG"
+    (tmp_path / "folder.png").mkdir()
+    assert iiae(*translated, "folder.png")[0] == 0
+    assert len(list((tmp_path / "folder.png").iterdir())) == 2
+    for option in (("--grid", "g.png"), ("--full-size",)):
+        code, _, err = iiae(*translated, "grid.png", *option)
+        assert code == 2
+        assert "--grid and --full-size go with a folder; --out grid.png is one picture" in err
+    assert iiae("translate", "run", "in", "--to", "y")[0] == 0
+    assert (tmp_path / "translation.png").is_file()
+
+
+def test_translated_features_are_npy_and_take_no_options_of_images(iiae, tmp_path, monkeypatch):
+    save_run(tmp_path / "run", small_settings())
+    np.save(tmp_path / "x.npy", np.zeros((3, 32)))
+    monkeypatch.chdir(tmp_path)
+    translated = ("translate", "run", "x.npy", "--to", "y")
+    assert iiae(*translated)[0] == 0
+    assert iiae(*translated, "--out", "model.v1.2")[0] == 0
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "run", "x.npy", "translation.npy", "model.v1.2.npy",
+    }  # fmt: skip
+    for option in (("--full-size",), ("--on-error", "skip"), ("--grid", "g.png"), ("--spread",)):
+        code, _, err = iiae(*translated, *option)
+        assert code == 2
+        assert "are for images, not for features" in err
+
+
+def test_a_folder_is_embedded(digits_run, digits, run_iiae):
+    (digits / "x" / "broken.png").write_bytes(b"no image")
+    output = digits / "z.npz"
+    common = ("embed", digits_run, "--input", digits / "x", "--output", output)
+    done = run_iiae(*common, "--domain", "x", "--block", "exclusive")
+    assert done.stdout == f"wrote 3 rows into {output}; 1 left out, see {output}.failed.jsonl\n"
+    with np.load(output) as found:
+        assert found["path"].tolist() == ["0000.png", "0001.png", "0002.png"]
+        assert found["vector"].shape == (3, 2)
