@@ -38,6 +38,7 @@ def test_a_run_of_parts_from_outside_is_trained_loaded_and_measured(tmp_path):
         env=environment,
     )
     assert done.returncode == 0, done.stderr
+    assert "A measure of your own" in done.stdout
     found = json.loads((tmp_path / METRICS).read_text())["test"]
     assert found["tasks"]["outside:spread"]["spread"] > 0
     assert found["nats"]["nll_x"] < 100

@@ -81,7 +81,18 @@ def result_tables(metrics: Mapping[str, Any]) -> list[Table]:
         tables.append(Table("What can be read from which latent", [], [], note))
     if metrics.get("translation"):
         tables.append(_translation(metrics["translation"]))
+    tables += [_task(name, found) for name, found in metrics.get("tasks", {}).items()]
     return [*tables, _nats(metrics)]
+
+
+def _task(name: str, found: Any) -> Table:
+    """What a task of the user's own returned, as it is."""
+    values = found if isinstance(found, Mapping) else {"value": found}
+    rows = [
+        [str(key), number(value, 4) if isinstance(value, float) else str(value)]
+        for key, value in values.items()
+    ]
+    return Table(name, ["measure", "value"], rows, "A measure of your own (evaluation.tasks).")
 
 
 def category_tables(metrics: Mapping[str, Any]) -> list[Table]:
