@@ -315,7 +315,7 @@ def measured(model: IIAE, train: PairSet, test: PairSet, batch: int) -> dict[str
     found = embed(model, hashes.watch(batches) if few else batches)
     paper = retrieve_partners(found, model.active.cpu(), hashes.identities() if few else None)
     index = train.sample(EMBEDDED, 0)
-    learned = embed(model, (train.pairs(Draw(part)) for part in index.split(250)))
+    learned = embed(model, train.batches(250, index))
     device, chosen = model.active.device, slice(SCORED)
     aggregate = Aggregate(
         *(one.to(device) for one in Aggregate.of(learned.shared_given_x, learned.shared_given_y))

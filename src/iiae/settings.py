@@ -81,6 +81,11 @@ def imported(name: str, known: Mapping[str, str], kind: type[T]) -> T:
     return found
 
 
+def imported_task(name: str) -> Callable[..., Any]:
+    """A function of a run and pairs, named in `evaluation.tasks`; errors as for `imported`."""
+    return imported(name, {}, Callable)  # pyright: ignore[reportArgumentType]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", coerce_numbers_to_str=True, allow_inf_nan=False
@@ -428,9 +433,9 @@ def _override(values: Mapping[str, Any], text: str) -> dict[str, Any]:
     inner[last] = _parse(value.strip())
     if last in ("kind", "family"):  # what only the one before reads goes with it
         chosen = str(inner[last])
-        for unread in (name for name, readers in READ_BY.items() if chosen not in readers):
-            if ":" not in chosen:
-                inner.pop(unread, None)
+        for name, readers in READ_BY.items():
+            if chosen not in readers and ":" not in chosen:
+                inner.pop(name, None)
     return changed
 
 

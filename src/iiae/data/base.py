@@ -82,10 +82,11 @@ class PairSet(ABC):
             setattr(moved, name, None if tensor is None else tensor.to(device))
         return moved
 
-    def batches(self, size: int) -> Iterator[Pair]:
-        """Every pair once, in order and in its fixed appearance."""
-        for index in torch.arange(len(self)).split(size):
-            yield self.pairs(Draw(index))
+    def batches(self, size: int, index: Tensor | None = None) -> Iterator[Pair]:
+        """Every pair once, or those of `index`, in order and in its fixed appearance."""
+        index = torch.arange(len(self)) if index is None else index
+        for part in index.split(size):
+            yield self.pairs(Draw(part))
 
     def sample(self, count: int, seed: int) -> Tensor:
         """Indices of at most `count` pairs drawn at random, ascending; all if there are no more."""

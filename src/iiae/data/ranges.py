@@ -87,7 +87,7 @@ def check_values(values: Tensor, likelihood: LikelihoodSettings, name: str) -> N
     Bernoulli is of values in [0, 1], categorical of shares that sum to 1 on axis 1; of images,
     the others are of values in [-1, 1], to which their decoders are bounded.
     """
-    support = imported(likelihood.kind, LIKELIHOODS, LikelihoodKind).support
+    support = _support(likelihood)
     if support != "real":
         _check_shares(values, likelihood.kind, name)
     if support == "simplex":
@@ -114,8 +114,7 @@ def check_ranges(objective: ObjectiveSettings, data: Splits) -> None:
             likelihood = getattr(objective, side)
             check_values(values, likelihood, f"{part} {side}")
             low, high = _ends(values, f"{part} {side}")
-            support = imported(likelihood.kind, LIKELIHOODS, LikelihoodKind).support
-            bounded = values.ndim == 4 and support == "real"
+            bounded = values.ndim == 4 and _support(likelihood) == "real"
             if bounded and part == "train" and 0 <= low < high:
                 log.warning(
                     "%s: images from %g to %g, where black is -1 and white 1; if 0 is black, "
@@ -124,6 +123,10 @@ def check_ranges(objective: ObjectiveSettings, data: Splits) -> None:
                     low,
                     high,
                 )
+
+
+def _support(likelihood: LikelihoodSettings) -> str:
+    return imported(likelihood.kind, LIKELIHOODS, LikelihoodKind).support
 
 
 def _sides(pairs: PairSet) -> Sequence[Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -23,7 +22,7 @@ from iiae.model.iiae import IIAE
 from iiae.model.latents import Embeddings, embed, embed_sides
 from iiae.objectives import Terms, elbo, iiae_terms, information_bound
 from iiae.run_folder import TrainedRun
-from iiae.settings import imported
+from iiae.settings import imported_task
 from iiae.types import Pair, plain
 
 
@@ -131,12 +130,8 @@ def evaluate(run: TrainedRun, pairs: PairSet, split: str = "test") -> Evaluation
         largest_signal=signal_shares(found)[0].max().item() if len(pairs) > 1 else None,
         threshold=settings.active_threshold,
         items=items,
-        tasks={name: _own_task(name)(run, pairs) for name in settings.tasks},
+        tasks={name: imported_task(name)(run, pairs) for name in settings.tasks},
     )
-
-
-def _own_task(name: str) -> Callable[[TrainedRun, PairSet], Any]:
-    return imported(name, {}, Callable)  # pyright: ignore[reportArgumentType]
 
 
 def _probe(found: Embeddings, pairs: PairSet, model: IIAE, seed: int) -> list[Readability] | None:

@@ -14,7 +14,7 @@ from iiae.evaluation.instances import ItemHashes
 from iiae.metrics.retrieval import instance_retrieval
 from iiae.model.iiae import IIAE
 from iiae.model.translation import content, draw_exclusive, exclusive_means, render
-from iiae.types import Domain, Draw, Pair, other
+from iiae.types import Domain, Pair, other
 
 DRAWS = 5
 
@@ -82,8 +82,7 @@ def translation_quality(
     shared: list[Tensor] = []
     again: list[Tensor] = []
     hashes = ItemHashes()
-    chosen = pairs.sample(limit, seed).split(batch)
-    for pair in hashes.watch(pairs.pairs(Draw(index)) for index in chosen):
+    for pair in hashes.watch(pairs.batches(batch, pairs.sample(limit, seed))):
         pair = Pair(*(side.to(device) for side in pair))
         source, partner = (pair.x, pair.y) if to == "y" else (pair.y, pair.x)
         content_of = content(model, source, to)

@@ -39,7 +39,7 @@ from iiae.data.base import PairSet
 from iiae.distributions import DiagonalNormal, Posteriors
 from iiae.errors import DataError
 from iiae.model.iiae import IIAE
-from iiae.types import Draw, Pair
+from iiae.types import Pair
 
 PAIRS = 10_000  # beyond it, so many drawn at random: the work grows with the square
 RESAMPLES = 1000
@@ -175,8 +175,7 @@ def _posteriors(model: IIAE, pairs: PairSet, index: Tensor, batch: int) -> Poste
     model.eval()
     device = model.active.device
     rows: list[Posteriors] = []
-    for part in index.split(batch):
-        pair = pairs.pairs(Draw(part))
+    for pair in pairs.batches(batch, index):
         rows.append(model.encode(Pair(*(side.to(device) for side in pair))))
     return Posteriors(
         *(

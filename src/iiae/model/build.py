@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 from iiae.distributions import Head, LikelihoodKind
 from iiae.errors import SettingsError
@@ -18,6 +17,7 @@ from iiae.settings import (
     ObjectiveSettings,
     Settings,
     imported,
+    imported_task,
 )
 
 
@@ -57,7 +57,7 @@ def check_parts(settings: Settings) -> None:
     for likelihood in (settings.objective.x, settings.objective.y):
         imported(likelihood.kind, LIKELIHOODS, LikelihoodKind)
     for task in settings.evaluation.tasks:
-        imported(task, {}, Callable)  # pyright: ignore[reportArgumentType]
+        imported_task(task)
 
 
 def build_head(likelihood: LikelihoodSettings, images: bool) -> Head:

@@ -46,7 +46,6 @@ from iiae.training.loader import Loader, keep_on_device_if_it_fits
 from iiae.training.processes import Group, joined
 from iiae.training.progress import Progress
 from iiae.training.signals import stop_on_signals
-from iiae.types import Draw
 
 ACTIVE_PAIRS = 10_000  # training pairs that the active dimensions are chosen on
 
@@ -170,8 +169,7 @@ def _finish(learner: Learner, data: Splits, train: PairSet, out: Path) -> None:
     if settings.training.keep != "last":
         model.load_state_dict(load_file(out / BEST))
     index = train.sample(ACTIVE_PAIRS, settings.training.seed)
-    parts = index.split(settings.evaluation.batch)
-    posteriors = embed(model, (train.pairs(Draw(part)) for part in parts))
+    posteriors = embed(model, train.batches(settings.evaluation.batch, index))
     model.cpu()
     active = select_active(posteriors, settings.evaluation.active_threshold)
     model.keep_active(active)

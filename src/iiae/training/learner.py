@@ -29,7 +29,7 @@ from iiae.objectives import (
 from iiae.settings import ObjectiveSettings, Settings
 from iiae.training.processes import Group, all_sum, any_process
 from iiae.training.recorded import RecordedStep
-from iiae.types import Draw, Pair, PartPaired
+from iiae.types import Pair, PartPaired
 
 RANKED_PAIRS = 2000  # validation pairs among which partners are looked for
 LEARNING_STEPS = 500  # by then z_s should hold something
@@ -195,8 +195,7 @@ class Learner:
     def recall(self, pairs: PairSet) -> float:
         """Recall@1 of partners by the mean of z_s, the mean of both directions, in [0, 1]."""
         index = pairs.sample(RANKED_PAIRS, self.settings.training.seed)
-        parts = index.split(self.settings.evaluation.batch)
-        found = embed(self.model, (pairs.pairs(Draw(part)) for part in parts))
+        found = embed(self.model, pairs.batches(self.settings.evaluation.batch, index))
         self.model.train()
         x, y = found.shared_given_x.mean, found.shared_given_y.mean
         ranks = torch.cat([partner_ranks(x, y), partner_ranks(y, x)])
