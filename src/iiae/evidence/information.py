@@ -174,9 +174,10 @@ def _posteriors(model: IIAE, pairs: PairSet, index: Tensor, batch: int) -> Poste
     """Every posterior of the pairs at these indices, on the CPU in float64."""
     model.eval()
     device = model.active.device
-    rows: list[Posteriors] = []
-    for pair in pairs.batches(batch, index):
-        rows.append(model.encode(Pair(*(side.to(device) for side in pair))))
+    rows = [
+        model.encode(Pair(*(side.to(device) for side in pair)))
+        for pair in pairs.batches(batch, index)
+    ]
     return Posteriors(
         *(
             DiagonalNormal(*(torch.cat(part).double().cpu() for part in zip(*column)))  # noqa: B905
