@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from iiae.data.classes.pairs import ClassPairs, load_classes
+from iiae.data.classes.pairs import ClassPairs, load_classes, standardised_splits
 from zero_shot import iiae, score_method, zero_shot_settings
 
 
@@ -40,7 +40,10 @@ def main() -> None:
     parser.add_argument("--picture", type=Path)
     given = parser.parse_args()
     points: list[Point] = []
-    parts = {seed: load_classes(zero_shot_settings(given, seed).data) for seed in given.seeds}
+    parts = {
+        seed: standardised_splits(load_classes(zero_shot_settings(given, seed).data))
+        for seed in given.seeds
+    }
     wanted = [("classes", n) for n in given.classes] + [("items", n) for n in given.items]
     for curve, value in [*wanted, *(("steps", steps) for steps in sorted(given.steps))]:
         found: list[float] = []

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from iiae.data.classes.pairs import ClassPairs, load_classes
+from iiae.data.classes.pairs import ClassPairs, load_classes, standardised_splits
 from iiae.data.sampling import make_batches
 from iiae.hardware import bf16_pays
 from iiae.metrics.ranking import score
@@ -60,7 +60,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for seed in given.seeds:
         settings = zero_shot_settings(given, seed)
-        parts = load_classes(settings.data)
+        parts = standardised_splits(load_classes(settings.data))
         train, held = parts.train, getattr(parts, given.on)
         baseline = None
         for name in ["as given", *(n for n in given.methods if n != "as given")]:
@@ -90,7 +90,6 @@ def zero_shot_settings(given: argparse.Namespace, seed: int) -> Settings:
             "name": "classes",
             "root": str(given.features),
             "split": given.split,
-            "standardise": True,
             "validation": given.validation,
             "pairing": given.pairing,
         },

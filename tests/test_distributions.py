@@ -9,8 +9,11 @@ from torch.distributions import Laplace as TorchLaplace
 from torch.distributions import Normal as TorchNormal
 
 from iiae.distributions import (
+    LAPLACE,
+    LOG_SCALE_MIN,
     LOG_VARIANCE_MAX,
     LOG_VARIANCE_MIN,
+    NORMAL,
     Bernoulli,
     BernoulliHead,
     Categorical,
@@ -18,8 +21,11 @@ from iiae.distributions import (
     DiagonalNormal,
     Laplace,
     LaplaceHead,
+    LearnedScale,
     Normal,
     NormalHead,
+    ScaledLaplace,
+    ScaledNormal,
     diagonal_normal,
 )
 
@@ -154,3 +160,48 @@ def test_likelihoods_are_computed_in_float32_at_least(head):
     value = torch.rand(2, 3)
     assert head(torch.randn(2, 3).bfloat16()).mean.dtype == torch.float32
     assert head(torch.randn(2, 3)).log_prob(value).shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("kind", "draw", "spread"),
+    [
+        (NORMAL, torch.randn, lambda error: error.square().mean(0).sqrt()),
+        (
+            LAPLACE,
+            lambda *size: TorchLaplace(0.0, 1.0).sample(size),
+            lambda error: error.abs().mean(0),
+        ),
+    ],
+)
+def test_a_learned_scale_comes_to_that_of_the_errors(kind, draw, spread):
+    torch.manual_seed(0)
+    scales = torch.tensor([0.2, 1.0, 3.0])
+    values = draw(500, 3) * scales
+    head = LearnedScale(kind.scaled, (3,), tanh=False)
+    optimiser = torch.optim.Adam(head.parameters(), lr=1e-3)
+    for _ in range(600):
+        loss = -head(torch.zeros_like(values)).log_prob(values).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    torch.testing.assert_close(head.log_scale.exp().detach(), spread(values), rtol=0.02, atol=0)
+
+
+def test_likelihoods_of_learned_scale_are_the_densities_of_torch():
+    loc, value = torch.randn(2, 5, 3, dtype=torch.float64)
+    log_scale = torch.tensor([-1.0, 0.0, 2.0], dtype=torch.float64)
+    for ours, theirs in (
+        (ScaledNormal, TorchNormal),
+        (ScaledLaplace, TorchLaplace),
+    ):
+        expected = theirs(loc, log_scale.exp()).log_prob(value).sum(1)
+        torch.testing.assert_close(ours(loc, log_scale).log_prob(value), expected)
+
+
+def test_a_learned_scale_stays_above_its_bound_and_can_leave_it():
+    head = LearnedScale(ScaledNormal, (1,), tanh=False)
+    with torch.no_grad():
+        head.steps.fill_(-100.0)
+    assert head.log_scale.item() == LOG_SCALE_MIN
+    (-head(torch.zeros(4, 1)).log_prob(torch.ones(4, 1))).mean().backward()
+    assert head.steps.grad is not None and head.steps.grad.item() < 0  # a step leads up

@@ -14,11 +14,14 @@ from typing import Literal, NamedTuple
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 LOG_VARIANCE_MAX = 9.21035
 # Paper: no bound below. Here: exp(-15), because an unbounded one can overflow the inter-KLs to NaN.
 LOG_VARIANCE_MIN = -15.0
+# a learned log-scale moves this many times as far as a weight in one step of Adam
+SCALE_STEPS = 10.0
+LOG_SCALE_MIN = -3.0  # of a learned scale: the smallest is 5% of a unit
 
 
 class DiagonalNormal(NamedTuple):
@@ -102,6 +105,21 @@ class Laplace(Likelihood):
         return -distance / self.scale - self.loc[0].numel() * math.log(2 * self.scale)
 
 
+class ScaledLaplace(Likelihood):
+    """Independent Laplace elements, each with a scale of its own (or one for all)."""
+
+    def __init__(self, loc: Tensor, log_scale: Tensor):
+        self.loc, self.log_scale = loc, log_scale
+
+    @property
+    def mean(self) -> Tensor:
+        return self.loc
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        distance = (value - self.loc).abs() * (-self.log_scale).exp()
+        return -(distance + self.log_scale + math.log(2)).flatten(1).sum(1)
+
+
 class Normal(Likelihood):
     """Independent normal elements with one variance: a squared-error reconstruction term."""
 
@@ -116,6 +134,22 @@ class Normal(Likelihood):
         distance = (value - self.loc).square().flatten(1).sum(1)
         constant = 0.5 * self.loc[0].numel() * math.log(2 * math.pi * self.variance)
         return -distance / (2 * self.variance) - constant
+
+
+class ScaledNormal(Likelihood):
+    """Independent normal elements, each with a standard deviation of its own (or one for all)."""
+
+    def __init__(self, loc: Tensor, log_scale: Tensor):
+        self.loc, self.log_scale = loc, log_scale
+
+    @property
+    def mean(self) -> Tensor:
+        return self.loc
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        squared = (value - self.loc).square() * (-2 * self.log_scale).exp()
+        terms = 0.5 * squared + self.log_scale + 0.5 * math.log(2 * math.pi)
+        return -terms.flatten(1).sum(1)
 
 
 class Bernoulli(Likelihood):
@@ -145,6 +179,31 @@ class Categorical(Likelihood):
 
     def log_prob(self, value: Tensor) -> Tensor:
         return (value * self.logits.log_softmax(1)).flatten(1).sum(1)
+
+
+class Rescaled(Likelihood):
+    """A likelihood of data, given by one of its columns in other units.
+
+    Args:
+        inner: In those units.
+        units: The data in those units.
+        mean: Of each column, where the units have their zero.
+        deviation: Of each column, the size of a unit.
+    """
+
+    def __init__(
+        self, inner: Likelihood, units: Callable[[Tensor], Tensor], mean: Tensor, deviation: Tensor
+    ):
+        self.inner, self.units = inner, units
+        self.middle, self.deviation = mean, deviation
+
+    @property
+    def mean(self) -> Tensor:
+        return self.inner.mean * self.deviation + self.middle
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        known = self.deviation.where(self.deviation > 0, self.deviation.new_ones(()))
+        return self.inner.log_prob(self.units(value)) - known.log().sum()
 
 
 class Head(ABC):
@@ -189,6 +248,39 @@ class NormalHead(Head):
         return Normal(loc, loc[0].numel() / (2 * self.weight))
 
 
+class LearnedScale(nn.Module, Head):
+    r"""A likelihood whose scale is learned with the weights, so that no weight is chosen.
+
+    The gradient of $-\log p$ leads the scale to what the decoder's error is: for a normal
+    $\sigma^2 = E(x - x')^2$, for a Laplace $b = E|x - x'|$ (docs/objective.md). The log-scale is
+    kept above `LOG_SCALE_MIN`, since the density of an element that is predicted without error
+    has no bound.
+
+    Args:
+        likelihood: Of locations and log-scales.
+        shape: Of the log-scales: of one sample, or `(1,)` for one scale of all elements.
+        tanh: Bound the location to [-1, 1].
+    """
+
+    def __init__(
+        self, likelihood: Callable[[Tensor, Tensor], Likelihood], shape: tuple[int, ...], tanh: bool
+    ):
+        super().__init__()
+        self.likelihood, self.tanh = likelihood, tanh
+        self.steps = nn.Parameter(torch.zeros(shape))
+
+    @property
+    def log_scale(self) -> Tensor:
+        """Bounded below; the gradient flows as if it were not, which leads back."""
+        raw = self.steps * SCALE_STEPS
+        return raw.detach().clamp_min(LOG_SCALE_MIN) + (raw - raw.detach())
+
+    def forward(self, raw: Tensor) -> Likelihood:
+        return self.likelihood(_location(raw, self.tanh), self.log_scale)
+
+    __call__ = nn.Module.__call__
+
+
 class BernoulliHead(Head):
     """Logits as they are."""
 
@@ -208,15 +300,17 @@ class LikelihoodKind(NamedTuple):
 
     `head` takes `weight` and `tanh` if it is `weighted`, else nothing. `support` is what the data
     must be: any real number (of images: in [-1, 1]), in [0, 1], or shares that sum to 1 on axis 1.
+    `scaled` is the likelihood of locations and log-scales to use where the weight is learned.
     """
 
     head: Callable[..., Head]
     weighted: bool = False
     support: Literal["real", "unit", "simplex"] = "real"
+    scaled: Callable[[Tensor, Tensor], Likelihood] | None = None
 
 
-LAPLACE = LikelihoodKind(LaplaceHead, weighted=True)
-NORMAL = LikelihoodKind(NormalHead, weighted=True)
+LAPLACE = LikelihoodKind(LaplaceHead, weighted=True, scaled=ScaledLaplace)
+NORMAL = LikelihoodKind(NormalHead, weighted=True, scaled=ScaledNormal)
 BERNOULLI = LikelihoodKind(BernoulliHead, support="unit")
 CATEGORICAL = LikelihoodKind(CategoricalHead, support="simplex")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
@@ -121,9 +122,6 @@ class DataSettings(_Section):
     pairing: Literal["class", "instance"] = Field(
         "class", description="pairs of labelled collections: of one class, or of one instance"
     )
-    standardise: bool = Field(
-        False, description="features of mean 0 and deviation 1 over the training classes"
-    )
     size: int = Field(32, ge=8, description="side of images, in pixels")
     validation: int | None = Field(
         None, ge=1, description="pairs held out of the training set; by default a tenth"
@@ -185,6 +183,12 @@ class ModelSettings(_Section):
         0.0, ge=0, lt=1, description="of the encoders' inputs, `features` only; 0 as published"
     )
 
+    standardise: bool = Field(
+        False,
+        description="vectors in units of each column's mean and deviation over the training "
+        "pairs; stored, and undone in translations",
+    )
+
     @property
     def exclusive_sizes(self) -> tuple[int, int]:
         """Sizes of z_x and of z_y."""
@@ -197,6 +201,18 @@ class ModelSettings(_Section):
         return self
 
 
+def _number_or_auto(value: Any) -> Any:
+    if value == "auto":
+        return value
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if isinstance(value, bool) or not 0 < number < math.inf:
+        raise ValueError("input should be a finite number above 0, or 'auto'")
+    return number
+
+
 class LikelihoodSettings(_Section):
     """Likelihood of one domain."""
 
@@ -205,8 +221,10 @@ class LikelihoodSettings(_Section):
         description="laplace (L1), normal (squared error), bernoulli (binary in [0, 1]), "
         "categorical (one-hot on axis 1), or module:object of your own",
     )
-    weight: float = Field(
-        1000.0, gt=0, description="w: of the mean error over the elements (laplace, normal)"
+    weight: Annotated[float | Literal["auto"], BeforeValidator(_number_or_auto)] = Field(
+        1000.0,
+        description="w: of the mean error over the elements (laplace, normal), or auto: the "
+        "likelihood's scale is learned, and nothing is to be chosen",
     )
 
     @model_validator(mode="after")

@@ -187,34 +187,11 @@ def test_arrays_that_a_model_cannot_hold_are_refused_in_one_line(tmp_path, x, me
             read(settings)
 
 
-def test_standardised_columns_have_mean_0_and_deviation_1_over_the_training_pairs(tmp_path):
-    x = rng.normal(size=(60, 3)) * [1e4, 1, 0] + [0, 1e9, 5]
-    settings = save(tmp_path, x, np.round(x))
-    parts = load(settings.model_copy(update={"standardise": True}))
-    for side in (parts.train.x, parts.train.y):
-        np.testing.assert_allclose(side.mean(0), 0, atol=1e-5)
-        np.testing.assert_allclose(side.std(0, unbiased=False), [1, 1, 0], atol=1e-5)
-    assert parts.test.keys.tolist() == load(settings).test.keys.tolist()
-    raw = np.sort(x[:, 0])
-    units = np.sort(torch.cat([part.x for part in parts])[:, 0])
-    assert np.corrcoef(raw, units)[0, 1] > 0.999999
-
-
-def test_images_are_not_standardised(tmp_path):
-    images = rng.integers(0, 256, (9, 8, 8, 3)).astype(np.uint8)
-    settings = save(tmp_path, images, images).model_copy(update={"standardise": True})
-    with pytest.raises(DataError, match=r"x.npy: holds images; data.standardise is for vectors"):
-        load(settings)
-
-
 def test_what_float32_loses_is_said_once_and_not_where_it_is_kept(tmp_path, caplog):
     x = rng.normal(size=(20, 3))
     settings = save(tmp_path, x + np.array([0, 1e8, 0]), x)
     load(settings)
     assert caplog.text.count("in coarse steps only") == 1
-    caplog.clear()
-    load(settings.model_copy(update={"standardise": True}))
-    assert not caplog.text
 
 
 @pytest.mark.parametrize("ending", [".csv", ".CSV", ".tsv", ".Parquet"])

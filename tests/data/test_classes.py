@@ -8,7 +8,7 @@ from PIL import Image
 
 from iiae.data import load
 from iiae.data.classes.collections import Labelled
-from iiae.data.classes.pairs import ClassPairs, InstancePairs
+from iiae.data.classes.pairs import ClassPairs, InstancePairs, standardised_splits
 from iiae.data.classes.splits import SPLITS, class_split, known_to, plain
 from iiae.data.sampling import AlignedBatches, ClassBatches, make_batches
 from iiae.data.synthetic import load_synthetic
@@ -175,7 +175,7 @@ def test_seen_and_unseen_classes_are_disjoint(tmp_path, split):
 def test_features_are_standardised_by_the_training_classes_alone(tmp_path, split):
     path = write_npz(tmp_path / "f.npz")
     plain_parts = load(settings(path, split))
-    parts = load(settings(path, split, standardise=True))
+    parts = standardised_splits(plain_parts)
     for side in "xy":
         train = getattr(parts.train, side).values
         torch.testing.assert_close(train.mean(0), torch.zeros(4), atol=1e-5, rtol=0)

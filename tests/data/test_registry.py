@@ -65,7 +65,6 @@ OTHER = {
     "on_error": "skip",
     "split": "sake25",
     "pairing": "instance",
-    "standardise": True,
     "size": 64,
     "validation": 3,
     "test": 3,

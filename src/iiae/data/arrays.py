@@ -9,7 +9,6 @@ import torch
 
 from iiae.data.base import Factor, PairSet, Splits, pick
 from iiae.data.ranges import check_images, to_float32, warn_of_steps
-from iiae.data.scaling import find_standard
 from iiae.data.splits import PairKeys, key, limited, pair_keys, split_by_key
 from iiae.errors import DataError
 from iiae.files.arrays import read_array
@@ -67,8 +66,7 @@ def load_arrays(settings: DataSettings) -> Splits:
     """Pairs of `settings.x` and `settings.y`, or of one `.npz` given as `x`.
 
     Training, validation (by default a tenth) and test (by default a tenth) are disjoint, chosen by
-    the rows' content: see `split_by_key`. With `data.standardise`, every column of vectors has
-    mean 0 and deviation 1 over the training pairs.
+    the rows' content: see `split_by_key`.
 
     Raises:
         DataError: A file is missing, damaged or holds objects; the pairs do not fit or are
@@ -91,20 +89,9 @@ def split_arrays(
     keys = pair_keys(*(_row_names(side) for side in (everything.x, everything.y)))
     used = limited(keys.own, settings.limit, settings.seed)
     parts = split_by_key(keys.group[used], settings.validation, settings.test, settings.seed)
-    if settings.standardise:
-        learned = used[parts[0]]
-        x, y = (_standardised(*side, learned) for side in zip((x, y), names, strict=True))
-    else:
-        warn_of_steps(x, names[0])
-        warn_of_steps(y, names[1])
+    warn_of_steps(x, names[0])
+    warn_of_steps(y, names[1])
     return Splits(*(_part(x, y, names, keys, used[part]) for part in parts))
-
-
-def _standardised(values: np.ndarray, name: str, learned: np.ndarray) -> np.ndarray:
-    """Vectors in units of the mean and deviation of the rows that are trained on."""
-    if values.ndim != 2:
-        raise DataError(f"{name}: holds images; data.standardise is for vectors, so leave it out")
-    return find_standard(values[learned], name).apply(values, name).numpy()
 
 
 def _part(

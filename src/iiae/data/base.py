@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from iiae.settings import DataSettings
-from iiae.types import Draw, Pair, PartPaired
+from iiae.types import Domain, Draw, Pair, PartPaired
 
 DIGEST_PAIRS = 64  # hashed of a set that holds no tensors
 
@@ -87,6 +87,11 @@ class PairSet(ABC):
         index = torch.arange(len(self)) if index is None else index
         for part in index.split(size):
             yield self.pairs(Draw(part))
+
+    def domain_batches(self, domain: Domain, size: int) -> Iterator[Tensor]:
+        """Batches of every x or every y of the set, in its fixed appearance."""
+        for pair in self.batches(size):
+            yield pair.x if domain == "x" else pair.y
 
     def sample(self, count: int, seed: int) -> Tensor:
         """Indices of at most `count` pairs drawn at random, ascending; all if there are no more."""

@@ -8,10 +8,11 @@ from enum import IntEnum
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from iiae.data.base import Factor, PairSet, pick
 from iiae.errors import DataError
-from iiae.types import Draw, Pair, PartPaired
+from iiae.types import Domain, Draw, Pair, PartPaired
 
 
 class Sides(IntEnum):
@@ -50,6 +51,12 @@ class PartPairs(PairSet):
 
     def pairs(self, draw: Draw) -> Pair:
         return self.rows.pairs(draw._replace(indices=self.complete[draw.indices]))
+
+    def domain_batches(self, domain: Domain, size: int) -> Iterator[Tensor]:
+        """Batches of every x or every y, with or without a partner."""
+        index = np.flatnonzero(self.sides != (Sides.Y if domain == "x" else Sides.X))
+        for pair in self.rows.batches(size, torch.from_numpy(index)):
+            yield pair.x if domain == "x" else pair.y
 
     def factors(self) -> dict[str, Factor]:
         return {

@@ -63,7 +63,7 @@ def warn_of_steps(values: np.ndarray, name: str) -> None:
     if len(columns):
         log.warning(
             "%s: float32 keeps the differences within column %s in coarse steps only, since its "
-            "values are large beside them; set data.standardise=true or subtract the mean",
+            "values are large beside them; subtract the mean",
             name,
             _some(columns),
         )

@@ -32,7 +32,7 @@ ROOT, SIDES = frozenset({"root"}), frozenset({"x", "y"})
 DATASETS: dict[str, DataSet] = {
     "mnist-cdcb": DataSet(load_mnist, ROOT | {"size", "validation", "limit"}, ROOT),
     "digits-cdcb": DataSet(load_digits, HELD_OUT | {"size"}),
-    "arrays": DataSet(load_arrays, SIDES | HELD_OUT | {"standardise"}, SIDES),
+    "arrays": DataSet(load_arrays, SIDES | HELD_OUT, SIDES),
     "side-by-side": DataSet(load_side_by_side, ROOT | IMAGES, ROOT),
     "two-folders": DataSet(load_two_folders, SIDES | IMAGES, SIDES),
     "table": DataSet(load_table, ROOT | SIDES | IMAGES, ROOT),
@@ -42,7 +42,7 @@ DATASETS: dict[str, DataSet] = {
     ),
     "classes": DataSet(
         load_classes,
-        ROOT | SIDES | {"split", "pairing", "standardise", "size", "validation", "on_error"},
+        ROOT | SIDES | {"split", "pairing", "size", "validation", "on_error"},
         ROOT | {"split"},
     ),
     "cars": DataSet(load_cars, ROOT | {"size", "validation"}, ROOT),

@@ -20,7 +20,14 @@ from torch.nn import functional as F
 
 from iiae.console import tracked
 from iiae.data.classes.collections import Collections, read_collections
-from iiae.data.classes.pairs import ClassPairs, as_float, domains, load_classes, standardised
+from iiae.data.classes.pairs import (
+    ClassPairs,
+    as_float,
+    domains,
+    load_classes,
+    standardised,
+    standardised_splits,
+)
 from iiae.errors import DataError, MissingExtra, SettingsError
 from iiae.features.backbone import Backbone, pooled
 from iiae.features.extract import save_features
@@ -97,8 +104,7 @@ def train_head(data: DataSettings, out: Path, settings: HeadSettings = HeadSetti
     _check_numbers(settings)
     if data.root is not None:
         refuse_inputs([out], [Path(data.root)])
-    data = data.model_copy(update={"standardise": True})
-    parts = load_classes(data)
+    parts = standardised_splits(load_classes(data))
     assert data.root is not None
     train = parts.train
     assert isinstance(train, ClassPairs) and isinstance(parts.validation, ClassPairs)

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from iiae.distributions import DiagonalNormal
+from iiae.types import Domain
 
 ELEMENTS = 2**24  # values of one latent dimension by query and item that are held at once
 
@@ -27,6 +28,11 @@ class Aggregate(NamedTuple):
     centre_x: Float[Tensor, " size"]
     centre_y: Float[Tensor, " size"]
     variance: Float[Tensor, " size"]
+
+    def centred(self, posterior: DiagonalNormal, domain: Domain) -> DiagonalNormal:
+        """r of samples of a domain, around that domain's mean."""
+        centre = self.centre_x if domain == "x" else self.centre_y
+        return DiagonalNormal(posterior.mean - centre, posterior.log_variance)
 
     @classmethod
     def of(cls, given_x: DiagonalNormal, given_y: DiagonalNormal) -> Aggregate:
@@ -59,8 +65,24 @@ def mutual_information(
 ) -> Float[Tensor, "queries items"]:
     r"""Pointwise mutual information of query and item through z_s, in nats.
 
-    $\log \int r(z | query)\, r(z | item) / p(z)\, dz$, with the aggregate posterior
-    $p = N(0, v)$ of each dimension. For $r = N(a, s^2)$ and $N(b, t^2)$, with
+    $\log \int r(z | query)\, r(z | item) / p(z)\, dz$, with the aggregate posterior p: the sum of
+    `pointwise` over dimensions.
+
+    Args:
+        query: r of the queries, means centred by their domain.
+        items: r of the items, means centred by theirs.
+        variance: v of each dimension.
+    """
+    a, s, b, t = query.mean, query.variance, items.mean, items.variance
+    rows = max(1, ELEMENTS // max(1, b.numel()))
+    parts = torch.arange(len(a), device=a.device).split(rows)
+    return torch.cat([pointwise(a[i, None], s[i, None], b, t, variance).sum(-1) for i in parts])
+
+
+def pointwise(a: Tensor, s: Tensor, b: Tensor, t: Tensor, variance: Tensor) -> Tensor:
+    r"""Pointwise mutual information through each dimension, in nats; arguments broadcast.
+
+    With the aggregate posterior $p = N(0, v)$, $r = N(a, s^2)$ and $N(b, t^2)$, and
     $D = s^2 + t^2 - s^2 t^2 / v$, a dimension gives
 
     $$\tfrac{1}{2} \log \frac{v}{D} +
@@ -69,22 +91,18 @@ def mutual_information(
     A posterior wider than the aggregate is taken as no wider: it says nothing.
 
     Args:
-        query: r of the queries, means centred by their domain.
-        items: r of the items, means centred by theirs.
+        a: Means of the queries, centred by their domain.
+        s: Variances of the queries.
+        b: Means of the items, centred by theirs.
+        t: Variances of the items.
         variance: v of each dimension.
     """
     v = variance.clamp_min(torch.finfo(variance.dtype).tiny)
-    a, b = query.mean, items.mean
-    s, t = (torch.minimum(one.variance, v) for one in (query, items))
+    s, t = torch.minimum(s, v), torch.minimum(t, v)
     left_s, left_t = 1 - s / v, 1 - t / v
-    rows = max(1, ELEMENTS // max(1, b.numel()))
-    parts = []
-    for i in torch.arange(len(a), device=a.device).split(rows):
-        a_i, s_i, left_i = a[i, None], s[i, None], left_s[i, None]
-        spread = s_i + t * left_i
-        fit = 2 * a_i * b - a_i.square() * left_t - b.square() * left_i
-        parts.append((fit / spread - (spread / v).log()).sum(-1) / 2)
-    return torch.cat(parts)
+    spread = s + t * left_s
+    fit = 2 * a * b - a.square() * left_t - b.square() * left_s
+    return (fit / spread - (spread / v).log()) / 2
 
 
 def local_scaling(

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from iiae.distributions import DiagonalNormal, Latents, Likelihood, Likelihoods, Posteriors
+from iiae.model.units import DataUnits, StandardUnits
 from iiae.networks.interface import Networks
 from iiae.types import Domain, Pair, PartPaired
 
@@ -29,6 +30,7 @@ class Active(NamedTuple):
     exclusive_y: Bool[Tensor, " exclusive_y"]
 
 
+Units = DataUnits | StandardUnits
 ACTIVE = ("active", "active_x", "active_y")  # buffers of a model
 
 
@@ -43,6 +45,8 @@ class IIAE(nn.Module):
         networks: The seven parts.
         shared_size: Dimensions of z_s, flat.
         exclusive_sizes: Dimensions of z_x and of z_y.
+        units: Of x and of y: what the encoders take and the decoders' likelihoods are in; by
+            default those of the data.
     """
 
     active: Tensor
@@ -56,8 +60,15 @@ class IIAE(nn.Module):
     decoder_x: nn.Module
     decoder_y: nn.Module
 
-    def __init__(self, networks: Networks, shared_size: int, exclusive_sizes: tuple[int, int]):
+    def __init__(
+        self,
+        networks: Networks,
+        shared_size: int,
+        exclusive_sizes: tuple[int, int],
+        units: tuple[Units, Units] | None = None,
+    ):
         super().__init__()
+        self.units_x, self.units_y = units or (DataUnits(), DataUnits())
         self.exclusive_sizes = exclusive_sizes
         for name, network in networks._asdict().items():
             self.add_module(name, network)
@@ -76,21 +87,24 @@ class IIAE(nn.Module):
 
     def encode(self, pair: Pair) -> Posteriors:
         """All five posteriors of a batch of pairs."""
-        given_x, given_y = self.shared_given_x(pair.x), self.shared_given_y(pair.y)
+        x, y = self.units_x(pair.x), self.units_y(pair.y)
+        given_x, given_y = self.shared_given_x(x), self.shared_given_y(y)
         return Posteriors(
             shared=self.shared(given_x.features, given_y.features),
             shared_given_x=given_x.posterior,
             shared_given_y=given_y.posterior,
-            exclusive_x=self.exclusive_x(pair.x),
-            exclusive_y=self.exclusive_y(pair.y),
+            exclusive_x=self.exclusive_x(x),
+            exclusive_y=self.exclusive_y(y),
         )
 
     def encode_x(self, x: Float[Tensor, "batch *shape_x"]) -> DomainPosteriors:
         """r_x(z_s given x) and q(z_x given x): what x alone says."""
+        x = self.units_x(x)
         return DomainPosteriors(self.shared_given_x(x).posterior, self.exclusive_x(x))
 
     def encode_y(self, y: Float[Tensor, "batch *shape_y"]) -> DomainPosteriors:
         """r_y(z_s given y) and q(z_y given y): what y alone says."""
+        y = self.units_y(y)
         return DomainPosteriors(self.shared_given_y(y).posterior, self.exclusive_y(y))
 
     def encoder(self, domain: Domain) -> Callable[[Tensor], DomainPosteriors]:
@@ -100,20 +114,20 @@ class IIAE(nn.Module):
     def decode(self, z: Latents) -> Likelihoods:
         """Likelihoods of both domains."""
         return Likelihoods(
-            self.decoder_x(z.shared, z.exclusive_x), self.decoder_y(z.shared, z.exclusive_y)
+            self.decode_x(z.shared, z.exclusive_x), self.decode_y(z.shared, z.exclusive_y)
         )
 
     def decode_x(
         self, shared: Float[Tensor, "batch shared"], exclusive: Float[Tensor, "batch exclusive_x"]
     ) -> Likelihood:
         """p(x given z_s, z_x)."""
-        return self.decoder_x(shared, exclusive)
+        return self.units_x.likelihood(self.decoder_x(shared, exclusive))
 
     def decode_y(
         self, shared: Float[Tensor, "batch shared"], exclusive: Float[Tensor, "batch exclusive_y"]
     ) -> Likelihood:
         """p(y given z_s, z_y)."""
-        return self.decoder_y(shared, exclusive)
+        return self.units_y.likelihood(self.decoder_y(shared, exclusive))
 
     def decoder(self, domain: Domain) -> Callable[[Tensor, Tensor], Likelihood]:
         """`decode_x` or `decode_y`."""
@@ -130,18 +144,19 @@ class IIAE(nn.Module):
         `shared` has a row a pair, the others one for every x or y.
         """
         n, lone = batch.pairs, slice(batch.pairs, None)
-        given_x, given_y = self.shared_given_x(batch.x), self.shared_given_y(batch.y)
+        x, y = self.units_x(batch.x), self.units_y(batch.y)
+        given_x, given_y = self.shared_given_x(x), self.shared_given_y(y)
         q = Posteriors(
             shared=self.shared(given_x.features[:n], given_y.features[:n]),
             shared_given_x=given_x.posterior,
             shared_given_y=given_y.posterior,
-            exclusive_x=self.exclusive_x(batch.x),
-            exclusive_y=self.exclusive_y(batch.y),
+            exclusive_x=self.exclusive_x(x),
+            exclusive_y=self.exclusive_y(y),
         )
         z_s = q.shared.rsample()
         z_s_x = torch.cat([z_s, q.shared_given_x.rows(lone).rsample()])
         z_s_y = torch.cat([z_s, q.shared_given_y.rows(lone).rsample()])
         return q, Likelihoods(
-            self.decoder_x(z_s_x, q.exclusive_x.rsample()),
-            self.decoder_y(z_s_y, q.exclusive_y.rsample()),
+            self.decode_x(z_s_x, q.exclusive_x.rsample()),
+            self.decode_y(z_s_y, q.exclusive_y.rsample()),
         )

@@ -21,6 +21,7 @@ from iiae.model.active import select_active, signal_shares
 from iiae.model.build import build_model, check_parts
 from iiae.model.iiae import IIAE, Active
 from iiae.model.latents import Embeddings, embed
+from iiae.model.units import StandardUnits
 from iiae.run_folder import (
     BEST,
     MODEL,
@@ -47,6 +48,7 @@ from iiae.training.processes import Group, joined
 from iiae.training.progress import Progress
 from iiae.training.signals import stop_on_signals
 
+UNIT_ROWS = 1000  # rows that the units of columns are learned from at once
 ACTIVE_PAIRS = 10_000  # training pairs that the active dimensions are chosen on
 
 
@@ -98,6 +100,7 @@ def fit(
     with joined(settings.training) as group:
         torch.manual_seed(settings.training.seed)
         model = model or build_model(settings.model, settings.objective, data.train.shapes)
+        _learn_units(model, data.train)
         together = synchronised(model, group.device) if group.world > 1 else nullcontext()
         with together, fastest_algorithms(group.device), stop_on_signals() as stop:
             order = _order(data.train, settings, group)
@@ -115,6 +118,14 @@ def fit(
         if group.rank == 0:
             _finish(learner, data, loader.pairs, out)
     return load_run(out, model)
+
+
+def _learn_units(model: IIAE, train: PairSet) -> None:
+    """The mean and deviation of each column, where the model computes in those units."""
+    if isinstance(model.units_x, StandardUnits):
+        model.units_x.learn(train.domain_batches("x", UNIT_ROWS))
+    if isinstance(model.units_y, StandardUnits):
+        model.units_y.learn(train.domain_batches("y", UNIT_ROWS))
 
 
 def _order(train: PairSet, settings: Settings, group: Group) -> AlignedBatches:

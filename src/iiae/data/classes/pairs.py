@@ -21,7 +21,7 @@ from iiae.data.splits import key, shuffled_by_key
 from iiae.errors import DataError
 from iiae.files.arrays import array_names
 from iiae.settings import DataSettings
-from iiae.types import Draw, Pair
+from iiae.types import Domain, Draw, Pair
 
 log = logging.getLogger("iiae")
 
@@ -110,6 +110,9 @@ class ClassPairs(PairSet):
         moved.x, moved.y = (s._replace(values=s.values.to(device)) for s in (self.x, self.y))
         return moved
 
+    def domain_batches(self, domain: Domain, size: int) -> Iterator[Tensor]:
+        return self.sides(size)["xy".index(domain)]
+
     def sides(self, batch: int) -> tuple[Iterator[Tensor], Iterator[Tensor]]:
         """Batches of every x, and of every y, each alone and in order."""
         x, y = ((as_float(part) for part in side.values.split(batch)) for side in (self.x, self.y))
@@ -196,8 +199,6 @@ def load_classes(settings: DataSettings) -> Splits:
     unseen = _unseen(found, settings, sorted(names[0]))
     seen = sorted(names[0] - set(unseen.unseen))
     train, validation = _held_classes(seen, settings)
-    if settings.standardise:
-        found = standardised(found, train)
     said = f"{unseen.name} (digest {unseen.digest})"
     log.info(
         "%d classes: %d to train on, %d to validate, %d unseen: %s",
@@ -265,6 +266,42 @@ def _held_classes(seen: list[str], settings: DataSettings) -> tuple[list[str], l
     return [name for name in seen if name not in validation], validation
 
 
+def standardised_splits(parts: Splits) -> Splits:
+    """Features of mean 0 and standard deviation 1 over the training classes, in all three parts.
+
+    Raises:
+        DataError: As `standardised`.
+    """
+    train = parts.train
+    assert isinstance(train, ClassPairs)
+    scales = [_scale(side) for side in (train.x, train.y)]
+
+    def scaled(pairs: PairSet) -> PairSet:
+        assert isinstance(pairs, ClassPairs)
+        moved = copy(pairs)
+        moved.x, moved.y = (
+            side._replace(values=(side.values - mean) / scale)
+            for side, (mean, scale) in zip((pairs.x, pairs.y), scales, strict=True)
+        )
+        return moved
+
+    return Splits(*map(scaled, parts))
+
+
+def _scale(train: Labelled) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of some items' features."""
+    if train.values.dtype == torch.uint8:
+        raise DataError(
+            "these are images: standard units and a head are for features, which "
+            "`iiae features` makes of images"
+        )
+    scale = train.values.std(0)
+    if not scale.isfinite().all():
+        raise DataError("features are too large to be standardised; scale them")
+    scale[scale < 1e-6] = 1
+    return train.values.mean(0), scale
+
+
 def standardised(found: Collections, classes: list[str]) -> Collections:
     """Features of mean 0 and standard deviation 1 over some classes, in each domain.
 
@@ -273,17 +310,8 @@ def standardised(found: Collections, classes: list[str]) -> Collections:
     """
 
     def scaled(side: Labelled) -> Labelled:
-        if side.values.dtype == torch.uint8:
-            raise DataError(
-                "these are images: a head and data.standardise are for features, which "
-                "`iiae features` makes of images"
-            )
-        train = side.of(classes).values
-        scale = train.std(0)
-        if not scale.isfinite().all():
-            raise DataError("features are too large to be standardised; scale them")
-        scale[scale < 1e-6] = 1
-        return side._replace(values=(side.values - train.mean(0)) / scale)
+        mean, scale = _scale(side.of(classes))
+        return side._replace(values=(side.values - mean) / scale)
 
     return found._replace(x=scaled(found.x), y=scaled(found.y))
 
