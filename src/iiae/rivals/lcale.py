@@ -34,7 +34,7 @@ class LCALESettings:
     default `steps` take about 5 minutes of processor time.
     """
 
-    steps: int = 4000
+    steps: int = 5000
     batch: int = 50
     learning_rate: float = 1.5e-4
     size: int = 64

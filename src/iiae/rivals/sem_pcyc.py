@@ -89,18 +89,7 @@ def train_networks(seen: Seen, settings: SEMPCYCSettings) -> Networks:
     known = torch.cat([seen.words, seen.similarity], 1)
     sizes = seen.x.shape[1], seen.y.shape[1], known.shape[1], len(known)
     n = Networks(*sizes, settings)
-    of_generators = torch.optim.Adam(
-        [
-            {"params": n.generators().parameters()},
-            {"params": n.classifiers().parameters(), "lr": settings.classifier_rate},
-        ],
-        settings.generator_rate,
-        fused=True,
-    )
-    rate = settings.adversary_rate
-    of_adversaries = torch.optim.SGD(n.adversaries().parameters(), rate, momentum=0.9)
-    code = [*n.code.parameters(), *n.rebuild.parameters()]
-    of_code = torch.optim.SGD(code, settings.code_rate, momentum=0.9)
+    of_generators, of_adversaries, of_code = _optimisers(n, settings)
     for batch in class_pairs(seen, settings.batch, settings.steps, "SEM-PCYC"):
         c = known[batch.classes]
         descend(of_code, code_loss(n, c, settings.sparsity))
@@ -114,6 +103,20 @@ def train_networks(seen: Seen, settings: SEMPCYCSettings) -> Networks:
         fixed = Generated(*(part.detach() for part in made))
         descend(of_adversaries, adversary_loss(n, batch, e, fixed))
     return n.eval().requires_grad_(False)
+
+
+def _optimisers(n: Networks, given: SEMPCYCSettings) -> list[torch.optim.Optimizer]:
+    """Of generators with classifiers, of adversaries, and of the auto-encoder."""
+    groups = [
+        {"params": n.generators().parameters()},
+        {"params": n.classifiers().parameters(), "lr": given.classifier_rate},
+    ]
+    code = [*n.code.parameters(), *n.rebuild.parameters()]
+    return [
+        torch.optim.Adam(groups, given.generator_rate, fused=True),
+        torch.optim.SGD(n.adversaries().parameters(), given.adversary_rate, momentum=0.9),
+        torch.optim.SGD(code, given.code_rate, momentum=0.9),
+    ]
 
 
 def generate(n: Networks, batch: Batch, e: Tensor) -> Generated:

@@ -55,32 +55,36 @@ def read_semantics(path: str | Path, classes: Iterable[str]) -> Semantics:
     """
     path = Path(path)
     names = read_texts(path, "classes")
-    arrays = {"word_vectors": read_array(path, "word_vectors")}
-    if "path_to_ancestors" in array_names(path):
-        arrays |= {key: read_array(path, key) for key in ("path_to_ancestors", "ancestors")}
-    for key, values in arrays.items():
-        if values.ndim != 2 or len(values) != len(names):
-            raise DataError(
-                f"{path}: {key} has shape {values.shape}; expected ({len(names)}, size), a row for "
-                "each of its classes"
-            )
-    similarity, above = arrays.get("path_to_ancestors"), arrays.get("ancestors")
-    if similarity is not None and above is not None and similarity.shape != above.shape:
-        raise DataError(
-            f"{path}: path_to_ancestors has shape {similarity.shape} and ancestors {above.shape}; "
-            "they must be equal"
-        )
+    arrays = _read(path, len(names))
     position = {name: i for i, name in enumerate(names)}
-    wanted = sorted(set(classes))
+    wanted = tuple(sorted(set(classes)))
     _refuse_missing([name for name in wanted if name not in position])
     rows = [position[name] for name in wanted]
-    words = word_vectors({name: arrays["word_vectors"][position[name]] for name in wanted})
-    if similarity is None or above is None:
-        return Semantics(tuple(wanted), words)
-    known = Semantics(
-        tuple(wanted), words, similarity[rows].astype(float), above[rows].astype(bool)
-    )
-    return known.of(wanted)
+    words = word_vectors(dict(zip(wanted, arrays["word_vectors"][rows], strict=True)))
+    if "ancestors" not in arrays:
+        return Semantics(wanted, words)
+    similarity, above = arrays["path_to_ancestors"][rows], arrays["ancestors"][rows]
+    return Semantics(wanted, words, similarity.astype(float), above.astype(bool)).of(wanted)
+
+
+def _read(path: Path, classes: int) -> dict[str, np.ndarray]:
+    """Arrays with a row per class; those of WordNet if the file has them."""
+    wordnet = ("path_to_ancestors", "ancestors")
+    keys = ("word_vectors", *wordnet) if wordnet[0] in array_names(path) else ("word_vectors",)
+    arrays = {key: read_array(path, key) for key in keys}
+    for key, values in arrays.items():
+        if values.ndim != 2 or len(values) != classes:
+            raise DataError(
+                f"{path}: {key} has shape {values.shape}; expected ({classes}, size), a row for "
+                "each of its classes"
+            )
+    shapes = [arrays[key].shape for key in wordnet if key in arrays]
+    if len(set(shapes)) > 1:
+        raise DataError(
+            f"{path}: path_to_ancestors has shape {shapes[0]} and ancestors {shapes[1]}; they must "
+            "be equal"
+        )
+    return arrays
 
 
 def word_vectors(vectors: Mapping[str, Sequence[float] | np.ndarray]) -> np.ndarray:
