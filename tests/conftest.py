@@ -22,6 +22,7 @@ CHECKED = (
     "evaluation",
     "evidence",
     "search",
+    "rivals",
 )
 install_import_hook([f"iiae.{name}" for name in CHECKED], "shape_checker.check")
 

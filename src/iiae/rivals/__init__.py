@@ -1,0 +1,1 @@
+"""The methods that Table 3 compares with, on precomputed features; see docs/rivals.md."""
