@@ -9,11 +9,14 @@ from torch.distributions import Normal
 from iiae.distributions import DiagonalNormal
 from iiae.metrics.comparison import (
     Aggregate,
+    choose_comparison,
     cosine,
     euclidean,
     local_scaling,
+    make_comparison,
     mutual_information,
 )
+from iiae.metrics.retrieval import partner_ranks
 
 
 def normals(rows, size, spread=0.5):
@@ -96,3 +99,73 @@ def test_local_scaling_lets_hubs_count_for_less():
 @pytest.mark.parametrize("neighbours", [1, 10])
 def test_more_neighbours_than_items_are_all(neighbours):
     assert local_scaling(torch.rand(4, 2), neighbours).shape == (4, 2)
+
+
+def samples(rows=300, size=6, seed=0):
+    """r_x and r_y of pairs: a third of the dimensions is noise, each domain has an offset."""
+    torch.manual_seed(seed)
+    cause = torch.randn(rows, size)
+    cause[:, : size // 3] = 0
+    noise = torch.full((size,), 0.2)
+    noise[: size // 3] = 1.0
+
+    def posterior(offset):
+        mean = cause + noise * torch.randn(rows, size) + offset
+        return DiagonalNormal(mean, noise.log().mul(2).expand(rows, size))
+
+    return posterior(0.0), posterior(0.5)
+
+
+@pytest.mark.parametrize("score", ["euclidean", "cosine", "mutual-information"])
+def test_vectors_rank_as_the_score_does(score):
+    x, y = samples()
+    how = make_comparison(score, 0, x, y)
+    aggregate = Aggregate.of(x, y)
+    a, b = aggregate.centred(x, "x"), aggregate.centred(y, "y")
+    if score == "mutual-information":  # variances are the same for all here
+        expected = mutual_information(a, b, aggregate.variance)
+    else:
+        expected = {"euclidean": euclidean, "cosine": cosine}[score](a.mean, b.mean)
+    vectors = -torch.cdist(how.queries(x.mean, "x"), how.items(y.mean, "y"))
+    assert (vectors.argsort(1) == expected.argsort(1)).float().mean() > 0.99
+    back = -torch.cdist(how.queries(y.mean, "y"), how.items(x.mean, "x"))
+    if score == "mutual-information":
+        expected = mutual_information(b, a, aggregate.variance)
+        assert (back.argsort(1) == expected.argsort(1)).float().mean() > 0.99
+    else:
+        assert (back.argsort(1) == expected.T.argsort(1)).float().mean() > 0.99
+
+
+def test_local_scaling_in_one_more_coordinate_ranks_as_its_formula():
+    x, y = samples(80)
+    how = make_comparison("euclidean", 5, x, y)
+    a, b = (one.mean - one.mean.mean(0) for one in (x, y))
+    squared = torch.cdist(a, b).square()  # all training samples are reference queries here
+    near = squared.topk(5, dim=0, largest=False).values.mean(0)
+    expected = (2 * squared - near).argsort(1)
+    vectors = torch.cdist(how.queries(x.mean, "x"), how.items(y.mean, "y"))
+    assert (vectors.argsort(1) == expected).float().mean() > 0.99
+
+
+def test_an_items_vector_does_not_depend_on_other_items_or_queries():
+    x, y = samples()
+    how = make_comparison("cosine", 10, x, y)
+    torch.testing.assert_close(how.items(y.mean, "y")[:3], how.items(y.mean[:3], "y"))
+
+
+def test_the_choice_beats_the_papers_where_dimensions_are_noise():
+    train, validation, test = samples(seed=0), samples(seed=1), samples(seed=2)
+    chosen, tried = choose_comparison(train, validation)
+    assert chosen.score == "mutual-information"
+    assert max(tried.values()) == tried[chosen.name]
+    x, y = (one.mean for one in test)
+    ours = partner_ranks(chosen.queries(x, "x"), chosen.items(y, "y"))
+    assert (ours == 0).sum() > (partner_ranks(x, y) == 0).sum() + 20
+
+
+def test_the_papers_is_kept_where_nothing_is_better():
+    exact = DiagonalNormal(torch.eye(20), torch.full((20, 20), -9.0))
+    chosen, tried = choose_comparison((exact, exact), (exact, exact))
+    assert (chosen.score, chosen.neighbours) == ("euclidean", 0)
+    assert tried["euclidean of means (paper)"] == 1
+    assert torch.equal(chosen.queries(exact.mean, "x"), exact.mean)

@@ -1,19 +1,27 @@
 r"""How like one sample's z_s is to another's: scores of r(z_s given query) and r(z_s given item).
 
-Every score is a table `(queries, items)` in which more is more alike. `euclidean` is the paper's.
+A score is a table `(queries, items)` in which more is more alike. `euclidean` is the paper's.
+A `Comparison` is such a score as maps to vectors, of which the nearer are the more alike, so that
+any gallery of vectors can hold the items.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from collections.abc import Mapping
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from iiae.distributions import DiagonalNormal
-from iiae.types import Domain
+from iiae.metrics.retrieval import partner_ranks
+from iiae.types import Domain, other
 
+Score = Literal["euclidean", "cosine", "mutual-information"]
+NEIGHBOURS = 10  # of an item among queries of the training set, for local scaling
+REFERENCES = 1000  # such queries that are kept
 ELEMENTS = 2**24  # values of one latent dimension by query and item that are held at once
 
 
@@ -117,3 +125,155 @@ def local_scaling(
     of_query = score.topk(k, dim=1).values.mean(1, keepdim=True)
     of_item = score.topk(k, dim=0).values.mean(0, keepdim=True)
     return 2 * score - of_query - of_item
+
+
+class Comparison(NamedTuple):
+    r"""How z_s of queries of one domain and of items of the other are compared.
+
+    Means are centred by their domain and multiplied by a factor per dimension; for "cosine" they
+    are brought to unit length. The nearer the vectors by Euclidean distance, the more alike.
+    With `neighbours`, an item that is near to all queries counts for less: its vector has one more
+    coordinate, so that squared distances rank by $2 d^2 - m$, with m the mean $d^2$ to its nearest
+    queries among samples of the training set (cross-domain similarity local scaling, with queries
+    that no search depends on). The first axis of each tensor is the domain, x and y.
+    """
+
+    score: Score
+    neighbours: int
+    centre: Float[Tensor, "2 size"]
+    query: Float[Tensor, "2 size"]
+    item: Float[Tensor, "2 size"]
+    reference: Float[Tensor, "2 rows size"]
+
+    @property
+    def name(self) -> str:
+        """In words."""
+        return self.score.replace("-", " ") + (", local scaling" if self.neighbours else "")
+
+    def queries(
+        self, mean: Float[Tensor, "rows size"], domain: Domain
+    ) -> Float[Tensor, "rows columns"]:
+        """Vectors of queries, from the means of r given samples of a domain."""
+        vectors = self._scaled(mean, domain, self.query)
+        return torch.nn.functional.pad(vectors, (0, 1)) if self.neighbours else vectors
+
+    def items(
+        self, mean: Float[Tensor, "rows size"], domain: Domain
+    ) -> Float[Tensor, "rows columns"]:
+        """Vectors of items, from the means of r given samples of a domain."""
+        vectors = self._scaled(mean, domain, self.item)
+        if not self.neighbours:
+            return vectors
+        near = self._nearness(vectors, domain)
+        ceiling = self._nearness(self._scaled(self._samples(domain), domain, self.item), domain)
+        # Far beyond any training item, so that the root is of a positive number.
+        height = (4 * ceiling.max() - near / 2).clamp_min(0).sqrt()
+        return torch.cat([vectors, height[:, None]], 1)
+
+    def _scaled(self, mean: Tensor, domain: Domain, factor: Tensor) -> Tensor:
+        place = "xy".index(domain)
+        vectors = (mean - self.centre[place]) * factor[place]
+        return torch.nn.functional.normalize(vectors) if self.score == "cosine" else vectors
+
+    def _samples(self, domain: Domain) -> Float[Tensor, "rows size"]:
+        return self.reference["xy".index(domain)]
+
+    def _nearness(self, items: Tensor, domain: Domain) -> Float[Tensor, " items"]:
+        """Mean squared distance of each item to the nearest reference queries."""
+        queries = self._scaled(self._samples(other(domain)), other(domain), self.query)
+        count = min(self.neighbours, len(queries))
+        parts = [
+            torch.cdist(some, queries).square().topk(count, dim=1, largest=False).values.mean(1)
+            for some in items.split(4096)
+        ]
+        return torch.cat(parts)
+
+
+def plain_comparison(size: int) -> Comparison:
+    """The paper's: Euclidean distance of means."""
+    same = torch.ones(2, size)
+    return Comparison("euclidean", 0, torch.zeros(2, size), same, same, torch.zeros(2, 0, size))
+
+
+def make_comparison(
+    score: Score, neighbours: int, given_x: DiagonalNormal, given_y: DiagonalNormal
+) -> Comparison:
+    """A comparison with the centres, variances and reference queries of training samples.
+
+    For "mutual-information" every posterior's variance is taken as its domain's mean one; the
+    quadratic form of `pointwise` then is a distance between scaled means.
+
+    Args:
+        score: Which one.
+        neighbours: Number of nearest queries for local scaling, 0 for none.
+        given_x: r_x of training samples.
+        given_y: r_y of them, or of other samples of y.
+    """
+    aggregate = Aggregate.of(given_x, given_y)
+    rows = min(len(given_x.mean), len(given_y.mean), REFERENCES if neighbours else 0)
+    reference = torch.stack([one.mean[_spread(len(one.mean), rows)] for one in (given_x, given_y)])
+    centre = torch.stack([aggregate.centre_x, aggregate.centre_y])
+    query = item = torch.ones_like(centre)
+    if score == "mutual-information":
+        x, y = (one.variance.mean(0) for one in (given_x, given_y))
+        ways = _factors(x, y, aggregate.variance), _factors(y, x, aggregate.variance)
+        query = torch.stack([ways[0][0], ways[1][0]])
+        item = torch.stack([ways[1][1], ways[0][1]])
+    return Comparison(score, neighbours, centre, query, item, reference)
+
+
+def _spread(rows: int, count: int) -> Tensor:
+    return torch.linspace(0, max(0, rows - 1), count).round().long()
+
+
+def _factors(s: Tensor, t: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Factors f, g of query and item means with $-(f a - g b)^2$ = `pointwise` but for what
+    depends on the query alone: $g^2 = (1 - s^2/v) / 2D$, $fg = 1 / 2D$."""
+    most = variance * (1 - 1e-4)  # a posterior as wide as the aggregate says nothing
+    s, t = torch.minimum(s, most), torch.minimum(t, most)
+    left = 1 - s / variance
+    spread = s + t * left
+    item = (left / (2 * spread)).sqrt()
+    return 1 / (2 * spread * item), item
+
+
+class Choice(NamedTuple):
+    """A comparison, and the mean reciprocal rank of partners on validation pairs by each tried."""
+
+    comparison: Comparison
+    tried: Mapping[str, float]
+
+
+def choose_comparison(
+    train: tuple[DiagonalNormal, DiagonalNormal], validation: tuple[DiagonalNormal, DiagonalNormal]
+) -> Choice:
+    """The comparison by which most partners of validation pairs come first, or the paper's.
+
+    The paper's is kept unless another's mean reciprocal rank, over both directions, is higher by
+    more than the standard error of the difference between pairs.
+
+    Args:
+        train: r_x and r_y of training samples.
+        validation: r_x and r_y of validation pairs, row by row.
+    """
+    size = train[0].mean.shape[1]
+    candidates = [plain_comparison(size)]
+    candidates += [make_comparison(s, n, *train) for s in get_args(Score) for n in (0, NEIGHBOURS)]
+    x, y = (one.mean for one in validation)
+    values = [_reciprocal_ranks(one, x, y) for one in candidates]
+    best, paper = candidates[0], values[0]
+    most = paper.mean()
+    for candidate, value in zip(candidates[1:], values[1:], strict=True):
+        gain = value - paper
+        error = gain.std(correction=0) / math.sqrt(len(gain))
+        if gain.mean() > error and value.mean() > most:
+            best, most = candidate, value.mean()
+    names = ["euclidean of means (paper)", *(one.name for one in candidates[1:])]
+    return Choice(best, {n: v.mean().item() for n, v in zip(names, values, strict=True)})
+
+
+def _reciprocal_ranks(how: Comparison, x: Tensor, y: Tensor) -> Float[Tensor, " pairs"]:
+    """Of each pair's partners, the mean of both directions."""
+    to_y = partner_ranks(how.queries(x, "x"), how.items(y, "y"))
+    to_x = partner_ranks(how.queries(y, "y"), how.items(x, "x"))
+    return (1 / (1 + to_y.double()) + 1 / (1 + to_x.double())) / 2
