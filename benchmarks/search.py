@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from iiae.search.gallery import Gallery, GalleryInfo, Items
+from iiae.search.gallery import Gallery
+from iiae.search.items import GalleryInfo, Items
 
 PART = 50_000
 

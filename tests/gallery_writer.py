@@ -6,7 +6,8 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from iiae.search.gallery import Gallery, GalleryInfo, Items
+from iiae.search.gallery import Gallery
+from iiae.search.items import GalleryInfo, Items
 
 
 def write(where: str, start: int, said: Connection) -> None:

@@ -17,8 +17,7 @@ from iiae.data import Splits
 from iiae.data.arrays import ArrayPairs, split_arrays
 from iiae.data.suggest import suggest_settings, suggest_settings_for
 from iiae.errors import DataError, RunError, SettingsError
-from iiae.files.folders import image_files
-from iiae.files.images import read_image
+from iiae.files.sources import open_source, read_all
 from iiae.model import translation
 from iiae.model.iiae import IIAE
 from iiae.run_folder import (
@@ -44,7 +43,7 @@ from iiae.types import Domain, other
 if TYPE_CHECKING:
     from iiae.evaluation.evaluate import Evaluation
     from iiae.evaluation.held_out import HeldOut
-    from iiae.search.index import Searched
+    from iiae.search.query import Searched
 
 FILES = (SETTINGS, MODEL, METRICS, HISTORY, PAIRS)
 BATCH = 256  # samples that the model takes at once
@@ -102,7 +101,7 @@ class Run:
 
         Args:
             x: Samples of x, as an array, tensor or data frame in the form that the model was
-                trained on, or paths of images or folders.
+                trained on, or files and folders as for `iiae.files.sources.open_source`.
             y: Instead, samples of y.
 
         Raises:
@@ -202,16 +201,16 @@ class Run:
     def index(
         self, inputs: Any, domain: Domain, where: str | Path | None = None, **options: Any
     ) -> Index:
-        """Puts images or arrays of features into a gallery, to be searched.
+        """Puts samples in files into a gallery, to be searched.
 
         Args:
-            inputs: Paths of images, folders of them, or array files.
+            inputs: Files, folders and URLs, as for `iiae.files.sources.open_source`.
             domain: Theirs, "x" or "y".
             where: Folder or URL of the gallery; `gallery` in the run's folder by default.
             options: As for `iiae.search.index.index_files`.
 
         Raises:
-            DataError: No file can be read, or an array does not fit the model.
+            DataError: A sample cannot be read or does not fit the model.
             GalleryError: The gallery is of another model or domain, or cannot be written.
             MissingExtra: LanceDB is not installed.
         """
@@ -259,10 +258,7 @@ class Run:
         """Samples of a domain as the model takes them, `(rows, *shape)`."""
         shape = tuple(self.shapes[0 if domain == "x" else 1])
         if _is_paths(values):
-            if len(shape) != 3:
-                raise DataError(f"{domain}: the model takes vectors of {shape[0]}, not files")
-            files = [f for p in _paths(values) for f in (image_files(p) if p.is_dir() else [p])]
-            return torch.stack([read_image(file, shape) for file in files])
+            return read_all(open_source(_paths(values), shape, domain))
         array = as_array(values)
         if array.shape == shape:
             array = array[None]
@@ -280,14 +276,14 @@ class Index:
         self.run, self.where = run, where
 
     def search(self, queries: Any, top: int = 10, **options: Any) -> Searched:
-        """The items nearest to each query: paths of images or folders, or array files.
+        """The items nearest to each query: files, folders and URLs as for `Run.index`.
 
         Args:
             queries: By default of the domain that the gallery does not hold.
             top: Number of hits per query.
-            options: As for `iiae.search.index.search_files`.
+            options: As for `iiae.search.query.search_files`.
         """
-        from iiae.search.index import search_files
+        from iiae.search.query import search_files
 
         return search_files(self.run._stored, self.where, _paths(queries), top, **options)
 
@@ -387,8 +383,8 @@ def _is_paths(values: Any) -> bool:
     return listed and all(isinstance(value, str | Path) for value in values)
 
 
-def _paths(values: Any) -> list[Path]:
-    return [Path(values)] if isinstance(values, str | Path) else [Path(value) for value in values]
+def _paths(values: Any) -> list[str | Path]:
+    return [values] if isinstance(values, str | Path) else list(values)
 
 
 def _overrides(values: Mapping[str, Any]) -> list[str]:

@@ -155,16 +155,6 @@ def weights_digest(folder: str | Path) -> str:
     return total.hexdigest()
 
 
-def known_digests(folder: str | Path) -> tuple[str, str]:
-    """`weights_digest`, and the file's digest, which galleries held before.
-
-    Raises:
-        RunError: The weights are gone or damaged.
-    """
-    current = weights_digest(folder)
-    return current, hashlib.sha256((Path(folder) / MODEL).read_bytes()).hexdigest()
-
-
 def save_pairs(folder: Path, splits: Splits) -> None:
     """Writes pairs.npz: which pairs train, validate and test, by hashes of their names or content.
 

@@ -67,7 +67,7 @@ def test_translated_features_are_npy_and_take_no_options_of_images(iiae, tmp_pat
     assert {p.name for p in tmp_path.iterdir()} == {
         "run", "x.npy", "translation.npy", "model.v1.2.npy",
     }  # fmt: skip
-    for option in (("--full-size",), ("--on-error", "skip"), ("--grid", "g.png"), ("--spread",)):
+    for option in (("--full-size",), ("--grid", "g.png"), ("--spread",)):
         code, _, err = iiae(*translated, *option)
         assert code == 2
         assert "are for images, not for features" in err
@@ -77,8 +77,17 @@ def test_a_folder_is_embedded(digits_run, digits, run_iiae):
     (digits / "x" / "broken.png").write_bytes(b"no image")
     output = digits / "z.npz"
     common = ("embed", digits_run, "--input", digits / "x", "--output", output)
-    done = run_iiae(*common, "--domain", "x", "--block", "exclusive")
+    words = ("--domain", "x", "--block", "exclusive")
+    done = run_iiae(*common, *words)
+    assert (done.returncode, output.exists()) == (2, False)
+    assert done.stderr == f"DataError: {digits}/x/broken.png: not an image that can be read\n"
+    done = run_iiae(*common, *words, "--on-error", "skip")
     assert done.stdout == f"wrote 3 rows into {output}; 1 left out, see {output}.failed.jsonl\n"
     with np.load(output) as found:
         assert found["path"].tolist() == ["0000.png", "0001.png", "0002.png"]
         assert found["vector"].shape == (3, 2)
+    assert f"skipped {digits}/x/broken.png: not an image" in done.stderr
+    common = ("embed", digits_run, "--input", digits / "x" / "broken.png", "--output", output)
+    done = run_iiae(*common, *words, "--on-error", "skip")
+    assert done.returncode == 1
+    assert "NothingReadable: none of 1 samples could be read; the first: " in done.stderr

@@ -1,10 +1,13 @@
 # ruff: noqa: F811 (fixtures that are imported)
+import pickle
+import shutil
 import subprocess
 import sys
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
+from unicodedata import normalize
 
 import fsspec
 import numpy as np
@@ -14,7 +17,7 @@ from PIL import Image
 
 from embedded import images, read, run  # noqa: F401
 from iiae.errors import DataError
-from iiae.files.sources import Numbers, open_source
+from iiae.files.sources import open_source, read_all
 from iiae.inference.embed import embed_files
 
 
@@ -28,18 +31,44 @@ def bucket(images):
     files.rm("/bucket", recursive=True)
 
 
+SHAPE = (3, 16, 16)
+
+
+def names(source):
+    return [source.name(i) for i in range(len(source))]
+
+
+def paths(source):
+    return [source.path(i) for i in range(len(source))]
+
+
+def opened(*inputs, shape=SHAPE):
+    return open_source(inputs, shape, "x")
+
+
 def test_images_at_a_url_are_those_of_the_folder(images, bucket):
-    here, there = open_source(str(images)), open_source(bucket)
-    assert here.names() == there.names()
-    for name in here.names():
-        one, other = (items.read([name], (3, 16, 16))[0] for items in (here, there))
+    here, there = opened(images), opened(bucket)
+    assert names(here) == names(there)
+    assert paths(there) == [f"{bucket}/{name}" for name in names(there)]
+    for i, name in enumerate(names(here)):
+        one, other = (source.read([i])[0] for source in (here, there))
         assert isinstance(one, DataError) == ("broken" in name)
-        assert isinstance(one, DataError) or torch.equal(one, other)
+        assert isinstance(one, DataError) or torch.equal(one.values, other.values)
+        assert here.digest(i) == there.digest(i)
+        assert here.label(i) == there.label(i) == name.split("/")[0]
+
+
+def test_one_image_at_a_url_is_read(images, bucket):
+    (name,) = names(opened(f"{bucket}/ü/00.png"))
+    assert name == "00.png"
+    one, other = (read_all(opened(place)) for place in (f"{bucket}/ü/00.png", images / "ü/00.png"))
+    assert torch.equal(one, other)
 
 
 def test_a_url_is_embedded_as_a_folder_is(run, images, bucket, tmp_path):
-    here = embed_files(run, images, tmp_path / "here.npz", "x", batch=2, shard=3)
-    there = embed_files(run, bucket + "/", tmp_path / "there.npz", "x", batch=2, shard=3)
+    words = {"batch": 2, "shard": 3, "on_error": "skip"}
+    here = embed_files(run, images, tmp_path / "here.npz", "x", **words)
+    there = embed_files(run, bucket + "/", tmp_path / "there.npz", "x", **words)
     for one, other in zip(read(here.output), read(there.output), strict=True):
         assert np.array_equal(one, other)
     assert there.failed == 1
@@ -47,34 +76,106 @@ def test_a_url_is_embedded_as_a_folder_is(run, images, bucket, tmp_path):
 
 
 def test_an_item_that_changes_in_the_store_has_another_stamp(bucket):
-    items = open_source(bucket)
-    name = items.names()[1]
-    before = items.stamp(name)
+    items = opened(bucket)
+    name, before = items.name(1), items.stamp(1)
     made = BytesIO()
     Image.new("RGB", (9, 9)).save(made, "PNG")
     fsspec.filesystem("memory").pipe_file(f"/bucket/photos/{name}", made.getvalue())
-    items.names()
     assert before
-    assert items.stamp(name) != before
+    assert opened(bucket).stamp(1) != before
 
 
-def test_what_cannot_be_reached_is_said(bucket):
+def test_what_cannot_be_reached_is_named(bucket):
     with pytest.raises(DataError, match="nosuch://x: cannot be opened"):
-        open_source("nosuch://x")
+        opened("nosuch://x")
     with pytest.raises(DataError, match="memory://empty: holds no images"):
-        open_source("memory://empty").names()
-    (why,) = open_source(bucket).read(["gone.png"], (3, 16, 16))
+        opened("memory://empty")
+    (why,) = opened(f"{bucket}/gone.png").read([0])
     assert "memory://bucket/photos/gone.png: cannot be read" in str(why)
-    with pytest.raises(DataError, match="takes 32 features"):
-        open_source(bucket).check((32,))
+    with pytest.raises(DataError, match="takes rows of 32 values"):
+        opened(bucket, shape=(32,))
 
 
-def test_numbers_as_names_are_a_list_of_them_without_its_memory():
-    names, listed = Numbers(range(50)), [str(i) for i in range(50)]
-    assert list(names) == listed
-    assert list(names[10:40][5:9]) == listed[10:40][5:9]
-    assert names[-1] == "49"
-    assert len(Numbers(range(10**9))[7:]) == 10**9 - 7
+def test_folders_are_read_to_any_depth_and_a_file_counts_once(images):
+    (images / "deep" / "er").mkdir(parents=True)
+    shutil.copy(images / "ü" / "00.png", images / "deep" / "er" / "c.png")
+    (images / ".hidden.png").write_bytes(b"")
+    every = opened(images)
+    assert len(every) == 13
+    assert "deep/er/c.png" in names(every)
+    twice = opened(images / "ü" / "00.png", images, images / "ü")
+    assert len(twice) == 13
+    assert names(twice)[0] == "00.png"
+    assert sorted(paths(twice)) == sorted(paths(every))
+
+
+def test_a_table_of_paths_is_its_images(images, tmp_path):
+    first, second = (str(images / "ü" / f"{i:02d}.png") for i in (0, 2))
+    (tmp_path / "t.csv").write_text(f"path,year\n{first},1\nimages/ü/02.png,2\n")
+    assert torch.equal(read_all(opened(tmp_path / "t.csv")), read_all(opened(first, second)))
+    assert paths(opened(tmp_path / "t.csv")) == [first, second]
+    (tmp_path / "u.csv").write_text("y,z\na.png,1\n")
+    with pytest.raises(DataError, match="has no rows with a column x or path of images"):
+        opened(tmp_path / "u.csv")
+
+
+def test_a_path_in_a_table_is_found_however_its_accents_are_written(images, tmp_path):
+    (tmp_path / "t.csv").write_text(normalize("NFD", "x\nimages/ü/02.png\n"), encoding="utf-8")
+    assert paths(opened(tmp_path / "t.csv")) == [str(images / normalize("NFC", "ü/02.png"))]
+
+
+@pytest.mark.parametrize("ending", [".npy", ".npz", ".csv", ".tsv", ".parquet"])
+def test_numbers_are_the_same_rows_in_every_kind_of_file(tmp_path, ending):
+    values = np.random.default_rng(0).normal(size=(5, 3))
+    file = tmp_path / f"f{ending}"
+    if ending == ".npy":
+        np.save(file, values)
+    elif ending == ".npz":
+        np.savez(file, x=values)
+    elif ending == ".parquet":
+        pa = pytest.importorskip("pyarrow")
+        pytest.importorskip("pyarrow.parquet").write_table(
+            pa.table({"vector": values.tolist()}), file
+        )
+    else:
+        between = "," if ending == ".csv" else "\t"
+        lines = [between.join(map(repr, map(float, row))) for row in values]
+        file.write_text("\n".join([between.join("abc"), *lines]))
+    source = opened(file, shape=(3,))
+    assert torch.equal(read_all(source), torch.from_numpy(values).float())
+    assert names(source) == [f"f{ending}#{i}" for i in range(5)]
+    assert paths(source) == [f"{tmp_path}/f{ending}#{i}" for i in range(5)]
+
+
+def test_a_row_that_cannot_be_read_is_named_and_the_others_are_read(tmp_path):
+    (tmp_path / "f.csv").write_text("path,a,b\nk,1,2\nl,,2\nm,1e300,0\n")
+    good, empty, large = opened(tmp_path / "f.csv", shape=(2,)).read(range(3))
+    assert good.values.tolist() == [1, 2]
+    assert str(empty) == f"{tmp_path}/f.csv: row 1: NaN or infinite values"
+    assert str(large) == f"{tmp_path}/f.csv: row 2: values too large for float32 (above 3.4e38)"
+    (tmp_path / "f.csv").write_text("a,b\n1,2\n1,two\n")
+    with pytest.raises(DataError, match="column b, row 2: 'two' is not a number"):
+        opened(tmp_path / "f.csv", shape=(2,))
+
+
+def test_arrays_of_images_are_bytes_or_floats(tmp_path):
+    pixels = np.random.default_rng(0).integers(256, size=(4, 16, 16, 3), dtype=np.uint8)
+    floats = (pixels.transpose(0, 3, 1, 2) / np.float32(127.5) - 1).astype(np.float32)
+    for name, values in (("bytes.npy", pixels), ("floats.npy", floats)):
+        np.save(tmp_path / name, values)
+        assert torch.equal(read_all(opened(tmp_path / name)), torch.from_numpy(floats))
+    np.save(tmp_path / "small.npy", floats[:, :, :8])
+    with pytest.raises(DataError, match=r"has shape \(4, 3, 8, 16\); the model takes images of"):
+        opened(tmp_path / "small.npy")
+
+
+def test_a_copy_in_another_process_reads_the_same(images, tmp_path):
+    np.save(tmp_path / "f.npy", np.eye(16 * 3).reshape(-1, 3, 16, 1).repeat(16, 3))
+    source = opened(images / "ü", tmp_path / "f.npy")
+    copy = pickle.loads(pickle.dumps(source))
+    assert paths(copy) == paths(source)
+    for one, other in zip(*(s.read(range(len(s))) for s in (source, copy)), strict=True):
+        assert torch.equal(one.values, other.values)
 
 
 @pytest.fixture
@@ -88,8 +189,9 @@ def server(images):
 
 @pytest.mark.slow
 def test_the_command_reads_from_a_server(run, images, server, tmp_path):
-    here = embed_files(run, images, tmp_path / "here.npz", "x")
+    here = embed_files(run, images, tmp_path / "here.npz", "x", on_error="skip")
     words = ["--input", f"{server}/a b", "--output", tmp_path / "there.npz", "--domain", "x"]
+    words += ["--on-error", "skip"]
     done = subprocess.run(
         [sys.executable, "-m", "iiae", "embed", run, *words], capture_output=True, text=True
     )

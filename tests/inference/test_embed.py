@@ -13,6 +13,7 @@ from embedded import IMAGES, images, read, run  # noqa: F401
 from helpers import small_settings
 from iiae.errors import DataError, MissingExtra, RunError, SettingsError
 from iiae.files.images import read_image
+from iiae.files.sources import open_source
 from iiae.inference import embed as embedding
 from iiae.inference.embed import Embedder, embed_files, embed_here
 from iiae.model.columns import block_columns
@@ -31,7 +32,7 @@ def test_names_that_cannot_be_written_and_links_in_circles(run, images, tmp_path
     os.rename(images / "ü" / "00.png", os.fsencode(images) + b"/caf\xe9.png")
     os.rename(images / "ü" / "02.png", images / "two\nlines.png")
     (images / "self").symlink_to(".")
-    done = embed_files(run, images, tmp_path / "z.npy", "x")
+    done = embed_files(run, images, tmp_path / "z.npy", "x", on_error="skip")
     assert (done.rows, done.failed) == (9, 3)
     names, vectors = read(done.output)
     assert len(names) == len(vectors) == 9
@@ -43,14 +44,17 @@ def test_rows_without_a_finite_latent_are_left_out_and_named(features_run, tmp_p
     values = np.ones((5, 32))
     values[1], values[2], values[3, 0] = 1e300, 3.4e38, np.nan
     np.save(tmp_path / "x.npy", values)
-    done = embed_files(features_run, tmp_path / "x.npy", tmp_path / "z.npz", "x")
-    assert read(done.output)[0] == ["0", "4"]
+    words = (features_run, tmp_path / "x.npy", tmp_path / "z.npz", "x")
+    done = embed_files(*words, on_error="skip")
+    assert read(done.output)[0] == ["x.npy#0", "x.npy#4"]
     why = [json.loads(line)["error"] for line in done.failures.read_text().splitlines()]
     assert sorted(why) == [
-        "its latent is not finite; the values are too large for the model",
-        "row 1: holds values too large for float32 (above 3.4e38)",
-        "row 3: holds NaN or infinite values",
+        f"{tmp_path}/x.npy: row 1: values too large for float32 (above 3.4e38)",
+        f"{tmp_path}/x.npy: row 3: NaN or infinite values",
+        "x.npy#2: its latent is not finite; the values are too large for the model",
     ]
+    with pytest.raises(DataError, match=r"x.npy: row 1: values too large"):
+        embed_files(*words)
     np.save(tmp_path / "x.npy", values[:0])
     with pytest.raises(DataError, match="holds no rows"):
         embed_files(features_run, tmp_path / "x.npy", tmp_path / "z.npz", "x")
@@ -58,7 +62,7 @@ def test_rows_without_a_finite_latent_are_left_out_and_named(features_run, tmp_p
 
 @pytest.mark.parametrize("suffix", [".parquet", ".npz", ".npy"])
 def test_rows_are_posterior_means_in_the_order_of_paths(run, images, tmp_path, suffix):
-    done = embed_files(run, images, tmp_path / f"z{suffix}", "x", batch=4, shard=5)
+    done = embed_files(run, images, tmp_path / f"z{suffix}", "x", batch=4, shard=5, on_error="skip")
     names, vectors = read(done.output)
     assert names == sorted(names)
     assert (len(names), done.rows, done.failed) == (11, 11, 1)
@@ -77,7 +81,7 @@ def test_rows_are_posterior_means_in_the_order_of_paths(run, images, tmp_path, s
     ("block", "domain", "size"), [("shared", "x", 32), ("exclusive", "y", 3), ("both", "x", 35)]
 )
 def test_a_block_is_chosen(run, images, tmp_path, block, domain, size):
-    done = embed_files(run, images, tmp_path / "z.npy", domain, block=block)
+    done = embed_files(run, images, tmp_path / "z.npy", domain, block=block, on_error="skip")
     assert read(done.output)[1].shape == (11, size)
 
 
@@ -85,17 +89,20 @@ def test_features_are_rows_of_an_array(features_run, tmp_path):
     values = np.random.default_rng(0).normal(size=(10, 32))
     values[3, 5] = np.nan
     np.save(tmp_path / "x.npy", values)
-    done = embed_files(features_run, tmp_path / "x.npy", tmp_path / "z.npz", "x", shard=4)
+    done = embed_files(
+        features_run, tmp_path / "x.npy", tmp_path / "z.npz", "x", shard=4, on_error="skip"
+    )
     names, vectors = read(done.output)
-    assert names == [str(i) for i in range(10) if i != 3]
+    assert names == [f"x.npy#{i}" for i in range(10) if i != 3]
     x = torch.from_numpy(np.delete(values, 3, 0).astype(np.float32))
     expected = block_columns(load_run(features_run).model, x, "x", "shared")
     np.testing.assert_allclose(vectors, expected, rtol=1e-4, atol=1e-5)
-    assert "row 3: holds NaN" in done.failures.read_text()
+    assert "row 3: NaN" in done.failures.read_text()
 
 
 def test_a_stopped_embedding_goes_on_and_ends_the_same(run, images, tmp_path):
-    whole = embed_files(run, images, tmp_path / "whole.npz", "x", batch=2, shard=3)
+    words = {"batch": 2, "shard": 3, "on_error": "skip"}
+    whole = embed_files(run, images, tmp_path / "whole.npz", "x", **words)
 
     def stops(job, shards):
         for shard, count in zip(shards[:2], embed_here(job, shards), strict=False):
@@ -105,11 +112,11 @@ def test_a_stopped_embedding_goes_on_and_ends_the_same(run, images, tmp_path):
 
     arguments = (run, images, tmp_path / "parts.npz", "x")
     with pytest.raises(KeyboardInterrupt):
-        embed_files(*arguments, batch=2, shard=3, engine=stops)
+        embed_files(*arguments, **words, engine=stops)
     assert not (tmp_path / "parts.npz").exists()
     told = []
     done = embed_files(
-        *arguments, batch=2, shard=3, progress=lambda count, total: told.append((count, total))
+        *arguments, **words, progress=lambda count, total: told.append((count, total))
     )
     assert done.resumed >= 2
     assert told[0][0] >= 6
@@ -125,23 +132,24 @@ def test_shards_of_another_block_or_changed_files_are_not_taken_up(run, images, 
         return []
 
     arguments = (run, images, tmp_path / "z.npz", "x")
+    words = {"shard": 3, "on_error": "skip"}
     with pytest.raises(RunError, match="was not written; repeat the command to go on"):
-        embed_files(*arguments, shard=3, engine=nothing)
-    assert embed_files(*arguments, shard=3, block="exclusive").resumed == 0
+        embed_files(*arguments, **words, engine=nothing)
+    assert embed_files(*arguments, **words, block="exclusive").resumed == 0
     with pytest.raises(RunError, match="was not written"):
-        embed_files(*arguments, shard=3, engine=nothing)
+        embed_files(*arguments, **words, engine=nothing)
     first = sorted(images.rglob("*.png"))[0]
     os.utime(first, (1, 1))
-    assert embed_files(*arguments, shard=3).resumed == 0
+    assert embed_files(*arguments, **words).resumed == 0
 
 
 @pytest.mark.parametrize(
     ("source", "output", "kind", "message"),
     [
         ("images", "z.csv", SettingsError, "ends in none of .parquet, .npy, .npz"),
-        ("nowhere", "z.npy", DataError, "takes images|no such folder"),
+        ("nowhere", "z.npy", DataError, "no such file or folder"),
         ("empty", "z.npy", DataError, "holds no images"),
-        ("x.npy", "z.npy", DataError, "the model takes images; give a folder"),
+        ("x.npy", "z.npy", DataError, "the model takes images of"),
     ],
 )
 def test_what_cannot_be_embedded_is_named(run, images, tmp_path, source, output, kind, message):
@@ -161,12 +169,12 @@ def test_an_output_never_replaces_its_source(features_run, tmp_path):
 
 def test_features_that_do_not_fit_are_named(features_run, tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((3, 4)))
-    with pytest.raises(DataError, match=r"has shape \(3, 4\); the model takes 32 features"):
+    with pytest.raises(DataError, match=r"has shape \(3, 4\); the model takes rows of 32 values"):
         embed_files(features_run, tmp_path / "x.npy", tmp_path / "z.npy", "x")
     np.save(tmp_path / "o.npy", np.array([{}]), allow_pickle=True)
     with pytest.raises(DataError, match="holds Python objects"):
         embed_files(features_run, tmp_path / "o.npy", tmp_path / "z.npy", "x")
-    with pytest.raises(DataError, match=r"the model takes 32 features; give an \.npy"):
+    with pytest.raises(DataError, match=r"the model takes rows of 32 values; give an \.npy"):
         embed_files(features_run, tmp_path, tmp_path / "z.npy", "x")
 
 
@@ -179,11 +187,12 @@ def test_without_pyarrow_the_extra_is_named(run, images, tmp_path, monkeypatch):
 @pytest.mark.parametrize("size", [1, 100])
 def test_reading_is_ahead_of_the_model_by_a_few_batches_and_no_more(run, images, tmp_path, size):
     """Also where the next batches are of other shards."""
-    job = embedding.Job(run, str(images), "x", "shared", 1, 2, tmp_path / "parts")
+    source = open_source([images], (3, 16, 16), "x")
+    job = embedding.Job(run, source, "x", "shared", 1, 2, tmp_path / "parts", "skip")
     embedder = Embedder(job)
     read, known = [], []
-    original = embedder.items.read
-    embedder.items.read = lambda names, shape: read.extend(names) or original(names, shape)
+    original = source.read
+    source.read = lambda numbers: read.extend(numbers) or original(numbers)
 
     def embed(values):
         time.sleep(0.1)
@@ -191,14 +200,13 @@ def test_reading_is_ahead_of_the_model_by_a_few_batches_and_no_more(run, images,
         return np.zeros((len(values), len(embedder.columns())), np.float32)
 
     embedder._embed = embed
-    names = embedder.items.names()
+    numbers = range(len(source))
     shards = [
-        embedding.Shard(names[i : i + size], tmp_path / f"{i}.npz")
-        for i in range(0, len(names), size)
+        embedding.Shard(numbers[i : i + size], tmp_path / f"{i}.npz") for i in numbers[::size]
     ]
-    assert sum(embedder.write(shards)) == len(names)
+    assert sum(embedder.write(shards)) == len(source)
     assert 1 < known[0] <= embedding.AHEAD + 1
-    assert sorted(read) == sorted(names)
+    assert sorted(read) == list(numbers)
 
 
 MEMORY = """

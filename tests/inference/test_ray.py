@@ -19,7 +19,8 @@ PROGRAM = """
 import sys
 from iiae.inference.ray import embed_on_ray
 from iiae.inference.embed import embed_files
-embed_files(sys.argv[1], sys.argv[2], sys.argv[3], "x", batch=2, shard=3, engine=embed_on_ray(2))
+words = {"batch": 2, "shard": 3, "on_error": "skip"}
+embed_files(*sys.argv[1:4], "x", engine=embed_on_ray(2), **words)
 """
 
 
@@ -35,7 +36,9 @@ def start(*arguments):
 @pytest.mark.parametrize("suffix", [".parquet", ".npz"])
 def test_ray_and_one_process_write_the_same_file(run, images, tmp_path, suffix):
     pytest.importorskip("ray.data")
-    here = embed_files(run, images, tmp_path / f"here{suffix}", "x", batch=2, shard=3)
+    here = embed_files(
+        run, images, tmp_path / f"here{suffix}", "x", batch=2, shard=3, on_error="skip"
+    )
     process = start(run, images, tmp_path / f"ray{suffix}")
     _, errors = process.communicate(timeout=200)
     assert process.returncode == 0, errors[-3000:]
@@ -78,7 +81,9 @@ def test_a_worker_killed_in_the_middle_loses_nothing(run, images, tmp_path):
     source = tmp_path / "many"
     for i in range(60):
         shutil.copytree(images, source / f"{i:02d}")
-    here = embed_files(run, source, tmp_path / "here.parquet", "x", batch=2, shard=3)
+    here = embed_files(
+        run, source, tmp_path / "here.parquet", "x", batch=2, shard=3, on_error="skip"
+    )
     output = tmp_path / "ray.parquet"
     process = start(run, source, output)
     parts = output.with_name("ray.parquet.parts")

@@ -7,10 +7,13 @@ from PIL import Image
 
 from helpers import save_run, small_settings
 from iiae.errors import DataError
-from iiae.files.decoding import DecodedBatch, decode_batches, expand_files
+from iiae.files.decoding import Batch, Skipped, read_batches
 from iiae.files.images import read_image
+from iiae.files.sources import open_source
 from iiae.inference import translate as translating
-from iiae.inference.translate import Exclusive, Outputs, _fit, translate_array, translate_files
+from iiae.inference.exclusive import Exclusive
+from iiae.inference.picture_files import Outputs, Translated, _fit, evenly
+from iiae.inference.translate import translate_array, translate_files
 from iiae.model.build import build_model
 from iiae.model.translation import draw_exclusive, exclusive_means, interpolate, translate
 from iiae.run_folder import StoredRun
@@ -111,7 +114,7 @@ def test_unreadable_files_are_named_or_skipped_and_counted(run, tmp_path, caplog
         translate_files(run, [folder], "y", Outputs(folder=tmp_path / "out"))
     done = translate_files(run, [folder], "y", Outputs(folder=tmp_path / "out2"), on_error="skip")
     assert done == 3
-    assert "skipped 1 of 4 files" in caplog.text
+    assert "skipped 1 of 4 samples" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -167,13 +170,13 @@ def test_an_output_never_replaces_an_input(run, tmp_path, name):
 
 
 def test_batches_are_decoded_in_order_whatever_their_size(tmp_path):
-    files = expand_files([write_images(tmp_path / "in", 11)])
-    batches = list(decode_batches(files, SHAPE, 4))
-    assert [len(b.files) for b in batches] == [4, 4, 3]
-    assert [f for b in batches for f in b.files] == files
+    source = open_source([write_images(tmp_path / "in", 11)], SHAPE, "x")
+    batches = list(read_batches(source, 4, Skipped("stop")))
+    assert [len(b.numbers) for b in batches] == [4, 4, 3]
+    assert [i for b in batches for i in b.numbers] == list(range(11))
     for batch in batches:
-        for file, image in zip(batch.files, batch.images, strict=True):
-            assert torch.equal(image, read_image(file, SHAPE))
+        for i, image in zip(batch.numbers, batch.values, strict=True):
+            assert torch.equal(image, read_image(source.path(i), SHAPE))
 
 
 def test_a_reference_gives_its_own_exclusive_mean(run):
@@ -212,8 +215,8 @@ def test_draws_in_blocks_are_those_at_once(run, tmp_path, monkeypatch):
 
 def test_the_spread_is_the_deviation_over_the_draws():
     made = torch.rand(9, 2, *SHAPE)
-    batch = DecodedBatch([], torch.zeros(2, *SHAPE), [])
-    moments = translating._Translated(batch, [0, 8], spread=True)
+    batch = Batch([], torch.zeros(2, *SHAPE), [])
+    moments = Translated(batch, [0, 8], spread=True)
     for first in (0, 4, 8):
         moments.add(first, made[first : first + 4])
     torch.testing.assert_close(moments.spread, made.std(0).mean(1), atol=1e-5, rtol=0)
@@ -226,8 +229,8 @@ def test_a_grid_of_many_draws_shows_some_of_them_evenly(run, tmp_path):
         outputs = Outputs(grid=tmp_path / f"{steps}.png")
         translate_files(run, [folder], "y", outputs, Exclusive(interpolate=steps))
     assert pixels(tmp_path / "16.png").shape[0] == pixels(tmp_path / "40.png").shape[0]
-    assert translating._evenly(40, 16)[::15] == [0, 39]
-    assert translating._evenly(3, 16) == [0, 1, 2]
+    assert evenly(40, 16)[::15] == [0, 39]
+    assert evenly(3, 16) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("many", [Exclusive(samples=1001), Exclusive(interpolate=10**9)])
@@ -274,11 +277,11 @@ def test_rows_are_written_as_npy_under_the_name_given(features, tmp_path, name, 
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (np.float32(3), r"x.npy: has shape \(\); expected rows of 32 features"),
-        (np.zeros((0, 32)), r"has shape \(0, 32\); expected rows"),
-        (np.zeros((2, 32, 1)), "expected rows of 32 features"),
-        (np.zeros((2, 31)), "has 31 features; the model takes 32"),
-        (np.full((2, 32), np.nan), "NaN or infinite values in row 0, 1"),
+        (np.float32(3), r"x.npy: has shape \(\); the model takes rows of 32 values"),
+        (np.zeros((0, 32)), "x.npy: holds no rows"),
+        (np.zeros((2, 32, 1)), "takes rows of 32 values"),
+        (np.zeros((2, 31)), r"has shape \(2, 31\); the model takes rows of 32 values"),
+        (np.full((2, 32), np.nan), "x.npy: row 0: NaN or infinite values"),
         (np.full((2, 32), 1e300), "too large for float32"),
     ],
 )

@@ -19,8 +19,8 @@ import gallery_writer
 from helpers import object_store
 from iiae.errors import GalleryError
 from iiae.search import gallery as module
-from iiae.search.gallery import Gallery, GalleryInfo, Items
-from iiae.search.items import row_id
+from iiae.search.gallery import Gallery
+from iiae.search.items import GalleryInfo, Items, row_id
 from iiae.search.lance import equals, in_list, quote
 
 INFO = GalleryInfo("a" * 64, "y", "euclidean", 4, 2)
@@ -361,7 +361,8 @@ def test_fifty_kills_lose_nothing(tmp_path):
 FILLER = """
 import resource, signal, sys, numpy as np
 from iiae.errors import GalleryError
-from iiae.search.gallery import Gallery, GalleryInfo, Items
+from iiae.search.gallery import Gallery
+from iiae.search.items import GalleryInfo, Items
 gallery = Gallery.create(sys.argv[1], GalleryInfo("a", "y", "euclidean", 4, 2))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))

@@ -1,4 +1,3 @@
-import hashlib
 import json
 import os
 import subprocess
@@ -12,13 +11,18 @@ import torch
 
 pytest.importorskip("lancedb", reason="the extra 'search' is not installed")
 
+
 from helpers import object_store, save_run, small_model, small_settings, write_images
-from iiae.errors import DataError, GalleryError, RunError
+from iiae.errors import DataError, GalleryError, NothingReadable, RunError
+from iiae.files.interface import absolute
+from iiae.files.sources import open_source
 from iiae.run_folder import MODEL, weights_digest
-from iiae.search import collection
-from iiae.search.collection import absolute, collect, read_metadata
+from iiae.search import index as indexing
+from iiae.search.encoding import encode
 from iiae.search.gallery import Gallery
-from iiae.search.index import encode, index_files, search_files
+from iiae.search.index import index_files
+from iiae.search.metadata import read_metadata
+from iiae.search.query import search_files
 from iiae.types import Draw
 
 
@@ -92,13 +96,15 @@ def test_metadata_of_a_csv_can_be_filtered_by(image_run, tmp_path):
 def test_a_file_that_cannot_be_read_is_skipped_and_named(image_run, tmp_path):
     write_images(tmp_path / "c", ["1.png"])
     (tmp_path / "c" / "2.png").write_bytes(b"no image")
-    done = index(image_run, tmp_path / "g", tmp_path / "c")
+    with pytest.raises(DataError, match=r"2.png: not an image that can be read"):
+        index(image_run, tmp_path / "g", tmp_path / "c")
+    done = index(image_run, tmp_path / "g", tmp_path / "c", on_error="skip")
     assert (done.added, done.failed) == (
         1,
         [f"{tmp_path / 'c' / '2.png'}: not an image that can be read"],
     )
-    with pytest.raises(DataError, match="none of 1 files could be read; the first: "):
-        index(image_run, tmp_path / "g", tmp_path / "c" / "2.png")
+    with pytest.raises(NothingReadable, match="none of 1 samples could be read; the first: "):
+        index(image_run, tmp_path / "g", tmp_path / "c" / "2.png", on_error="skip")
 
 
 def test_metadata_comes_back_as_written_and_again_changes_nothing(image_run, tmp_path):
@@ -138,7 +144,7 @@ def test_numbers_of_a_later_table_go_into_a_column_of_text(image_run, tmp_path):
 
 
 def test_a_column_is_typed_by_the_whole_table_not_by_its_first_part(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(collection, "ROWS_A_PART", 2)
+    monkeypatch.setattr(indexing, "ROWS_A_PART", 2)
     np.save(tmp_path / "y.npy", np.eye(run.shapes[1][0])[:6])
     values = ["", "", "1", "2", "0.5", "3"]
     rows = [f"y.npy#{i},{value}" for i, value in enumerate(values)]
@@ -162,10 +168,11 @@ def test_rows_of_metadata_without_a_file_are_counted(image_run, tmp_path, iiae):
     (tmp_path / "c" / "3.png").write_bytes(b"no image")
     (tmp_path / "m.csv").write_text("path,year\nc/1.png,1\nc/3.png,2\nelsewhere/1.png,3\n")
     words = ("index", image_run.folder, tmp_path / "g", tmp_path / "c", "--domain", "y")
+    words += ("--on-error", "skip")
     out = iiae(*words, "--metadata", tmp_path / "m.csv")[1]
-    assert f"2 of 3 rows of {tmp_path / 'm.csv'} name no indexed file" in out
+    assert f"2 of 3 rows of {tmp_path / 'm.csv'} name no indexed sample" in out
     (tmp_path / "m.csv").write_text("path,year\nc/1.png,1\n")
-    assert "name no indexed file" not in iiae(*words, "--metadata", tmp_path / "m.csv")[1]
+    assert "name no indexed sample" not in iiae(*words, "--metadata", tmp_path / "m.csv")[1]
     (tmp_path / "m.csv").write_text("path,year\nc/1.png,1\nc/2.png,1\n./c/1.png,2\n")
     with pytest.raises(DataError, match="rows 1 and 3 name one file"):
         read_metadata(tmp_path / "m.csv")
@@ -179,49 +186,70 @@ def test_metadata_and_files_meet_however_accents_are_written(image_run, tmp_path
     assert Gallery.open(tmp_path / "g").count("year = 1990") == 1
 
 
-def test_names_that_cannot_be_written_are_skipped_and_named(image_run, tmp_path, iiae):
+def test_names_that_cannot_be_written_are_skipped_and_named(image_run, tmp_path, iiae, caplog):
     write_images(tmp_path / "c", ["1.png", "2.png"])
     odd = os.fsdecode(os.fsencode(tmp_path / "c") + b"/caf\xe9.png")
     os.rename(tmp_path / "c" / "2.png", odd)
     (tmp_path / "c" / "self").symlink_to(".")
     words = ("index", image_run.folder, tmp_path / "g", tmp_path / "c", "--domain", "y")
-    code, out, err = iiae(*words)
+    code, out, _ = iiae(*words, "--on-error", "skip")
     assert (code, "1 added" in out, "1 skipped" in out) == (0, True, True)
-    assert "caf\\xe9.png': the name is not UTF-8" in err
-    with pytest.raises(DataError, match=r"none of 1 files could be read; the first: .*caf"):
-        index(image_run, tmp_path / "h", Path(odd))
+    assert "caf\\xe9.png': the name is not UTF-8" in caplog.text
+    with pytest.raises(DataError, match=r"none of 1 samples could be read; the first: .*caf"):
+        index(image_run, tmp_path / "h", Path(odd), on_error="skip")
 
 
 def test_queries_that_cannot_be_read_are_named_and_the_others_answered(image_run, tmp_path, iiae):
     write_images(tmp_path / "c", ["1.png", "2.png"])
     (tmp_path / "c" / "3.png").write_bytes(b"no image")
-    index(image_run, tmp_path / "g", tmp_path / "c")
-    names, found, failed = search_files(image_run, tmp_path / "g", [tmp_path / "c"], 1, "y")
+    index(image_run, tmp_path / "g", tmp_path / "c", on_error="skip")
+    words = (image_run, tmp_path / "g", [tmp_path / "c"], 1, "y")
+    with pytest.raises(DataError, match=r"3.png: not an image that can be read"):
+        search_files(*words)
+    names, found, failed = search_files(*words, on_error="skip")
     assert [hits[0].path for hits in found.hits] == names == [f"{tmp_path}/c/{i}.png" for i in "12"]
     assert failed == [f"{tmp_path}/c/3.png: not an image that can be read"]
     words = ("search", image_run.folder, tmp_path / "g", "--from", "y", "--json")
-    code, out, err = iiae(*words, tmp_path / "c")
-    assert (code, err) == (0, f"skipped: {failed[0]}\n")
+    code, out, _ = iiae(*words, tmp_path / "c", "--on-error", "skip")
+    assert code == 0
     assert (len(json.loads(out)["results"]), json.loads(out)["skipped"]) == (2, failed)
-    with pytest.raises(DataError, match="none of 1 queries could be read; the first: "):
-        search_files(image_run, tmp_path / "g", [tmp_path / "c" / "3.png"])
+    words = ("search", image_run.folder, tmp_path / "g", tmp_path / "c" / "3.png")
+    code, _, err = iiae(*words, "--on-error", "skip")
+    assert code == 1
+    assert err.startswith("NothingReadable: none of 1 samples could be read; the first: ")
 
 
 def test_rows_whose_latents_have_no_distance_are_skipped_and_named(run, tmp_path):
     values = np.ones((4, run.shapes[1][0]))
     values[1], values[2] = 3.4e38, 1e33
     np.save(tmp_path / "y.npy", values)
-    done = index(run, tmp_path / "g", tmp_path / "y.npy")
+    done = index(run, tmp_path / "g", tmp_path / "y.npy", on_error="skip")
     assert (done.added, len(done.failed)) == (2, 2)
     assert "y.npy#1: NaN or infinite values in the latent" in done.failed[0]
     assert "y.npy#2: the latent is too large for distances" in done.failed[1]
-    names, found, failed = search_files(run, tmp_path / "g", [tmp_path / "y.npy"], 9, "y")
+    names, found, failed = search_files(
+        run, tmp_path / "g", [tmp_path / "y.npy"], 9, "y", on_error="skip"
+    )
     assert ([name[-1] for name in names], len(failed)) == (["0", "3"], 2)
     assert all(np.isfinite(hit.distance) for hits in found.hits for hit in hits)
     values[1] = 1e300
     np.save(tmp_path / "y.npy", values)
-    with pytest.raises(DataError, match="values too large for float32"):
+    with pytest.raises(DataError, match="row 1: values too large for float32"):
         index(run, tmp_path / "g", tmp_path / "y.npy")
+
+
+def test_a_row_of_nan_is_skipped_and_named_and_the_array_indexed_again_is_not_doubled(
+    run, tmp_path
+):
+    values = np.random.default_rng(0).normal(size=(4, run.shapes[1][0]))
+    values[2] = np.nan
+    np.save(tmp_path / "y.npy", values)
+    done = index(run, tmp_path / "g", tmp_path / "y.npy", on_error="skip")
+    assert (done.added, done.failed) == (3, [f"{tmp_path}/y.npy: row 2: NaN or infinite values"])
+    values[1:3] = 1
+    np.save(tmp_path / "y.npy", values)
+    done = index(run, tmp_path / "g", tmp_path / "y.npy")
+    assert (done.added, done.replaced, done.unchanged, done.total) == (1, 1, 2, 4)
 
 
 @pytest.mark.parametrize("vectors", [False, True])
@@ -249,11 +277,10 @@ def test_an_npz_brings_paths_and_labels(run, tmp_path):
     values = np.random.default_rng(0).normal(size=(3, run.shapes[1][0]))
     names = np.array(["a/1.png", "a/2.png", "b/3.png"])
     np.savez(tmp_path / "f.npz", features=values, paths=names, labels=np.array(["a", "a", "b"]))
-    parts, paths, _ = collect([tmp_path / "f.npz"], run.shapes[1], "y")
-    part = next(parts)
-    assert (paths, part.labels) == (part.paths, ["a", "a", "b"])
-    assert part.paths == [f"{tmp_path}/{name}" for name in names]
-    assert torch.equal(part.sample(2), torch.from_numpy(values[2]).float())
+    source = open_source([tmp_path / "f.npz"], run.shapes[1], "y")
+    assert [source.label(i) for i in range(3)] == ["a", "a", "b"]
+    assert [source.path(i) for i in range(3)] == [f"{tmp_path}/{name}" for name in names]
+    assert torch.equal(source.read([2])[0].values, torch.from_numpy(values[2]).float())
 
 
 @pytest.mark.parametrize(
@@ -283,7 +310,7 @@ def test_wrong_input_is_refused(run, tmp_path):
         index(run, tmp_path / "h", tmp_path / "y.npy", distance="l1")
     with pytest.raises(GalleryError, match="with all dimensions of z_s"):
         index(run, tmp_path / "g", tmp_path / "y.npy", active_only=True)
-    with pytest.raises(DataError, match="NaN or infinite values in row 0"):
+    with pytest.raises(DataError, match=r"nan.npy: row 0: NaN or infinite values"):
         index(run, tmp_path / "g", tmp_path / "nan.npy")
     with pytest.raises(DataError, match="no such file"):
         index(run, tmp_path / "g", tmp_path / "none.npz")
@@ -305,16 +332,6 @@ def test_another_model_is_refused(run, tmp_path):
         search_files(other, tmp_path / "g", [tmp_path / "y.npy"])
     with pytest.raises(GalleryError, match="use the run that made it"):
         index(other, tmp_path / "g", tmp_path / "y.npy")
-
-
-def test_a_gallery_of_the_files_digest_is_taken_still(run, tmp_path):
-    np.save(tmp_path / "y.npy", np.ones((3, run.shapes[1][0])))
-    index(run, tmp_path / "g", tmp_path / "y.npy")
-    now = Gallery.open(tmp_path / "g").info
-    of_file = hashlib.sha256((run.folder / MODEL).read_bytes()).hexdigest()
-    Gallery.create(tmp_path / "old", now._replace(model=of_file))
-    assert index(run, tmp_path / "old", tmp_path / "y.npy").added == 3
-    assert search_files(run, tmp_path / "old", [tmp_path / "y.npy"], 3)[1].hits[0]
 
 
 def test_the_commands_index_search_and_delete(image_run, tmp_path, iiae):

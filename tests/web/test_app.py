@@ -19,7 +19,8 @@ from starlette.testclient import TestClient
 from helpers import save_run, small_settings, write_images
 from iiae.errors import GalleryError, SettingsError
 from iiae.search.gallery import Gallery
-from iiae.search.index import index_files, search_files
+from iiae.search.index import index_files
+from iiae.search.query import search_files
 from iiae.web.app import create_app
 from iiae.web.guard import Guard, Limits
 from iiae.web.pictures import pen_and_paper

@@ -6,9 +6,10 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from iiae.commands.data import data, settings
 from iiae.commands.evaluate import disentangle, evaluate, report, score
@@ -17,7 +18,7 @@ from iiae.commands.search import gallery, index, search, serve
 from iiae.commands.share import export, pull, push
 from iiae.commands.train import sweep, train
 from iiae.commands.translate import embed, translate
-from iiae.errors import IIAEError, Interrupted
+from iiae.errors import IIAEError, Interrupted, NothingReadable
 
 PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Learn": (train, sweep),
@@ -47,6 +48,17 @@ def options(
     pass
 
 
+class Command(TyperCommand):
+    """A command whose wrong values are named without pydantic's words before them."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().make_context(*args, **kwargs)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")
+            raise
+
+
 def build_app() -> typer.Typer:
     """The commands as one program, each under its function's name."""
     built = typer.Typer(
@@ -58,7 +70,7 @@ def build_app() -> typer.Typer:
     built.callback()(options)
     for panel, commands in PANELS.items():
         for command in commands:
-            built.command(rich_help_panel=panel)(command)
+            built.command(rich_help_panel=panel, cls=Command)(command)
     return built
 
 
@@ -68,7 +80,8 @@ app = build_app()
 def main() -> None:
     """Runs a command; what a user can mend is one line and exit code 2.
 
-    A fault of the program is one line too; `IIAE_TRACEBACK=1` shows where it arose.
+    Exit code 1 says that no sample could be read, with `--on-error skip`. A fault of the program is
+    one line too; `IIAE_TRACEBACK=1` shows where it arose.
     """
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("iiae").setLevel(logging.INFO)
@@ -79,7 +92,7 @@ def main() -> None:
         sys.exit(130)
     except IIAEError as error:
         typer.echo(f"{type(error).__name__}: {error}", err=True)
-        sys.exit(2)
+        sys.exit(1 if isinstance(error, NothingReadable) else 2)
     except Exception as error:
         if os.environ.get("IIAE_TRACEBACK"):
             raise

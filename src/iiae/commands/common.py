@@ -25,25 +25,21 @@ OnError = Literal["stop", "skip"]
 Part = Literal["test", "validation"]
 
 
-def path_of(option: str) -> Callable[[Any], Path]:
-    """Reads the path of an option; pathlib would take an empty one for the current folder."""
+def place_of(option: str) -> Callable[[Any], str]:
+    """Reads a path or URL; pathlib would take an empty one for the current folder."""
 
-    def read(text: Any) -> Path:
+    def read(text: Any) -> str:
         if not str(text).strip():
             raise SettingsError(f"{option} is empty, as an unset shell variable is; give a path")
-        return Path(text)
+        return str(text)
 
     return read
 
 
-def renamed(old: str, new: str) -> Any:
-    """A hidden option of a former name, which says the present one."""
-
-    def refuse(value: object) -> None:
-        if value is not None:
-            raise SettingsError(f"{old} is now {new}")
-
-    return typer.Option(old, hidden=True, is_eager=True, callback=refuse)
+def path_of(option: str) -> Callable[[Any], Path]:
+    """Reads a path on this machine, likewise."""
+    read = place_of(option)
+    return lambda text: Path(read(text))
 
 
 RunFolder = Annotated[Path, typer.Argument(help="run folder, as iiae train writes it")]
@@ -51,9 +47,13 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="section.name=value; may be repeated")
 ]
 PartOption = Annotated[Part, typer.Option("--split", help="test or validation")]
+SAMPLES = (
+    "images, folders of them, .npy, .npz, .csv, .tsv or .parquet; folders and images may be URLs"
+)
+Inputs = Annotated[list[str], typer.Argument(help=SAMPLES, parser=place_of("an input"))]
 OnErrorOption = Annotated[
     OnError,
-    typer.Option("--on-error", help="if an image cannot be read: stop, or skip and list it"),
+    typer.Option("--on-error", help="if a sample cannot be read: stop, or skip and list it"),
 ]
 Seed = Annotated[int, typer.Option(min=0, max=MOST_SEED, help="random seed")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON, not tables")]

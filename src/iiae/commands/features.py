@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from iiae.commands.common import OnErrorOption, Seed, path_of, renamed
+from iiae.commands.common import OnErrorOption, Seed, path_of
 
 BackboneOption = Annotated[
     str, typer.Option(help="folder or hub name of a transformers vision model")
@@ -54,7 +54,6 @@ def head(
     size: Annotated[int, typer.Option(min=2, help="size of the new features")] = 512,
     validation: Validation = 10,
     seed: Seed = 0,
-    split: Annotated[str | None, renamed("--split", "--unseen")] = None,
 ) -> None:
     """Train a classifier of the seen classes on features; write its hidden layer as features.
 
@@ -85,7 +84,6 @@ def finetune(
     ] = 0.0,
     validation: Validation = 10,
     seed: Seed = 0,
-    split: Annotated[str | None, renamed("--split", "--unseen")] = None,
 ) -> None:
     """Fine-tune a vision model on the seen classes of both domains.
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from iiae.commands.common import AsJson, Domain, RunFolder, show_tables
+from iiae.commands.common import AsJson, Domain, Inputs, OnErrorOption, RunFolder, show_tables
 
 GalleryFolder = Annotated[str, typer.Argument(help="folder or URL, as iiae index writes it")]
 
@@ -15,9 +15,7 @@ GalleryFolder = Annotated[str, typer.Argument(help="folder or URL, as iiae index
 def index(
     run: RunFolder,
     gallery: Annotated[str, typer.Argument(help="folder or URL of the gallery; made if missing")],
-    inputs: Annotated[
-        list[Path], typer.Argument(help="images or folders of them; .npy or .npz of features")
-    ],
+    inputs: Inputs,
     domain: Annotated[Domain, typer.Option(help="domain of the inputs: x or y")],
     distance: Annotated[
         Literal["euclidean", "cosine"] | None,
@@ -29,6 +27,7 @@ def index(
     active_only: Annotated[
         bool, typer.Option("--active-only", help="store only active dimensions of z_s")
     ] = False,
+    on_error: OnErrorOption = "stop",
 ) -> None:
     """Put a collection into a gallery that can be searched; what it holds already is skipped.
 
@@ -37,16 +36,16 @@ def index(
     from iiae.run_folder import load_run
     from iiae.search.index import index_files
 
-    done = index_files(load_run(run), gallery, inputs, domain, distance, metadata, active_only)
-    for line in done.failed:
-        typer.echo(f"skipped: {line}", err=True)
+    done = index_files(
+        load_run(run), gallery, inputs, domain, distance, metadata, active_only, on_error=on_error
+    )
     typer.echo(
         f"{gallery}: {done.added:,} added, {done.replaced:,} replaced, {done.unchanged:,} "
         f"unchanged, {len(done.failed):,} skipped; {done.total:,} items, {done.method}"
     )
     if metadata and done.unmatched:
         typer.echo(
-            f"{done.unmatched:,} of {done.described:,} rows of {metadata} name no indexed file; "
+            f"{done.unmatched:,} of {done.described:,} rows of {metadata} name no indexed sample; "
             "paths in it are relative to its folder"
         )
 
@@ -54,7 +53,7 @@ def index(
 def search(
     run: RunFolder,
     gallery: GalleryFolder,
-    queries: Annotated[list[Path], typer.Argument(help="images or folders; .npy of features")],
+    queries: Inputs,
     top: Annotated[int, typer.Option(help="hits a query")] = 10,
     source: Annotated[
         Domain | None, typer.Option("--from", help="domain of the queries: x or y")
@@ -67,6 +66,7 @@ def search(
         typer.Option(help="latent to compare: shared or exclusive"),
     ] = "shared",
     vectors: Annotated[bool, typer.Option("--vectors", help="queries are latents already")] = False,
+    on_error: OnErrorOption = "stop",
     as_json: AsJson = False,
 ) -> None:
     """Find the items of a gallery nearest to queries, by default from the other domain.
@@ -76,13 +76,11 @@ def search(
     from iiae.files.atomic import json_text
     from iiae.report.tables import hit_tables
     from iiae.run_folder import load_run
-    from iiae.search.index import search_files
+    from iiae.search.query import search_files
 
     names, found, failed = search_files(
-        load_run(run), gallery, queries, top, source, where, by, vectors
+        load_run(run), gallery, queries, top, source, where, by, vectors, on_error
     )  # fmt: skip
-    for line in failed:
-        typer.echo(f"skipped: {line}", err=True)
     if as_json:
         results = [{"query": q, "hits": h} for q, h in zip(names, found.hits, strict=True)]
         answer = {"method": found.method, "results": results, "skipped": failed}
@@ -102,7 +100,7 @@ def gallery(
 
     Example: iiae gallery gallery/ --delete photos/old
     """
-    from iiae.search.collection import absolute
+    from iiae.files.interface import absolute
     from iiae.search.gallery import Gallery
 
     opened = Gallery.open(gallery)

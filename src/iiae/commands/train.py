@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from iiae.commands.common import OnError, Overrides, path_of, progress_bar, show_tables
+from iiae.commands.common import OnError, Overrides, path_of, place_of, progress_bar, show_tables
 from iiae.errors import RunError, SettingsError
 
 
@@ -16,20 +16,24 @@ def train(
         Path | None, typer.Argument(help="settings file, as in experiments/")
     ] = None,
     x: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="x side: folder of images, .npy, or .npz with x and y", parser=path_of("--x")
+            help="x side: folder or URL of images, array or table of numbers, or .npz with x and y",
+            parser=place_of("--x"),
         ),
     ] = None,
     y: Annotated[
-        Path | None,
-        typer.Option(help="y side: folder of images, or .npy", parser=path_of("--y")),
+        str | None,
+        typer.Option(
+            help="y side: folder or URL of images, array or table of numbers",
+            parser=place_of("--y"),
+        ),
     ] = None,
     pairs: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="folder of images with x and y side by side, or a .csv, .tsv or .parquet",
-            parser=path_of("--pairs"),
+            help="folder or URL of images with x and y side by side, or a .csv, .tsv or .parquet",
+            parser=place_of("--pairs"),
         ),
     ] = None,
     out: Annotated[
@@ -42,7 +46,7 @@ def train(
         bool, typer.Option("--overwrite", help="replace a run that is in --out already")
     ] = False,
     on_error: Annotated[
-        OnError | None, typer.Option(help="if an image cannot be read: stop, or skip and list it")
+        OnError | None, typer.Option(help="if a sample cannot be read: stop, or skip and list it")
     ] = None,
     overrides: Overrides = None,
 ) -> None:
@@ -77,7 +81,7 @@ def train(
     from iiae.training import first_process, fit  # takes seconds: after all that can be wrong
 
     named = experiment or x or pairs
-    out = out or Path("runs") / (named.stem if named else "run")
+    out = out or Path("runs") / (Path(named).stem if named else "run")
     run = fit(settings, out, resume=resume, overwrite=overwrite)
     if first_process():
         typer.echo(f"wrote {run.folder}; next: iiae evaluate {run.folder}")

@@ -8,11 +8,14 @@ from typing import Annotated, Literal
 import typer
 
 from iiae.commands.common import (
+    SAMPLES,
     Domain,
+    Inputs,
     OnErrorOption,
     RunFolder,
     Seed,
     path_of,
+    place_of,
     progress_bar,
 )
 from iiae.errors import SettingsError
@@ -22,12 +25,7 @@ Block = Literal["shared", "active", "exclusive", "both"]
 
 def translate(
     run: RunFolder,
-    inputs: Annotated[
-        list[Path],
-        typer.Argument(
-            help="images or folders of them; .npy for feature models", parser=path_of("an input")
-        ),
-    ],
+    inputs: Inputs,
     to: Annotated[Domain, typer.Option(help="domain to translate to: x or y")],
     out: Annotated[
         Path | None,
@@ -42,7 +40,7 @@ def translate(
         typer.Option(help="a grid of the first 16, beside the folder", parser=path_of("--grid")),
     ] = None,
     like: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Option(help="take the exclusive latent from this image or row of domain --to"),
     ] = None,
     samples: Annotated[
@@ -79,12 +77,10 @@ def translate(
     opened = load_run(run)
     exclusive = Exclusive(tuple(like or ()), samples, interpolate, seed)
     if len(opened.shapes[0]) == 1:
-        if grid or full_size or spread or on_error != "stop":
-            raise SettingsError(
-                "--grid, --full-size, --spread and --on-error are for images, not for features"
-            )
+        if grid or full_size or spread:
+            raise SettingsError("--grid, --full-size and --spread are for images, not for features")
         out = out or Path("translation.npy")
-        typer.echo(f"wrote {translate_array(opened, inputs, to, out, exclusive)}")
+        typer.echo(f"wrote {translate_array(opened, inputs, to, out, exclusive, on_error)}")
         return
     out = out or Path("translation.png")
     alone = picture_format(out) is not None and not out.is_dir()
@@ -99,7 +95,7 @@ def translate(
 def embed(
     run: RunFolder,
     source: Annotated[
-        str, typer.Option("--input", help="folder or URL of images, or .npy of features")
+        str, typer.Option("--input", help=f"one of: {SAMPLES}", parser=place_of("--input"))
     ],
     output: Annotated[
         Path,
@@ -117,6 +113,7 @@ def embed(
     workers: Annotated[
         int | None, typer.Option(min=1, help="processes of --engine ray; 2 by default")
     ] = None,
+    on_error: OnErrorOption = "stop",
 ) -> None:
     """Write the latents of many files, a row each; repeat the command to go on after a stop.
 
@@ -131,7 +128,7 @@ def embed(
         done = embed_files(
             run, source, output, domain, block=block, batch=batch, shard=shard,
             engine=embed_on_ray(workers or 2) if engine == "ray" else embed_here,
-            progress=progress,
+            progress=progress, on_error=on_error,
         )  # fmt: skip
     left_out = f"; {done.failed} left out, see {done.failures}" if done.failed else ""
     typer.echo(f"wrote {done.rows} rows into {done.output}{left_out}")

@@ -12,6 +12,7 @@ from iiae.data.ranges import check_images, to_float32, warn_of_steps
 from iiae.data.splits import PairKeys, key, limited, pair_keys, split_by_key
 from iiae.errors import DataError
 from iiae.files.arrays import read_array
+from iiae.files.rows import read_rows
 from iiae.settings import DataSettings
 from iiae.types import Draw, Pair
 
@@ -109,11 +110,12 @@ def _row_names(rows: torch.Tensor) -> list[str]:
 
 def _read(settings: DataSettings) -> tuple[np.ndarray, np.ndarray, tuple[str, str]]:
     if settings.x is None:
-        raise DataError("data.x is missing: give an .npy for each of data.x and data.y, or an .npz")
+        raise DataError("data.x is missing: give an array or table for x and for y, or an .npz")
     path = Path(settings.x)
     if settings.y is not None:
         y = Path(settings.y)
-        return read_array(path), read_array(y), (str(path), str(y))
+        x, other = (read_rows(side, name).values for side, name in ((path, "x"), (y, "y")))
+        return np.array(x), np.array(other), (str(path), str(y))
     if path.suffix.lower() != ".npz":
         raise DataError(f"data.y is missing; {path} alone must be an .npz with arrays x and y")
     return read_array(path, "x"), read_array(path, "y"), (f"{path} x", f"{path} y")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from iiae.data.base import Splits
 from iiae.data.image_pairs import PairFiles, hold_out, split_files
-from iiae.errors import DataError
+from iiae.errors import DataError, first_five
 from iiae.files.folders import image_files, same_name
+from iiae.files.remote import RemoteFile, is_url
 from iiae.settings import DataSettings
 
 
@@ -24,23 +25,23 @@ def load_side_by_side(settings: DataSettings) -> Splits:
         DataError: The folder is missing, holds too few pairs, or an image cannot be read.
     """
     root = find_folder(settings.root, "data.root")
-    parts = {
-        name: [PairFiles(path, None) for path in image_files(root / name)]
-        for name in ("train", "val", "test")
-        if (root / name).is_dir()
-    }
+    every = image_files(root)
+    parts: dict[str, list[PairFiles]] = {}
+    for name, file in every.items():
+        parts.setdefault(name.partition("/")[0], []).append(PairFiles(file, None))
+    parts = {name: parts[name] for name in ("train", "val", "test") if name in parts}
     if "train" not in parts:
-        files = [PairFiles(path, None) for path in image_files(root)]
+        files = [PairFiles(file, None) for file in every.values()]
         return split_files(files, settings, str(root), (root,))
     if len(parts) == 1:
-        return split_files(parts["train"], settings, str(root / "train"), (root,))
+        return split_files(parts["train"], settings, f"{root}/train", (root,))
     test = parts.get("test") or parts["val"]
     validation = parts.get("val", []) if "test" in parts else []
     return hold_out(parts["train"], validation, test, settings, (root,))
 
 
 def load_two_folders(settings: DataSettings) -> Splits:
-    """Pairs of files that have one name, but for the ending, in the folders `x` and `y`.
+    """Pairs of files that have one name below the folders `x` and `y`, but for the ending.
 
     Raises:
         DataError: A folder is missing, a file has no partner, or an image cannot be read.
@@ -50,20 +51,21 @@ def load_two_folders(settings: DataSettings) -> Splits:
     alone = [str(x[stem]) for stem in sorted(x.keys() - y.keys())]
     alone += [str(y[stem]) for stem in sorted(y.keys() - x.keys())]
     if alone:
-        more = f" and {len(alone) - 5} more" if len(alone) > 5 else ""
-        raise DataError(f"no partner of the same name for {', '.join(alone[:5])}{more}")
+        raise DataError(f"no partner of the same name for {first_five(alone)}")
     files = [PairFiles(x[stem], y[stem]) for stem in sorted(x)]
     return split_files(files, settings, f"{left} and {right}", (left, right))
 
 
-def find_folder(name: str | None, setting: str) -> Path:
-    """The folder that a setting names, as it stands or under `$IIAE_DATA`.
+def find_folder(name: str | None, setting: str) -> Path | str:
+    """The folder that a setting names, as it stands or under `$IIAE_DATA`; a URL as it is.
 
     Raises:
         DataError: There is none.
     """
     if name is None:
         raise DataError(f"{setting} is missing: the folder of the images")
+    if is_url(name):
+        return name
     shared = os.environ.get("IIAE_DATA")
     places = [Path(name), *([Path(shared) / name] if shared else [])]
     for folder in places:
@@ -74,11 +76,11 @@ def find_folder(name: str | None, setting: str) -> Path:
     )
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
-    files: dict[str, Path] = {}
-    for path in image_files(folder):
-        stem = same_name(path.stem)
+def _by_stem(folder: Path | str) -> dict[str, Path | RemoteFile]:
+    files: dict[str, Path | RemoteFile] = {}
+    for name, file in image_files(folder).items():
+        stem = same_name(os.path.splitext(name)[0])
         if stem in files:
-            raise DataError(f"{files[stem]} and {path} have one name; which is meant?")
-        files[stem] = path
+            raise DataError(f"{files[stem]} and {file} have one name; which is meant?")
+        files[stem] = file
     return files

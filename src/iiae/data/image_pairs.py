@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import unicodedata
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,7 +18,10 @@ from iiae.data.base import Factor, PairSet, Splits, pick, warn_of_given
 from iiae.data.missing import PartPairs, Sides
 from iiae.data.splits import key, limited, pair_keys, split_by_key
 from iiae.errors import DataError
+from iiae.files.folders import same_name
 from iiae.files.images import Encoded, fit_image, open_image
+from iiae.files.remote import RemoteFile
+from iiae.files.tables import Place
 from iiae.hardware import free_memory
 from iiae.settings import DataSettings
 from iiae.types import Draw, Pair
@@ -27,8 +29,6 @@ from iiae.types import Draw, Pair
 MEMORY_SHARE = 0.25  # of the free memory that decoded pixels of one set may take
 
 log = logging.getLogger("iiae")
-
-Source = Path | Encoded
 
 
 class PairFiles(NamedTuple):
@@ -39,8 +39,8 @@ class PairFiles(NamedTuple):
     the row of a table that names the files, for messages.
     """
 
-    x: Source
-    y: Source | None
+    x: Place
+    y: Place | None
     sides: Sides = Sides.BOTH
     key: int = 0
     group: int = 0
@@ -176,7 +176,7 @@ def _open_pair(files: PairFiles, side: int | None):
     return tuple(left.crop(box) for box in boxes)
 
 
-def with_keys(files: Sequence[PairFiles], roots: Sequence[Path] = ()) -> list[PairFiles]:
+def with_keys(files: Sequence[PairFiles], roots: Sequence[Path | str] = ()) -> list[PairFiles]:
     """The pairs with the keys by which they are recognised and held out.
 
     An image is known by its name below its root, or by its content where it is no file; pairs with
@@ -197,7 +197,7 @@ def with_keys(files: Sequence[PairFiles], roots: Sequence[Path] = ()) -> list[Pa
     ]
 
 
-def _same(sources: Sequence[Source], names: Sequence[str]) -> list[str]:
+def _same(sources: Sequence[Place], names: Sequence[str]) -> list[str]:
     """The name of each image, or of the first file of equal content."""
     copies = _copies([source for source in sources if isinstance(source, Path)])
     name_of = dict(zip(sources, names, strict=True)) if copies else {}
@@ -207,12 +207,14 @@ def _same(sources: Sequence[Source], names: Sequence[str]) -> list[str]:
     ]
 
 
-def _image_names(sources: Sequence[Source], root: Path | None) -> list[str]:
+def _image_names(sources: Sequence[Place], root: Path | str | None) -> list[str]:
     names: list[str] = []
     for source in sources:
         if isinstance(source, Path):
             name = os.path.relpath(source, root) if root else str(source)
-            names.append(unicodedata.normalize("NFC", Path(name).as_posix()))
+            names.append(same_name(Path(name).as_posix()))
+        elif isinstance(source, RemoteFile):
+            names.append(same_name(source.name))
         else:
             names.append(str(key(source.content)))
     return names
@@ -234,16 +236,18 @@ def _copies(files: Sequence[Path]) -> dict[Path, Path]:
     return copies
 
 
-def _stamp(source: Source) -> bytes:
+def _stamp(source: Place) -> bytes:
     """What tells a source from another: a file's name and size, or content."""
     if isinstance(source, Encoded):
         return source.content
+    if isinstance(source, RemoteFile):
+        return f"{source.name} {source.stamp}".encode()
     size = source.stat().st_size if source.is_file() else -1
     return f"{source.name} {size}".encode("utf-8", "backslashreplace")
 
 
 def split_files(
-    files: Sequence[PairFiles], settings: DataSettings, name: str, roots: Sequence[Path] = ()
+    files: Sequence[PairFiles], settings: DataSettings, name: str, roots: Sequence[Path | str] = ()
 ) -> Splits:
     """Training, validation and test sets drawn from one list, by the pairs' keys.
 
@@ -274,7 +278,7 @@ def hold_out(
     validation: Sequence[PairFiles],
     test: Sequence[PairFiles],
     settings: DataSettings,
-    roots: Sequence[Path] = (),
+    roots: Sequence[Path | str] = (),
 ) -> Splits:
     """The three sets where some are given: a missing one is held out of `train` alone.
 

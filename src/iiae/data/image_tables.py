@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from iiae.data.base import Splits
-from iiae.data.image_pairs import PairFiles, Source, hold_out, split_files
+from iiae.data.image_pairs import PairFiles, hold_out, split_files
 from iiae.data.missing import Sides
 from iiae.errors import DataError, MissingExtra
-from iiae.files.atomic import read_csv
 from iiae.files.images import Encoded
+from iiae.files.tables import column_names, image_place, read_columns
 from iiae.settings import DataSettings
 
 log = logging.getLogger("iiae")
@@ -41,8 +41,8 @@ def load_table(settings: DataSettings) -> Splits:
     if not path.is_file():
         raise DataError(f"data.root = {path}: no such file")
     columns = (settings.x or "x", settings.y or "y")
-    parquet = path.suffix.lower() == ".parquet"
-    rows = _read_parquet(path, columns) if parquet else _read_csv(path, columns)
+    _require(column_names(path), columns, str(path))
+    rows = _rows(read_columns(path, (*columns, "split")))
     parts: dict[str, list[PairFiles]] = {}
     for number, row in enumerate(rows, start=1):
         part = _part(row, path, number)
@@ -82,9 +82,9 @@ def load_hugging_face(settings: DataSettings) -> Splits:
                 rows = rows.cast_column(name, datasets.Image(decode=False))
         part = parts.setdefault(PARTS.get(str(split), "all"), [])
         for number, row in enumerate(map(dict, rows), start=1):
-            where = f"{split} row {number}"
-            x, y = (_source(row[n], Path(settings.root), where) for n in columns)
-            part.append(_located(PairFiles(x, y), f"{settings.root}: {where}"))
+            where = f"{settings.root}: {split} row {number}"
+            x, y = (image_place(row[n], Path(settings.root), where) for n in columns)
+            part.append(_located(PairFiles(x, y), where))
     return _sets(parts, settings, settings.root, Path(settings.root))
 
 
@@ -113,25 +113,8 @@ def _sets(
     return sets
 
 
-def _read_csv(path: Path, columns: tuple[str, str]) -> list[dict[str, Any]]:
-    names, rows = read_csv(path)
-    _require(names, columns, str(path))
-    return [dict(zip(names, row, strict=True)) for row in rows]
-
-
-def _read_parquet(path: Path, columns: tuple[str, str]) -> list[dict[str, Any]]:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise MissingExtra("data", "reading Parquet") from error
-    try:
-        names = pq.read_schema(path).names
-        _require(names, columns, str(path))
-        wanted = [*columns, *(["split"] if "split" in names else [])]
-        return pq.read_table(path, columns=wanted).to_pylist()
-    except pa.ArrowException as error:
-        raise DataError(f"{path}: not a Parquet file that can be read: {error}") from error
+def _rows(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
 
 
 def _require(names: Iterable[str], columns: tuple[str, str], where: str) -> None:
@@ -150,9 +133,13 @@ def _row(
     """A row of a table; the one image that is there stands for both where a cell is empty."""
     there = [name for name in columns if not _is_empty(row[name])]
     if len(there) == 1 and part in ("train", "all"):
-        source = _source(row[there[0]], path, f"row {number}, column {there[0]}")
+        where = f"{path}: row {number}, column {there[0]}"
+        source = image_place(row[there[0]], path.parent, where)
         return PairFiles(source, source, Sides.X if there[0] == columns[0] else Sides.Y)
-    x, y = (_source(row[name], path, f"row {number}, column {name}") for name in columns)
+    x, y = (
+        image_place(row[name], path.parent, f"{path}: row {number}, column {name}")
+        for name in columns
+    )
     return PairFiles(x, y)
 
 
@@ -162,21 +149,9 @@ def _is_empty(value: Any) -> bool:
     return not value
 
 
-def _source(value: Any, table: Path, where: str) -> Source:
-    if isinstance(value, Mapping) and value.get("bytes") is not None:
-        return Encoded(f"{table} {where}", value["bytes"])
-    value = value.get("path") if isinstance(value, Mapping) else value
-    if isinstance(value, bytes):
-        return Encoded(f"{table} {where}", value)
-    if not value:
-        raise DataError(f"{table}: {where} is empty")
-    folder = table.parent if table.is_file() else table
-    return folder / str(value)
-
-
 def _located(files: PairFiles, where: str) -> PairFiles:
     """With the row that names the files; encoded images have it in their name."""
-    paths = any(isinstance(source, Path) for source in (files.x, files.y))
+    paths = any(not isinstance(source, Encoded) for source in (files.x, files.y))
     return files._replace(where=where) if paths else files
 
 

@@ -13,7 +13,7 @@ from iiae.data.base import ChosenPairs, PairSet, Splits
 from iiae.data.missing import PartPairs
 from iiae.data.scaling import find_standard
 from iiae.distributions import LikelihoodKind
-from iiae.errors import DataError
+from iiae.errors import DataError, first_five
 from iiae.settings import LIKELIHOODS, LikelihoodSettings, ObjectiveSettings, imported
 from iiae.types import Draw
 
@@ -41,11 +41,12 @@ def to_float32(values: np.ndarray, name: str, kind: str = "values") -> np.ndarra
     if good.all():
         return narrow
     rows = np.flatnonzero(~good.reshape(len(good), -1).all(1))
+    some = first_five(rows.tolist())
     if np.isfinite(values[rows]).all():
         raise DataError(
-            f"{name}: {kind} too large for float32 (above 3.4e38) in row {_some(rows)}; scale them"
+            f"{name}: {kind} too large for float32 (above 3.4e38) in row {some}; scale them"
         )
-    raise DataError(f"{name}: NaN or infinite {kind} in row {_some(rows)}")
+    raise DataError(f"{name}: NaN or infinite {kind} in row {some}")
 
 
 def warn_of_steps(values: np.ndarray, name: str) -> None:
@@ -65,7 +66,7 @@ def warn_of_steps(values: np.ndarray, name: str) -> None:
             "%s: float32 keeps the differences within column %s in coarse steps only, since its "
             "values are large beside them; subtract the mean",
             name,
-            _some(columns),
+            first_five(columns.tolist()),
         )
 
 
@@ -159,9 +160,3 @@ def _ends(values: Tensor, name: str) -> tuple[float, float]:
     if not np.isfinite([low, high]).all():
         raise DataError(f"{name}: holds NaN or infinite values")
     return low, high
-
-
-def _some(numbers: np.ndarray) -> str:
-    """The first five of some numbers, and how many more there are."""
-    more = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
-    return ", ".join(map(str, numbers[:5].tolist())) + more

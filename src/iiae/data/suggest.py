@@ -8,10 +8,11 @@ from typing import Any
 
 from iiae.data.arrays import read_arrays
 from iiae.errors import DataError
+from iiae.files.remote import is_url
+from iiae.files.tables import is_table
 from iiae.settings import DataSettings
 
 FOLDER_SIZE = 64
-TABLES = (".csv", ".tsv", ".parquet")
 
 
 def suggest_settings(
@@ -20,7 +21,7 @@ def suggest_settings(
     """Settings that suit the data: feature networks for vectors, image networks for images.
 
     Args:
-        x: Array file or folder of images of the x side; an `.npz` may hold both sides.
+        x: Array file, table of numbers, or folder or URL of images; an `.npz` may hold both.
         y: The same of the y side.
         pairs: Instead of both, a folder of images whose left half is x and right half y, or a
             .csv, .tsv or .parquet table with columns x and y.
@@ -29,10 +30,10 @@ def suggest_settings(
         DataError: A file cannot be read, or x and y are not of one kind.
     """
     if pairs is not None:
-        kind = "table" if Path(pairs).suffix.lower() in TABLES else "side-by-side"
+        kind = "table" if is_table(Path(pairs)) else "side-by-side"
         return _images({"name": kind, "root": str(pairs), "size": FOLDER_SIZE}, FOLDER_SIZE)
     sides = {name: str(side) for name, side in (("x", x), ("y", y)) if side is not None}
-    folders = [Path(side).is_dir() for side in sides.values()]
+    folders = [is_url(side) or Path(side).is_dir() for side in sides.values()]
     if any(folders):
         if folders != [True, True]:
             raise DataError("give two folders of images (--x, --y), or two array files")

@@ -18,8 +18,9 @@ from iiae.data.classes.collections import Collections, class_files
 from iiae.errors import DataError, SettingsError
 from iiae.features.backbone import Backbone
 from iiae.files.atomic import write_arrays
-from iiae.files.decoding import OnError, decode_batches
+from iiae.files.decoding import OnError, Skipped, read_batches
 from iiae.files.folders import image_files, subfolders
+from iiae.files.image_source import Images
 
 log = logging.getLogger("iiae")
 
@@ -94,10 +95,10 @@ def extract_features(
         for folder in _domains(root):
             files, labels = _labelled(folder)
             keys = _hashes(files)
-            _fill(kept, backbone, files, keys, batch, on_error)
+            skipped = Skipped(on_error)
+            _fill(kept, backbone, files, keys, batch, skipped)
             there = [i for i, key in enumerate(keys) if key in kept]
-            if not there:
-                raise DataError(f"{folder}: none of its {len(files)} images can be read")
+            skipped.check(len(there))
             name = folder.name
             arrays[f"{name}_features"] = np.stack([kept.get(keys[i]) for i in there])
             arrays[f"{name}_classes"] = labels[there]
@@ -117,7 +118,7 @@ def _domains(root: Path) -> list[Path]:
 def _labelled(folder: Path) -> tuple[list[Path], np.ndarray]:
     if subfolders(folder):
         return class_files(folder)
-    files = image_files(folder)
+    files = [folder / name for name in image_files(folder)]
     return files, np.full(len(files), folder.name)
 
 
@@ -138,7 +139,7 @@ def _fill(
     files: Sequence[Path],
     keys: Sequence[str],
     batch: int,
-    on_error: OnError,
+    skipped: Skipped,
 ) -> None:
     """Computes what is not kept yet."""
     key_of = dict(zip(files, keys, strict=True))
@@ -147,9 +148,11 @@ def _fill(
     if len(missing) < len(files):
         log.info("%d of %d features are kept from before", len(files) - len(missing), len(files))
     shape = (3, backbone.side, backbone.side)
-    batches = decode_batches(missing, shape, batch, on_error)
-    for found in tracked(batches, "extracting", -(-len(missing) // batch)):
-        kept.add([key_of[file] for file in found.files], backbone.embed(found.images).numpy())
+    source = Images(None, [str(file) for file in missing], shape)
+    batches = read_batches(source, batch, skipped)
+    for some in tracked(batches, "extracting", -(-len(missing) // batch)):
+        made = backbone.embed(some.values).numpy()
+        kept.add([key_of[missing[i]] for i in some.numbers], made)
 
 
 def save_features(

@@ -1,4 +1,4 @@
-"""Image files decoded in threads, ahead of whoever takes them."""
+"""Samples read in threads, ahead of whoever takes them; what happens if one cannot be read."""
 
 from __future__ import annotations
 
@@ -7,100 +7,94 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from iiae.errors import DataError
-from iiae.files.folders import image_files
-from iiae.files.images import image_tensor, open_sized
+from iiae.errors import DataError, NothingReadable
+from iiae.files.interface import Sample, Source
 
 OnError = Literal["stop", "skip"]
 
-AHEAD = 2  # batches decoded before they are asked for
+AHEAD = 2  # batches read before they are asked for
 
 log = logging.getLogger("iiae")
 
 
-class DecodedBatch(NamedTuple):
-    """Images of some files, and the files' own widths and heights in pixels."""
+class Batch(NamedTuple):
+    """Some samples of a source: their numbers, and the widths and heights of their files."""
 
-    files: list[Path]
-    images: Float[Tensor, "batch channels height width"]
+    numbers: list[int]
+    values: Float[Tensor, "batch *shape"]
     sizes: list[tuple[int, int]]
 
 
-class _Decoded(NamedTuple):
-    file: Path
-    image: Tensor
-    size: tuple[int, int]
+class Skipped:
+    """Samples that cannot be read: the first one stops the work, or each is named in the log.
 
-
-def expand_files(inputs: Sequence[Path]) -> list[Path]:
-    """Files as given, and the image files of folders, by name.
-
-    Raises:
-        DataError: A folder holds no images.
+    Attributes:
+        reasons: A line per sample that was left out.
     """
-    return [file for path in inputs for file in (image_files(path) if path.is_dir() else [path])]
+
+    def __init__(self, on_error: OnError):
+        self.on_error = on_error
+        self.reasons: list[str] = []
+
+    def add(self, error: DataError) -> None:
+        """Raises the error if it must stop the work."""
+        if self.on_error == "stop":
+            raise error
+        log.warning("skipped %s", error)
+        self.reasons.append(str(error))
+
+    def check(self, kept: int) -> None:
+        """Says how many samples were left out; raises NothingReadable if none is kept."""
+        if not self.reasons:
+            return
+        if not kept:
+            raise NothingReadable(len(self.reasons), self.reasons[0])
+        total = kept + len(self.reasons)
+        log.warning("skipped %d of %d samples that cannot be read", len(self.reasons), total)
 
 
-def decode_batches(
-    files: Sequence[Path],
-    shape: Sequence[int],
-    batch: int,
-    on_error: OnError = "stop",
-) -> Iterator[DecodedBatch]:
-    """Batches of images in [-1, 1], in the order of the files.
+def read_batches(
+    source: Source, batch: int, skipped: Skipped, numbers: Sequence[int] | None = None
+) -> Iterator[Batch]:
+    """Batches of samples in order.
 
-    Up to two batches are decoded ahead, in threads, so that decoding and the caller's work
-    overlap.
+    Up to two batches are read ahead, in threads, so that reading and the caller's work overlap.
 
     Args:
-        files: Image files.
-        shape: (channels, height, width) wanted.
-        batch: Images a batch; the last may be smaller, or any where files are skipped.
-        on_error: "skip" leaves out files that cannot be read; they are listed in the log.
+        source: The samples.
+        batch: Number of samples per batch; the last may be smaller, or any if some are skipped.
+        skipped: Takes those that cannot be read.
+        numbers: Which samples; all by default.
 
     Raises:
-        DataError: A file cannot be read and `on_error` is "stop".
+        DataError: A sample cannot be read and must not be skipped.
     """
-
-    def decode(file: Path) -> _Decoded | DataError:
-        try:
-            image, size = open_sized(file, side=max(shape[1:]))
-            return _Decoded(file, image_tensor(image, shape), size)
-        except DataError as error:
-            return error
-
-    skipped = 0
+    wanted = range(len(source)) if numbers is None else numbers
+    grain = min(source.grain, batch)
+    parts = (wanted[i : i + batch] for i in range(0, len(wanted), batch))
+    chunks = ([part[i : i + grain] for i in range(0, len(part), grain)] for part in parts)
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        chunks = [files[i : i + batch] for i in range(0, len(files), batch)]
-        for results in ahead(pool, decode, chunks, AHEAD):
-            good: list[_Decoded] = []
-            for result in results:
-                if isinstance(result, _Decoded):
-                    good.append(result)
-                elif on_error == "stop":
-                    raise result
+        numbered = ahead(pool, lambda some: [*zip(some, source.read(some), strict=True)], chunks)
+        for results in numbered:
+            good: list[tuple[int, Sample]] = []
+            for i, sample in (one for part in results for one in part):
+                if isinstance(sample, DataError):
+                    skipped.add(sample)
                 else:
-                    skipped += 1
-                    log.warning("skipped %s", result)
+                    good.append((i, sample))
             if good:
-                yield DecodedBatch(
-                    [one.file for one in good],
-                    torch.stack([one.image for one in good]),
-                    [one.size for one in good],
-                )
-    if skipped:
-        log.warning("skipped %d of %d files that cannot be read", skipped, len(files))
+                values = torch.stack([sample.values for _, sample in good])
+                yield Batch([i for i, _ in good], values, [sample.size for _, sample in good])
 
 
 def ahead(
-    pool: ThreadPoolExecutor, function: Callable, chunks: Iterable[Sequence], count: int
+    pool: ThreadPoolExecutor, function: Callable, chunks: Iterable[Sequence], count: int = AHEAD
 ) -> Generator[list, None, None]:
     """Results of each chunk, in order, with `count` chunks under way in threads."""
     waiting: deque[list[Future]] = deque()

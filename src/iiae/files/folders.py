@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from PIL import features
 
-from iiae.errors import DataError
+from iiae.errors import DataError, first_five
+from iiae.files.remote import RemoteFile, is_url, remote_files
 
 # what Pillow reads by itself: not what it hands to other programs (.eps, .wmf), nor arrays (.fits)
 ALWAYS = (
@@ -52,8 +53,8 @@ class Listing(NamedTuple):
     others: Counter[str]
 
 
-def image_files(folder: Path) -> list[Path]:
-    """Image files of a folder, not of those below it, by name.
+def image_files(folder: str | Path) -> dict[str, Path | RemoteFile]:
+    """Images of a folder, here or at a URL, and of all folders below it, by name relative to it.
 
     Hidden files are left out, and so are names that cannot be written in a list and files with
     other endings, which the log names.
@@ -61,21 +62,17 @@ def image_files(folder: Path) -> list[Path]:
     Raises:
         DataError: There are none, or the folder cannot be listed.
     """
-    listing = list_images(folder)
+    if is_url(folder):
+        files = remote_files(str(folder))
+        listing = sort_out(files)
+        report(listing, folder)
+        return {name: files[name] for name in some_images(listing, folder)}
+    listing = list_images(Path(folder))
     report(listing, folder)
-    return [folder / name for name in some_images(listing, folder)]
+    return {name: Path(folder) / name for name in some_images(listing, folder)}
 
 
 def list_images(folder: Path) -> Listing:
-    """Images of a folder, not of those below it.
-
-    Raises:
-        DataError: The folder cannot be listed.
-    """
-    return sort_out(_files(folder))
-
-
-def list_below(folder: Path) -> Listing:
     """Images of a folder and of all folders below it.
 
     Links to folders are followed, but each folder is entered once; hidden ones are left out.
@@ -130,9 +127,7 @@ def some_images(listing: Listing, where: object) -> list[str]:
 def report(listing: Listing, where: object) -> None:
     """Names in the log what was left out of a folder."""
     if listing.unwritable:
-        shown = ", ".join(map(escaped, listing.unwritable[:5]))
-        more = len(listing.unwritable) - 5
-        named = shown + (f" and {more} more" if more > 0 else "")
+        named = first_five([escaped(name) for name in listing.unwritable])
         log.warning("%s: skipped %s: %s", where, named, UNWRITABLE)
     if listing.others:
         log.warning("%s: %s", where, _others(listing.others))
@@ -150,6 +145,11 @@ def is_writable(name: str) -> bool:
 def escaped(name: str) -> str:
     """A name in plain letters, bytes that are not UTF-8 as in caf\\xe9.png."""
     return ascii(name).replace("\\udc", "\\x")
+
+
+def shown(name: str) -> str:
+    """A name as it is, or `escaped` if it cannot be written."""
+    return name if is_writable(name) else escaped(name)
 
 
 def same_name(name: str) -> str:
@@ -185,23 +185,18 @@ def _others(others: Counter[str]) -> str:
     )
 
 
-def _files(folder: Path) -> Iterator[str]:
-    for entry in _entries(folder):
-        if _is_file(entry):
-            yield entry.name
-
-
 def _files_below(root: Path) -> Iterator[str]:
     """Files below a folder; folders before links to them, so that these add no second name."""
     entered: set[tuple[int, int]] = set()
     waiting, links = deque([""]), deque[str]()
     while waiting or links:
         inner = (waiting or links).popleft()
+        entries = _entries(root / inner, optional=bool(inner))
         identity = _identity(root / inner)
         if identity in entered:
             continue
         entered.add(identity)
-        for entry in _entries(root / inner, optional=bool(inner)):
+        for entry in entries:
             name = f"{inner}/{entry.name}" if inner else entry.name
             if _is_folder(entry):
                 if not entry.name.startswith("."):

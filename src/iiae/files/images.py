@@ -14,6 +14,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from iiae.errors import DataError
+from iiae.files.remote import RemoteFile
 
 # of uploads; of local files, whatever Pillow reads
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
@@ -32,8 +33,13 @@ class Encoded(NamedTuple):
     def __str__(self) -> str:
         return self.name
 
+    def read_bytes(self) -> bytes:
+        return self.content
 
-def read_image(path: Path, shape: Sequence[int]) -> Float[Tensor, "channels height width"]:
+
+def read_image(
+    path: Path | RemoteFile | Encoded, shape: Sequence[int]
+) -> Float[Tensor, "channels height width"]:
     """An image file, resized by area to `shape`, as floats in [-1, 1].
 
     Turned as its EXIF tag says; transparency is laid on white; every colour space becomes grey
@@ -85,7 +91,7 @@ def image_tensor(
 
 
 def open_image(
-    path: Path | Encoded | BufferedReader,
+    path: Path | RemoteFile | Encoded | BufferedReader,
     name: str | None = None,
     most_pixels: int | None = None,
     side: int | None = None,
@@ -108,7 +114,7 @@ def open_image(
 
 
 def open_sized(
-    path: Path | Encoded | BufferedReader,
+    path: Path | RemoteFile | Encoded | BufferedReader,
     name: str | None = None,
     most_pixels: int | None = None,
     side: int | None = None,
@@ -116,7 +122,7 @@ def open_sized(
     """`open_image`, and the width and height that the image has in full."""
     name = name or str(path)
     try:
-        source = BytesIO(path.content) if isinstance(path, Encoded) else path
+        source = BytesIO(path.read_bytes()) if isinstance(path, Encoded | RemoteFile) else path
         formats = None if most_pixels is None else FORMATS
         with Image.open(source, formats=formats) as file:
             if most_pixels is not None and file.width * file.height > most_pixels:

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from iiae.errors import DataError, RunError, SettingsError
 from iiae.files.atomic import refuse_inputs, write_atomically, write_text
-from iiae.files.decoding import ahead
-from iiae.files.folders import UNWRITABLE, escaped, is_writable
-from iiae.files.sources import Sample, Source, open_source
+from iiae.files.decoding import OnError, Skipped, ahead
+from iiae.files.interface import Sample, Source, absolute
+from iiae.files.sources import open_source
 from iiae.files.vectors import WRITERS, Description, ShardRows, read_shard, write_shard
 from iiae.model.columns import NO_LATENT, block_columns, block_names, check_block
 from iiae.run_folder import load_run, weights_digest
@@ -33,23 +33,23 @@ AHEAD = 3  # batches decoded before the model asks for them
 class Job(NamedTuple):
     """What to embed, and how; plain values, so that it can go to other processes.
 
-    `source` is a folder of images (and folders of them), here or at a URL, or an `.npy` of
-    features; `parts` is where finished shards wait for the others.
+    `parts` is where finished shards wait for the others.
     """
 
     run: Path
-    source: str
+    source: Source
     domain: Domain
     block: str
     batch: int
     threads: int
     parts: Path
+    on_error: OnError = "stop"
 
 
 class Shard(NamedTuple):
-    """Consecutive items and the file that will hold their rows."""
+    """Numbers of consecutive samples and the file that will hold their rows."""
 
-    names: Sequence[str]
+    numbers: range
     file: Path
 
 
@@ -64,6 +64,7 @@ class Embedded(NamedTuple):
     resumed: int
 
 
+Named = tuple[str, Sample | DataError]
 Engine = Callable[[Job, Sequence[Shard]], Iterable[int]]
 
 
@@ -72,27 +73,23 @@ class Embedder:
 
     def __init__(self, job: Job):
         self.job = job
-        run = load_run(job.run)
-        self.model = run.model.to("cuda" if torch.cuda.is_available() else "cpu")
-        self.shape = run.shapes["xy".index(job.domain)]
-        self.items = open_source(job.source)
-        self.items.check(self.shape)
+        self.model = load_run(job.run).model.to("cuda" if torch.cuda.is_available() else "cpu")
 
     def write(self, shards: Sequence[Shard]) -> Iterator[int]:
-        """Embeds shards and writes their rows; yields the number of items of each.
+        """Embeds shards and writes their rows; yields the number of samples of each.
 
-        Items are read by threads, a few batches ahead of the model, those of the next shard too.
+        Samples are read by threads, a few batches ahead of the model, those of the next shard too.
         """
-        size, grain = self.job.batch, self.items.grain
-        batches = (s.names[i : i + size] for s in shards for i in range(0, len(s.names), size))
+        size, grain = self.job.batch, self.job.source.grain
+        batches = (s.numbers[i : i + size] for s in shards for i in range(0, len(s.numbers), size))
         with ThreadPoolExecutor(self.job.threads) as pool:
-            parts = (_cut(names, grain) for names in batches)
+            parts = (_cut(numbers, grain) for numbers in batches)
             with closing(ahead(pool, self._read, parts, AHEAD)) as read:
                 for shard in shards:
-                    self._write(shard, islice(read, -(-len(shard.names) // size)))
-                    yield len(shard.names)
+                    self._write(shard, islice(read, -(-len(shard.numbers) // size)))
+                    yield len(shard.numbers)
 
-    def _write(self, shard: Shard, read: Iterable[list[list[tuple[str, Sample]]]]) -> None:
+    def _write(self, shard: Shard, read: Iterable[list[list[Named]]]) -> None:
         rows = [self._rows([item for part in parts for item in part]) for parts in read]
         none = np.zeros((0, len(self.columns())), np.float32)
         vectors = np.concatenate([none, *(row.vectors for row in rows)])
@@ -100,17 +97,25 @@ class Embedder:
         failed = [why for row in rows for why in row.failed]
         write_shard(shard.file, ShardRows(names, vectors, failed))
 
-    def _rows(self, batch: Sequence[tuple[str, Sample]]) -> ShardRows:
-        """Vectors of a batch; samples that could not be read or have none are left out."""
+    def _rows(self, batch: Sequence[Named]) -> ShardRows:
+        """Vectors of a batch; samples that cannot be read or have none are left out."""
         failed = [(name, str(value)) for name, value in batch if isinstance(value, DataError)]
-        good = [(name, value) for name, value in batch if isinstance(value, Tensor)]
-        if not good:
-            return ShardRows([], np.zeros((0, len(self.columns())), np.float32), failed)
-        vectors = self._embed([value for _, value in good])
-        finite = np.isfinite(vectors).all(1)
-        names = [name for name, _ in good]
-        failed += [(name, NO_LATENT) for name in np.array(names, object)[~finite]]
-        return ShardRows(list(np.array(names, object)[finite]), vectors[finite], failed)
+        good = [(name, value) for name, value in batch if isinstance(value, Sample)]
+        vectors = np.zeros((0, len(self.columns())), np.float32)
+        names: list[str] = []
+        if good:
+            vectors = self._embed([value.values for _, value in good])
+            finite = [bool(np.isfinite(vector).all()) for vector in vectors]
+            failed += [
+                (name, f"{name}: {NO_LATENT}")
+                for (name, _), fits in zip(good, finite, strict=True)
+                if not fits
+            ]
+            names = [name for (name, _), fits in zip(good, finite, strict=True) if fits]
+            vectors = vectors[finite]
+        if failed and self.job.on_error == "stop":
+            raise DataError(failed[0][1])
+        return ShardRows(names, vectors, failed)
 
     def columns(self) -> list[str]:
         """Names of the columns of a vector."""
@@ -120,14 +125,13 @@ class Embedder:
         stacked = torch.stack(values).to(self.model.active.device)
         return block_columns(self.model, stacked, self.job.domain, self.job.block).cpu().numpy()
 
-    def _read(self, names: Sequence[str]) -> list[tuple[str, Sample]]:
-        if not all(map(is_writable, names)):  # these are read one at a time
-            return [(escaped(n), DataError(f"{escaped(n)}: {UNWRITABLE}")) for n in names]
-        return list(zip(names, self.items.read(names, self.shape), strict=True))
+    def _read(self, numbers: range) -> list[Named]:
+        source = self.job.source
+        return [*zip(map(source.name, numbers), source.read(numbers), strict=True)]
 
 
-def _cut(names: Sequence[str], size: int) -> list[Sequence[str]]:
-    return [names[i : i + size] for i in range(0, len(names), size)]
+def _cut(numbers: range, size: int) -> list[range]:
+    return [numbers[i : i + size] for i in range(0, len(numbers), size)]
 
 
 def embed_here(job: Job, shards: Sequence[Shard]) -> Iterator[int]:
@@ -147,18 +151,17 @@ def embed_files(
     threads: int | None = None,
     engine: Engine = embed_here,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    on_error: OnError = "stop",
 ) -> Embedded:
     """Writes one row, path and vector, for each item of one domain.
 
-    Rows are in the order of their paths (relative to `source`); an item that cannot be read
-    is left out and named in `OUTPUT.failed.jsonl`. Shards of a stopped run are kept in
+    Rows are in the order of their paths (relative to `source`). Shards of a stopped run are kept in
     `OUTPUT.parts` and taken up by the next call with the same model, items and block. Memory
     is that of a shard of vectors and a few batches, and of the paths.
 
     Args:
         run: Run folder.
-        source: Folder of images, searched with its subfolders, or the URL of one that fsspec
-            knows, as `s3://bucket/photos`; `.npy` of features.
+        source: As for `iiae.files.sources.open_source`.
         output: `.parquet` (columns `path` and `vector`), `.npz` (arrays `path` and `vector`),
             or `.npy` of vectors with their paths in `OUTPUT.paths.txt`.
         domain: "x" or "y".
@@ -168,10 +171,13 @@ def embed_files(
         threads: That read and decode; by default as many as there are cores.
         engine: Where the work is done: `embed_here`, or `iiae.inference.ray.embed_on_ray`.
         progress: Called with items done and items in all.
+        on_error: "skip" leaves out items that cannot be read or have no finite latent; they are
+            named in the log and in `OUTPUT.failed.jsonl`.
 
     Raises:
         SettingsError: The output's ending, the block or a size is none of the above.
-        DataError: There is nothing to embed, it does not fit the model, or `output` is `source`.
+        DataError: There is nothing to embed, it does not fit the model or cannot be read, or
+            `output` is `source`.
         MissingExtra: Parquet without the extra `data`.
         RunError: `run` is no run, or the output cannot be written.
     """
@@ -184,36 +190,31 @@ def embed_files(
     refuse_inputs([output], [Path(source)])
     parts = output.with_name(output.name + ".parts")
     threads = threads or os.cpu_count() or 1
-    job = Job(Path(run), str(source), domain, block, batch, threads, parts)
-    embedder = Embedder(job)  # what is wrong with the run or the source is said at once
+    stored = load_run(run)
+    items = open_source([absolute(source)], stored.shapes["xy".index(domain)], domain)
+    job = Job(Path(run), items, domain, block, batch, threads, parts, on_error)
     writer = WRITERS[output.suffix]()
-    shards = list(_shards(job, embedder.items, shard))
+    shards = list(_shards(job, shard))
     left = [s for s in shards if not s.file.is_file()]
-    total = sum(len(s.names) for s in shards)
-    done = total - sum(len(s.names) for s in left)
+    total = sum(len(s.numbers) for s in shards)
+    done = total - sum(len(s.numbers) for s in left)
     progress(done, total)
     for count in engine(job, left):
         done += count
         progress(done, total)
-    return _join(output, writer, shards, embedder, len(shards) - len(left))
+    columns = block_names(stored.model, domain, block)
+    return _join(output, writer, shards, job, columns, len(shards) - len(left))
 
 
-def absolute(source: str) -> str:
-    """A local path from the root, so that it means the same in any process; a URL as it is."""
-    return source if "://" in source else str(Path(source).absolute())
-
-
-def _shards(job: Job, items: Source, size: int) -> Iterator[Shard]:
+def _shards(job: Job, size: int) -> Iterator[Shard]:
     """Items in groups; a group's file is named by all that its rows depend on."""
-    names = items.names()
-    shared = json.dumps(
-        [weights_digest(job.run), absolute(job.source), job.domain, job.block, job.batch]
-    )
-    for number, start in enumerate(range(0, len(names), size)):
-        part = names[start : start + size]
+    source = job.source
+    shared = json.dumps([weights_digest(job.run), job.domain, job.block, job.batch])
+    for number, start in enumerate(range(0, len(source), size)):
+        part = range(start, min(start + size, len(source)))
         digest = hashlib.sha256(shared.encode())
-        for name in part:
-            digest.update(ascii((name, items.stamp(name))).encode())
+        for i in part:
+            digest.update(ascii((source.name(i), source.path(i), source.stamp(i))).encode())
         yield Shard(part, job.parts / f"{number:06d}-{digest.hexdigest()[:24]}.npz")
 
 
@@ -221,19 +222,22 @@ def _join(
     output: Path,
     write: Callable[[Path, Description, Iterable[ShardRows]], None],
     shards: Sequence[Shard],
-    embedder: Embedder,
+    job: Job,
+    columns: list[str],
     resumed: int,
 ) -> Embedded:
     """One file of all shards, read one at a time."""
-    rows, longest, failed = 0, 1, []
+    rows, longest, failed, skipped = 0, 1, [], Skipped(job.on_error)
     for shard in shards:
         if not shard.file.is_file():
             raise RunError(f"{shard.file}: was not written; repeat the command to go on")
         found = read_shard(shard.file)
         rows, failed = rows + len(found.names), failed + found.failed
         longest = max([longest, *map(len, found.names)])
-    job = embedder.job
-    described = Description(rows, longest, embedder.columns(), job.domain, job.block)
+    for _, reason in failed:
+        skipped.add(DataError(reason))
+    skipped.check(rows)
+    described = Description(rows, longest, columns, job.domain, job.block)
     write_atomically(
         output, lambda path: write(path, described, (read_shard(s.file) for s in shards))
     )

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from iiae.errors import MissingExtra
-from iiae.inference.embed import Embedder, Engine, Job, Shard, absolute
+from iiae.inference.embed import Embedder, Engine, Job, Shard
 
 
 class ShardWorker:
-    """A Ray actor's body: holds the model, takes rows of (names, file), writes the shards."""
+    """A Ray actor's body: holds the model, takes rows of (start, stop, file), writes the shards."""
 
     def __init__(self, job: Job):
         import torch
@@ -23,8 +23,8 @@ class ShardWorker:
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         shards = [
-            Shard(list(names), Path(file))
-            for names, file in zip(batch["names"], batch["file"], strict=True)
+            Shard(range(int(start), int(stop)), Path(file))
+            for start, stop, file in zip(batch["start"], batch["stop"], batch["file"], strict=True)
         ]
         return {"items": list(self.embedder.write(shards))}
 
@@ -45,9 +45,13 @@ def embed_on_ray(workers: int) -> Engine:
         if mine:
             _start(ray, workers)
         try:
-            rows = [{"names": list(s.names), "file": str(s.file.absolute())} for s in shards]
+            rows = [
+                {"start": s.numbers.start, "stop": s.numbers.stop, "file": str(s.file.absolute())}
+                for s in shards
+            ]
+            # an error would come out of Ray as another: what failed is in the shards
             placed = job._replace(
-                run=job.run.absolute(), source=absolute(job.source), parts=job.parts.absolute()
+                run=job.run.absolute(), parts=job.parts.absolute(), on_error="skip"
             )
             done = data.from_items(rows, override_num_blocks=len(rows)).map_batches(
                 ShardWorker,

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
-from unicodedata import normalize
 
 import numpy as np
 from jaxtyping import Float
@@ -19,7 +18,6 @@ from iiae.search.items import (
     OWN,
     Found,
     GalleryInfo,
-    Hit,
     Items,
     Latent,
     check_columns,
@@ -33,9 +31,15 @@ from iiae.search.items import (
     read_info,
     stored,
 )
-from iiae.search.lance import Value, again, connect, equals, gallery_errors, in_list, quote
-
-__all__ = ["Found", "Gallery", "GalleryInfo", "Hit", "Items", "Latent"]
+from iiae.search.lance import (
+    Value,
+    again,
+    at_or_below,
+    connect,
+    equals,
+    gallery_errors,
+    in_list,
+)
 
 # 64-d rows searched exactly on two cores: 3 ms over 20,000, 8 ms over 50,000, 16 ms over 100,000
 EXACT_VALUES, EXACT_ROWS = 4_000_000, 10_000
@@ -61,8 +65,7 @@ class Gallery:
         info = read_info(table.schema)
         if info is None:
             raise GalleryError(
-                f"{where}: is a LanceDB table, but not a gallery of this version; index into a "
-                "new one"
+                f"{where}: is a LanceDB table, but not a gallery; index into a new one"
             )
         self.info = info
 
@@ -78,12 +81,12 @@ class Gallery:
             return cls(db.create_table(TABLE, schema=make_schema(info)), str(where))
 
     @classmethod
-    def open(cls, where: str | Path, *models: str) -> Gallery:
+    def open(cls, where: str | Path, model: str | None = None) -> Gallery:
         """The gallery in a folder or at a URL.
 
         Args:
             where: What `create` or `iiae index` wrote.
-            models: Digests of the model it must be of; none takes any.
+            model: Digest of the model it must be of; any by default.
 
         Raises:
             GalleryError: There is none, or it holds vectors of another model.
@@ -91,10 +94,10 @@ class Gallery:
         gallery = cls.find(where)
         if gallery is None:
             raise GalleryError(f"{where}: no gallery there; iiae index RUN {where} IMAGES makes it")
-        if models and gallery.info.model not in models:
+        if model not in (None, gallery.info.model):
             raise GalleryError(
                 f"{where}: holds vectors of model {gallery.info.model[:12]}, the run is model "
-                f"{models[0][:12]}; use the run that made it, or index into a new gallery"
+                f"{model[:12]}; use the run that made it, or index into a new gallery"
             )
         return gallery
 
@@ -175,7 +178,7 @@ class Gallery:
         """Removes items of these paths, of folders so named and of rows of array files."""
         removed = 0
         for start in range(0, len(paths), 500):
-            parts = [_at_or_below(path) for path in paths[start : start + 500]]
+            parts = [at_or_below(path) for path in paths[start : start + 500]]
             with gallery_errors(self.where):
                 done = again(lambda parts=parts: self.table.delete(" OR ".join(parts)))
             removed += done.num_deleted_rows
@@ -291,18 +294,6 @@ class Gallery:
             raise GalleryError(
                 f"{self.where}: metadata does not fit its column: {error}"
             ) from error
-
-
-def _at_or_below(path: str) -> str:
-    """The filter that a path is this one, in the folder so named, or a row of the array file."""
-    terms = [
-        f"path = {quote(name)} OR starts_with(path, {quote(name.rstrip('/') + '/')})"
-        for name in sorted({path, *(normalize(form, path) for form in ("NFC", "NFD"))})
-    ]
-    if path.endswith((".npy", ".npz")):
-        row = f"starts_with(path, {quote(path + '#')}) AND regexp_like(path, '#[0-9]+$')"
-        terms.append(f"({row})")
-    return " OR ".join(terms)
 
 
 def _index_name(latent: Latent) -> str:

@@ -1,4 +1,4 @@
-"""Indexing and searching of files with a trained run."""
+"""Indexing of a user's samples with a trained run."""
 
 from __future__ import annotations
 
@@ -7,36 +7,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
-from iiae.errors import DataError, GalleryError
-from iiae.files.arrays import read_array
+from iiae.errors import GalleryError
+from iiae.files.decoding import OnError, Skipped
+from iiae.files.interface import Source
+from iiae.files.sources import open_source
 from iiae.model.translation import exclusive_size
-from iiae.run_folder import TrainedRun, known_digests
-from iiae.search.collection import Part, collect, metadata_key, read_metadata
-from iiae.search.gallery import Found, Gallery, GalleryInfo, Items, Latent
-from iiae.search.items import vector_faults
+from iiae.run_folder import TrainedRun, weights_digest
+from iiae.search.encoding import encode_samples
+from iiae.search.gallery import Gallery
+from iiae.search.items import GalleryInfo, Items
 from iiae.search.lance import Value, in_list
-from iiae.types import Domain, other
+from iiae.search.metadata import metadata_key, read_metadata
+from iiae.types import Domain
 
-BATCH = 64  # samples a step of the model
-
-
-class Vectors(NamedTuple):
-    """Posterior means of one batch: r(z_s given one domain), and its exclusive latent."""
-
-    shared: Float[np.ndarray, "batch shared"]
-    exclusive: Float[np.ndarray, "batch exclusive"]
+IMAGES_A_PART, ROWS_A_PART = 256, 8192  # samples that are committed at once
 
 
 class Indexed(NamedTuple):
     """What `index_files` did.
 
-    `failed` has a line for each file that could not be read; `unmatched` of the `described` rows
-    of the metadata name no file that was indexed.
+    `failed` has a line for each sample that was skipped; `unmatched` of the `described` rows of the
+    metadata name no sample that was indexed.
     """
 
     added: int
@@ -49,93 +40,63 @@ class Indexed(NamedTuple):
     unmatched: int = 0
 
 
-class Searched(NamedTuple):
-    """Names of the queries, their hits, and a line for each query that could not be read."""
-
-    names: list[str]
-    results: Found
-    failed: list[str]
-
-
-@torch.inference_mode()
-def encode(
-    run: TrainedRun, batch: Float[Tensor, "batch *shape"], domain: Domain, active_only: bool = False
-) -> Vectors:
-    """Latents to search by, on the CPU.
-
-    Args:
-        run: A trained run.
-        batch: Samples of `domain`.
-        domain: "x" or "y".
-        active_only: Keep only the active dimensions of z_s.
-    """
-    model = run.model
-    q = model.encoder(domain)(batch.to(model.active.device))
-    shared = q.shared.mean[:, model.active] if active_only else q.shared.mean
-    return Vectors(shared.float().cpu().numpy(), q.exclusive.mean.float().cpu().numpy())
-
-
 def index_files(
     run: TrainedRun,
     where: str | Path,
-    inputs: Sequence[Path],
+    inputs: Sequence[str | Path],
     domain: Domain,
     distance: str | None = None,
     metadata: Path | None = None,
     active_only: bool = False,
-    batch: int = BATCH,
     progress: bool = True,
+    on_error: OnError = "stop",
 ) -> Indexed:
-    """Puts files into a gallery, which is made where there is none.
+    """Puts samples into a gallery, which is made where there is none.
 
-    Files whose content the gallery holds under their path are left alone, so a repeat continues
-    where an earlier call stopped. Labels are the names of the folders that hold the files. Files
-    that cannot be read are left out and named, unless none can.
+    Samples whose content the gallery holds under their path are left alone, so a repeat continues
+    where an earlier call stopped. Labels are the names of the folders that hold the files.
 
     Args:
         run: A trained run.
         where: Folder or URL of the gallery.
-        inputs: Images, folders of them (searched to any depth), `.npy` of features, or
-            `.npz` with `features` (or an array named as the domain), `paths` and `labels`.
-        domain: Of the files, "x" or "y".
+        inputs: As for `iiae.files.sources.open_source`.
+        domain: Of the samples, "x" or "y".
         distance: "euclidean" (the default) or "cosine"; fixed when the gallery is made.
         metadata: CSV with a column `path` (relative to the CSV) and others to store.
         active_only: Store only the active dimensions of z_s; fixed when the gallery is made.
-        batch: Samples a step of the model.
         progress: Draw a bar.
+        on_error: "skip" leaves out samples that cannot be read or have no distances to others.
 
     Raises:
-        DataError: No file could be read, or an array does not fit the model.
+        DataError: A sample cannot be read, does not fit the model or has no distances to others.
         GalleryError: The gallery is of another model, domain or distance, or cannot be written.
     """
-    shape = run.shapes[0 if domain == "x" else 1]
     known = {} if metadata is None else read_metadata(metadata)
-    parts, paths, failed = collect([Path(p) for p in inputs], shape, domain)
+    source = open_source(inputs, run.shapes[0 if domain == "x" else 1], domain)
     gallery = _gallery(run, where, domain, distance, active_only)
-    keys = {path: metadata_key(path) for path in paths} if known else {}
-    # before any file is read, so that a value that does not fit its column ends no half-done work
-    gallery.add_columns({path: known[key] for path, key in keys.items() if key in known})
-    unmatched = set(known)
+    skipped = Skipped(on_error)
+    if known:
+        # before any file is read, so that a value that does not fit ends no half-done work
+        keyed = ((path, metadata_key(path)) for path in map(source.path, range(len(source))))
+        gallery.add_columns({path: known[key] for path, key in keyed if key in known})
     added = replaced = unchanged = 0
-    with _bar(len(paths), progress) as advance:
-        for part in parts:
-            extra = [known.get(keys.get(path, path), {}) for path in part.paths]
-            held = {row["path"]: row for row in gallery.rows(in_list("path", part.paths))}
-            new = [i for i in range(len(part.paths)) if _differs(part, extra, held, i)]
-            kept = _put(run, gallery, part, extra, new, batch, failed)
-            known_before = sum(part.paths[i] in held for i in kept)
-            replaced, added = replaced + known_before, added + len(kept) - known_before
-            unchanged += len(part.paths) - len(new)
-            lost = set(new) - set(kept)
-            unmatched -= {keys.get(p, p) for i, p in enumerate(part.paths) if i not in lost}
+    unmatched = set(known)
+    with _bar(len(source), progress) as advance:
+        for part in _parts(source, len(run.shapes[0]) == 3):
+            done = _update(run, gallery, part, known, skipped)
+            added, replaced, unchanged = (
+                added + len(done.added),
+                replaced + len(done.replaced),
+                unchanged + len(done.unchanged),
+            )
+            unmatched -= {metadata_key(path) for some in done for path in some} if known else set()
             advance(len(part.paths))
-    if failed and not added + replaced + unchanged:
-        raise DataError(f"none of {len(failed)} files could be read; the first: {failed[0]}")
+    skipped.check(added + replaced + unchanged)
     return Indexed(
         added,
         replaced,
         unchanged,
-        failed,
+        skipped.reasons,
         len(gallery),
         gallery.tidy(),
         len(known),
@@ -143,69 +104,57 @@ def index_files(
     )
 
 
-def search_files(
+class _Part(NamedTuple):
+    """Samples of a source that are committed at once, by their numbers, and their paths."""
+
+    source: Source
+    numbers: range
+    paths: list[str]
+
+
+def _parts(source: Source, images: bool) -> Iterator[_Part]:
+    size = IMAGES_A_PART if images else ROWS_A_PART
+    for start in range(0, len(source), size):
+        numbers = range(start, min(start + size, len(source)))
+        yield _Part(source, numbers, [source.path(i) for i in numbers])
+
+
+class _Done(NamedTuple):
+    """Paths of a part by what became of them."""
+
+    added: list[str]
+    replaced: list[str]
+    unchanged: list[str]
+
+
+def _update(
     run: TrainedRun,
-    where: str | Path,
-    queries: Sequence[Path],
-    top: int = 10,
-    domain: Domain | None = None,
-    filter: str | None = None,
-    by: Latent = "shared",
-    vectors: bool = False,
-) -> Searched:
-    """What a gallery holds nearest to each query.
-
-    Queries that cannot be read are left out and named, unless none can.
-
-    Args:
-        run: The run that indexed the gallery.
-        where: Folder or URL of the gallery.
-        queries: Images or folders of them, or `.npy` or `.npz` of features.
-        top: Hits a query.
-        domain: Of the queries; by default the one that the gallery does not hold.
-        filter: SQL condition on path, label and metadata.
-        by: Which latent to compare.
-        vectors: The queries are `.npy` of latents, to be used as they are.
-
-    Raises:
-        DataError: No query can be read, or an array does not fit the model.
-        GalleryError: There is no such gallery, it is of another model, or the filter is wrong.
-    """
-    gallery = Gallery.open(where, *known_digests(run.folder))
-    files = [Path(query) for query in queries]
-    if vectors:
-        names, values = _latents(files, getattr(gallery.info, by))
-        return Searched(names, gallery.search(values, top, filter, by), [])
-    domain = domain or other(gallery.info.domain)
-    parts, _, failed = collect(files, run.shapes[0 if domain == "x" else 1], domain)
-    names: list[str] = []
-    latents: list[np.ndarray] = []
-    for part in parts:
-        every = range(len(part.paths))
-        encoded = _encoded(run, part, every, domain, gallery.info.active_only, BATCH)
-        paths, some = [part.paths[i] for i in encoded.kept], getattr(encoded.vectors, by)
-        good, lines = _comparable([some], gallery.info, paths)
-        failed += [*encoded.failed, *lines]
-        names += [path for path, keep in zip(paths, good, strict=True) if keep]
-        latents += [some[good]] if good.any() else []
-    if not names:
-        raise DataError(f"none of {len(failed)} queries could be read; the first: {failed[0]}")
-    results = gallery.search(np.concatenate(latents), top, filter, by)
-    return Searched(names, results, failed)
-
-
-def _latents(files: Sequence[Path], size: int) -> tuple[list[str], np.ndarray]:
-    """Rows of arrays of latents, and what each is called."""
-    names: list[str] = []
-    rows: list[np.ndarray] = []
-    for file in files:
-        values = read_array(file)
-        values = values[None] if values.ndim == 1 else values
-        if values.ndim != 2 or values.shape[1] != size or not len(values):
-            raise DataError(f"{file}: has shape {values.shape}; expected (queries, {size})")
-        names += [f"{file}#{i}" for i in range(len(values))]
-        rows.append(values)
-    return names, np.concatenate(rows)
+    gallery: Gallery,
+    part: _Part,
+    known: Mapping[str, Mapping[str, Value]],
+    skipped: Skipped,
+) -> _Done:
+    """Commits those samples of a part that the gallery does not hold as they are."""
+    source, info = part.source, gallery.info
+    extra = [known.get(metadata_key(path), {}) if known else {} for path in part.paths]
+    held = {row["path"]: row for row in gallery.rows(in_list("path", part.paths))}
+    digests = [source.digest(i) for i in part.numbers]
+    rows = list(zip(part.paths, digests, extra, strict=True))
+    new = [i for i, row in zip(part.numbers, rows, strict=True) if _differs(*row, held)]
+    encoded = encode_samples(run, source, new, info.domain, info, skipped)
+    if encoded.kept:
+        paths, kept_digests, metadata = zip(
+            *(rows[i - part.numbers.start] for i in encoded.kept), strict=True
+        )
+        labels = [source.label(i) for i in encoded.kept]
+        gallery.put(Items(paths, kept_digests, labels, *encoded.vectors, metadata))
+    kept = [part.paths[i - part.numbers.start] for i in encoded.kept]
+    changed = {part.paths[i - part.numbers.start] for i in new}
+    return _Done(
+        [path for path in kept if path not in held],
+        [path for path in kept if path in held],
+        [path for path in part.paths if path not in changed],
+    )
 
 
 def _gallery(
@@ -214,14 +163,14 @@ def _gallery(
     """The gallery, made where there is none, and of these properties."""
     if distance not in (None, "euclidean", "cosine"):
         raise GalleryError(f"distance {distance}: is euclidean or cosine")
-    models, active = known_digests(run.folder), int(run.model.active.sum())
+    model, active = weights_digest(run.folder), int(run.model.active.sum())
     found = Gallery.find(where)
     if found is None:
         size = active if active_only else len(run.model.active)
         own = exclusive_size(run.model, domain)
         kind = "cosine" if distance == "cosine" else "euclidean"
-        return Gallery.create(where, GalleryInfo(models[0], domain, kind, size, own, active_only))
-    found = Gallery.open(where, *models)
+        return Gallery.create(where, GalleryInfo(model, domain, kind, size, own, active_only))
+    found = Gallery.open(where, model)
     if found.info.domain != domain:
         raise GalleryError(f"{where}: holds items of domain {found.info.domain}, not {domain}")
     if distance not in (None, found.info.distance):
@@ -232,91 +181,21 @@ def _gallery(
 
 
 def _differs(
-    part: Part,
-    extra: Sequence[Mapping[str, Value]],
+    path: str,
+    digest: str,
+    extra: Mapping[str, Value],
     held: Mapping[str, Mapping[str, Value]],
-    i: int,
 ) -> bool:
-    """Whether sample i has other content or metadata than the gallery holds."""
-    row = held.get(part.paths[i])
-    if row is None or part.digests[i] != row["digest"]:
+    """Whether a sample has other content or metadata than the gallery holds."""
+    row = held.get(path)
+    if row is None or digest != row["digest"]:
         return True
-    return any(_as_held(value, row.get(name)) != row.get(name) for name, value in extra[i].items())
+    return any(_as_held(value, row.get(name)) != row.get(name) for name, value in extra.items())
 
 
 def _as_held(value: Value, held: Value) -> Value:
     """A value as the column would hold it, where text is held."""
     return str(value) if isinstance(held, str) and value is not None else value
-
-
-def _put(
-    run: TrainedRun,
-    gallery: Gallery,
-    part: Part,
-    extra: Sequence[Mapping[str, Value]],
-    new: Sequence[int],
-    batch: int,
-    failed: list[str],
-) -> list[int]:
-    """Encodes samples of a part and commits them at once: those that could be read."""
-    encoded = _encoded(run, part, new, gallery.info.domain, gallery.info.active_only, batch)
-    paths = [part.paths[i] for i in encoded.kept]
-    good, lines = _comparable(encoded.vectors, gallery.info, paths)
-    failed += [*encoded.failed, *lines]
-    kept = np.array(encoded.kept, int)[good].tolist()
-    if kept:
-        paths, digests, labels = (
-            [column[i] for i in kept] for column in (part.paths, part.digests, part.labels)
-        )
-        shared, exclusive = (latents[good] for latents in encoded.vectors)
-        metadata = [extra[i] for i in kept]
-        gallery.put(Items(paths, digests, labels, shared, exclusive, metadata))
-    return kept
-
-
-class _Encoded(NamedTuple):
-    """Latents of samples `kept` of a part, and a line for each that could not be read."""
-
-    kept: list[int]
-    vectors: Vectors
-    failed: list[str]
-
-
-def _encoded(
-    run: TrainedRun,
-    part: Part,
-    wanted: Sequence[int],
-    domain: Domain,
-    active_only: bool,
-    batch: int,
-) -> _Encoded:
-    kept: list[int] = []
-    failed: list[str] = []
-    vectors: list[Vectors] = []
-    for start in range(0, len(wanted), batch):
-        samples: list[Tensor] = []
-        for i in wanted[start : start + batch]:
-            try:
-                samples.append(part.sample(i))
-                kept.append(i)
-            except DataError as error:
-                failed.append(str(error))
-        if samples:
-            vectors.append(encode(run, torch.stack(samples), domain, active_only))
-    if not kept:
-        return _Encoded([], Vectors(np.empty((0, 1)), np.empty((0, 1))), failed)
-    columns = (np.concatenate(column) for column in zip(*vectors, strict=True))
-    return _Encoded(kept, Vectors(*columns), failed)
-
-
-def _comparable(
-    latents: Sequence[np.ndarray], info: GalleryInfo, names: Sequence[str]
-) -> tuple[np.ndarray, list[str]]:
-    """Which rows have distances to others, and a line for each that has none."""
-    faults = [fault for some in latents for fault in vector_faults(some, info).items()]
-    why = {int(i): reason for reason, rows in faults for i in rows}
-    good = np.array([i not in why for i in range(len(names))], bool)
-    return good, [f"{names[i]}: {why[i]}" for i in sorted(why)]
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from iiae.errors import GalleryError
+from iiae.errors import GalleryError, first_five
 from iiae.search.lance import Value, equals
 from iiae.types import Domain
 
@@ -251,7 +251,7 @@ def check_vectors(
             f"{latent} vectors have {size} values, those given have shape {vectors.shape}"
         )
     for why, rows in vector_faults(vectors, info).items():
-        raise GalleryError(f"{_some(names, rows)}: {why}")
+        raise GalleryError(f"{first_five([names[int(i)] for i in rows])}: {why}")
 
 
 def check_paths(paths: Iterable[str]) -> None:
@@ -269,8 +269,3 @@ def check_columns(names: Iterable[str]) -> None:
                 f"{name!r} cannot name a metadata column: letters, digits and _, at most 64, "
                 f"a letter first, and none of {', '.join(RESERVED)}"
             )
-
-
-def _some(names: Sequence[str], which: np.ndarray) -> str:
-    bad = [names[int(i)] for i in which]
-    return ", ".join(bad[:5]) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
+from unicodedata import normalize
 
 from iiae.errors import GalleryError, MissingExtra
 
@@ -37,6 +38,18 @@ def reads(column: str, text: str) -> str:
 def in_list(column: str, values: Sequence[str]) -> str:
     """The filter that a column has one of these values."""
     return f"`{column}` IN ({', '.join(map(quote, values))})" if values else "false"
+
+
+def at_or_below(path: str) -> str:
+    """The filter that a path is this one, in the folder so named, or a row of the array file."""
+    terms = [
+        f"path = {quote(name)} OR starts_with(path, {quote(name.rstrip('/') + '/')})"
+        for name in sorted({path, *(normalize(form, path) for form in ("NFC", "NFD"))})
+    ]
+    if path.endswith((".npy", ".npz", ".csv", ".tsv", ".parquet")):
+        row = f"starts_with(path, {quote(path + '#')}) AND regexp_like(path, '#[0-9]+$')"
+        terms.append(f"({row})")
+    return " OR ".join(terms)
 
 
 def connect(where: str | Path) -> Any:

@@ -25,9 +25,9 @@ from iiae.model.translation import (
     translate,
 )
 from iiae.run_folder import TrainedRun
-from iiae.search.gallery import Gallery, Hit, Latent
-from iiae.search.index import Vectors, encode
-from iiae.search.items import by_id_or_path
+from iiae.search.encoding import Vectors, encode
+from iiae.search.gallery import Gallery
+from iiae.search.items import Hit, Latent, by_id_or_path
 from iiae.web.pictures import pen_and_paper
 
 LARGEST = float(np.finfo(np.float32).max)

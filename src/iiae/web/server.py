@@ -18,8 +18,9 @@ from starlette.exceptions import HTTPException
 
 from iiae.errors import DataError, GalleryError
 from iiae.files.atomic import json_text
-from iiae.run_folder import TrainedRun, known_digests
-from iiae.search.gallery import Gallery, Latent
+from iiae.run_folder import TrainedRun, weights_digest
+from iiae.search.gallery import Gallery
+from iiae.search.items import Latent
 from iiae.search.lance import equals, reads
 from iiae.types import Domain, other
 from iiae.web.batching import Batcher
@@ -46,9 +47,9 @@ class Server:
     """One run being served; the arguments are those of `create_app`."""
 
     def __init__(self, run: TrainedRun, gallery: Gallery | None, limits: Limits, batch: int):
-        self.model, *older = known_digests(run.folder)
+        self.model = weights_digest(run.folder)
         if gallery is not None:
-            Gallery.open(gallery.where, self.model, *older)  # refuses that of another model
+            Gallery.open(gallery.where, self.model)  # refuses that of another model
         self.run, self.gallery, self.limits = run, gallery, limits
         self.features = len(run.shapes[0]) == 1
         self.engine = Engine(run, gallery, limits.pixels)

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from iiae.data.image_folders import find_folder
 from iiae.data.ranges import to_float32
-from iiae.errors import DataError
+from iiae.errors import DataError, first_five
 from iiae.files.arrays import array_names, read_array, read_texts
-from iiae.files.decoding import OnError, decode_batches
+from iiae.files.decoding import OnError, Skipped, read_batches
 from iiae.files.folders import list_images, merged, report, same_name, subfolders
+from iiae.files.image_source import Images
 
 
 class Labelled(NamedTuple):
@@ -66,7 +67,7 @@ def read_collections(
     path = Path(root)
     if path.suffix.lower() == ".npz":
         return _read_npz(path, x, y)
-    folder = find_folder(root, "data.root")
+    folder = Path(find_folder(root, "data.root"))
     if (folder / f"train_{x}_features.npy").is_file():
         return _read_feature_files(folder, x, y)
     sides = [read_class_folders(folder / side, size, on_error) for side in (x, y)]
@@ -74,7 +75,7 @@ def read_collections(
 
 
 def class_files(folder: Path) -> tuple[list[Path], np.ndarray]:
-    """Image files of `folder/class/file` and their classes, in order.
+    """Image files of `folder/class`, at any depth, and their classes, in order.
 
     Hidden folders and what `image_files` leaves out are no part of them.
 
@@ -87,32 +88,31 @@ def class_files(folder: Path) -> tuple[list[Path], np.ndarray]:
     if not listings:
         raise DataError(f"{folder}: holds no class folders")
     report(merged(listings.values()), folder)
-    empty = [inner.name for inner, listing in listings.items() if not listing.images]
+    named = [(inner.name, listing) for inner, listing in listings.items()]
+    empty = [name for name, listing in named if not listing.images]
     if empty:
-        raise DataError(f"{folder}: no images in {_named(empty)}")
+        raise DataError(f"{folder}: no images in {first_five(empty)}")
     files = [inner / name for inner, listing in listings.items() for name in listing.images]
-    return files, _classes(files)
+    classes = [same_name(name) for name, listing in named for _ in listing.images]
+    return files, np.array(classes)
 
 
 def read_class_folders(folder: Path, size: int, on_error: OnError = "stop") -> Labelled:
-    """Images of `folder/class/file`, as bytes.
+    """Images of `folder/class`, at any depth, as bytes.
 
     Raises:
         DataError: As `class_files`; or an image cannot be read.
     """
-    files, _ = class_files(folder)
-    kept: list[Path] = []
+    files, classes = class_files(folder)
+    skipped, kept = Skipped(on_error), list[int]()
     values: list[Tensor] = []
-    for batch in decode_batches(files, (3, size, size), 256, on_error):
-        kept += batch.files
-        values.append(((batch.images + 1) * 127.5).round().byte())
-    if not kept:
-        raise DataError(f"{folder}: none of its {len(files)} images can be read")
-    return Labelled(torch.cat(values), _classes(kept), np.array([str(path) for path in kept]))
-
-
-def _classes(files: Sequence[Path]) -> np.ndarray:
-    return np.array([same_name(path.parent.name) for path in files])
+    source = Images(None, [str(file) for file in files], (3, size, size))
+    for batch in read_batches(source, 256, skipped):
+        kept += batch.numbers
+        values.append(((batch.values + 1) * 127.5).round().byte())
+    skipped.check(len(kept))
+    paths = np.array([str(files[i]) for i in kept])
+    return Labelled(torch.cat(values), classes[kept], paths)
 
 
 def _read_npz(path: Path, x: str, y: str) -> Collections:
@@ -157,7 +157,9 @@ def _read_feature_files(folder: Path, x: str, y: str) -> Collections:
     seen = {str(n) for side in (x, y) for n in parts["train", side].labels}
     unseen = {str(n) for side in (x, y) for n in parts["test", side].labels}
     if seen & unseen:
-        raise DataError(f"{folder}: classes in train and in test: {_named(sorted(seen & unseen))}")
+        raise DataError(
+            f"{folder}: classes in train and in test: {first_five(sorted(seen & unseen))}"
+        )
     return Collections(sides[0], sides[1], tuple(sorted(unseen)))
 
 
@@ -175,8 +177,3 @@ def _items(
         raise DataError(f"{name}: is empty")
     values = torch.from_numpy(to_float32(features, name, "features"))
     return Labelled(values, np.array([*map(same_name, labels)]), np.array(paths))
-
-
-def _named(things: Sequence[object]) -> str:
-    more = f" and {len(things) - 5} more" if len(things) > 5 else ""
-    return ", ".join(map(str, things[:5])) + more

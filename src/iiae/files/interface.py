@@ -1,0 +1,63 @@
+"""What a source of samples is, whatever it reads."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+
+from iiae.errors import DataError
+from iiae.files.remote import is_url
+
+
+class Sample(NamedTuple):
+    """What a model takes, and the width and height that an image has in its file, in pixels."""
+
+    values: Tensor
+    size: tuple[int, int]
+
+
+class Source(ABC):
+    """Samples in order, which any thread or process can read; `i` counts them from 0.
+
+    Attributes:
+        grain: Number of samples that one thread reads at once.
+    """
+
+    grain: int = 1
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def name(self, i: int) -> str:
+        """Relative to the folder that was given, `a/b.png`; that of row 3 is `x.npy#3`."""
+
+    @abstractmethod
+    def path(self, i: int) -> str:
+        """The same from the root, or a URL: what a gallery knows it by."""
+
+    @abstractmethod
+    def label(self, i: int) -> str | None:
+        """The name of the folder that holds the file, or what the array file says."""
+
+    @abstractmethod
+    def stamp(self, i: int) -> Sequence[object]:
+        """What changes if the sample does, without reading it."""
+
+    @abstractmethod
+    def digest(self, i: int) -> str:
+        """SHA-256 of the content; empty if it cannot be read."""
+
+    @abstractmethod
+    def read(self, numbers: Sequence[int]) -> list[Sample | DataError]:
+        """Samples, or why one cannot be read."""
+
+
+def absolute(path: str | Path) -> str:
+    """How samples are known: from the root, without `..`, links not followed; a URL as it is."""
+    return str(path) if is_url(path) else os.path.abspath(path)

@@ -1,0 +1,190 @@
+"""Rows of arrays and of tables of numbers: `.npy`, `.npz`, `.csv`, `.tsv`, `.parquet`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from iiae.errors import DataError
+from iiae.files.arrays import array_names, read_array, read_texts
+from iiae.files.interface import Sample, Source, absolute
+from iiae.files.remote import is_url
+from iiae.files.tables import is_table, number_columns, read_columns
+from iiae.types import Domain
+
+ARRAYS = (".npy", ".npz")
+NAMES, LABELS = ("paths", "path"), ("labels", "label")
+
+
+class Rows(NamedTuple):
+    """Samples of one domain, `(rows, ...)`, with their paths and labels if the file has them."""
+
+    values: np.ndarray
+    paths: list[str] | None = None
+    labels: list[str] | None = None
+
+
+def is_rows(path: Path) -> bool:
+    """Whether a file holds rows by its ending; a table may hold paths of images instead."""
+    return path.suffix.lower() in ARRAYS or is_table(path)
+
+
+class ArrayRows(Source):
+    """Rows of an array file or table; a copy in another process opens the file again."""
+
+    grain = 1024
+
+    def __init__(self, file: Path, shape: Sequence[int], domain: Domain):
+        self.file, self.shape, self.domain = file, shape, domain
+        rows = read_rows(file, domain)
+        self.rows = rows._replace(values=as_rows(rows.values))
+        check_rows(self.rows.values, shape, file)
+        about = file.stat()
+        self.changed = (about.st_size, about.st_mtime_ns)
+
+    def __reduce__(self):
+        return ArrayRows, (self.file, self.shape, self.domain)
+
+    def __len__(self) -> int:
+        return len(self.rows.values)
+
+    def name(self, i: int) -> str:
+        return self.rows.paths[i] if self.rows.paths else f"{self.file.name}#{i}"
+
+    def path(self, i: int) -> str:
+        if not self.rows.paths:
+            return f"{absolute(self.file)}#{i}"
+        path = self.rows.paths[i]
+        return path if is_url(path) else absolute(self.file.parent / path)
+
+    def label(self, i: int) -> str | None:
+        return self.rows.labels[i] if self.rows.labels else None
+
+    def stamp(self, i: int) -> Sequence[object]:
+        return self.changed
+
+    def digest(self, i: int) -> str:
+        row = as_samples(self.rows.values[i : i + 1], self.shape)
+        return hashlib.sha256(row.tobytes()).hexdigest()
+
+    def read(self, numbers: Sequence[int]) -> list[Sample | DataError]:
+        rows = self.rows.values[list(numbers)]
+        values = as_samples(rows, self.shape)
+        finite = [bool(np.isfinite(value).all()) for value in values]
+        size = (self.shape[-1], self.shape[1] if len(self.shape) == 3 else 1)
+        return [
+            Sample(torch.from_numpy(value), size) if good else self._why(i, row)
+            for i, row, value, good in zip(numbers, rows, values, finite, strict=True)
+        ]
+
+    def _why(self, i: int, row: np.ndarray) -> DataError:
+        finite = np.isfinite(row).all()
+        why = "values too large for float32 (above 3.4e38)" if finite else "NaN or infinite values"
+        return DataError(f"{self.file}: row {i}: {why}")
+
+
+def read_rows(path: Path, name: str) -> Rows:
+    """Samples of a file.
+
+    - `.npy`: the array, mapped, not read.
+    - `.npz`: the array `features`, `vector` (as `iiae embed` writes it) or `name`; texts `paths`
+      or `path`, and `labels` or `label`.
+    - `.csv`, `.tsv`, `.parquet`: a column `features`, `vector` or `name` of lists, or all columns
+      of numbers side by side; columns `path` and `label`.
+
+    Args:
+        path: The file.
+        name: "x" or "y".
+
+    Raises:
+        DataError: The file is missing or damaged, holds Python objects or no numbers, or has not
+            one path and label per row.
+    """
+    if is_table(path):
+        rows = _of_table(path, name)
+    elif path.suffix.lower() == ".npz":
+        rows = _of_npz(path, name)
+    else:
+        rows = Rows(_mapped(path))
+    values = as_rows(rows.values)
+    for texts in (rows.paths, rows.labels):
+        if texts is not None and len(texts) != len(values):
+            raise DataError(f"{path}: {len(values):,} rows of features, {len(texts):,} names")
+    if rows.paths is not None and len(set(rows.paths)) < len(rows.paths):
+        raise DataError(f"{path}: some of its paths occur twice")
+    return rows
+
+
+def as_rows(values: np.ndarray) -> np.ndarray:
+    """An array, or a vector as the one row of an array."""
+    return values[None] if values.ndim == 1 else values
+
+
+def check_rows(values: np.ndarray, shape: Sequence[int], path: object) -> None:
+    """Raises DataError if rows of an array are not what a model takes.
+
+    Args:
+        values: `(rows, ...)`.
+        shape: Of one sample: `(size,)`, or `(channels, height, width)`, which bytes may have as
+            `(height, width[, channels])`.
+        path: For messages.
+    """
+    given = tuple(values.shape[1:])
+    if len(shape) == 3 and values.dtype == np.uint8 and values.ndim in (3, 4):
+        given = (given[2] if len(given) == 3 else 1, *given[:2])
+    if values.ndim < 2 or given != tuple(shape):
+        takes = f"rows of {shape[0]} values" if len(shape) == 1 else f"images of {list(shape)}"
+        raise DataError(f"{path}: has shape {values.shape}; the model takes {takes}")
+    if not len(values):
+        raise DataError(f"{path}: holds no rows")
+
+
+def as_samples(values: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """Rows in float32, images in [-1, 1] with channels first."""
+    if len(shape) == 3 and values.dtype == np.uint8:
+        values = values.reshape(len(values), *shape[1:], shape[0]).transpose(0, 3, 1, 2)
+        return np.ascontiguousarray(values / np.float32(127.5) - 1, np.float32)
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(values, np.float32)
+
+
+def _of_table(path: Path, name: str) -> Rows:
+    columns = read_columns(path)
+    texts = [_first(columns, names) for names in (NAMES, LABELS)]
+    paths, labels = (None if key is None else [*map(str, columns[key])] for key in texts)
+    lists = _first(columns, ("features", "vector", name))
+    if lists is not None and not isinstance(next(iter(columns[lists]), ""), list):
+        lists = None
+    if lists is None:
+        numbers = {key: cells for key, cells in columns.items() if key not in texts}
+        return Rows(number_columns(path, numbers), paths, labels)
+    try:
+        return Rows(np.array(columns[lists], np.float64), paths, labels)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path}: column {lists}: not lists of numbers of one length") from error
+
+
+def _of_npz(path: Path, name: str) -> Rows:
+    held = array_names(path)
+    paths, labels = (
+        None if key is None else read_texts(path, key)
+        for key in (_first(held, names) for names in (NAMES, LABELS))
+    )
+    return Rows(read_array(path, _first(held, ("features", "vector")) or name), paths, labels)
+
+
+def _first(held: Sequence[str] | dict, names: Sequence[str]) -> str | None:
+    return next((name for name in names if name in held), None)
+
+
+def _mapped(path: Path) -> np.ndarray:
+    try:
+        values = np.lib.format.open_memmap(path, "r")
+    except (OSError, ValueError, EOFError):
+        return read_array(path)  # says what is wrong; empty arrays cannot be mapped
+    return values if values.dtype.kind in "buif" else read_array(path)

@@ -1,0 +1,63 @@
+"""Exclusive latents of translations: a reference's, draws from the prior, or steps between two."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from iiae.errors import DataError
+from iiae.files.sources import open_source, read_all
+from iiae.model.translation import draw_exclusive, exclusive_means, interpolate
+from iiae.run_folder import TrainedRun
+from iiae.types import Domain
+
+MOST_DRAWS = 1000  # or steps
+
+
+class Exclusive(NamedTuple):
+    """Where the exclusive latents come from.
+
+    One reference in `like`: its own. `samples`: so many draws from the prior. `interpolate`: so
+    many steps on the line between two references, or between two draws. None of these: the
+    prior's mean.
+    """
+
+    like: Sequence[str | Path] = ()
+    samples: int = 0
+    interpolate: int = 0
+    seed: int = 0
+
+
+def exclusive_latents(
+    run: TrainedRun, to: Domain, exclusive: Exclusive, shape: Sequence[int]
+) -> tuple[list[Tensor | None], list[str]]:
+    """Exclusive latents, `(1, size)` each, and their names; None for the prior's mean."""
+    if max(exclusive.samples, exclusive.interpolate) > MOST_DRAWS:
+        raise DataError(
+            f"{max(exclusive.samples, exclusive.interpolate):,} draws or steps; at most "
+            f"{MOST_DRAWS:,}"
+        )
+    generator = torch.Generator().manual_seed(exclusive.seed)
+    like = [read_all(open_source([path], shape, to)) for path in exclusive.like]
+    if exclusive.interpolate:
+        ends = (
+            exclusive_means(run.model, torch.cat(like), to)
+            if like
+            else draw_exclusive(run.model, to, 2, generator)
+        )
+        if len(ends) != 2:
+            raise DataError(
+                f"{len(ends)} references to interpolate between; give two, or none for two draws"
+            )
+        steps = interpolate(ends[0], ends[1], exclusive.interpolate)
+        return list(steps.split(1)), [f"step {i + 1}" for i in range(len(steps))]
+    if exclusive.samples:
+        drawn = draw_exclusive(run.model, to, exclusive.samples, generator)
+        return list(drawn.split(1)), [f"draw {i + 1}" for i in range(exclusive.samples)]
+    if len(like) > 1:
+        raise DataError(f"{len(like)} references; give one, or --interpolate between two")
+    return [exclusive_means(run.model, like[0], to) if like else None], [""]

@@ -1,0 +1,205 @@
+"""Translations as pictures: one file each, heat maps of their spread, and a grid."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from iiae.errors import DataError
+from iiae.files.atomic import refuse_inputs, write_atomically
+from iiae.files.decoding import Batch
+from iiae.files.folders import SUFFIXES
+from iiae.files.images import bytes_image, fit_image, image_bytes
+from iiae.files.interface import Source
+from iiae.files.pictures import Row, grid, heat, save_picture
+from iiae.files.remote import is_url
+
+GRID_COLUMNS, GRID_ROWS = 16, 16
+MOST_ASPECT = 16  # longer side of a translation, in sides of the model
+ZLIB_RUN_LENGTHS = 3  # Z_RLE
+
+
+class Outputs(NamedTuple):
+    """What is written: one image per sample into `folder`, under its name there, a `grid`, or both.
+
+    Images have the model's resolution on their shorter side and the aspect of their source, but
+    for the longer side: it is at most that of the source and 16 times that of the model, and at
+    least the model's. With `full_size` they have the source's own size. `spread` adds the standard
+    deviation over the draws at each pixel, as a heat map.
+    """
+
+    folder: Path | None = None
+    grid: Path | None = None
+    full_size: bool = False
+    spread: bool = False
+
+
+class Translated:
+    """What the grid and the heat maps need of the translations of a batch, block by block.
+
+    Args:
+        batch: The sources.
+        chosen: Which latents the grid shows, ascending.
+        spread: Whether to keep the moments of the draws.
+    """
+
+    def __init__(self, batch: Batch, chosen: Sequence[int], spread: bool):
+        self.batch, self.chosen, self.keeps_spread = batch, chosen, spread
+        self.shown: list[Tensor] = []
+        self.count, self.mean, self.squares = 0, torch.zeros(()), torch.zeros(())
+
+    def add(self, first: int, pictures: Tensor) -> None:
+        """Translations `(latents, batch, channels, height, width)`, the first of latent `first`."""
+        for number, picture in enumerate(pictures, start=first):
+            if number in self.chosen:
+                self.shown.append(picture[:GRID_COLUMNS].clone())
+            if self.keeps_spread:  # Welford's sums, so that draws need not be held
+                self.count += 1
+                away = picture - self.mean
+                self.mean = self.mean + away / self.count
+                self.squares = self.squares + away * (picture - self.mean)
+
+    @property
+    def spread(self) -> Tensor:
+        """Standard deviation over the draws, mean of the channels, `(batch, height, width)`."""
+        return (self.squares / (self.count - 1)).clamp(min=0).sqrt().mean(1)
+
+
+class Writer:
+    """Writes pictures in threads while the model works; their errors are raised later.
+
+    Args:
+        pool: The threads.
+        names: What the translations of each sample are called, by its number.
+        outputs: What to write.
+    """
+
+    def __init__(self, pool: ThreadPoolExecutor, names: Sequence[str], outputs: Outputs):
+        self.pool, self.names, self.outputs = pool, names, outputs
+        self.writing: list[Future] = []
+
+    def write(self, batch: Batch, made: Tensor, labels: Sequence[str]) -> None:
+        """Translations `(latents, batch, channels, height, width)`, a file each."""
+        pixels = image_bytes(made)
+        for i, (number, size) in enumerate(zip(batch.numbers, batch.sizes, strict=True)):
+            for j, label in enumerate(labels):
+                path = self._path(number, label)
+                self._submit(_write, path, pixels[j, i], size, self.outputs.full_size)
+        self.settle(2 * len(batch.numbers))
+
+    def write_spread(self, made: Translated) -> None:
+        """Heat maps of the spread of a batch."""
+        for number, size, values in zip(
+            made.batch.numbers, made.batch.sizes, made.spread, strict=True
+        ):
+            image = _fit(heat(values), size, self.outputs.full_size)
+            self._submit(_save, self._path(number, "spread"), image)
+
+    def settle(self, keep: int = 0) -> None:
+        """Waits until at most `keep` files are still being written."""
+        while len(self.writing) > keep:
+            self.writing.pop(0).result()
+
+    def _path(self, number: int, label: str) -> Path:
+        assert self.outputs.folder is not None
+        return self.outputs.folder / _file_name(self.names[number], label)
+
+    def _submit(self, function, *arguments: object) -> None:
+        self.writing.append(self.pool.submit(function, *arguments))
+
+
+def output_names(
+    source: Source, like: Sequence[str | Path], labels: Sequence[str], outputs: Outputs
+) -> list[str]:
+    """What the translations of each sample are called: its name without an image's ending.
+
+    Raises:
+        DataError: Two samples have one name, or an output would replace an input.
+    """
+    names = [_stem(source.name(i)) for i in range(len(source))]
+    paths = [source.path(i) for i in range(len(source))]
+    planned = [outputs.grid] if outputs.grid is not None else []
+    if outputs.folder is not None:
+        seen: dict[str, str] = {}
+        for name, path in zip(names, paths, strict=True):
+            # as file systems that ignore case see it
+            if seen.setdefault(name.casefold(), path) != path:
+                raise DataError(
+                    f"two inputs are called {name}: {seen[name.casefold()]} and {path}; their "
+                    "outputs would clash"
+                )
+            every = (*labels, *["spread"] * outputs.spread)
+            planned += [outputs.folder / _file_name(name, label) for label in every]
+    local = [Path(path) for path in (*paths, *map(str, like)) if not is_url(path)]
+    refuse_inputs(planned, local)
+    return names
+
+
+def save_grid(
+    title: str, shown: Sequence[Translated], labels: Sequence[str], like: Tensor, path: Path
+) -> None:
+    """Writes sources, references, translations and their spread as one picture."""
+    source = torch.cat([one.batch.values for one in shown])[:GRID_COLUMNS]
+    made = torch.cat([torch.stack(one.shown) for one in shown], 1)[:, :GRID_COLUMNS]
+    rows = [Row("source", source)]
+    for number, reference in enumerate(like):
+        label = "like" if len(like) == 1 else f"from {'AB'[number]}"
+        rows.append(Row(label, reference.expand(len(source), -1, -1, -1)))
+    rows += [Row(label or "translated", part) for label, part in zip(labels, made, strict=True)]
+    if shown[0].keeps_spread:
+        values = torch.cat([one.spread for one in shown])[:GRID_COLUMNS]
+        top = values.max().item()
+        heats = torch.stack([heat_tensor(one, top) for one in values])
+        rows.append(Row(f"spread, white {top:.2f}", heats))
+    save_picture(grid(title, rows), path)
+
+
+def heat_tensor(values: Tensor, top: float) -> Tensor:
+    """A heat map as an image tensor in [-1, 1]."""
+    pixels = torch.from_numpy(np.array(heat(values, top))).permute(2, 0, 1)
+    return pixels.float() / 127.5 - 1
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """All of `count` numbers from 0 on, or `most` of them at even steps, both ends included."""
+    return sorted({round(i) for i in np.linspace(0, count - 1, min(count, most))})
+
+
+def _stem(name: str) -> str:
+    stem, ending = os.path.splitext(name)
+    return stem if ending.lower() in SUFFIXES else name
+
+
+def _file_name(name: str, label: str) -> str:
+    return f"{name} {label}.png" if label else f"{name}.png"
+
+
+def _write(path: Path, pixels: np.ndarray, size: tuple[int, int], full_size: bool) -> None:
+    _save(path, _fit(bytes_image(pixels), size, full_size))
+
+
+def _fit(image: Image.Image, size: tuple[int, int], full_size: bool) -> Image.Image:
+    """The aspect, or the very size, of the source: see `Outputs`."""
+    width, height = size
+    if not full_size:
+        side, longer, shorter = min(image.size), max(size), min(size)
+        most = max(side, min(longer, MOST_ASPECT * side))
+        scale = min(side / shorter, most / longer)
+        width, height = (max(1, round(length * scale)) for length in size)
+    return image if image.size == (width, height) else fit_image(image, width, height)
+
+
+def _save(path: Path, image: Image.Image) -> None:
+    """As PNG; run lengths alone make pictures no larger than zlib's lowest level, and faster."""
+    held = BytesIO()
+    image.save(held, "PNG", compress_level=1, compress_type=ZLIB_RUN_LENGTHS)
+    write_atomically(path, lambda temporary: temporary.write_bytes(held.getbuffer()), durable=False)

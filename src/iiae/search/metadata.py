@@ -1,0 +1,63 @@
+"""What a CSV says of files, to be stored with them."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from iiae.errors import DataError
+from iiae.files.atomic import Cell, odd_cell, read_csv, typed_cells
+from iiae.files.folders import same_name
+from iiae.files.interface import absolute
+from iiae.files.remote import is_url
+
+log = logging.getLogger("iiae")
+
+
+def read_metadata(path: Path) -> dict[str, dict[str, Cell]]:
+    """Rows of a CSV by the file that its column `path` names, relative to the CSV.
+
+    The keys are `metadata_key` of the files. Cells are numbers where a whole column is, as
+    `typed_cells` says; empty ones are None.
+
+    Raises:
+        DataError: The file is missing or has no column `path`, or two rows name one file.
+    """
+    heading, rows = read_csv(path)
+    if not rows or "path" not in heading:
+        raise DataError(f"{path}: a header line with a column path, and a row a file, are needed")
+    columns = dict(zip(heading, zip(*rows, strict=True), strict=True))
+    keys = [
+        metadata_key(name if is_url(name) else path.parent / name) for name in columns.pop("path")
+    ]
+    first: dict[str, int] = {}
+    for row, key in enumerate(keys, start=1):
+        if first.setdefault(key, row) != row:
+            raise DataError(f"{path}: rows {first[key]} and {row} name one file, {key}")
+    cells = {name: typed_cells(texts) for name, texts in columns.items()}
+    _report_text(path, columns)
+    return {key: {name: cells[name][i] for name in cells} for i, key in enumerate(keys)}
+
+
+def metadata_key(path: str | Path) -> str:
+    """How metadata and a file find each other."""
+    return same_name(absolute(path))
+
+
+def _report_text(path: Path, columns: dict[str, tuple[str, ...]]) -> None:
+    """Names in the log columns that look like numbers, but are kept as text."""
+    for name, texts in columns.items():
+        row = odd_cell(texts)
+        if row is not None and all(_looks_numeric(text) for text in texts if text):
+            log.info(
+                "%s: column %s is kept as text, so that %s in row %d stays as it is written",
+                *(path, name, texts[row], row + 1),
+            )
+
+
+def _looks_numeric(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
