@@ -14,6 +14,7 @@ from iiae.errors import MissingExtra, RunError
 from iiae.files.atomic import write_atomically, write_text
 from iiae.report.tables import Table, result_tables
 from iiae.run_folder import (
+    COMPARISON,
     HISTORY,
     METRICS,
     MODEL,
@@ -30,7 +31,7 @@ from iiae.settings import Settings
 HUB = "hf://"
 CARD, ESTIMATOR = "README.md", "estimator.json"
 # nothing else is sent or fetched
-FILES = (SETTINGS, MODEL, METRICS, HISTORY, PAIRS, CARD, ESTIMATOR)
+FILES = (SETTINGS, MODEL, COMPARISON, METRICS, HISTORY, PAIRS, CARD, ESTIMATOR)
 WAYS = {"shared_x_to_y": "x to y", "shared_y_to_x": "y to x"}
 MEASURES = {"recall_at_1": "Recall@1", "map_at_all": "mAP@all"}
 
@@ -128,7 +129,7 @@ def _write(run: TrainedRun, folder: Path) -> None:
     metrics = _without_paths(current_metrics(run.folder))
     save_settings(folder, settings)
     write_metrics(folder, metrics)
-    for name in (MODEL, HISTORY, PAIRS, ESTIMATOR):
+    for name in (MODEL, COMPARISON, HISTORY, PAIRS, ESTIMATOR):
         source = run.folder / name
         if source.is_file():
             write_atomically(folder / name, lambda path, f=source: shutil.copyfile(f, path))

@@ -21,6 +21,7 @@ from iiae.files.sources import open_source, read_all
 from iiae.model import translation
 from iiae.model.iiae import IIAE
 from iiae.run_folder import (
+    COMPARISON,
     HISTORY,
     METRICS,
     MODEL,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from iiae.evaluation.held_out import HeldOut
     from iiae.search.query import Searched
 
-FILES = (SETTINGS, MODEL, METRICS, HISTORY, PAIRS)
+FILES = (SETTINGS, MODEL, COMPARISON, METRICS, HISTORY, PAIRS)
 BATCH = 256  # samples that the model takes at once
 
 

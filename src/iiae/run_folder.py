@@ -25,6 +25,7 @@ from torch import Tensor
 from iiae.data.base import Splits
 from iiae.errors import RunError
 from iiae.files.atomic import json_text, write_arrays, write_atomically, write_text
+from iiae.metrics.comparison import Choice, Comparison
 from iiae.model.build import build_model
 from iiae.model.iiae import IIAE
 from iiae.settings import Settings, dump_settings, load_settings
@@ -36,6 +37,7 @@ SETTINGS, MODEL, METRICS, HISTORY, PAIRS = (
     "history.csv",
     "pairs.npz",
 )
+COMPARISON = "comparison.safetensors"
 CHECKPOINT, BEST = "checkpoints/last.ckpt", "checkpoints/best.safetensors"
 
 Shapes = tuple[Sequence[int], Sequence[int]]
@@ -134,7 +136,7 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], shapes: Shapes) -> N
 
 def weights_digest(folder: str | Path) -> str:
     """SHA-256 of what a run computes with, hexadecimal: the weights' names, types, shapes and
-    values, the shapes of samples and the family of networks.
+    values, the shapes of samples, the family of networks and how z_s is compared.
 
     It is not that of the file, whose header has no fixed order.
 
@@ -152,7 +154,41 @@ def weights_digest(folder: str | Path) -> str:
                 total.update(tensor.reshape(-1).view(torch.uint8).numpy())
     except (OSError, SafetensorError) as error:
         raise RunError(f"{path}: cannot be read: {error}") from error
+    if choice := load_comparison(folder):
+        total.update(f"{choice.comparison.score} {choice.comparison.neighbours}".encode())
     return total.hexdigest()
+
+
+def save_comparison(folder: Path, choice: Choice) -> None:
+    """Writes how z_s is compared in searches of a run, and what was tried on validation pairs.
+
+    Raises:
+        RunError: The folder cannot be written to.
+    """
+    values = choice.comparison._asdict()
+    notes = {name: json.dumps(values.pop(name)) for name in ("score", "neighbours")}
+    notes["tried"] = json.dumps(dict(choice.tried))
+    tensors = {name: tensor.contiguous().clone() for name, tensor in values.items()}
+    write_atomically(folder / COMPARISON, lambda path: save_file(tensors, path, notes))
+
+
+def load_comparison(folder: str | Path) -> Choice | None:
+    """What `save_comparison` wrote; None if there is no such file: then it is the paper's.
+
+    Raises:
+        RunError: The file is damaged.
+    """
+    path = Path(folder) / COMPARISON
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            notes = {name: json.loads(text) for name, text in (file.metadata() or {}).items()}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        tried = notes.pop("tried")
+        return Choice(Comparison(**notes, **tensors), tried)
+    except (SafetensorError, OSError, TypeError, ValueError, KeyError) as error:
+        raise RunError(f"{path}: damaged: {error}") from error
 
 
 def save_pairs(folder: Path, splits: Splits) -> None:

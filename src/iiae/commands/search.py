@@ -18,8 +18,11 @@ def index(
     inputs: Inputs,
     domain: Annotated[Domain, typer.Option(help="domain of the inputs: x or y")],
     distance: Annotated[
-        Literal["euclidean", "cosine"] | None,
-        typer.Option(help="euclidean (default) or cosine; fixed at the first call"),
+        Literal["chosen", "euclidean", "cosine"] | None,
+        typer.Option(
+            help="chosen (default): as the run chose on validation pairs; euclidean (the paper's) "
+            "or cosine of means; fixed at the first call"
+        ),
     ] = None,
     metadata: Annotated[
         Path | None, typer.Option(help="CSV with a column path and others to store")

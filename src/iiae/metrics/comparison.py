@@ -150,6 +150,11 @@ class Comparison(NamedTuple):
         """In words."""
         return self.score.replace("-", " ") + (", local scaling" if self.neighbours else "")
 
+    def of_dimensions(self, kept: Tensor) -> Comparison:
+        """The same comparison of some dimensions alone; `kept` is a mask `(size,)`."""
+        tensors = {name: getattr(self, name)[..., kept] for name in self._fields[2:]}
+        return self._replace(**tensors)
+
     def queries(
         self, mean: Float[Tensor, "rows size"], domain: Domain
     ) -> Float[Tensor, "rows columns"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -13,10 +13,12 @@ from torch import Tensor
 from iiae.errors import DataError
 from iiae.files.decoding import Skipped, read_batches
 from iiae.files.interface import Source
-from iiae.run_folder import TrainedRun
-from iiae.search.items import GalleryInfo, Latent, vector_faults
+from iiae.metrics.comparison import Comparison
+from iiae.run_folder import TrainedRun, load_comparison
+from iiae.search.items import Distance, GalleryInfo, Latent, vector_faults
 from iiae.types import Domain
 
+Role = Literal["query", "item"]
 BATCH = 64  # samples a step of the model
 
 
@@ -27,9 +29,54 @@ class Vectors(NamedTuple):
     exclusive: Float[np.ndarray, "batch exclusive"]
 
 
+class Space(NamedTuple):
+    """Where a gallery's vectors of z_s lie: how the means of r become queries and items.
+
+    `comparison` is None for means as they are; `active` marks the dimensions that are kept.
+    """
+
+    comparison: Comparison | None
+    active: Tensor
+
+    @property
+    def size(self) -> int:
+        """Of a vector."""
+        own = int(self.active.sum())
+        return own + 1 if self.comparison and self.comparison.neighbours else own
+
+    def vectors(
+        self, mean: Float[Tensor, "batch shared"], domain: Domain, role: Role
+    ) -> Float[Tensor, "batch columns"]:
+        """Vectors of samples of a domain, as queries or as items."""
+        if self.comparison is None:
+            return mean[:, self.active]
+        map_ = self.comparison.queries if role == "query" else self.comparison.items
+        return map_(mean[:, self.active], domain)
+
+    def item_as_query(self, vector: np.ndarray) -> np.ndarray:
+        """The vector of an item, to look for items like it."""
+        if self.comparison is None or not self.comparison.neighbours:
+            return vector
+        return np.append(vector[:-1], np.float32(0))
+
+
+def make_space(run: TrainedRun, distance: Distance, active_only: bool) -> Space:
+    """The space of a gallery with these properties."""
+    every = torch.ones_like(run.model.active)
+    active = (run.model.active if active_only else every).cpu()
+    choice = load_comparison(run.folder) if distance == "chosen" else None
+    if choice is None:
+        return Space(None, active)
+    return Space(choice.comparison.of_dimensions(active), active)
+
+
 @torch.inference_mode()
 def encode(
-    run: TrainedRun, batch: Float[Tensor, "batch *shape"], domain: Domain, active_only: bool = False
+    run: TrainedRun,
+    batch: Float[Tensor, "batch *shape"],
+    domain: Domain,
+    space: Space | None = None,
+    role: Role = "query",
 ) -> Vectors:
     """Latents to search by, on the CPU.
 
@@ -37,12 +84,13 @@ def encode(
         run: A trained run.
         batch: Samples of `domain`.
         domain: "x" or "y".
-        active_only: Keep only the active dimensions of z_s.
+        space: That of the gallery; by default the means of r as they are.
+        role: What the samples are in a search.
     """
-    model = run.model
-    q = model.encoder(domain)(batch.to(model.active.device))
-    shared = q.shared.mean[:, model.active] if active_only else q.shared.mean
-    return Vectors(shared.float().cpu().numpy(), q.exclusive.mean.float().cpu().numpy())
+    q = run.model.encoder(domain)(batch.to(run.model.active.device))
+    shared, exclusive = (one.mean.float().cpu() for one in (q.shared, q.exclusive))
+    shared = space.vectors(shared, domain, role) if space else shared
+    return Vectors(shared.numpy(), exclusive.numpy())
 
 
 class EncodedSamples(NamedTuple):
@@ -58,6 +106,7 @@ def encode_samples(
     numbers: Sequence[int],
     domain: Domain,
     info: GalleryInfo,
+    role: Role,
     skipped: Skipped,
     compared: Sequence[Latent] = ("shared", "exclusive"),
 ) -> EncodedSamples:
@@ -69,6 +118,7 @@ def encode_samples(
         numbers: Which of them.
         domain: Theirs.
         info: Of the gallery that the latents are for.
+        role: What the samples are in a search.
         skipped: Takes the samples without such latents.
         compared: Latents that must have distances.
 
@@ -77,8 +127,9 @@ def encode_samples(
     """
     kept: list[int] = []
     parts: list[Vectors] = []
+    space = make_space(run, info.distance, info.active_only)
     for some in read_batches(source, BATCH, skipped, numbers):
-        vectors = encode(run, some.values, domain, info.active_only)
+        vectors = encode(run, some.values, domain, space, role)
         faults = [vector_faults(getattr(vectors, latent), info) for latent in compared]
         why = {int(i): fault for one in faults for fault, rows in one.items() for i in rows}
         for i in sorted(why):

@@ -253,7 +253,7 @@ class Gallery:
 
     @property
     def _metric(self) -> Literal["l2", "cosine"]:
-        return "l2" if self.info.distance == "euclidean" else "cosine"
+        return "cosine" if self.info.distance == "cosine" else "l2"
 
     def add_columns(self, metadata: Mapping[str, Mapping[str, Value]]) -> None:
         """Makes a column for each new name that has values; those of the others must fit.

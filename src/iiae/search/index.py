@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from iiae.errors import GalleryError
 from iiae.files.decoding import OnError, Skipped
@@ -13,9 +13,9 @@ from iiae.files.interface import Source
 from iiae.files.sources import open_source
 from iiae.model.translation import exclusive_size
 from iiae.run_folder import TrainedRun, weights_digest
-from iiae.search.encoding import encode_samples
+from iiae.search.encoding import encode_samples, make_space
 from iiae.search.gallery import Gallery
-from iiae.search.items import GalleryInfo, Items
+from iiae.search.items import Distance, GalleryInfo, Items
 from iiae.search.lance import Value, in_list
 from iiae.search.metadata import metadata_key, read_metadata
 from iiae.types import Domain
@@ -45,7 +45,7 @@ def index_files(
     where: str | Path,
     inputs: Sequence[str | Path],
     domain: Domain,
-    distance: str | None = None,
+    distance: Distance | None = None,
     metadata: Path | None = None,
     active_only: bool = False,
     progress: bool = True,
@@ -61,7 +61,8 @@ def index_files(
         where: Folder or URL of the gallery.
         inputs: As for `iiae.files.sources.open_source`.
         domain: Of the samples, "x" or "y".
-        distance: "euclidean" (the default) or "cosine"; fixed when the gallery is made.
+        distance: "chosen" (the default): as the run chose on validation pairs; "euclidean" (the
+            paper's) or "cosine" of the means; fixed when the gallery is made.
         metadata: CSV with a column `path` (relative to the CSV) and others to store.
         active_only: Store only the active dimensions of z_s; fixed when the gallery is made.
         progress: Draw a bar.
@@ -141,7 +142,7 @@ def _update(
     digests = [source.digest(i) for i in part.numbers]
     rows = list(zip(part.paths, digests, extra, strict=True))
     new = [i for i, row in zip(part.numbers, rows, strict=True) if _differs(*row, held)]
-    encoded = encode_samples(run, source, new, info.domain, info, skipped)
+    encoded = encode_samples(run, source, new, info.domain, info, "item", skipped)
     if encoded.kept:
         paths, kept_digests, metadata = zip(
             *(rows[i - part.numbers.start] for i in encoded.kept), strict=True
@@ -158,17 +159,17 @@ def _update(
 
 
 def _gallery(
-    run: TrainedRun, where: str | Path, domain: Domain, distance: str | None, active_only: bool
+    run: TrainedRun, where: str | Path, domain: Domain, distance: Distance | None, active_only: bool
 ) -> Gallery:
     """The gallery, made where there is none, and of these properties."""
-    if distance not in (None, "euclidean", "cosine"):
-        raise GalleryError(f"distance {distance}: is euclidean or cosine")
-    model, active = weights_digest(run.folder), int(run.model.active.sum())
+    if distance not in (None, *get_args(Distance)):
+        raise GalleryError(f"distance {distance}: is {', '.join(get_args(Distance))}")
+    model = weights_digest(run.folder)
     found = Gallery.find(where)
     if found is None:
-        size = active if active_only else len(run.model.active)
+        kind = distance or "chosen"
+        size = make_space(run, kind, active_only).size
         own = exclusive_size(run.model, domain)
-        kind = "cosine" if distance == "cosine" else "euclidean"
         return Gallery.create(where, GalleryInfo(model, domain, kind, size, own, active_only))
     found = Gallery.open(where, model)
     if found.info.domain != domain:

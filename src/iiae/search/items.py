@@ -25,16 +25,21 @@ WHOLE, EXACT = 2**63, 2**53  # bounds of whole numbers, in 64 bits and in a floa
 KEY = {b"lance-schema:unenforced-primary-key:position": b"1"}
 
 
+Distance = Literal["chosen", "euclidean", "cosine"]
+
+
 class GalleryInfo(NamedTuple):
     """What every item of a gallery has in common.
 
     `model` is the digest of the weights that made the vectors; `shared` and `exclusive` are
     their sizes; `active_only` says that `shared` holds the active dimensions of z_s alone.
+    `distance` "chosen" is the run's comparison of z_s: vectors of the space that
+    `iiae.metrics.comparison` maps means to, by Euclidean distance.
     """
 
     model: str
     domain: Domain
-    distance: Literal["cosine", "euclidean"]
+    distance: Distance
     shared: int
     exclusive: int
     active_only: bool = False
@@ -218,7 +223,7 @@ def make_hits(rows: Sequence[dict[str, Any]], queries: int, info: GalleryInfo) -
     hits: list[list[Hit]] = [[] for _ in range(queries)]
     for row in rows:
         d = row.pop("_distance")
-        d = d**0.5 if info.distance == "euclidean" else d  # LanceDB's l2 is squared
+        d = d if info.distance == "cosine" else d**0.5  # LanceDB's l2 is squared
         del row["digest"]
         own = (row.pop("path"), row.pop("id"), row.pop("label"))
         hits[row.pop("query_index", 0)].append(Hit(*own, d, row))

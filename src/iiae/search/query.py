@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from iiae.errors import DataError
 from iiae.files.decoding import OnError, Skipped
 from iiae.files.rows import as_rows, read_rows
 from iiae.files.sources import open_source
 from iiae.run_folder import TrainedRun, weights_digest
-from iiae.search.encoding import encode_samples
+from iiae.search.encoding import encode_samples, make_space
 from iiae.search.gallery import Gallery
 from iiae.search.items import Found, Latent
 from iiae.types import Domain, other
@@ -57,13 +58,18 @@ def search_files(
     """
     gallery = Gallery.open(where, weights_digest(run.folder))
     if vectors:
-        names, values = _latents(queries, getattr(gallery.info, by))
+        latents = len(run.model.active) if by == "shared" else gallery.info.exclusive
+        names, values = _latents(queries, latents)
+        if by == "shared":
+            space = make_space(run, gallery.info.distance, gallery.info.active_only)
+            means = torch.from_numpy(values.astype(np.float32))
+            values = space.vectors(means, domain or other(gallery.info.domain), "query").numpy()
         return Searched(names, gallery.search(values, top, filter, by), [])
     domain = domain or other(gallery.info.domain)
     source = open_source(queries, run.shapes[0 if domain == "x" else 1], domain)
     skipped = Skipped(on_error)
     every = range(len(source))
-    encoded = encode_samples(run, source, every, domain, gallery.info, skipped, (by,))
+    encoded = encode_samples(run, source, every, domain, gallery.info, "query", skipped, (by,))
     skipped.check(len(encoded.kept))
     results = gallery.search(getattr(encoded.vectors, by), top, filter, by)
     return Searched([source.path(i) for i in encoded.kept], results, skipped.reasons)

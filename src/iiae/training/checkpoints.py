@@ -18,6 +18,7 @@ from iiae.files.atomic import folder_errors, make_folder, write_atomically
 from iiae.run_folder import (
     BEST,
     CHECKPOINT,
+    COMPARISON,
     HISTORY,
     METRICS,
     MODEL,
@@ -203,7 +204,10 @@ def begin(out: Path, settings: Settings, data: Splits, started: float) -> None:
         data: Pairs, to record which train, validate and test.
         started: Time from which on files in `out` are this run's, seconds since the epoch.
     """
-    earlier = [out / name for name in (MODEL, HISTORY, METRICS, PAIRS, CHECKPOINT, BEST, *DERIVED)]
+    earlier = [
+        out / name
+        for name in (MODEL, COMPARISON, HISTORY, METRICS, PAIRS, CHECKPOINT, BEST, *DERIVED)
+    ]
     earlier += [file for file in (out / "tensorboard").glob("*") if _older(file, started)]
     with folder_errors(out):
         for path in earlier:

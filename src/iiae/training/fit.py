@@ -17,6 +17,7 @@ from iiae.data.ranges import check_ranges
 from iiae.data.sampling import AlignedBatches, make_batches
 from iiae.errors import SettingsError
 from iiae.hardware import bf16_pays, fastest_algorithms
+from iiae.metrics.comparison import choose_comparison
 from iiae.model.active import select_active, signal_shares
 from iiae.model.build import build_model, check_parts
 from iiae.model.iiae import IIAE, Active
@@ -29,6 +30,7 @@ from iiae.run_folder import (
     StoredRun,
     load_pairs,
     load_run,
+    save_comparison,
     save_metrics,
     save_settings,
     save_weights,
@@ -42,7 +44,7 @@ from iiae.training.checkpoints import (
     saved_state,
 )
 from iiae.training.group_batchnorm import synchronised
-from iiae.training.learner import Learner, Plan, best_epoch, out_of_patience
+from iiae.training.learner import RANKED_PAIRS, Learner, Plan, best_epoch, out_of_patience
 from iiae.training.loader import Loader, keep_on_device_if_it_fits
 from iiae.training.processes import Group, joined
 from iiae.training.progress import Progress
@@ -181,6 +183,7 @@ def _finish(learner: Learner, data: Splits, train: PairSet, out: Path) -> None:
         model.load_state_dict(load_file(out / BEST))
     index = train.sample(ACTIVE_PAIRS, settings.training.seed)
     posteriors = embed(model, train.batches(settings.evaluation.batch, index))
+    _choose_comparison(learner, data, posteriors, out)
     model.cpu()
     active = select_active(posteriors, settings.evaluation.active_threshold)
     model.keep_active(active)
@@ -189,6 +192,17 @@ def _finish(learner: Learner, data: Splits, train: PairSet, out: Path) -> None:
     summary = {**_summary(learner, data), "latents": _latents(posteriors, active)}
     recorded = load_pairs(out)  # its digest was taken when training began
     save_metrics(out, "training", summary, recorded["train"].digest if recorded else None)
+
+
+def _choose_comparison(learner: Learner, data: Splits, train: Embeddings, out: Path) -> None:
+    """Chooses on validation pairs how z_s is compared in searches, and stores it."""
+    if isinstance(data.validation, ClassPairs):  # of whose pairs no partner is to be found
+        return
+    settings = learner.settings
+    index = data.validation.sample(RANKED_PAIRS, settings.training.seed)
+    held = embed(learner.model, data.validation.batches(settings.evaluation.batch, index))
+    sides = ((one.shared_given_x, one.shared_given_y) for one in (train, held))
+    save_comparison(out, choose_comparison(*sides))
 
 
 def _summary(learner: Learner, data: Splits) -> dict[str, object]:

@@ -25,7 +25,7 @@ from iiae.model.translation import (
     translate,
 )
 from iiae.run_folder import TrainedRun
-from iiae.search.encoding import Vectors, encode
+from iiae.search.encoding import Space, Vectors, encode, make_space
 from iiae.search.gallery import Gallery
 from iiae.search.items import Hit, Latent, by_id_or_path
 from iiae.web.pictures import pen_and_paper
@@ -120,7 +120,7 @@ class Engine:
         Raises:
             DataError: A latent is not finite.
         """
-        return self._encoded(samples, False)
+        return self._encoded(samples, None)
 
     def search(self, queries: Sequence[Query]) -> list[Answer]:
         """Hits of each query.
@@ -131,9 +131,10 @@ class Engine:
         """
         gallery = self.open_gallery()
         samples = [query.sample for query in queries if query.sample]
-        encoded = iter(self._encoded(samples, gallery.info.active_only))
+        space = make_space(self.run, gallery.info.distance, gallery.info.active_only)
+        encoded = iter(self._encoded(samples, space))
         vectors = [
-            getattr(next(encoded), q.by)[0] if q.sample else self._of_item(q.item, q.by)
+            getattr(next(encoded), q.by)[0] if q.sample else self._like_item(q, space)
             for q in queries
         ]
 
@@ -196,10 +197,10 @@ class Engine:
             raise GalleryError("the server has no gallery: iiae serve RUN --gallery GALLERY")
         return self.gallery
 
-    def _encoded(self, samples: Sequence[Sample], active_only: bool) -> list[Vectors]:
+    def _encoded(self, samples: Sequence[Sample], space: Space | None) -> list[Vectors]:
         def work(some: Sequence[Sample]) -> list[Vectors]:
             batch = torch.stack([sample.values for sample in some])
-            z = encode(self.run, batch, some[0].domain, active_only)
+            z = encode(self.run, batch, some[0].domain, space)
             if not all(np.isfinite(latent).all() for latent in z):
                 raise DataError(f"the sample: {NO_LATENT}")
             return [Vectors(z.shared[i : i + 1], z.exclusive[i : i + 1]) for i in range(len(some))]
@@ -213,6 +214,10 @@ class Engine:
         if (held := self.open_gallery().info.domain) != to:
             raise GalleryError(f"items of the gallery are of domain {held}, not {to}")
         return self._of_item(like, "exclusive")[None]
+
+    def _like_item(self, query: Query, space: Space) -> np.ndarray:
+        vector = self._of_item(query.item, query.by)
+        return space.item_as_query(vector) if query.by == "shared" else vector
 
     def _of_item(self, item: str | None, latent: Latent) -> np.ndarray:
         rows = self.open_gallery().rows(by_id_or_path(item), vectors=True) if item else []
