@@ -1,5 +1,8 @@
-"""Examples in the docs run; the reference is that of the program."""
+"""Examples in the docs and in docstrings run; the reference is that of the program."""
 
+import ast
+import doctest
+import importlib
 import importlib.util
 import re
 import shlex
@@ -32,6 +35,35 @@ def test_python_examples_run(page, tmp_path, monkeypatch):
     names = {}
     for block in blocks(page, "python"):
         exec(compile(block, str(page), "exec"), names)
+
+
+def docstring_examples():
+    """Home, name and docstring of each thing whose docstring has an example."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    for path in sorted((ROOT / "src").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            text = ast.get_docstring(node) if isinstance(node, documented) else None
+            if ">>>" in (text or ""):
+                yield path, getattr(node, "name", path.stem), text
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [pytest.param(path, text, id=name) for path, name, text in docstring_examples()],
+)
+def test_examples_in_docstrings_give_what_they_say(path, text):
+    module = ".".join(path.relative_to(ROOT / "src").with_suffix("").parts)
+    names = dict(vars(importlib.import_module(module)))
+    example = doctest.DocTestParser().get_doctest(text, names, module, str(path), 0)
+    said = []
+    result = doctest.DocTestRunner().run(example, out=said.append)
+    assert result.attempted > 0
+    assert result.failed == 0, "".join(said)
+
+
+def test_no_example_stands_where_none_is_run():
+    run = sum(text.count(">>>") for *_, text in docstring_examples())
+    assert run == sum(p.read_text("utf-8").count(">>>") for p in (ROOT / "src").rglob("*.py"))
 
 
 def test_the_reference_is_current():
