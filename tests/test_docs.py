@@ -111,8 +111,9 @@ def test_every_page_is_in_the_site_s_navigation():
 
 
 @pytest.mark.slow
-def test_the_tutorials_run_as_they_stand(tmp_path):
+def test_the_tutorials_run_as_they_stand(tmp_path, iiae, monkeypatch):
     pytest.importorskip("lancedb")
+    monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     for name in "qg":
         np.save(tmp_path / f"{name}.npy", rng.normal(size=(30, 4)))
@@ -121,10 +122,8 @@ def test_the_tutorials_run_as_they_stand(tmp_path):
     lines = "".join(blocks(ROOT / "docs" / "tutorials.md", "console")).splitlines()
     assert len(lines) > 8
     for line in lines:
-        words = shlex.split(line.removeprefix("$ iiae "))
-        command = [sys.executable, "-c", "from iiae.commands.app import main; main()", *words]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-        assert done.returncode == 0, line + done.stderr
+        code, _, err = iiae(*shlex.split(line.removeprefix("$ iiae ")))
+        assert code == 0, line + err
     assert (tmp_path / "runs/digits/report.html").is_file()
     with Image.open(tmp_path / "between.png") as between:
         assert between.height > between.width  # one column: the source, references and five steps

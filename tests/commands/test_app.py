@@ -58,8 +58,9 @@ def test_what_a_user_can_mend_is_one_line_and_exit_code_2(
     assert errors.count("\n") == 1
 
 
-def test_nothing_else_is_printed_where_a_command_ends_in_an_error(tmp_path, run_iiae):
-    done = run_iiae("train", "none.toml", cwd=tmp_path)
+def test_nothing_else_is_printed_where_a_command_ends_in_an_error(tmp_path):
+    command = [sys.executable, "-m", "iiae", "train", "none.toml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
 
 
