@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 import urllib.request
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -31,6 +32,13 @@ SMALL = {
     },
     "training": {"epochs": 2, "batch": 50},
 }
+
+PROGRAMS = Path(__file__).parent / "programs"
+
+
+def program(name: str, *arguments: object) -> list[str]:
+    """The command that runs a file of tests/programs in a process of its own."""
+    return [sys.executable, str(PROGRAMS / f"{name}.py"), *map(str, arguments)]
 
 
 def small_settings(*overrides: str) -> Settings:

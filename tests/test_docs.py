@@ -1,5 +1,8 @@
-"""Examples in the docs run; the reference is that of the program."""
+"""Examples in the docs and in docstrings run; the reference is that of the program."""
 
+import ast
+import doctest
+import importlib
 import importlib.util
 import re
 import shlex
@@ -32,6 +35,35 @@ def test_python_examples_run(page, tmp_path, monkeypatch):
     names = {}
     for block in blocks(page, "python"):
         exec(compile(block, str(page), "exec"), names)
+
+
+def docstring_examples():
+    """Home, name and docstring of each thing whose docstring has an example."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    for path in sorted((ROOT / "src").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            text = ast.get_docstring(node) if isinstance(node, documented) else None
+            if ">>>" in (text or ""):
+                yield path, getattr(node, "name", path.stem), text
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [pytest.param(path, text, id=name) for path, name, text in docstring_examples()],
+)
+def test_examples_in_docstrings_give_what_they_say(path, text):
+    module = ".".join(path.relative_to(ROOT / "src").with_suffix("").parts)
+    names = dict(vars(importlib.import_module(module)))
+    example = doctest.DocTestParser().get_doctest(text, names, module, str(path), 0)
+    said = []
+    result = doctest.DocTestRunner().run(example, out=said.append)
+    assert result.attempted > 0
+    assert result.failed == 0, "".join(said)
+
+
+def test_no_example_stands_where_none_is_run():
+    run = sum(text.count(">>>") for *_, text in docstring_examples())
+    assert run == sum(p.read_text("utf-8").count(">>>") for p in (ROOT / "src").rglob("*.py"))
 
 
 def test_the_reference_is_current():
@@ -79,8 +111,9 @@ def test_every_page_is_in_the_site_s_navigation():
 
 
 @pytest.mark.slow
-def test_the_tutorials_run_as_they_stand(tmp_path):
+def test_the_tutorials_run_as_they_stand(tmp_path, iiae, monkeypatch):
     pytest.importorskip("lancedb")
+    monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     for name in "qg":
         np.save(tmp_path / f"{name}.npy", rng.normal(size=(30, 4)))
@@ -89,10 +122,8 @@ def test_the_tutorials_run_as_they_stand(tmp_path):
     lines = "".join(blocks(ROOT / "docs" / "tutorials.md", "console")).splitlines()
     assert len(lines) > 8
     for line in lines:
-        words = shlex.split(line.removeprefix("$ iiae "))
-        command = [sys.executable, "-c", "from iiae.commands.app import main; main()", *words]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-        assert done.returncode == 0, line + done.stderr
+        code, _, err = iiae(*shlex.split(line.removeprefix("$ iiae ")))
+        assert code == 0, line + err
     assert (tmp_path / "runs/digits/report.html").is_file()
     with Image.open(tmp_path / "between.png") as between:
         assert between.height > between.width  # one column: the source, references and five steps

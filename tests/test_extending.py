@@ -1,10 +1,6 @@
 """One of each is added from outside the package: tests/outside.py."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -23,22 +19,16 @@ BASE = {
 }
 
 
-def test_a_run_of_parts_from_outside_is_trained_loaded_and_measured(tmp_path):
+def test_a_run_of_parts_from_outside_is_trained_loaded_and_measured(tmp_path, iiae):
     run = fit(make_settings(BASE), tmp_path, progress=False)
     head = run.model.decoder_x.head
     assert isinstance(head, StudentHead)
     assert head.log_freedom.item() != pytest.approx(1.6094379)  # learned with the rest
     again = load_run(tmp_path)
     assert again.model.decoder_x.head.log_freedom == head.log_freedom
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
-    done = subprocess.run(
-        [sys.executable, "-m", "iiae", "evaluate", str(tmp_path)],
-        capture_output=True,
-        text=True,
-        env=environment,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "A measure of your own" in done.stdout
+    code, out, err = iiae("evaluate", tmp_path)
+    assert code == 0, err
+    assert "A measure of your own" in out
     found = json.loads((tmp_path / METRICS).read_text())["test"]
     assert found["tasks"]["outside:spread"]["spread"] > 0
     assert found["nats"]["nll_x"] < 100

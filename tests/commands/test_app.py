@@ -1,7 +1,7 @@
+import resource
 import shlex
 import subprocess
 import sys
-import time
 
 import pytest
 import typer.main
@@ -27,11 +27,13 @@ def test_help_is_quick_and_imports_neither_torch_nor_lightning():
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         "print('HEAVY', [m for m in ('torch', 'lightning', 'numpy') if m in sys.modules])"
     )
-    started = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "HEAVY []" in done.stdout
     assert "translate" in done.stdout
-    assert time.perf_counter() - started < 5
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # seconds of the processor, whatever else the machine does: 0.3 on a quiet one
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.5
 
 
 @pytest.mark.parametrize(
@@ -58,8 +60,9 @@ def test_what_a_user_can_mend_is_one_line_and_exit_code_2(
     assert errors.count("\n") == 1
 
 
-def test_nothing_else_is_printed_where_a_command_ends_in_an_error(tmp_path, run_iiae):
-    done = run_iiae("train", "none.toml", cwd=tmp_path)
+def test_nothing_else_is_printed_where_a_command_ends_in_an_error(tmp_path):
+    command = [sys.executable, "-m", "iiae", "train", "none.toml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
 
 

@@ -1,3 +1,3 @@
-def test_every_setting_and_data_set_is_listed(run_iiae):
-    assert "objective.tau" in run_iiae("settings").stdout
-    assert "mnist-cdcb" in run_iiae("data").stdout
+def test_every_setting_and_data_set_is_listed(iiae):
+    assert "objective.tau" in iiae("settings")[1]
+    assert "mnist-cdcb" in iiae("data")[1]

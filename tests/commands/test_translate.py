@@ -4,36 +4,36 @@ from PIL import Image
 from helpers import save_run, small_settings, write_images
 
 
-def test_images_become_a_grid_or_a_folder(digits_run, digits, run_iiae):
+def test_images_become_a_grid_or_a_folder(digits_run, digits, iiae):
     picture = digits / "grid.png"
-    done = run_iiae(
+    code, _, err = iiae(
         "translate", digits_run, digits / "x", "--to", "y", "--samples", 2, "--out", picture
     )
-    assert done.returncode == 0, done.stderr
+    assert code == 0, err
     with Image.open(picture) as image:
         assert image.width > 3 * 64
-    done = run_iiae(
+    code, _, err = iiae(
         "translate", digits_run, digits / "y" / "0000.png", digits / "y" / "0001.png",
         "--to", "x", "--like", digits / "x" / "0002.png", "--out", digits / "folder",
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert code == 0, err
     assert sorted(p.name for p in (digits / "folder").iterdir()) == ["0000.png", "0001.png"]
 
 
-def test_translate_names_what_is_wrong_with_its_input(digits_run, tmp_path, run_iiae):
+def test_translate_names_what_is_wrong_with_its_input(digits_run, tmp_path, iiae):
     (tmp_path / "broken.png").write_bytes(b"no image")
-    done = run_iiae("translate", digits_run, tmp_path / "broken.png", "--to", "y")
-    assert (done.returncode, "broken.png: not an image" in done.stderr) == (2, True)
+    code, _, err = iiae("translate", digits_run, tmp_path / "broken.png", "--to", "y")
+    assert (code, "broken.png: not an image" in err) == (2, True)
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     for folder in "ab":
         Image.new("RGB", (16, 16)).save(tmp_path / folder / "same.png")
-    done = run_iiae(
+    code, _, err = iiae(
         "translate", digits_run, tmp_path / "a" / "same.png", tmp_path / "b" / "same.png",
         "--to", "y", "--out", tmp_path / "out",
     )  # fmt: skip
-    assert done.returncode == 2
-    assert "two inputs are called same" in done.stderr
+    assert code == 2
+    assert "two inputs are called same" in err
 
 
 def test_names_of_translations_decide_their_form(iiae, tmp_path, monkeypatch):
@@ -73,21 +73,21 @@ def test_translated_features_are_npy_and_take_no_options_of_images(iiae, tmp_pat
         assert "are for images, not for features" in err
 
 
-def test_a_folder_is_embedded(digits_run, digits, run_iiae):
+def test_a_folder_is_embedded(digits_run, digits, iiae):
     (digits / "x" / "broken.png").write_bytes(b"no image")
     output = digits / "z.npz"
     common = ("embed", digits_run, "--input", digits / "x", "--output", output)
     words = ("--domain", "x", "--block", "exclusive")
-    done = run_iiae(*common, *words)
-    assert (done.returncode, output.exists()) == (2, False)
-    assert done.stderr == f"DataError: {digits}/x/broken.png: not an image that can be read\n"
-    done = run_iiae(*common, *words, "--on-error", "skip")
-    assert done.stdout == f"wrote 3 rows into {output}; 1 left out, see {output}.failed.jsonl\n"
+    code, _, err = iiae(*common, *words)
+    assert (code, output.exists()) == (2, False)
+    assert err == f"DataError: {digits}/x/broken.png: not an image that can be read\n"
+    _, out, err = iiae(*common, *words, "--on-error", "skip")
+    assert out == f"wrote 3 rows into {output}; 1 left out, see {output}.failed.jsonl\n"
     with np.load(output) as found:
         assert found["path"].tolist() == ["0000.png", "0001.png", "0002.png"]
         assert found["vector"].shape == (3, 2)
-    assert f"skipped {digits}/x/broken.png: not an image" in done.stderr
+    assert f"skipped {digits}/x/broken.png: not an image" in err
     common = ("embed", digits_run, "--input", digits / "x" / "broken.png", "--output", output)
-    done = run_iiae(*common, *words, "--on-error", "skip")
-    assert done.returncode == 1
-    assert "NothingReadable: none of 1 samples could be read; the first: " in done.stderr
+    code, _, err = iiae(*common, *words, "--on-error", "skip")
+    assert code == 1
+    assert "NothingReadable: none of 1 samples could be read; the first: " in err

@@ -47,7 +47,7 @@ def test_every_batch_has_its_share_of_pairs_and_an_epoch_every_row_once(batch):
             assert abs((kinds[index] == kind).sum() - expected) < 2
 
 
-def test_data_without_gaps_is_loaded_and_drawn_as_before():
+def test_a_set_without_gaps_is_plain_pairs_in_plain_batches():
     settings = small_settings()
     pairs = load(settings.data).train
     assert isinstance(pairs, SyntheticPairs)

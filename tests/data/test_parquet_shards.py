@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from helpers import small_settings
+from helpers import program, small_settings
 from iiae.data import load
 from iiae.data.parquet_shards import ShardPairs
 from iiae.data.sampling import ShardBatches, make_batches
@@ -291,25 +291,6 @@ def test_a_run_on_shards_resumes_bit_for_bit(tmp_path, monkeypatch, workers):
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
-PROGRAM = """
-import json, sys
-import psutil
-from iiae.data import load
-from iiae.data.sampling import make_batches
-from iiae.settings import DataSettings
-
-me = psutil.Process()
-pairs = load(DataSettings(name="parquet-shards", root=sys.argv[1], buffer=int(sys.argv[2]))).train
-batches = make_batches(pairs, 100, seed=0)
-before, most, seen = me.memory_info().rss, [], 0
-for draw in batches:
-    seen += len(pairs[draw].x)
-    most.append(me.memory_info().rss - before)
-half = len(most) // 2
-print(json.dumps([seen, max(most), max(most[:half]), max(most[half:])]))
-"""
-
-
 def test_memory_is_flat_over_an_epoch_of_ten_times_the_budget(tmp_path):
     """80 MB of pairs, 8 MB of memory beyond that of the process before."""
     budget, width, pairs = 8 * 2**20, 1000, 10_500
@@ -329,7 +310,7 @@ def test_memory_is_flat_over_an_epoch_of_ten_times_the_budget(tmp_path):
             )  # fmt: skip
     assert pairs * 2 * width * 4 >= 10 * budget
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(tmp_path), "400"],
+        program("shard_memory", tmp_path, 400),
         capture_output=True, text=True, check=True, timeout=200,
     )  # fmt: skip
     seen, most, early, late = json.loads(done.stdout)

@@ -37,8 +37,11 @@ def test_synthetic_pairs_share_what_they_say():
 
 
 def test_sets_of_synthetic_pairs_differ_but_mix_alike():
-    parts = load(DataSettings(name="synthetic", limit=50, validation=50, test=50))
-    assert not torch.equal(parts.train.x, parts.test.x)
+    train, _, test = load(DataSettings(name="synthetic", limit=500, validation=50, test=500))
+    assert not torch.equal(train.x, test.x)
+    design, other = (torch.cat([part.shared, part.exclusive[0]], 1) for part in (train, test))
+    mixing = torch.linalg.lstsq(design, train.x).solution
+    assert (other @ mixing - test.x).square().mean() < 0.2 * test.x.var()
 
 
 def test_pairs_are_exported_as_pictures(tmp_path):

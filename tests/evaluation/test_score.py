@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -23,13 +21,9 @@ def files(tmp_path):
     return [tmp_path / name for name in ("q.npy", "g.npy", "ql.npy", "gl.txt")]
 
 
-def command(files, *more):
+def options(files):
     names = ("--query", "--gallery", "--query-labels", "--gallery-labels")
-    words = [str(w) for pair in zip(names, files, strict=True) for w in pair]
-    code = "from iiae.commands.app import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, "score", *words, *more], capture_output=True, text=True
-    )
+    return [word for pair in zip(names, files, strict=True) for word in pair]
 
 
 def test_files_score_as_their_arrays_do(files, tmp_path):
@@ -39,13 +33,13 @@ def test_files_score_as_their_arrays_do(files, tmp_path):
     assert found["mean"] == score(QUERY, GALLERY, *LABELS, ks=(5,)).mean
 
 
-def test_the_command_prints_every_measure_and_its_definition(files):
+def test_the_command_prints_every_measure_and_its_definition(files, iiae):
     np.save(files[2], LABELS[0].astype(str))
-    done = command(files, "--k", "5")
-    assert done.returncode == 0, done.stderr
+    code, out, err = iiae("score", *options(files), "--k", "5")
+    assert code == 0, err
     for part in ("20 queries over 50 items, cosine", "map@5_by_possible", "divides by K"):
-        assert part in done.stdout
-    found = json.loads(command(files, "--k", "5", "--json").stdout)
+        assert part in out
+    found = json.loads(iiae("score", *options(files), "--k", "5", "--json")[1])
     assert set(found["per_class"]) == {"0", "1", "2"}
 
 
@@ -69,12 +63,13 @@ def test_the_command_prints_every_measure_and_its_definition(files):
         (lambda f: np.save(f[0], np.float32(1)), [], "query: shape (); expected"),
     ],
 )
-def test_wrong_input_is_one_line(files, change, more, message):
+@pytest.mark.usefixtures("shapes_unchecked")
+def test_wrong_input_is_one_line(files, iiae, change, more, message):
     change(files)
-    done = command(files, *more)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
+    code, _, err = iiae("score", *options(files), *more)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])

@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -123,22 +121,12 @@ def test_wrong_files_are_refused(files, tmp_path):
         prove_files(*files)
 
 
-def test_the_command_prints_tables_and_json(files):
-    command = [
-        sys.executable,
-        "-m",
-        "iiae",
-        "disentangle",
-        "--latents",
-        files[0],
-        "--factors",
-        files[1],
-    ]
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "Leakage, 200 pairs" in done.stdout
-    done = subprocess.run([*map(str, command), "--json"], capture_output=True, text=True)
-    assert json.loads(done.stdout)["pairs"] == 200
+def test_the_command_prints_tables_and_json(files, iiae):
+    words = ("disentangle", "--latents", files[0], "--factors", files[1])
+    code, out, err = iiae(*words)
+    assert code == 0, err
+    assert "Leakage, 200 pairs" in out
+    assert json.loads(iiae(*words, "--json")[1])["pairs"] == 200
 
 
 @pytest.mark.slow

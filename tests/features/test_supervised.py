@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from helpers import write_images
 from iiae.data import load
 from iiae.data.base import Splits
 from iiae.data.classes.collections import Labelled
-from iiae.data.classes.pairs import ClassPairs
+from iiae.data.classes.pairs import ClassPairs, load_classes
 from iiae.errors import DataError, MissingExtra, RunError, SettingsError
 from iiae.features import supervised
 from iiae.features.backbone import Backbone, load_backbone
@@ -121,7 +122,7 @@ def test_a_head_says_that_images_need_features_first(data, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_tuned_backbone_is_written_and_read_again(tmp_path):
+def test_a_tuned_backbone_is_the_best_of_those_tried_on_held_out_classes(tmp_path, caplog):
     transformers = pytest.importorskip("transformers")
     torch.manual_seed(0)
     config = transformers.ResNetConfig(embedding_size=8, hidden_sizes=[8, 12], depths=[1, 1])
@@ -145,15 +146,20 @@ def test_a_tuned_backbone_is_written_and_read_again(tmp_path):
     digest = before.digest
     first, *_, last = [tensor.clone() for tensor in before.model.parameters()]
     settings = TuneSettings(epochs=2, batch=16, side=32, frozen=0.5, mixup=0.4)
-    found = finetune(data, before, tmp_path / "tuned", settings)
+    with caplog.at_level("INFO", "iiae"):
+        found = finetune(data, before, tmp_path / "tuned", settings)
     tuned = load_backbone(tmp_path / "tuned")
     assert tuned.digest != digest
     assert tuned.side == found.side
     assert torch.equal(next(tuned.model.parameters()), first)  # the first half is frozen
     assert not torch.equal(list(tuned.model.parameters())[-1], last)
-    assert found.side in (32, 37, 48)
-    assert found.share in SHARES
-    assert 0 <= found.quality <= 1
+    tries = re.findall(r"(\d+)% of the change, (\d+) pixels: mAP@all (\S+)", caplog.text)
+    tried = {(int(share), int(side)): float(quality) for share, side, quality in tries}
+    best = round(100 * found.share)
+    assert tried.keys() == {(round(100 * s), 37) for s in SHARES} | {(best, 32), (best, 48)}
+    assert tried[best, found.side] == max(tried.values()) == pytest.approx(found.quality, abs=1e-4)
+    held_out = load_classes(data.model_copy(update={"size": 37})).validation
+    assert _map(tuned.embed, held_out) == pytest.approx(found.quality, abs=1e-6)
 
 
 def test_quality_is_of_domains_scaled_as_in_training():
@@ -181,34 +187,6 @@ def test_a_blend_of_weights_lies_between_its_ends():
     assert all((t == 1).all() for t in network.parameters())
     assert (network[1].running_var == 1).all()
     assert network[1].num_batches_tracked == counted
-
-
-def test_a_tuned_model_is_the_best_of_those_tried_on_held_out_classes(tmp_path, monkeypatch):
-    """Quality is made up: it is highest at 0.6 of the way and the largest side."""
-    model = nn.Linear(1, 1, bias=False)
-    nn.init.zeros_(model.weight)
-    backbone = Backbone("made up", model, 32, (0.0,) * 3, (1.0,) * 3, "d" * 16, ())
-    images = torch.zeros(4, 3, 37, 37, dtype=torch.uint8)
-    side = Labelled(images, np.array(list("abab")), np.array([""] * 4))
-    pairs = ClassPairs(side, side)
-    monkeypatch.setattr(supervised, "load_classes", lambda data: Splits(pairs, pairs, pairs))
-    monkeypatch.setattr(
-        supervised, "_fit_backbone", lambda backbone, *rest: nn.init.ones_(model.weight)
-    )
-
-    def quality(embed, pairs):
-        return embed.__self__.side / 100 - abs(model.weight.item() - 0.6)
-
-    written = []
-    monkeypatch.setattr(model, "save_pretrained", None, raising=False)  # `_save_backbone` is none
-    monkeypatch.setattr(supervised, "_map", quality)
-    monkeypatch.setattr(
-        supervised, "_save_backbone", lambda b, out: written.append((b.side, b.model.weight.item()))
-    )
-    found = finetune(DataSettings(name="classes"), backbone, tmp_path / "out")
-    assert (found.share, found.side) == (0.6, 192)
-    assert found.quality == pytest.approx(1.92)
-    assert written == [(192, pytest.approx(0.6))]
 
 
 def test_what_cannot_be_saved_is_said_before_tuning(tmp_path, monkeypatch):

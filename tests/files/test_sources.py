@@ -1,8 +1,6 @@
 # ruff: noqa: F811 (fixtures that are imported)
 import pickle
 import shutil
-import subprocess
-import sys
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -188,14 +186,11 @@ def server(images):
 
 
 @pytest.mark.slow
-def test_the_command_reads_from_a_server(run, images, server, tmp_path):
+def test_the_command_reads_from_a_server(run, images, server, tmp_path, iiae):
     here = embed_files(run, images, tmp_path / "here.npz", "x", on_error="skip")
     words = ["--input", f"{server}/a b", "--output", tmp_path / "there.npz", "--domain", "x"]
-    words += ["--on-error", "skip"]
-    done = subprocess.run(
-        [sys.executable, "-m", "iiae", "embed", run, *words], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    code, _, err = iiae("embed", run, *words, "--on-error", "skip")
+    assert code == 0, err
     names, vectors = read(tmp_path / "there.npz")
     wanted = [name.startswith("a b/") for name in read(here.output)[0]]
     assert len(names) == sum(wanted)

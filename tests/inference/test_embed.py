@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from embedded import IMAGES, images, read, run  # noqa: F401
-from helpers import small_settings
+from helpers import program, small_settings
 from iiae.errors import DataError, MissingExtra, RunError, SettingsError
 from iiae.files.images import read_image
 from iiae.files.sources import open_source
@@ -78,11 +78,20 @@ def test_rows_are_posterior_means_in_the_order_of_paths(run, images, tmp_path, s
 
 
 @pytest.mark.parametrize(
-    ("block", "domain", "size"), [("shared", "x", 32), ("exclusive", "y", 3), ("both", "x", 35)]
+    ("block", "domain", "parts"),
+    [
+        ("shared", "x", ["shared"]),
+        ("exclusive", "y", ["exclusive"]),
+        ("both", "x", ["shared", "exclusive"]),
+    ],
 )
-def test_a_block_is_chosen(run, images, tmp_path, block, domain, size):
+def test_a_block_is_the_posterior_means_of_its_latents(run, images, tmp_path, block, domain, parts):
     done = embed_files(run, images, tmp_path / "z.npy", domain, block=block, on_error="skip")
-    assert read(done.output)[1].shape == (11, size)
+    names, vectors = read(done.output)
+    values = torch.stack([read_image(images / name, (3, 16, 16)) for name in names])
+    posteriors = load_run(run).model.encoder(domain)(values)
+    expected = torch.cat([getattr(posteriors, part).mean for part in parts], 1).detach()
+    np.testing.assert_allclose(vectors, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_features_are_rows_of_an_array(features_run, tmp_path):
@@ -209,14 +218,6 @@ def test_reading_is_ahead_of_the_model_by_a_few_batches_and_no_more(run, images,
     assert sorted(read) == list(numbers)
 
 
-MEMORY = """
-import resource, sys
-from iiae.inference.embed import embed_files
-embed_files(*sys.argv[1:4], "x", shard=1000)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-"""
-
-
 @pytest.mark.slow
 def test_memory_is_flat(features_run, tmp_path):
     peaks = []
@@ -224,7 +225,7 @@ def test_memory_is_flat(features_run, tmp_path):
         source = tmp_path / f"{rows}.npy"
         np.save(source, np.random.default_rng(0).normal(size=(rows, 32)).astype(np.float32))
         done = subprocess.run(
-            [sys.executable, "-c", MEMORY, features_run, source, tmp_path / f"{rows}-z.npy"],
+            program("embed_memory", features_run, source, tmp_path / f"{rows}-z.npy"),
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         peaks.append(int(done.stdout) / 1024)

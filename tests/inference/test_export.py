@@ -3,11 +3,10 @@
 import importlib.util
 import json
 import subprocess
-import sys
 
 import pytest
 
-from helpers import small_settings
+from helpers import program, small_settings
 from iiae.errors import MissingExtra
 from iiae.inference import export as exporting
 from iiae.run_folder import load_run
@@ -20,38 +19,6 @@ IMAGES = {
     "training": {"epochs": 1, "batch": 32},
 }
 
-COMPARE = """
-import json, sys
-from pathlib import Path
-import numpy as np, torch
-from iiae.inference.export import export_onnx, export_torch, parts
-from iiae.run_folder import load_run
-
-run, out, kind = load_run(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-(export_onnx if kind == "onnx" else export_torch)(run, out)
-worst = 0.0
-for name, part in parts(run).items():
-    if kind == "onnx":
-        import onnxruntime
-        session = onnxruntime.InferenceSession(out / f"{name}.onnx")
-        assert [o.name for o in session.get_outputs()] == list(part.outputs)
-    else:
-        program = torch.export.load(out / f"{name}.pt2").module()
-    for batch in (1, 2, 7):
-        inputs = {k: torch.randn(batch, *shape) for k, shape in part.inputs.items()}
-        with torch.no_grad():
-            expected = part.module(*inputs.values())
-            if kind == "onnx":
-                found = session.run(None, {k: v.numpy() for k, v in inputs.items()})
-            else:
-                found = program(*inputs.values())
-        expected, found = ([v] if hasattr(v, "shape") else v for v in (expected, found))
-        for one, other in zip(expected, found, strict=True):
-            assert one.shape == tuple(other.shape)
-            worst = max(worst, np.abs(one.numpy() - np.asarray(other)).max().item())
-print(json.dumps({"worst": worst}))
-"""
-
 
 @pytest.fixture(scope="module", params=["features", "images"])
 def folder(tmp_path_factory, request):
@@ -63,7 +30,7 @@ def folder(tmp_path_factory, request):
 
 def compare(folder, out, kind):
     done = subprocess.run(
-        [sys.executable, "-c", COMPARE, str(folder), str(out), kind],
+        program("exported", folder, out, kind),
         capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]

@@ -117,21 +117,19 @@ def test_unreadable_files_are_named_or_skipped_and_counted(run, tmp_path, caplog
     assert "skipped 1 of 4 samples" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("exclusive", "spread", "message"),
-    [
-        (Exclusive(samples=1), True, "at least 2 samples"),
-        (Exclusive(interpolate=2), False, None),
-    ],
-)
-def test_options_that_do_not_fit_are_refused(run, tmp_path, exclusive, spread, message):
+def test_a_spread_needs_at_least_two_samples(run, tmp_path):
     folder = write_images(tmp_path / "in", 2)
-    outputs = Outputs(folder=tmp_path / "out", spread=spread)
-    if message is None:
-        assert translate_files(run, [folder], "y", outputs, exclusive) == 2
-        return
-    with pytest.raises(DataError, match=message):
-        translate_files(run, [folder], "y", outputs, exclusive)
+    outputs = Outputs(folder=tmp_path / "out", spread=True)
+    with pytest.raises(DataError, match="at least 2 samples"):
+        translate_files(run, [folder], "y", outputs, Exclusive(samples=1))
+
+
+def test_without_references_interpolation_is_between_draws(run, tmp_path):
+    folder = write_images(tmp_path / "in", 2)
+    outputs = Outputs(folder=tmp_path / "out")
+    assert translate_files(run, [folder], "y", outputs, Exclusive(interpolate=2)) == 2
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {f"{p.stem} step {step}.png" for p in folder.iterdir() for step in (1, 2)}
 
 
 def test_numbers_of_references_are_checked(run, tmp_path):

@@ -4,7 +4,6 @@ import multiprocessing
 import random
 import signal
 import subprocess
-import sys
 import threading
 import time
 import unicodedata
@@ -16,7 +15,7 @@ import pytest
 pytest.importorskip("lancedb", reason="the extra 'search' is not installed")
 
 import gallery_writer
-from helpers import object_store
+from helpers import object_store, program
 from iiae.errors import GalleryError
 from iiae.search import gallery as module
 from iiae.search.gallery import Gallery
@@ -358,31 +357,10 @@ def test_fifty_kills_lose_nothing(tmp_path):
     assert kill_and_check(str(tmp_path / "g"), 50, 1)
 
 
-FILLER = """
-import resource, signal, sys, numpy as np
-from iiae.errors import GalleryError
-from iiae.search.gallery import Gallery
-from iiae.search.items import GalleryInfo, Items
-gallery = Gallery.create(sys.argv[1], GalleryInfo("a", "y", "euclidean", 4, 2))
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
-for k in range(1, 20):
-    n = 400 * k
-    v = np.random.default_rng(k).normal(size=(n, 4)).astype(np.float32)
-    names = [f"/c/{k}/{i}" for i in range(n)]
-    try:
-        gallery.put(Items(names, names, [None] * n, v, v[:, :2], [{}] * n))
-    except GalleryError as error:
-        print(k, error)
-        break
-"""
-
-
 def test_a_full_disk_is_said_and_loses_nothing_committed(tmp_path):
     pytest.importorskip("resource", reason="no limits on files to set here")
-    filled = subprocess.run(
-        [sys.executable, "-c", FILLER, str(tmp_path / "g")], capture_output=True, text=True
-    )
+    command = program("fill_gallery", tmp_path / "g")
+    filled = subprocess.run(command, capture_output=True, text=True)
     failed, message = filled.stdout.strip().split(" ", 1)
     assert "the disk is full, or a limit is reached; what was committed before" in message
     gallery, last = Gallery.open(tmp_path / "g"), int(failed)

@@ -209,19 +209,17 @@ def wait_for(condition, seconds=120):
         time.sleep(0.2)
 
 
-def test_the_command_keeps_finished_runs_and_says_what_failed(swept, experiment):
+def test_the_command_keeps_finished_runs_and_says_what_failed(swept, experiment, iiae):
     out, over, found, _ = swept
     model = out / found.rows[0]["run"] / MODEL
     before = model.stat().st_mtime_ns
-    code = "from iiae.commands.app import main; main()"
-    command = [sys.executable, "-c", code, "sweep", str(experiment), "--out", str(out)]
-    options = [word for one in over for word in ("--over", one)]
-    done = subprocess.run([*command, *options], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "Sweep of 2 runs" in done.stdout
-    assert "Failed, 1 of 2: 001-family=small" in " ".join(done.stdout.split())
+    command = ("sweep", experiment, "--out", out)
+    code, shown, err = iiae(*command, *[word for one in over for word in ("--over", one)])
+    assert code == 0, err
+    assert "Sweep of 2 runs" in shown
+    assert "Failed, 1 of 2: 001-family=small" in " ".join(shown.split())
     assert model.stat().st_mtime_ns == before
-    assert "pareto.png" in done.stdout
-    done = subprocess.run([*command, "--seeds", "a"], capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "--seeds a: is not a whole number" in done.stderr
+    assert "pareto.png" in shown
+    code, _, err = iiae(*command, "--seeds", "a")
+    assert code == 2
+    assert "--seeds a: is not a whole number" in err

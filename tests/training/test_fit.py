@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from helpers import SMALL, small_settings
+from helpers import SMALL, program, small_settings
 from iiae.data import load
 from iiae.data.synthetic import SyntheticPairs
 from iiae.errors import DataError, IIAEError, Interrupted, RunError, SettingsError
@@ -31,7 +31,7 @@ from iiae.run_folder import (
     load_run,
     save_metrics,
 )
-from iiae.settings import make_settings
+from iiae.settings import dump_settings, make_settings
 from iiae.training import Learner, checkpoints, fit, loader
 from iiae.training.learner import Plan
 from iiae.training.processes import Group
@@ -124,21 +124,11 @@ def test_a_run_resumed_with_worker_processes_is_the_same(tmp_path, monkeypatch):
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
 
 
-PROGRAM = """
-import sys
-sys.path.insert(0, {tests!r})
-from helpers import SMALL
-from iiae.settings import make_settings
-from iiae.training import fit
-fit(make_settings(SMALL, {overrides!r}), {out!r}, resume={resume}, progress=False)
-"""
-
-
 def start(out, overrides, resume=False):
-    code = PROGRAM.format(
-        tests=str(Path(__file__).parents[1]), overrides=overrides, out=str(out), resume=resume
-    )
-    return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    file = out.with_suffix(".toml")
+    file.write_text(dump_settings(make_settings(SMALL, overrides)))
+    command = program("train", file, out, *["--resume"] * resume)
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for(path, process, seconds=60):
@@ -224,15 +214,17 @@ def test_a_finished_run_can_be_resumed_for_more_epochs(tmp_path):
     assert [row["epoch"] for row in load_history(tmp_path)] == [1, 2, 3, 4]
 
 
-def test_a_nan_stops_with_the_step_and_a_remedy(tmp_path):
-    settings = small_settings("training.learning_rate=1e30", "training.epochs=5")
+def test_a_nan_stops_with_the_step_a_remedy_and_a_checkpoint_of_numbers(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "VECTOR_STEPS", 1)
+    settings = small_settings(
+        "training.learning_rate=1e30", "training.epochs=5", "training.checkpoint_seconds=0"
+    )
     with pytest.raises(
         RunError, match=r"NaN or infinite at step \d+.*lower\s+training.learning_rate"
     ):
         fit(settings, tmp_path, progress=False)
-    if (tmp_path / CHECKPOINT).exists():
-        state = torch.load(tmp_path / CHECKPOINT, weights_only=True)
-        assert all(v.isfinite().all() for v in state["iiae"]["model"].values())
+    state = torch.load(tmp_path / CHECKPOINT, weights_only=True)
+    assert all(v.isfinite().all() for v in state["iiae"]["model"].values())
 
 
 def test_a_collapsed_shared_latent_stops_with_a_remedy(tmp_path):

@@ -1,13 +1,11 @@
 """What only a GPU can show: recorded steps, compiled ones, BatchNorm over processes."""
 
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 
-from helpers import SMALL
+from helpers import SMALL, program
 from iiae.data import load
 from iiae.distributions import DiagonalNormal
 from iiae.model.build import build_model
@@ -100,76 +98,15 @@ def test_training_on_the_gpu_resumes(tmp_path, network):
     assert run.model.active.device.type == "cpu"
 
 
-COMPILED = """
-import torch
-from iiae.data import load
-from iiae.distributions import DiagonalNormal
-from iiae.model.build import build_model
-from iiae.settings import make_settings
-from iiae.training import Learner
-from iiae.training.learner import Plan
-from iiae.training.processes import Group
-from iiae.types import Draw, Pair
-DiagonalNormal.rsample = lambda self: self.loc
-base = {"data": {"name": "digits-cdcb", "size": 16}, "model": {"family": "small"}}
-found = []
-for compiled in ("false", "true"):
-    settings = make_settings(base, ["training.compile=" + compiled])
-    data = load(settings.data)
-    torch.manual_seed(0)
-    model = build_model(settings.model, settings.objective, data.train.shapes)
-    plan = Plan(100, False, True, Group(0, 1, torch.device("cuda")))
-    learner = Learner(model, settings, plan)
-    for i in range(6):
-        pair = data.train.pairs(Draw(torch.arange(i, i + 32)))
-        learner.optimise(Pair(pair.x.cuda(), pair.y.cuda()))
-    found.append(learner.sums.cpu())
-torch.testing.assert_close(found[0], found[1], rtol=2e-3, atol=1e-2)
-"""
-
-
 def test_compiled_and_recorded_steps_learn_what_plain_ones_do():
-    done = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True)
+    done = subprocess.run(program("compiled_gpu_steps"), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-TOGETHER = """
-import sys
-import torch
-import torch.distributed as dist
-from torch import nn
-from iiae.training.group_batchnorm import synchronised
-rank, store = int(sys.argv[1]), sys.argv[2]
-dist.init_process_group("gloo", init_method="file://" + store, rank=rank, world_size=2)
-device = torch.device("cuda")
-torch.manual_seed(0)
-net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 1, 3)).to(device)
-x = torch.randn(8, 3, 12, 12).to(device)
-whole = net.train()(x).square().sum()
-expected = torch.autograd.grad(whole, list(net.parameters()))
-moments = net[1].running_mean.clone(), net[1].running_var.clone()
-net[1].reset_running_stats()
-with synchronised(net, device):
-    assert isinstance(net[1], nn.SyncBatchNorm)
-    part = net(x[rank::2]).square().sum()
-    own = torch.autograd.grad(part, list(net.parameters()))
-for mine, wanted in zip(own, expected):
-    total = mine.cpu()
-    dist.all_reduce(total)
-    torch.testing.assert_close(total, wanted.cpu(), rtol=1e-3, atol=1e-3)
-torch.testing.assert_close((net[1].running_mean, net[1].running_var), moments)
-assert isinstance(net[1], nn.BatchNorm2d) and not isinstance(net[1], nn.SyncBatchNorm)
-dist.barrier()
-dist.destroy_process_group()
-"""
-
-
 def test_batchnorm_over_two_processes_is_that_of_the_whole_batch(tmp_path):
-    script = tmp_path / "program.py"
-    script.write_text(TOGETHER)
     started = [
         subprocess.Popen(
-            [sys.executable, str(script), str(rank), str(Path(tmp_path) / "store")],
+            program("batchnorm_of_two_on_a_gpu", rank, tmp_path / "store"),
             stderr=subprocess.PIPE,
             text=True,
         )

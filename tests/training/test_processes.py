@@ -7,14 +7,13 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from helpers import SMALL, small_settings
+from helpers import SMALL, program, small_settings
 from iiae.data.sampling import AlignedBatches
 from iiae.errors import SettingsError
 from iiae.run_folder import CHECKPOINT, HISTORY, METRICS, MODEL, load_history, load_run
@@ -22,49 +21,14 @@ from iiae.settings import dump_settings, make_settings
 from iiae.training import fit
 from iiae.training.processes import all_sum, any_process
 
-# In float64 and without noise, so that all that could differ is what processes do together: two
-# processes draw other noise than one, and in float32 Adam takes steps of full length along
-# gradients that are rounding error alone (those of a bias before a BatchNorm).
-PROGRAM = """
-import sys
-sys.path.insert(0, {tests!r})
-import torch
-from helpers import SMALL
-from iiae.data import PairSet, Splits, load
-from iiae.distributions import DiagonalNormal
-from iiae.settings import make_settings
-from iiae.training import fit
-from iiae.types import Pair
 
-class Double(PairSet):
-    def __init__(self, pairs):
-        self.inner, self.shapes = pairs, pairs.shapes
-    def __len__(self):
-        return len(self.inner)
-    def pairs(self, draw):
-        return Pair(*(side.double() for side in self.inner.pairs(draw)))
-    def factors(self):
-        return {{}}
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    settings = make_settings(SMALL, sys.argv[2:])
-    data = None
-    if {exact}:
-        torch.set_default_dtype(torch.float64)
-        DiagonalNormal.rsample = lambda self: self.loc
-        data = Splits(*map(Double, load(settings.data)))
-    fit(settings, sys.argv[1], data=data, resume={resume}, progress=False)
-"""
-
-
-def start(folder, out, *overrides, exact=False, resume=False, launcher=(), variables=None):
+def start(out, *overrides, flags=(), launcher=(), variables=None):
     """A process group of its own, so that it can be ended whole."""
-    script = folder / "program.py"
-    tests = str(Path(__file__).parents[1])
-    script.write_text(PROGRAM.format(tests=tests, exact=exact, resume=resume))
+    file = out.with_suffix(".toml")
+    file.write_text(dump_settings(make_settings(SMALL, overrides)))
+    python, *words = program("train", file, out, *flags)
     return subprocess.Popen(
-        [sys.executable, *launcher, str(script), str(out), *overrides],
+        [python, *launcher, *words],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         env=os.environ | (variables or {}),
     )  # fmt: skip
@@ -120,60 +84,15 @@ def test_alone_nothing_is_summed():
     assert any_process([True, False], torch.device("cpu")) == [True, False]
 
 
-NORMS = """
-import os, sys
-import torch, torch.distributed as dist
-from torch import nn
-from iiae.training.group_batchnorm import synchronised
-from iiae.training.processes import leave_process_group
-
-rank, shape = int(os.environ["RANK"]), eval(sys.argv[1])
-torch.manual_seed(0)
-x, weights = torch.randn(6, *shape, dtype=torch.float64) * 3 + 5, torch.randn(6, *shape).double()
-norm = nn.BatchNorm1d if len(shape) == 1 else nn.BatchNorm2d
-one, two = (nn.Sequential(norm(shape[0])).double() for _ in range(2))
-for model in (one, two):
-    model[0].weight.data = torch.linspace(0.5, 2, shape[0]).double()
-whole = x.clone().requires_grad_()
-expected = one(whole)
-(expected * weights).sin().sum().backward()
-dist.init_process_group("gloo")
-own = slice(0, 3) if rank == 0 else slice(3, 6)
-part = x[own].clone().requires_grad_()
-names = list(two.state_dict())
-with synchronised(two, torch.device("cpu")):
-    assert type(two[0]) is not norm and list(two.state_dict()) == names
-    out = two(part)
-    (out * weights[own]).sin().sum().backward()
-    for parameter in two.parameters():
-        dist.all_reduce(parameter.grad)
-assert type(two[0]) is norm
-assert torch.allclose(out, expected[own], rtol=1e-10)
-assert torch.allclose(part.grad, whole.grad[own], rtol=1e-8, atol=1e-12)
-for a, b in zip(one.parameters(), two.parameters()):
-    assert torch.allclose(a.grad, b.grad, rtol=1e-8)
-for name, moment in one.state_dict().items():
-    assert torch.allclose(moment, two.state_dict()[name], rtol=1e-10), name
-leave_process_group()
-print("same")
-"""
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("shape", ["(4,)", "(4, 5, 3)"])
-def test_moments_and_gradients_over_processes_are_those_of_one(tmp_path, shape):
-    script = tmp_path / "norms.py"
-    script.write_text(NORMS)
-    done = torchrun(script, shape)
+@pytest.mark.parametrize("shape", [(4,), (4, 5, 3)])
+def test_moments_and_gradients_over_processes_are_those_of_one(shape):
+    python, *words = program("batchnorm_of_two", *shape)
+    done = subprocess.run(
+        [python, *launcher(), *words], capture_output=True, text=True, timeout=200
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("same") == 2
-
-
-def torchrun(*arguments):
-    return subprocess.run(
-        [sys.executable, *launcher(), *map(str, arguments)],
-        capture_output=True, text=True, timeout=200,
-    )  # fmt: skip
 
 
 def free_port():
@@ -190,9 +109,14 @@ def launcher():
 @pytest.mark.slow
 @pytest.mark.parametrize("world", [2, 4])
 def test_the_losses_of_several_processes_are_those_of_one(tmp_path, world):
+    """In float64 and without noise, so that all that could differ is what processes do together.
+
+    Two processes draw other noise than one, and in float32 Adam takes steps of full length along
+    gradients that are rounding error alone (those of a bias before a BatchNorm).
+    """
     common = ("training.batch=100", "training.epochs=4")
-    train(tmp_path, tmp_path / "one", *common, exact=True)
-    train(tmp_path, tmp_path / "more", *common, f"training.devices={world}", exact=True)
+    train(tmp_path / "one", *common, flags=["--exact"])
+    train(tmp_path / "more", *common, f"training.devices={world}", flags=["--exact"])
     one, more = timeless(tmp_path / "one"), timeless(tmp_path / "more")
     assert len(one) == 4
     for a, b in zip(one, more, strict=True):
@@ -216,11 +140,11 @@ def under_srun(rank, nodes, tasks=2):
     }  # fmt: skip
 
 
-def train_under_srun(folder, out, *overrides, nodes):
+def train_under_srun(out, *overrides, nodes):
     devices = (f"training.nodes={nodes}", f"training.devices={2 // nodes}")
     port = {"MASTER_PORT": str(free_port())}
     tasks = [
-        start(folder, out, *overrides, *devices, variables=under_srun(rank, nodes) | port)
+        start(out, *overrides, *devices, variables=under_srun(rank, nodes) | port)
         for rank in range(2)
     ]
     for task in tasks:
@@ -257,12 +181,12 @@ def test_srun_without_tasks_a_node_is_refused_with_what_would_be_right(tmp_path,
 @pytest.mark.slow
 def test_torchrun_srun_and_the_own_launcher_give_the_same(tmp_path):
     settings = ("training.batch=100", "training.devices=2")
-    train(tmp_path, tmp_path / "own", *settings)
-    train(tmp_path, tmp_path / "torchrun", *settings, launcher=launcher())
+    train(tmp_path / "own", *settings)
+    train(tmp_path / "torchrun", *settings, launcher=launcher())
     assert timeless(tmp_path / "own") == timeless(tmp_path / "torchrun")
     for nodes in (1, 2):
         out = tmp_path / f"slurm{nodes}"
-        train_under_srun(tmp_path, out, *settings[:1], nodes=nodes)
+        train_under_srun(out, *settings[:1], nodes=nodes)
         assert timeless(tmp_path / "own") == timeless(out)
     metrics = json.loads((tmp_path / "own" / METRICS).read_text())
     assert metrics["training"]["pairs"]["train"] == 200
@@ -273,7 +197,7 @@ def test_torchrun_srun_and_the_own_launcher_give_the_same(tmp_path):
 def test_a_killed_run_of_two_processes_is_resumed_by_one(tmp_path):
     common = ["training.batch=100", "training.checkpoint_seconds=0"]
     out = tmp_path / "run"
-    process = start(tmp_path, out, *common, "training.epochs=500", "training.devices=2")
+    process = start(out, *common, "training.epochs=500", "training.devices=2")
     until = time.monotonic() + 100
     while len(load_history(out)) < 3:
         assert process.poll() is None, process.communicate()[1]
@@ -293,10 +217,8 @@ def test_a_killed_run_of_two_processes_is_resumed_by_one(tmp_path):
 @pytest.mark.slow
 def test_the_command_trains_in_two_processes_and_speaks_once(tmp_path):
     (tmp_path / "s.toml").write_text(dump_settings(small_settings("training.devices=2")))
-    script = tmp_path / "iiae"
-    script.write_text("from iiae.commands.app import main\nmain()\n")
     done = subprocess.run(
-        [sys.executable, script, "train", tmp_path / "s.toml", "--out", tmp_path / "run"],
+        [sys.executable, "-m", "iiae", "train", tmp_path / "s.toml", "--out", tmp_path / "run"],
         capture_output=True, text=True, timeout=200,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
