@@ -12,9 +12,12 @@ from iiae.results import (
     InformationTerms,
     ItemCounts,
     Origin,
+    Provenance,
     Readability,
     Results,
     Retrieval,
+    SetSizes,
+    Training,
 )
 from results_made import evaluation, leakage, matrix, recalls, scores
 
@@ -56,7 +59,9 @@ EVIDENCE = Evidence(
     axes=None,
     swap={"digit": [Origin("x", "accuracy", "shared", 0.9, 0.1, 0.95)]},
 )
-RESULTS = Results(None, TEST, None, EVIDENCE)
+MADE = Provenance("iiae train", None, "3.11", {}, "a machine")
+TRAINING = Training(3, "32", 2, 2, 1.0, 9.0, 50.0, SetSizes(200, 40, 100), 10, 8, 8, {}, MADE)
+RESULTS = Results(TRAINING, TEST, None, EVIDENCE)
 
 
 def said(test=TEST, evidence=EVIDENCE):
@@ -76,7 +81,7 @@ def test_every_part_says_what_was_measured():
     assert "Means show more than samples" in found["What leaked"]
     assert "told from z_s given y in 70% of cases" in found["How sure"]
     assert "was not estimated by ksg;" in found["How sure"]
-    assert "This is one run: they do not say" in found["How sure"]
+    assert "This is one run, of seed 3: they do not say" in found["How sure"]
 
 
 def test_classes_are_told_beside_what_guessing_reaches():
