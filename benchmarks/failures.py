@@ -19,8 +19,7 @@ import torch
 from iiae.data import Factor, PairSet, Splits, load
 from iiae.data.digits import ColouredDigits
 from iiae.evaluation.evaluate import evaluate
-from iiae.evaluation.readability import largest_leaks
-from iiae.metrics.leakage import area_above_chance
+from iiae.metrics.leakage import area_above_chance, largest_leak
 from iiae.metrics.retrieval import partner_ranks
 from iiae.model.latents import embed
 from iiae.settings import Settings, load_settings
@@ -89,9 +88,9 @@ def measure(settings: Settings, data: Splits) -> dict[str, str]:
         z = embed(run.model, data.test.batches(500))
     ranks = partner_ranks(z.exclusive_x.mean, z.exclusive_y.mean)
     curve = {k: (ranks < k).double().mean().item() for k in range(1, len(ranks) + 1)}
-    retrieval, terms = found.retrieval, found.terms
-    leaks = largest_leaks(found.readability or [])
-    assert retrieval and retrieval.exclusive_x_to_y and retrieval.exclusive_y_to_x and leaks
+    retrieval, nats = found.retrieval, found.nats
+    leaks = {view: largest_leak(matrix) for view, matrix in found.readability.probes.items()}
+    assert retrieval and retrieval.exclusive_x_to_y and retrieval.exclusive_y_to_x
 
     def recall(*names: str) -> str:
         rates = (getattr(retrieval, name).recall[1].rate for name in names)
@@ -101,12 +100,12 @@ def measure(settings: Settings, data: Splits) -> dict[str, str]:
         "shared R@1": recall("shared_x_to_y", "shared_y_to_x"),
         "exclusive R@1": recall("exclusive_x_to_y", "exclusive_y_to_x"),
         "exclusive area": f"{area_above_chance(curve, len(ranks)):.3f}",
-        "leak, mean": f"{leaks.mean.value:.2f}",
-        "active": f"{leaks.active.value:.2f}",
-        "sample": f"{leaks.sample.value:.2f}",
-        "largest leak": f"{leaks.mean.factor} from {leaks.mean.latent}",
-        "KL_x, KL_y": f"{terms.kl_x.item():.1f}, {terms.kl_y.item():.1f}",
-        "inter-KLs": f"{terms.kl_s_x.item():.1f}, {terms.kl_s_y.item():.1f}",
+        "leak, mean": f"{leaks['means'].value:.2f}",
+        "active": f"{leaks['active means'].value:.2f}",
+        "sample": f"{leaks['samples'].value:.2f}",
+        "largest leak": f"{leaks['means'].factor} from {leaks['means'].block}",
+        "KL_x, KL_y": f"{nats.kl_x:.1f}, {nats.kl_y:.1f}",
+        "inter-KLs": f"{nats.kl_s_x:.1f}, {nats.kl_s_y:.1f}",
     }
 
 

@@ -14,7 +14,8 @@ from statistics import mean, stdev
 
 from iiae.data import load
 from iiae.evaluation.evaluate import evaluate
-from iiae.run_folder import METRICS, MODEL, load_metrics, load_run, save_metrics
+from iiae.results import load_results
+from iiae.run_folder import METRICS, MODEL, load_run, save_metrics
 from iiae.settings import load_settings
 from iiae.training import fit
 
@@ -43,15 +44,20 @@ def run_seed(experiment: Path, overrides: list[str], out: Path) -> dict[str, flo
     if not (out / MODEL).is_file() or not (out / METRICS).is_file():
         fit(load_settings(experiment, overrides), out)
     run = load_run(out)
-    found = evaluate(run, load(run.settings.data).test).as_dict()
+    found = evaluate(run, load(run.settings.data).test)
     save_metrics(out, "test", found)
-    training = load_metrics(out)["training"]
-    figures = {"training, s": training["seconds"], "active dimensions": found["active_dimensions"]}
-    for way, recalls in found["retrieval"].items():
-        figures[f"Recall@1 {way}, %"] = 100 * recalls["recall@1"]["rate"]
-    for row in found["readability"] or []:
-        for latent, score in row["scores"].items():
-            figures[f"{row['factor']} ({row['measure']}) from {latent}"] = score
+    training = load_results(out).training
+    assert training and found.retrieval
+    figures = {"training, s": training.seconds, "active dimensions": found.active_dimensions}
+    for way, one in found.retrieval._asdict().items():
+        if one is not None:
+            figures[f"Recall@1 {way}, %"] = 100 * one.recall[1].rate
+    for view, matrix in found.readability.probes.items():
+        for factor, row in matrix.cells.items():
+            for latent, cell in row.items():
+                if cell.linear:
+                    name = f"{factor} ({matrix.measure[factor]}) from {latent}, {view}"
+                    figures[name] = cell.linear.score
     return figures
 
 

@@ -1,11 +1,12 @@
 """`make demo`, as the README says, reaches what it says."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from iiae.results import load_results
 
 ROOT = Path(__file__).parents[1]
 
@@ -20,14 +21,15 @@ def test_the_demo_reaches_its_numbers(tmp_path):
     demo = tmp_path / "runs" / "demo"
     assert (demo / "report.html").is_file()
     assert (demo / "translation.png").is_file()
-    found = json.loads((demo / "metrics.json").read_text())["test"]
-    recall = {name: way["recall@1"] for name, way in found["retrieval"].items()}
+    found = load_results(demo).test
     for way in ("x_to_y", "y_to_x"):
-        assert recall[f"shared_{way}"]["rate"] >= 0.95
-        exclusive = recall[f"exclusive_{way}"]
-        assert exclusive["low"] <= exclusive["chance"] <= exclusive["high"]
-    scores = {row["factor"]: row["scores"] for row in found["readability"]}
+        shared, exclusive = (
+            getattr(found.retrieval, f"{z}_{way}") for z in ("shared", "exclusive")
+        )
+        assert shared.recall[1].rate >= 0.95
+        assert exclusive.recall[1].low <= exclusive.chance[1] <= exclusive.recall[1].high
+    probes = found.readability.probes
     for domain, factor in (("x", "background colour"), ("y", "digit colour")):
-        assert scores[factor][f"z_{domain}, mean"] >= 0.9
-        for latent in ("mean", "active mean", "sample"):
-            assert scores[factor][f"z_s given {domain}, {latent}"] <= 0.05
+        assert probes["means"].cells[factor][f"z_{domain}"].linear.score >= 0.9
+        for matrix in probes.values():
+            assert matrix.cells[factor][f"z_s given {domain}"].linear.score <= 0.05

@@ -11,6 +11,7 @@ from iiae.data import load
 from iiae.errors import MissingExtra, RunError
 from iiae.evaluation.evaluate import evaluate
 from iiae.hub import CARD, model_card, pull, push
+from iiae.results import Results, load_results
 from iiae.run_folder import (
     HISTORY,
     METRICS,
@@ -30,7 +31,7 @@ def folder(tmp_path_factory):
     """An evaluated run whose files name paths of this machine."""
     path = tmp_path_factory.mktemp("run")
     run = fit(small_settings(), path, progress=False)
-    save_metrics(path, "test", evaluate(run, load(run.settings.data).test).as_dict())
+    save_metrics(path, "test", evaluate(run, load(run.settings.data).test))
     metrics = json.loads((path / METRICS).read_text())
     metrics["training"]["made_with"]["command"] = "iiae train /home/ada/secret.toml --x=/data/x.npy"
     (path / METRICS).write_text(json.dumps(metrics))
@@ -73,9 +74,9 @@ def test_the_card_tells_what_was_measured(folder, tmp_path):
     card = (tmp_path / CARD).read_text()
     values = front_matter(card)
     assert values["library_name"] == "iiae"
-    metrics = json.loads((tmp_path / METRICS).read_text())
+    results = load_results(tmp_path)
     measured = {m["name"]: m["value"] for m in values["model-index"][0]["results"][0]["metrics"]}
-    expected = metrics["test"]["retrieval"]["shared_x_to_y"]["recall@1"]["rate"]
+    expected = results.test.retrieval.shared_x_to_y.recall[1].rate
     assert measured["Recall@1, x to y"] == expected
     assert "### Instance retrieval among 60 items, %" in card
     assert "- pairs trained on: 200" in card
@@ -129,7 +130,7 @@ def settings_of(kind, folder):
 )
 def test_a_run_of_every_kind_can_be_evaluated_and_pushed(kind, measure, tmp_path):
     run = fit(settings_of(kind, tmp_path), tmp_path / "run", progress=False)
-    results = evaluate(run, load(run.settings.data).test).as_dict()
+    results = evaluate(run, load(run.settings.data).test)
     save_metrics(run.folder, "test", results)
     push(run.folder, tmp_path / "shared")
     card = (tmp_path / "shared" / CARD).read_text()
@@ -140,20 +141,9 @@ def test_a_run_of_every_kind_can_be_evaluated_and_pushed(kind, measure, tmp_path
     pull(tmp_path / "shared", tmp_path / "pulled")
 
 
-def test_sections_that_are_there_and_empty_are_no_results():
-    settings = small_settings()
-    metrics = {
-        "test": None,
-        "training": {"pairs": None, "made_with": {"versions": None}, "seed": None},
-    }
-    card = model_card(settings, metrics, ((4,), (4,)))
-    assert "model-index" not in front_matter(card)
-    assert "None" not in card
-
-
 def test_a_run_without_results_says_so():
     settings = small_settings()
-    card = model_card(settings, {}, ((3, 16, 16), (4,)))
+    card = model_card(settings, Results(), ((3, 16, 16), (4,)))
     assert "Not evaluated on test pairs" in card
     assert "x is 3x16x16, y is 4 features" in card
     assert "model-index" not in front_matter(card)

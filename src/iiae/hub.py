@@ -13,6 +13,7 @@ from typing import Any
 from iiae.errors import MissingExtra, RunError
 from iiae.files.atomic import write_atomically, write_text
 from iiae.report.tables import Table, result_tables
+from iiae.results import Evaluation, Results, Training, read_results
 from iiae.run_folder import (
     COMPARISON,
     HISTORY,
@@ -32,8 +33,6 @@ HUB = "hf://"
 CARD, ESTIMATOR = "README.md", "estimator.json"
 # nothing else is sent or fetched
 FILES = (SETTINGS, MODEL, COMPARISON, METRICS, HISTORY, PAIRS, CARD, ESTIMATOR)
-WAYS = {"shared_x_to_y": "x to y", "shared_y_to_x": "y to x"}
-MEASURES = {"recall_at_1": "Recall@1", "map_at_all": "mAP@all"}
 
 
 def push(run: str | Path, target: str | Path, private: bool = False) -> str:
@@ -98,13 +97,13 @@ def pull(source: str | Path, out: str | Path) -> TrainedRun:
     return load_run(out)
 
 
-def model_card(settings: Settings, metrics: Mapping[str, Any], shapes: Any) -> str:
+def model_card(settings: Settings, results: Results, shapes: Any) -> str:
     """README.md of a shared run: YAML front matter, use, results and how they came about."""
     title = settings.title or "IIAE run"
-    tables = result_tables(metrics["test"]) if metrics.get("test") else []
+    tables = result_tables(results.test) if results.test else []
     data = f"{settings.data.name}: x is {_shown(shapes[0])}, y is {_shown(shapes[1])}"
     sections = [
-        _front_matter(settings, metrics),
+        _front_matter(settings, results.test),
         f"# {title}",
         "Pairs (x, y) are split into a shared latent z_s and exclusive latents z_x and z_y "
         "(Hwang et al., NeurIPS 2020), by `iiae`.",
@@ -119,7 +118,7 @@ def model_card(settings: Settings, metrics: Mapping[str, Any], shapes: Any) -> s
     ]
     if not tables:
         sections.append("Not evaluated on test pairs: `iiae evaluate` writes these tables.")
-    return "\n\n".join([*sections, "## How it was made", _made(metrics)]) + "\n"
+    return "\n\n".join([*sections, "## How it was made", _made(results.training)]) + "\n"
 
 
 def _write(run: TrainedRun, folder: Path) -> None:
@@ -133,7 +132,8 @@ def _write(run: TrainedRun, folder: Path) -> None:
         source = run.folder / name
         if source.is_file():
             write_atomically(folder / name, lambda path, f=source: shutil.copyfile(f, path))
-    write_text(folder / CARD, model_card(settings, metrics, run.shapes))
+    card = model_card(settings, read_results(metrics, run.folder), run.shapes)
+    write_text(folder / CARD, card)
 
 
 def _without_paths(value: Any) -> Any:
@@ -145,14 +145,14 @@ def _without_paths(value: Any) -> Any:
     return re.sub(r"(?<![\w.:/])/[^\s=,]*/", "", value) if isinstance(value, str) else value
 
 
-def _front_matter(settings: Settings, metrics: Mapping[str, Any]) -> str:
+def _front_matter(settings: Settings, test: Evaluation | None) -> str:
     """YAML, each value written as JSON, which is YAML too."""
     values: dict[str, Any] = {
         "library_name": "iiae",
         "tags": ["iiae", "cross-domain-disentanglement", "representation-learning"],
     }
-    task, measures = _measures(metrics.get("test") or {})
-    if measures:
+    if test:
+        task, measures = _measures(test)
         result = {
             "task": {"type": "image-feature-extraction", "name": f"Cross-domain {task} retrieval"},
             "dataset": {"type": settings.data.name, "name": settings.data.name, "split": "test"},
@@ -164,20 +164,17 @@ def _front_matter(settings: Settings, metrics: Mapping[str, Any]) -> str:
     return "\n".join(["---", *lines, "---"])
 
 
-def _measures(test: Mapping[str, Any]) -> tuple[str, list[dict[str, Any]]]:
+def _measures(test: Evaluation) -> tuple[str, list[dict[str, Any]]]:
     """What was retrieved, and Recall@1 or mAP of both ways as the Hub's model index has them."""
-    recalls, categories = test.get("retrieval") or {}, test.get("categories") or {}
-    found = {
-        "recall_at_1": {k: recalls[k]["recall@1"]["rate"] for k in WAYS if k in recalls},
-        "map_at_all": {k: categories[k]["mean"]["map@all"] for k in WAYS if k in categories},
-    }
+    kind, name = ("map_at_all", "mAP@all") if test.categories else ("recall_at_1", "Recall@1")
     measures = [
-        {"type": kind, "name": f"{MEASURES[kind]}, {WAYS[way]}", "value": value}
-        for kind, values in found.items()
-        for way, value in values.items()
-        if value is not None
+        {"type": kind, "name": f"{name}, {way}", "value": rate}
+        for way, (rate, _) in (
+            ("x to y", test.rates["shared_x_to_y"]),
+            ("y to x", test.rates["shared_y_to_x"]),
+        )
     ]
-    return "category" if categories else "instance", measures
+    return "category" if test.categories else "instance", measures
 
 
 def _markdown(table: Table) -> str:
@@ -186,20 +183,21 @@ def _markdown(table: Table) -> str:
     return "\n".join([f"### {table.title}", "", *lines, "", table.note])
 
 
-def _made(metrics: Mapping[str, Any]) -> str:
-    training = metrics.get("training") or {}
-    made = training.get("made_with") or {}
-    known = {
-        "epochs": training.get("epochs"),
-        "pairs trained on": (training.get("pairs") or {}).get("train"),
-        "parameters": training.get("parameters"),
-        "seed": training.get("seed"),
-        "command": made.get("command") and f"`{made['command']}`",
-        "commit": made.get("commit"),
-        "versions": ", ".join(f"{k} {v}" for k, v in (made.get("versions") or {}).items()),
-        "hardware": made.get("hardware"),
-    }
-    lines = [f"- {name}: {value}" for name, value in known.items() if value not in (None, "")]
+def _made(training: Training | None) -> str:
+    known: dict[str, object] = {}
+    if training:
+        made = training.made_with
+        known = {
+            "epochs": training.epochs,
+            "pairs trained on": training.pairs.train,
+            "parameters": training.parameters,
+            "seed": training.seed,
+            "command": f"`{made.command}`",
+            "commit": made.commit or "not known",
+            "versions": ", ".join(f"{k} {v}" for k, v in made.versions.items()),
+            "hardware": made.hardware,
+        }
+    lines = [f"- {name}: {value}" for name, value in known.items()]
     return "\n".join([*lines, "- all settings: `settings.toml`"])
 
 

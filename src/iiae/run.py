@@ -29,7 +29,6 @@ from iiae.run_folder import (
     SETTINGS,
     Shapes,
     StoredRun,
-    current_metrics,
     load_run,
     save_metrics,
 )
@@ -42,8 +41,8 @@ from iiae.settings import (
 from iiae.types import Domain, other
 
 if TYPE_CHECKING:
-    from iiae.evaluation.evaluate import Evaluation
     from iiae.evaluation.held_out import HeldOut
+    from iiae.results import Evaluation, Evidence
     from iiae.search.query import Searched
 
 FILES = (SETTINGS, MODEL, COMPARISON, METRICS, HISTORY, PAIRS)
@@ -172,7 +171,7 @@ class Run:
             return evaluate(self._stored, ArrayPairs(as_array(x), as_array(y)), "given")
         return self._evaluate(self._held_out(split), split)
 
-    def evidence(self, split: str = "test") -> dict[str, Any]:
+    def evidence(self, split: str = "test") -> Evidence:
         """Probes, leakage, swaps, dependence and information in nats: what went where.
 
         Raises:
@@ -191,9 +190,10 @@ class Run:
     def report(self, out: str | Path | None = None, images: str | Path | None = None) -> Path:
         """Writes one self-contained HTML page, `report.html` in the run's folder by default."""
         from iiae.report.page import write_report
+        from iiae.results import load_results
 
         held = self._held_out("test")
-        if "test" not in current_metrics(self.folder):
+        if load_results(self.folder).test is None:
             self._evaluate(held, "test")
         path = self.folder / "report.html" if out is None else Path(out)
         folder = None if images is None else Path(images)
@@ -247,7 +247,7 @@ class Run:
 
         results = evaluate(self._stored, held.pairs, split)
         if held.recorded:
-            save_metrics(self.folder, split, results.as_dict(), held.digest)
+            save_metrics(self.folder, split, results, held.digest)
         return results
 
     def _held_out(self, split: str) -> HeldOut:

@@ -29,6 +29,7 @@ from iiae.metrics.comparison import Choice, Comparison
 from iiae.model.build import build_model
 from iiae.model.iiae import IIAE
 from iiae.settings import Settings, dump_settings, load_settings
+from iiae.types import plain
 
 SETTINGS, MODEL, METRICS, HISTORY, PAIRS = (
     "settings.toml",
@@ -39,6 +40,8 @@ SETTINGS, MODEL, METRICS, HISTORY, PAIRS = (
 )
 COMPARISON = "comparison.safetensors"
 CHECKPOINT, BEST = "checkpoints/last.ckpt", "checkpoints/best.safetensors"
+
+VERSION = 1  # of the form of sections in metrics.json
 
 Shapes = tuple[Sequence[int], Sequence[int]]
 
@@ -256,7 +259,9 @@ def load_metrics(folder: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise RunError(f"{path}: damaged: {error}") from error
+        raise RunError(
+            f"{path}: damaged: {error}; delete it, and iiae evaluate {folder} writes it anew"
+        ) from error
 
 
 def current_metrics(folder: str | Path) -> dict[str, Any]:
@@ -285,9 +290,7 @@ def current_metrics(folder: str | Path) -> dict[str, Any]:
     return kept
 
 
-def save_metrics(
-    folder: Path, section: str, values: Mapping[str, Any], data: str | None = None
-) -> None:
+def save_metrics(folder: Path, section: str, values: Any, data: str | None = None) -> None:
     """Writes one section of metrics.json, with the digest of the weights and how it came about.
 
     Other sections stay if they are of the same weights.
@@ -295,13 +298,13 @@ def save_metrics(
     Args:
         folder: Run folder with its weights.
         section: Its name.
-        values: Plain values.
+        values: Its fields: a mapping, or a named tuple of `iiae.results`.
         data: Digest of the pairs that it was computed from.
     """
     weights = weights_digest(folder)
     metrics = {n: s for n, s in load_metrics(folder).items() if s.get("weights") == weights}
-    identity = {"weights": weights, **({} if data is None else {"data": data})}
-    metrics[section] = {**values, **identity, "made_with": provenance()}
+    identity = {"version": VERSION, "weights": weights, **({} if data is None else {"data": data})}
+    metrics[section] = {**plain(values), **identity, "made_with": provenance()}
     write_metrics(folder, metrics)
 
 

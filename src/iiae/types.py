@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from jaxtyping import Float, Int64
+from pydantic import BeforeValidator
 from torch import Tensor
 
 Domain = Literal["x", "y"]
+# a number that `plain` writes as None if it is not finite
+Measured = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
 
 
 def other(domain: Domain) -> Domain:

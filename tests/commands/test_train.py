@@ -23,7 +23,7 @@ def test_features_are_trained_from_arrays_and_translated(tmp_path, iiae):
         "translate", tmp_path / "run", tmp_path / "y.npy", "--to", "y", "--out", tmp_path / "t.npy"
     )
     assert code == 2
-    assert "has 4 features; the model takes 6" in err
+    assert "has shape (80, 4); the model takes rows of 6 values" in err
 
 
 def test_a_run_is_resumed_without_its_file(tmp_path, iiae):

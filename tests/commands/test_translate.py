@@ -86,7 +86,6 @@ def test_a_folder_is_embedded(digits_run, digits, iiae):
     with np.load(output) as found:
         assert found["path"].tolist() == ["0000.png", "0001.png", "0002.png"]
         assert found["vector"].shape == (3, 2)
-    assert f"skipped {digits}/x/broken.png: not an image" in err
     common = ("embed", digits_run, "--input", digits / "x" / "broken.png", "--output", output)
     code, _, err = iiae(*common, *words, "--on-error", "skip")
     assert code == 1

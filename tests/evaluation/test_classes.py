@@ -72,9 +72,9 @@ def test_one_query_alone_scores_as_among_others(run):
 
 
 def test_evaluation_of_classes_has_its_own_tables(run):
-    found = evaluate(run, make(), "test").as_dict()
-    assert found["retrieval"] is None
-    assert set(found["categories"]["shared_x_to_y"]["mean"]) >= {"map@all", "precision@2"}
+    found = evaluate(run, make(), "test")
+    assert found.retrieval is None
+    assert set(found.categories.shared_x_to_y.mean) >= {"map@all", "precision@2"}
     titles = [table.title for table in result_tables(found)]
     assert titles[0].startswith("Category retrieval, 3 classes, split test: 12 x, 18 y")
 
@@ -84,7 +84,7 @@ def test_cut_offs_that_fit_one_gallery_alone_have_a_dash_in_the_other(run):
         update={"evaluation": run.settings.evaluation.model_copy(update={"cutoffs": (15,)})}
     )
     for counts in ((4, 6), (6, 4)):
-        found = evaluate(run._replace(settings=settings), make(counts=counts)).as_dict()
+        found = evaluate(run._replace(settings=settings), make(counts=counts))
         table, classes = result_tables(found)[:2]
         assert all(len(row) == len(table.columns) for row in table.rows)
         rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}

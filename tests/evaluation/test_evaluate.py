@@ -1,5 +1,4 @@
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -11,10 +10,12 @@ from iiae.data.arrays import ArrayPairs
 from iiae.data.base import ChosenPairs
 from iiae.errors import DataError
 from iiae.evaluation.evaluate import evaluate
-from iiae.objectives import elbo, information_bound
+from iiae.objectives import Terms, elbo, information_bound
 from iiae.report.tables import result_tables
+from iiae.results import load_results
+from iiae.run_folder import save_metrics
 from iiae.training import fit
-from iiae.types import Draw
+from iiae.types import Draw, plain
 
 
 @pytest.fixture(scope="module")
@@ -26,39 +27,44 @@ def run(tmp_path_factory):
 def test_everything_is_measured(run):
     found = evaluate(run, load(run.settings.data).test)
     assert found.pairs == 60
-    assert {row.factor for row in found.readability} == {
+    assert found.readability.probes["means"].cells.keys() == {
         "shared", "exclusive to x", "exclusive to y",
     }  # fmt: skip
-    terms = type(found.terms)(*(t[None] for t in found.terms))
-    assert found.elbo == pytest.approx(elbo(terms).item(), rel=1e-5)
-    assert found.information_bound == pytest.approx(information_bound(terms).item(), rel=1e-5)
-    assert 0 < found.absolute_error[0] < 1
+    *each, lower, bound = found.nats
+    terms = Terms(*(torch.tensor([value]) for value in each))
+    assert lower == pytest.approx(elbo(terms).item(), rel=1e-5)
+    assert bound == pytest.approx(information_bound(terms).item(), rel=1e-5)
+    assert 0 < found.absolute_error["x"] < 1
 
 
 def test_evaluation_repeats_exactly_and_leaves_the_generator_alone(run):
     pairs = load(run.settings.data).test
     before = torch.get_rng_state()
-    assert evaluate(run, pairs).as_dict() == evaluate(run, pairs).as_dict()
+    assert evaluate(run, pairs) == evaluate(run, pairs)
     assert torch.equal(before, torch.get_rng_state())
 
 
 def test_tables_hold_every_number(run):
-    found = evaluate(run, load(run.settings.data).test).as_dict()
+    found = evaluate(run, load(run.settings.data).test)
     tables = result_tables(found)
     assert len(tables) == 3
     for table in tables:
         assert table.note
         assert all(len(row) == len(table.columns) for row in table.rows)
-    rate = found["retrieval"]["shared_x_to_y"]["recall@1"]["rate"]
+    rate = found.retrieval.shared_x_to_y.recall[1].rate
     assert tables[0].rows[0][1].startswith(f"{100 * rate:.2f} [")
     assert tables[0].rows[-1] == ["chance", "1.67", "8.33", "16.67"]
 
 
-def test_without_the_extra_the_rest_is_measured_and_the_table_says_so(run, monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
-    found = evaluate(run, load(run.settings.data).test).as_dict()
-    assert found["readability"] is None
-    assert "pip install 'iiae[sklearn]'" in result_tables(found)[1].note
+def test_results_are_the_same_when_they_were_stored(run):
+    pairs = load(run.settings.data).test
+    x, y = arrays(run)
+    x[7, 0] = 1e30
+    for split, found in (("test", evaluate(run, pairs)), ("test", evaluate(run, ArrayPairs(x, y)))):
+        save_metrics(run.folder, split, found)
+        stored = load_results(run.folder).test
+        assert result_tables(stored) == result_tables(found)
+        assert plain(stored) == plain(found)
 
 
 def arrays(run):
@@ -67,18 +73,18 @@ def arrays(run):
 
 
 def recalls(found):
-    return {name: one["recall@1"]["rate"] for name, one in found["retrieval"].items()}
+    return {name: one.recall[1].rate for name, one in found.retrieval._asdict().items()}
 
 
 @pytest.mark.parametrize("value", [1e18, 1e30, 1e37])
 def test_one_pair_out_of_range_changes_its_own_retrieval_alone(run, value):
     x, y = arrays(run)
-    plain = recalls(evaluate(run, ArrayPairs(x, y)).as_dict())
+    usual = recalls(evaluate(run, ArrayPairs(x, y)))
     x[7, 0] = value
-    found = evaluate(run, ArrayPairs(x, y)).as_dict()
+    found = evaluate(run, ArrayPairs(x, y))
     for name, rate in recalls(found).items():
-        assert abs(rate - plain[name]) < 3 / 60, name
-    json.dumps(found, allow_nan=False)
+        assert abs(rate - usual[name]) < 3 / 60, name
+    json.dumps(plain(found), allow_nan=False)
     assert all(len(row) == len(t.columns) for t in result_tables(found) for row in t.rows)
 
 
@@ -92,30 +98,26 @@ def test_latents_that_are_not_finite_end_evaluation_with_row_and_domain(run):
 def test_several_pairs_with_one_y_are_told_and_counted_as_one_answer(run):
     x, y = arrays(run)
     of = np.arange(60) // 5
-    found = evaluate(run, ArrayPairs(x, y[of * 5])).as_dict()
-    assert found["items"] == {
-        "x": {"different": 60, "repeated": 0},
-        "y": {"different": 12, "repeated": 60},
-    }
-    chance = {name: one["recall@1"]["chance"] for name, one in found["retrieval"].items()}
-    assert chance["shared_x_to_y"] == pytest.approx(1 / 12)
-    assert chance["shared_y_to_x"] == pytest.approx(5 / 60)
+    found = evaluate(run, ArrayPairs(x, y[of * 5]))
+    assert found.items == {"x": (60, 0), "y": (12, 60)}
+    assert found.retrieval.shared_x_to_y.chance[1] == pytest.approx(1 / 12)
+    assert found.retrieval.shared_y_to_x.chance[1] == pytest.approx(5 / 60)
     assert "60 of 60 y are equal to another" in result_tables(found)[0].note
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 def test_fewer_pairs_than_folds_are_evaluated_without_probes(run, count):
     few = ChosenPairs(load(run.settings.data).test, torch.arange(count))
-    found = evaluate(run, few).as_dict()
-    json.dumps(found, allow_nan=False)
-    assert {score for row in found["readability"] for score in row["scores"].values()} == {None}
-    assert "the pairs are fewer than folds" in result_tables(found)[1].note
+    found = evaluate(run, few)
+    json.dumps(plain(found), allow_nan=False)
+    assert found.readability.probes == {} and len(found.readability.refused) == 3
+    assert f"Not read: {count} samples; probes on 5 folds" in result_tables(found)[1].note
 
 
 def test_where_no_dimension_is_active_the_table_says_so(run):
     x, y = arrays(run)
     x[:] = 0.3
-    found = evaluate(run, ArrayPairs(x, y)).as_dict()
-    assert found["largest_signal_share"] == 0
-    model_keeps_all = {**found, "active_dimensions": found["shared_dimensions"]}
+    found = evaluate(run, ArrayPairs(x, y))
+    assert found.largest_signal_share == 0
+    model_keeps_all = found._replace(active_dimensions=found.shared_dimensions)
     assert "none is active here" in result_tables(model_keeps_all)[0].note

@@ -4,7 +4,7 @@ import torch
 
 from iiae.data.base import Factor
 from iiae.distributions import DiagonalNormal
-from iiae.evaluation.readability import Readability, largest_leaks, probe_factors
+from iiae.evaluation.readability import probe_factors
 from iiae.model.active import select_active
 from iiae.model.iiae import Active
 from iiae.model.latents import Embeddings
@@ -14,29 +14,34 @@ def normal(mean, noise=1e-3):
     return DiagonalNormal(mean, torch.full_like(mean, noise).log())
 
 
+def scores(found, factor, latent):
+    """Linear score of a factor from a latent, by view."""
+    return {view: m.cells[factor][latent].linear.score for view, m in found.probes.items()}
+
+
 def test_a_factor_below_the_noise_shows_in_means_and_not_in_samples():
     content, colour = torch.randn(600, 2), torch.rand(600, 1)
     faint = torch.cat([content, 0.01 * colour], 1)
     variance = torch.tensor([1e-3, 1e-3, 1.0]).log().expand(600, 3)
     given_x = DiagonalNormal(faint, variance)
-    found = Embeddings(given_x, normal(content), normal(colour), normal(torch.randn(600, 1)))
-    found = found._replace(shared_given_y=given_x)
+    posteriors = Embeddings(given_x, given_x, normal(colour), normal(torch.randn(600, 1)))
     factors = {
         "colour": Factor(colour.numpy(), "continuous", "x"),
         "half": Factor((content[:, 0] > 0).numpy().astype(int), "categorical", "shared"),
     }
     one = torch.ones(1, dtype=torch.bool)
     active = Active(torch.tensor([True, True, False]), one, one)
-    rows = {row.factor: row for row in probe_factors(found, factors, active, seed=0)}
-    colour_scores = rows["colour"].scores
-    assert colour_scores["z_x, mean"] > 0.99
-    assert colour_scores["z_s given x, mean"] > 0.99
-    assert colour_scores["z_s given x, sample"] < 0.05
-    assert colour_scores["z_s given x, active mean"] < 0.05
-    assert rows["half"].scores["z_s given x, active mean"] > 0.9
-    assert rows["half"].measure == "accuracy"
-    assert 0.5 <= rows["half"].chance < 0.6
-    assert rows["colour"].belongs_to == "z_x"
+    found = probe_factors(posteriors, factors, active, seed=0)
+    assert scores(found, "colour", "z_x")["means"] > 0.99
+    of_colour = scores(found, "colour", "z_s given x")
+    assert of_colour["means"] > 0.99
+    assert of_colour["samples"] < 0.05
+    assert of_colour["active means"] < 0.05
+    assert scores(found, "half", "z_s given x")["active means"] > 0.9
+    matrix = found.probes["means"]
+    assert matrix.measure == {"colour": "R2", "half": "accuracy"}
+    assert 0.5 <= matrix.cells["half"]["z_x"].linear.chance < 0.6
+    assert matrix.home == {"colour": "z_x", "half": "z_s"}
 
 
 def test_probes_repeat_exactly_for_a_seed():
@@ -56,16 +61,18 @@ def test_idle_exclusive_dimensions_show_in_means_alone():
         torch.tensor([1e-3, 1e-3, 1.0]).log().expand(600, 3),
     )
     shared = normal(content)
-    found = Embeddings(shared, shared, own, normal(torch.randn(600, 2)))
+    posteriors = Embeddings(shared, shared, own, normal(torch.randn(600, 2)))
     factors = {"half": Factor((content[:, 0] > 0).numpy().astype(int), "categorical", "shared")}
-    (row,) = probe_factors(found, factors, select_active(found, 0.8), seed=0)
-    assert row.scores["z_x, mean"] > 0.9
-    assert row.scores["z_x, active mean"] < row.chance + 0.05
-    assert row.scores["z_x, sample"] < row.chance + 0.05
+    found = probe_factors(posteriors, factors, select_active(posteriors, 0.8), seed=0)
+    of_half = scores(found, "half", "z_x")
+    chance = found.probes["means"].cells["half"]["z_x"].linear.chance
+    assert of_half["means"] > 0.9
+    assert of_half["active means"] < chance + 0.05
+    assert of_half["samples"] < chance + 0.05
 
 
 @pytest.mark.parametrize("pairs", [1, 4, 60])
-def test_what_cannot_be_probed_has_no_scores_and_leaks_nothing(pairs):
+def test_what_cannot_be_probed_is_named_with_its_reason(pairs):
     latent = normal(torch.randn(pairs, 3))
     found = Embeddings(latent, latent, latent, latent)
     every = torch.ones(3, dtype=torch.bool)
@@ -73,43 +80,20 @@ def test_what_cannot_be_probed_has_no_scores_and_leaks_nothing(pairs):
         "all cats": Factor(np.array(["cat"] * pairs), "categorical", "x"),
         "no ink": Factor(np.full((pairs, 2), 0.1), "continuous", "y"),
     }
-    rows = probe_factors(found, factors, Active(every, every, every), seed=0)
-    assert [row.chance for row in rows] == [1, 0]
-    assert {score for row in rows for score in row.scores.values()} == {None}
-    assert largest_leaks(rows) is None
+    read = probe_factors(found, factors, Active(every, every, every), seed=0)
+    assert read.probes == {} and read.refused.keys() == factors.keys()
+    reason = f"{pairs} samples; probes on 5 folds" if pairs < 5 else "all cats is constant"
+    assert reason in read.refused["all cats"]
 
 
-def test_an_axis_that_does_not_vary_is_no_reading():
+def test_an_axis_that_does_not_vary_is_left_out():
     found = Embeddings(*(normal(torch.randn(80, 2)) for _ in range(4)))
     values = np.stack([np.random.default_rng(0).normal(size=80), np.full(80, 3.0)], 1)
     every = torch.ones(2, dtype=torch.bool)
-    factors = {"size": Factor(values, "continuous", "x")}
-    (row,) = probe_factors(found, factors, Active(every, every, every), seed=0)
-    assert max(row.scores.values()) < 0.2
-
-
-def test_the_largest_leak_is_the_worst_foreign_reading_above_chance():
-    rows = [
-        Readability(
-            "colour", "R2", "z_x", 0.0,
-            {"z_x, mean": 0.9, "z_y, mean": 0.1, "z_s given x, mean": 0.8,
-             "z_s given x, active mean": 0.3, "z_s given x, sample": -0.2},
-        ),
-        Readability(
-            "digit", "accuracy", "z_s", 0.1,
-            {"z_x, mean": 0.28, "z_y, mean": 0.1, "z_s given x, mean": 1.0, "z_x, sample": 0.19},
-        ),
-    ]  # fmt: skip
-    found = largest_leaks(rows)
-    assert found is not None
-    assert found.mean == (0.8, "colour", "z_s given x, mean")
-    assert found.active == (0.3, "colour", "z_s given x, active mean")
-    assert found.sample == (pytest.approx(0.1), "digit", "z_x, sample")
-    assert largest_leaks([]) is None
-
-
-def test_records_of_earlier_versions_count_exclusive_means_in_every_view():
-    scores = {"z_y mean": 0.4, "z_s given x, mean": 0.1, "z_s given x, sample": 0.0}
-    found = largest_leaks([Readability("colour", "R2", "z_x", 0.0, scores)])
-    assert found is not None
-    assert {leak.value for leak in found} == {0.4}
+    active = Active(every, every, every)
+    both, alone = (
+        probe_factors(found, {"size": Factor(axes, "continuous", "x")}, active, seed=0)
+        for axes in (values, values[:, :1])
+    )
+    assert both == alone and both.refused == {}
+    assert max(scores(both, "size", "z_x").values()) < 0.2

@@ -30,7 +30,7 @@ def test_files_score_as_their_arrays_do(files, tmp_path):
     np.save(tmp_path / "gl.npy", LABELS[1])
     files[3] = tmp_path / "gl.npy"
     found = score_files(*files, ks=(5,), distance="cosine")
-    assert found["mean"] == score(QUERY, GALLERY, *LABELS, ks=(5,)).mean
+    assert found.mean == score(QUERY, GALLERY, *LABELS, ks=(5,)).mean
 
 
 def test_the_command_prints_every_measure_and_its_definition(files, iiae):
@@ -86,7 +86,7 @@ def test_labels_of_any_type_are_those_of_a_text_file(files, kind):
     before = score_files(*files, ks=(5,), distance="cosine")
     np.save(files[2], LABELS[0].astype(str).astype(kind))
     assert score_files(*files, ks=(5,), distance="cosine") == before
-    assert before["queries_without_relevant"] == 0
+    assert before.queries_without_relevant == 0
 
 
 def test_labels_are_never_unpickled(tmp_path):

@@ -8,6 +8,8 @@ from helpers import small_settings
 from iiae.data import load
 from iiae.errors import DataError
 from iiae.evidence.collect import prove_files, prove_run, read_factors
+from iiae.results import load_results
+from iiae.run_folder import save_metrics
 from iiae.training import fit
 
 rng = np.random.default_rng(0)
@@ -27,10 +29,10 @@ def files(tmp_path):
 
 def test_latents_and_factors_of_anyone_are_measured(files):
     found = prove_files(*files)
-    cells = found["probes"]["as given"]["cells"]
-    assert cells["kind"]["z_s"]["linear"]["score"] > 0.9
-    assert cells["size"]["z_x"]["linear"]["score"] > 0.9
-    assert found["leakage"]["as given"]["by_factor"]["size"] < 0.1
+    cells = found.probes["as given"].cells
+    assert cells["kind"]["z_s"].linear.score > 0.9
+    assert cells["size"]["z_x"].linear.score > 0.9
+    assert found.leakage["as given"].by_factor["size"] < 0.1
 
 
 def test_kinds_of_factors_are_told_by_their_values(files):
@@ -45,7 +47,7 @@ def test_kinds_of_factors_are_told_by_their_values(files):
 def test_whole_numbers_are_latents_too(files, tmp_path):
     z = {name: rng.integers(5, size=(200, 3)) for name in ("x", "s", "y")}
     np.savez(tmp_path / "whole.npz", **{f"z_{name}": values for name, values in z.items()})
-    assert prove_files(tmp_path / "whole.npz", None)["pairs"] == 200
+    assert prove_files(tmp_path / "whole.npz", None).pairs == 200
 
 
 @pytest.mark.parametrize(
@@ -134,6 +136,8 @@ def test_a_run_is_proved_with_swaps(tmp_path):
     torch.manual_seed(0)
     run = fit(small_settings("training.epochs=20"), tmp_path / "run", progress=False)
     found = prove_run(run, load(run.settings.data))
-    assert set(found["leakage"]) >= {"means", "samples"}
-    assert set(found["swap"]) == {"shared", "exclusive to x", "exclusive to y"}
-    assert found["split"] == "test"
+    assert set(found.leakage) >= {"means", "samples"}
+    assert set(found.swap) == {"shared", "exclusive to x", "exclusive to y"}
+    assert found.split == "test"
+    save_metrics(run.folder, "evidence", found)
+    assert load_results(run.folder).evidence == found

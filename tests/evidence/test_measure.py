@@ -31,7 +31,7 @@ def measured(found=None, factors=FACTORS):
 
 
 def shown(found):
-    return "\n".join(" ".join(row) for t in evidence_tables(found.as_dict()) for row in t.rows)
+    return "\n".join(" ".join(row) for t in evidence_tables(found) for row in t.rows)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_a_collapsed_shared_latent_is_reported_and_nothing_is_told_apart():
 
 def test_the_same_seed_gives_exactly_the_same():
     same = latents()
-    assert measured(same).as_dict() == measured(same).as_dict()
+    assert measured(same) == measured(same)
 
 
 def test_dependent_blocks_show_in_the_estimators_that_apply():
@@ -83,7 +83,7 @@ def test_dependent_blocks_show_in_the_estimators_that_apply():
     refused = found.dependence["z_s and z_y"]["gaussian"]
     assert isinstance(refused, str)
     assert "4000 samples or more" in refused
-    table = next(t for t in evidence_tables(found.as_dict()) if "Dependence" in t.title)
+    table = next(t for t in evidence_tables(found) if "Dependence" in t.title)
     assert table.rows[0][1].startswith("refused (a)")
     assert f"(a) {refused}" in table.note
 
@@ -131,12 +131,12 @@ def test_exclusive_curves_are_at_chance_unless_the_latents_match(plain_evidence)
 
 
 def test_results_repeat_and_tables_show_every_part(plain_evidence):
-    one, same = plain_evidence.as_dict(), measured(latents()._replace(given_y=shared)).as_dict()
-    assert one["probes"] == same["probes"]
+    one, same = plain_evidence, measured(latents()._replace(given_y=shared))
+    assert one.probes == same.probes
     titles = " ".join(table.title for table in evidence_tables(one))
     for part in ("Leakage", "What each latent tells", "Exclusive retrieval", "Dependence", "Axis"):
         assert part in titles
-    assert not [t for t in evidence_tables(measured(factors={}).as_dict()) if "Leak" in t.title]
+    assert not [t for t in evidence_tables(measured(factors={})) if "Leak" in t.title]
 
 
 def test_components_keep_the_leading_directions():
@@ -168,4 +168,4 @@ def test_one_factor_alone_is_probed_and_has_no_axis_scores():
     found = measured(factors={"content": FACTORS["content"]})
     assert found.axes is None
     assert found.probes["means"].cells["content"]["z_s"].linear.score > 0.9
-    assert evidence_tables(found.as_dict())
+    assert evidence_tables(found)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -174,7 +176,7 @@ def test_batches_are_decoded_in_order_whatever_their_size(tmp_path):
     assert [i for b in batches for i in b.numbers] == list(range(11))
     for batch in batches:
         for i, image in zip(batch.numbers, batch.values, strict=True):
-            assert torch.equal(image, read_image(source.path(i), SHAPE))
+            assert torch.equal(image, read_image(Path(source.path(i)), SHAPE))
 
 
 def test_a_reference_gives_its_own_exclusive_mean(run):

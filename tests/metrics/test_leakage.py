@@ -4,8 +4,15 @@ import pytest
 from iiae.errors import DataError
 from iiae.metrics.leakage import (
     BlockFactor,
+    Cell,
+    Leak,
+    ProbeMatrix,
+    Reading,
     area_above_chance,
+    by_view,
+    largest_leak,
     leakage_score,
+    linear_matrix,
     probe_matrix,
 )
 
@@ -66,6 +73,78 @@ def test_readings_do_not_change_with_shift_and_scale():
 
 def test_a_matrix_repeats_for_a_seed():
     assert probe_matrix(BLOCKS, FACTORS, seed=4) == probe_matrix(BLOCKS, FACTORS, seed=4)
+
+
+def test_the_linear_matrix_is_the_linear_column():
+    both, linear = probe_matrix(BLOCKS, FACTORS), linear_matrix(BLOCKS, FACTORS)
+    for name, row in both.cells.items():
+        for block, cell in row.items():
+            assert linear.cells[name][block] == (cell.linear, None)
+    assert linear._replace(cells=both.cells) == both
+    assert linear.measure == {"colour": "R2", "radius": "R2", "name": "accuracy"}
+
+
+def test_more_dimensions_than_samples_do_not_invent_a_linear_reading():
+    wide = {"wide": rng.normal(size=(100, 400))}
+    factor = {"f": BlockFactor(rng.normal(size=(100, 2)), "continuous", "wide")}
+    assert linear_matrix(wide, factor).cells["f"]["wide"].linear.score < 0.05
+
+
+def test_no_dimensions_are_a_collapsed_block():
+    found = linear_matrix({**BLOCKS, "y": BLOCKS["y"][:, :0]}, FACTORS)
+    assert found.collapsed == ("y",)
+    assert found.cells["name"]["y"].best is None
+
+
+@pytest.mark.parametrize("samples", [1, 4])
+def test_fewer_samples_than_folds_are_refused(samples):
+    few = {"x": np.arange(samples, dtype=float)[:, None]}
+    factor = BlockFactor(np.arange(samples, dtype=float), "continuous", "x")
+    with pytest.raises(DataError, match=f"{samples} samples; probes on 5 folds"):
+        linear_matrix(few, {"f": factor})
+
+
+def test_blocks_equal_in_two_views_are_probed_once_and_others_in_each():
+    probed = []
+
+    def probe(blocks):
+        probed.extend(blocks)
+        return linear_matrix(blocks, FACTORS, permutations=1)
+
+    noisy = {**BLOCKS, "y": BLOCKS["y"] + rng.normal(size=(N, 4))}
+    found = by_view({"means": BLOCKS, "samples": noisy}, probe)
+    assert probed == ["x", "shared", "y", "y, samples"]
+    assert found["means"] == linear_matrix(BLOCKS, FACTORS, permutations=1)
+    cells = [found[view].cells["colour"] for view in ("means", "samples")]
+    assert cells[0]["x"] == cells[1]["x"] and cells[0]["y"] != cells[1]["y"]
+
+
+def readings(scores):
+    """A matrix of linear readings with these scores and chance at 0.1."""
+    cells = {
+        factor: {b: Cell(Reading(s, s, s, 0.1, 0.1), None) for b, s in row.items()}
+        for factor, row in scores.items()
+    }
+    home, measure = {"digit": "z_s", "colour": "z_x"}, dict.fromkeys(scores, "R2")
+    return ProbeMatrix(cells, {f: home[f] for f in scores}, measure, (), 9)
+
+
+def test_a_factor_of_a_latent_is_at_home_in_all_readings_of_it():
+    matrix = readings({"digit": {"z_s given x": 1.0, "z_s given y": 0.4, "z_x": 0.55}})
+    own, foreign = matrix.sides("digit")
+    assert (list(own), list(foreign)) == (["z_s given x", "z_s given y"], ["z_x"])
+    found = leakage_score(matrix)
+    assert found.at_home == 1 and found.value == pytest.approx(0.5)
+
+
+def test_the_largest_leak_is_the_worst_foreign_reading_above_chance():
+    matrix = readings(
+        {
+            "digit": {"z_s given x": 1.0, "z_x": 0.28, "z_y": 0.1},
+            "colour": {"z_s given x": 0.73, "z_x": 0.9, "z_y": -0.2},
+        }
+    )
+    assert largest_leak(matrix) == Leak(pytest.approx(0.7), "colour", "z_s given x")
 
 
 def test_leakage_is_zero_where_nothing_leaks():

@@ -9,7 +9,6 @@ from iiae.metrics.axes import sap
 from iiae.metrics.independence import domain_probe, hsic_test
 from iiae.metrics.leakage import BlockFactor, alive, probe_matrix
 from iiae.metrics.magnitude import middle, power_of_two, rescaled
-from iiae.metrics.readability import readable_linearly
 
 
 @given(st.floats(1e-300, 1e300))
@@ -44,8 +43,6 @@ def test_measures_of_dependence_and_readings_do_not_change_with_scale(power):
     assert abs(hsic_test(scale * a, b, 3).value - hsic_test(a, b, 3).value) < 1e-6
     assert domain_probe(a * scale, (a + 1) * scale) == domain_probe(a, a + 1)
     assert alive(scale * a).all() and not alive(np.full((5, 2), scale)).any()
-    reading = readable_linearly(a, b)
-    assert abs(readable_linearly(scale * a, b * scale) - reading) < 1e-6
     factors = {"f": BlockFactor(scale * b[:, 0], "continuous", "a")}
     plain = {"f": BlockFactor(b[:, 0], "continuous", "a")}
     found = sap({"a": a * scale}, factors).dimension

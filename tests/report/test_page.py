@@ -37,7 +37,7 @@ def blank():
 
 def test_the_page_is_complete_and_stands_alone(run, tmp_path):
     pairs = load(run.settings.data).test
-    save_metrics(run.folder, "test", evaluate(run, pairs).as_dict())
+    save_metrics(run.folder, "test", evaluate(run, pairs))
     page = write_report(run, pairs, tmp_path / "report.html").read_text(encoding="utf-8")
     for part in (
         "Instance retrieval among 359 items", "What can be read linearly", "Reconstruction",
@@ -66,7 +66,7 @@ def test_pictures_are_of_pairs_drawn_from_the_whole_set(run, monkeypatch):
 @pytest.mark.slow
 def test_evidence_is_told_in_words_and_drawn(run, tmp_path):
     data = load(run.settings.data)
-    save_metrics(run.folder, "test", evaluate(run, data.test).as_dict())
+    save_metrics(run.folder, "test", evaluate(run, data.test))
     save_metrics(run.folder, "evidence", prove_run(run, data))
     page = write_report(run, data.test, tmp_path / "report.html").read_text(encoding="utf-8")
     assert "By active means:" in page

@@ -1,68 +1,76 @@
-import copy
+import math
 
 import pytest
 
+from iiae.metrics.independence import ToldApart
+from iiae.metrics.information import Information
 from iiae.report.summary import summarise
+from iiae.results import (
+    Bound,
+    CategoryRetrieval,
+    Evidence,
+    InformationTerms,
+    ItemCounts,
+    Origin,
+    Provenance,
+    Readability,
+    Results,
+    Retrieval,
+    SetSizes,
+    Training,
+)
+from results_made import evaluation, leakage, matrix, recalls, scores
+
+HOME = {"digit": "z_s", "colour": "z_x"}
 
 
 def rate(value, chance=0.01):
-    return {
-        "recall@1": {"rate": value, "low": value - 0.01, "high": value + 0.01, "chance": chance}
-    }
+    return recalls({1: value}, {1: chance})
 
 
-def cell(score):
-    one = {"score": score, "low": score - 0.01, "high": score + 0.01, "chance": 0.1}
-    return {"linear": {**one, "chance_high": 0.12}, "nonlinear": None}
-
-
-def leak(value, colour):
-    return {"value": value, "by_factor": {"digit": 0.0, "colour": colour}, "at_home": 0.9,
-            "collapsed": []}  # fmt: skip
-
-
-METRICS = {
-    "training": {"seed": 3},
-    "test": {
-        "pairs": 100,
-        "retrieval": {
-            "shared_x_to_y": rate(0.98), "shared_y_to_x": rate(0.97),
-            "exclusive_x_to_y": rate(0.01), "exclusive_y_to_x": rate(0.01),
-        },
-        "readability": [
-            {"factor": "digit", "measure": "accuracy", "belongs_to": "z_s", "chance": 0.1,
-             "scores": {"z_s given x, mean": 0.8, "z_x, mean": 0.99}},
-            {"factor": "colour", "measure": "R2", "belongs_to": "z_x", "chance": 0.0,
-             "scores": {"z_x, mean": 0.7, "z_y, mean": 0.0}},
-        ],
+LINEAR = matrix(
+    HOME,
+    digit={"z_s given x": 0.8, "z_s given y": 0.7, "z_x": 0.99},
+    colour={"z_s given x": 0.0, "z_x": 0.7, "z_y": 0.0},
+)
+MATRIX = matrix(
+    HOME,
+    digit={"z_x": 0.1, "z_s": 0.9, "z_y": 0.1},
+    colour={"z_x": 0.95, "z_s": 0.4, "z_y": 0.0},
+)
+TEST = evaluation(
+    100,
+    Retrieval(rate(0.98), rate(0.97), rate(0.98), rate(0.97), rate(0.01), rate(0.01)),
+    Readability({"active means": LINEAR}, {}),
+)
+INFORMATION = Information(1.0, 0.9, 1.1, "estimate", True, 100)
+EVIDENCE = Evidence(
+    pairs=100,
+    exclusive_x_to_y=None,
+    exclusive_y_to_x=None,
+    probes=dict.fromkeys(("means", "active means", "samples"), MATRIX),
+    leakage={
+        "means": leakage(0.2, 0.4),
+        "active means": leakage(0.0, 0.0),
+        "samples": leakage(0.0, 0.0),
     },
-    "evidence": {
-        "probes": {
-            view: {
-                "home": {"digit": "z_s", "colour": "z_x"},
-                "cells": {
-                    "digit": {"z_x": cell(0.1), "z_s": cell(0.9), "z_y": cell(0.1)},
-                    "colour": {"z_x": cell(0.95), "z_s": cell(0.4), "z_y": cell(0.0)},
-                },
-            }
-            for view in ("means", "active means", "samples")
-        },
-        "leakage": {"means": leak(0.2, 0.4), "active means": leak(0.0, 0.0),
-                    "samples": leak(0.0, 0.0)},
-        "domains": {"means": {"linear": 0.6, "nonlinear": 0.7}},
-        "dependence": {"z_x and z_s": {"ksg": "ksg needs more samples", "gaussian": {"value": 1}}},
-        "swap": {"digit": [{"domain": "x", "right": "shared", "from_shared": 0.9,
-                            "from_exclusive": 0.1}]},
-    },
-}  # fmt: skip
+    domains={"means": ToldApart(0.6, 0.1, 0.7, 0.01, 100)},
+    dependence={"z_x and z_s": {"ksg": "ksg needs more samples", "gaussian": INFORMATION}},
+    axes=None,
+    swap={"digit": [Origin("x", "accuracy", "shared", 0.9, 0.1, 0.95)]},
+)
+MADE = Provenance("iiae train", None, "3.11", {}, "a machine")
+TRAINING = Training(3, "32", 2, 2, 1.0, 9.0, 50.0, SetSizes(200, 40, 100), 10, 8, 8, {}, MADE)
+RESULTS = Results(TRAINING, TEST, None, EVIDENCE)
 
 
-def said(metrics):
-    return {part.heading: " ".join(part.sentences) for part in summarise(metrics)}
+def said(test=TEST, evidence=EVIDENCE):
+    results = RESULTS._replace(test=test, evidence=evidence)
+    return {part.heading: " ".join(part.sentences) for part in summarise(results)}
 
 
 def test_every_part_says_what_was_measured():
-    found = said(METRICS)
+    found = said()
     assert list(found) == ["What is shared", "What is exclusive", "What leaked", "How sure"]
     assert "finds its own y among 100 in 98.00 [97.00, 99.00]% of cases" in found["What is shared"]
     assert "z_s tells the digit: accuracy 0.900" in found["What is shared"]
@@ -73,27 +81,14 @@ def test_every_part_says_what_was_measured():
     assert "Means show more than samples" in found["What leaked"]
     assert "told from z_s given y in 70% of cases" in found["How sure"]
     assert "was not estimated by ksg;" in found["How sure"]
-    assert "of seed 3" in found["How sure"]
-
-
-def scores(mean, chance):
-    return {
-        "mean": {"map@all": mean},
-        "interval": {"map@all": [mean - 0.01, mean + 0.01]},
-        "chance": {"map@all": chance},
-    }
+    assert "This is one run, of seed 3: they do not say" in found["How sure"]
 
 
 def test_classes_are_told_beside_what_guessing_reaches():
-    metrics = copy.deepcopy(METRICS)
-    metrics["test"] |= {
-        "retrieval": None,
-        "categories": {
-            "split": "unseen", "classes": 3, "shared_x_to_y": scores(0.399, 0.457),
-            "shared_y_to_x": scores(0.6, 0.457), "exclusive_x_to_y": scores(0.46, 0.457),
-        },
-    }  # fmt: skip
-    found = said(metrics)
+    each = (scores(**{"map@all": (mean, 0.457)}) for mean in (0.399, 0.6, 0.46))
+    x, y, own = each
+    classes = CategoryRetrieval("unseen", 3, x, y, None, own)
+    found = said(TEST._replace(retrieval=None, categories=classes))
     shared = found["What is shared"]
     assert "mAP 0.399 [0.389, 0.409] of 1, worse than guessing (0.457)" in shared
     assert "mAP 0.600 [0.590, 0.610] of 1, better than guessing (0.457)" in shared
@@ -102,53 +97,48 @@ def test_classes_are_told_beside_what_guessing_reaches():
 
 
 def test_equal_items_and_one_pair_are_told():
-    metrics = copy.deepcopy(METRICS)
-    metrics["test"]["items"] = {"y": {"different": 20, "repeated": 100}}
-    metrics["test"]["retrieval"]["shared_y_to_x"] = rate(1.0, chance=1.0)
-    shared = said(metrics)["What is shared"]
+    retrieval = TEST.retrieval._replace(shared_y_to_x=rate(1.0, chance=1.0))
+    items = {"x": ItemCounts(100, 0), "y": ItemCounts(20, 100)}
+    shared = said(TEST._replace(items=items, retrieval=retrieval))["What is shared"]
     assert "its own y among 20 that differ" in shared
     assert "From y alone nothing can be missed: every x is a right answer" in shared
 
 
 def test_values_that_are_missing_are_left_out():
-    metrics = copy.deepcopy(METRICS)
-    evidence = metrics["evidence"]
-    evidence["probes"]["active means"]["cells"]["digit"]["z_s"]["linear"]["score"] = None
-    evidence["swap"]["digit"][0]["from_shared"] = None
-    evidence["leakage"]["means"]["by_factor"] = {"digit": None, "colour": None}
-    bound = {"value": None, "low": None, "high": None}
-    names = ("interaction_lower", "only_x", "only_y", "exclusive_x", "exclusive_y")
-    evidence["information"] = dict.fromkeys(names, bound)
-    found = said(metrics)
-    assert "tells the digit" not in found["What is shared"]
+    nothing = matrix(HOME, digit={"z_s": math.nan, "z_x": 0.1}, colour={"z_s": 0.1, "z_x": None})
+    bounds = InformationTerms(100, *[Bound(math.nan, math.nan, math.nan)] * 14)
+    evidence = EVIDENCE._replace(
+        probes=dict.fromkeys(EVIDENCE.probes, nothing), information=bounds,
+        swap={"digit": [Origin("x", "R2", "shared", math.nan, 0.1, 0.9)]},
+    )  # fmt: skip
+    found = said(evidence=evidence)
+    assert "tells the" not in found["What is shared"] + found["What is exclusive"]
+    assert "x and y share" not in found["What is shared"]
     assert "z_s holds at most - nats" in found["What leaked"]
-    del metrics["evidence"]
-    metrics["test"]["readability"][0]["scores"] = {"z_s given x, mean": None}
-    assert "tells the digit" not in said(metrics)["What is shared"]
+    assert "wrong latent" not in found["What leaked"]
 
 
 def test_without_evidence_the_linear_readings_stand_in():
-    found = said({k: v for k, v in METRICS.items() if k != "evidence"})
+    found = said(evidence=None)
     assert "z_s tells the digit: accuracy 0.800" in found["What is shared"]
+    assert "z_x tells the colour: R2 0.700" in found["What is exclusive"]
     assert "Not measured yet" in found["What leaked"]
-    assert summarise({}) == []
+    assert summarise(Results()) == []
 
 
 @pytest.mark.parametrize(
-    ("change", "heading", "text"),
+    ("test", "evidence", "heading", "text"),
     [
-        (lambda m: m["evidence"]["leakage"].update(
-            means={**leak(None, 0.0), "collapsed": ["z_y"]}), "How sure", "z_y is collapsed"),
-        (lambda m: m["test"]["retrieval"].update(exclusive_x_to_y=rate(0.4)),
+        (TEST, EVIDENCE._replace(leakage={"means": leakage(None, 0.0, ("z_y",))}),
+         "How sure", "z_y is collapsed"),
+        (TEST._replace(retrieval=TEST.retrieval._replace(exclusive_x_to_y=rate(0.4))), EVIDENCE,
          "What is exclusive", "which is not what guessing (1%) gives"),
-        (lambda m: m["evidence"]["swap"]["digit"][0].update(from_exclusive=0.95),
+        (TEST, EVIDENCE._replace(swap={"digit": [Origin("x", "R2", "shared", 0.9, 0.95, 1.0)]}),
          "What leaked", "the digit in x follows the wrong latent"),
-        (lambda m: m["evidence"].update(domains={"linear": 0.58, "nonlinear": 0.5}),
-         "How sure", "By means, z_s given x is told from z_s given y in 58%"),
-        (lambda m: m["evidence"].update(domains=None), "How sure", "Intervals are 95%"),
+        (TEST._replace(largest_signal_share=0.3), EVIDENCE,
+         "What is shared", "No dimension of z_s carries signal above its noise"),
+        (TEST, EVIDENCE._replace(domains={}), "How sure", "Intervals are 95%"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_said(change, heading, text):
-    metrics = copy.deepcopy(METRICS)
-    change(metrics)
-    assert text in said(metrics)[heading]
+def test_what_is_wrong_is_said(test, evidence, heading, text):
+    assert text in said(test, evidence)[heading]

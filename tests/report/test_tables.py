@@ -1,64 +1,42 @@
-import copy
+import math
 
 import pytest
 
-from iiae.report.tables import largest, number, result_tables, with_interval
+from iiae.report.tables import number, result_tables, with_interval
+from iiae.results import (
+    CategoryRetrieval,
+    Estimate,
+    ItemCounts,
+    Readability,
+    Retrieval,
+    TranslationQuality,
+)
+from results_made import evaluation, matrix, recalls, scores
 
 
 def rates(**chance):
-    return {
-        f"recall@{k[1:]}": {"rate": 0.5, "low": 0.4, "high": 0.6, "chance": c}
-        for k, c in chance.items()
-    }
+    guesses = {int(k[1:]): c for k, c in chance.items()}
+    return recalls(dict.fromkeys(guesses, 0.5), guesses)
 
 
-def scores(**measures):
-    return {
-        "mean": measures,
-        "interval": {name: [value - 0.1, value + 0.1] for name, value in measures.items()},
-        "chance": {name: value / 2 for name, value in measures.items()},
-        "per_class": {"cat": 0.4, "dog": 0.2},
-        "per_class_chance": {"cat": 0.1, "dog": 0.3},
-        "queries": 30,
-        "gallery": 20,
-    }
+CHANCE = rates(k1=0.025, k5=0.125)
+READ = matrix({"digit": "z_s"}, digit={"z_s given x": 0.9, "z_x": 0.2})
+RESULTS = evaluation(
+    40,
+    Retrieval(CHANCE, CHANCE, CHANCE, CHANCE, None, None),
+    Readability({"means": READ}, {}),
+)
 
 
-METRICS = {
-    "pairs": 40,
-    "items": {"x": {"different": 40, "repeated": 0}, "y": {"different": 40, "repeated": 0}},
-    "retrieval": {
-        "shared_x_to_y": rates(k1=0.025, k5=0.125),
-        "shared_y_to_x": rates(k1=0.025, k5=0.125),
-    },
-    "categories": None,
-    "readability": [
-        {"factor": "digit", "measure": "accuracy", "belongs_to": "z_s", "chance": 0.1,
-         "scores": {"z_s given x, mean": 0.9, "z_x, mean": 0.2}},
-    ],
-    "translation": None,
-    "nats": dict.fromkeys(
-        ["nll_x", "nll_y", "kl_x", "kl_y", "kl_s", "kl_s_x", "kl_s_y", "elbo",
-         "information_bound"], 1.0),
-    "absolute_error": {"x": 0.1, "y": 0.2},
-    "active_dimensions": 8,
-    "shared_dimensions": 8,
-    "largest_signal_share": 0.95,
-    "active_threshold": 0.9,
-}  # fmt: skip
-
-
-def tables(change=lambda metrics: None):
-    metrics = copy.deepcopy(METRICS)
-    change(metrics)
-    found = result_tables(metrics)
-    for table in found:
+def tables(results=RESULTS):
+    made = result_tables(results)
+    for table in made:
         assert all(len(row) == len(table.columns) for row in table.rows), table.title
-    return found
+    return made
 
 
 def test_numbers_that_are_missing_are_dashes_and_huge_ones_have_exponents():
-    assert number(None, 2) == "-"
+    assert number(None, 2) == number(math.nan, 2) == number(math.inf, 2) == "-"
     assert number(1.25e30, 4) == "1.25e+30"
     assert number(-2, 2) == "-2.00"
     assert with_interval(0.5, 0.4, 0.6, 2, 1) == "0.50 [0.4, 0.6]"
@@ -66,21 +44,14 @@ def test_numbers_that_are_missing_are_dashes_and_huge_ones_have_exponents():
     assert with_interval(None, None, None, 2) == "-"
 
 
-def test_the_largest_value_is_one_that_is_there():
-    assert largest({"a": None, "b": -1.0, "c": -2.0}) == "b"
-    assert largest({"a": None}) == "a"
-
-
 def test_the_chance_row_is_one_where_both_ways_agree():
     assert tables()[0].rows[-1] == ["chance", "2.50", "12.50"]
 
 
 def test_equal_items_are_told_and_have_a_chance_each_way():
-    def repeat(metrics):
-        metrics["items"]["y"] = {"different": 8, "repeated": 40}
-        metrics["retrieval"]["shared_x_to_y"] = rates(k1=0.125, k5=0.625)
-
-    table = tables(repeat)[0]
+    retrieval = RESULTS.retrieval._replace(shared_x_to_y=rates(k1=0.125, k5=0.625))
+    items = {"x": ItemCounts(40, 0), "y": ItemCounts(8, 40)}
+    table = tables(RESULTS._replace(items=items, retrieval=retrieval))[0]
     assert table.rows[-2:] == [
         ["chance, x to y", "12.50", "62.50"],
         ["chance, y to x", "2.50", "12.50"],
@@ -91,10 +62,8 @@ def test_equal_items_are_told_and_have_a_chance_each_way():
 
 
 def test_directions_with_other_cut_offs_are_shown_in_full():
-    def more(metrics):
-        metrics["retrieval"]["shared_y_to_x"] = rates(k1=0.025, k10=0.25)
-
-    table = tables(more)[0]
+    retrieval = RESULTS.retrieval._replace(shared_y_to_x=rates(k1=0.025, k10=0.25))
+    table = tables(RESULTS._replace(retrieval=retrieval))[0]
     assert table.columns[1:] == ["Recall@1", "Recall@5", "Recall@10"]
     rows = {row[0]: row[1:] for row in table.rows}
     assert rows["shared, y to x"][1] == rows["shared, x to y"][2] == "-"
@@ -111,44 +80,41 @@ def test_directions_with_other_cut_offs_are_shown_in_full():
     ],
 )
 def test_all_and_none_of_the_dimensions_active_are_told_apart(active, share, text):
-    def change(metrics):
-        metrics |= {"active_dimensions": active, "largest_signal_share": share}
-
-    assert text in tables(change)[0].note
+    results = RESULTS._replace(active_dimensions=active, largest_signal_share=share)
+    assert text in tables(results)[0].note
 
 
-def test_a_missing_reading_is_a_dash_with_its_reason():
-    def miss(metrics):
-        metrics["readability"].append(
-            {"factor": "ink", "measure": "R2", "belongs_to": "z_x", "chance": 0.0,
-             "scores": {"z_x, mean": None, "z_y, mean": None}}
-        )  # fmt: skip
-
-    table = tables(miss)[1]
+def test_a_collapsed_latent_is_a_dash_with_its_reason():
+    ink = {"z_s given x": 0.5, "z_x": None}
+    read = matrix({"digit": "z_s", "ink": "z_x"}, digit={"z_s given x": 0.9, "z_x": None}, ink=ink)
+    table = tables(RESULTS._replace(readability=Readability({"means": read}, {})))[1]
     rows = {row[0]: row[1:] for row in table.rows}
-    assert rows["z_x, mean"] == ["0.200", "-"]
-    assert rows["z_y, mean"] == ["-", "-"]
-    assert "A dash: the factor is the same in all pairs" in table.note
+    assert rows["z_s given x, means"] == ["0.900", "0.500"]
+    assert rows["z_x, means"] == ["-", "-"]
+    assert rows["chance"] == ["0.100", "0.100"]
+    assert table.columns[1:] == ["digit (accuracy), of z_s", "ink (R2), of z_x"]
+    assert "A dash: the latent is collapsed" in table.note
     assert "A dash" not in tables()[1].note
 
 
+@pytest.mark.parametrize("probes", [{}, {"means": READ}])
+def test_a_factor_that_cannot_be_read_is_named_with_its_reason(probes):
+    read = Readability(probes, {"ink": "factor ink is constant"})
+    assert "Not read: factor ink is constant." in tables(RESULTS._replace(readability=read))[1].note
+    assert "Not read" not in tables()[1].note
+
+
 def test_terms_that_are_not_finite_are_dashes_with_their_reason():
-    table = tables(lambda metrics: metrics["nats"].update(nll_x=None))[-1]
+    table = tables(RESULTS._replace(nats=RESULTS.nats._replace(nll_x=math.nan)))[-1]
     assert table.rows[0][1] == "-"
     assert "A dash: not finite" in table.note
 
 
 def test_every_measure_of_classes_stands_beside_its_own_chance():
-    def classes(metrics):
-        metrics["retrieval"] = None
-        metrics["categories"] = {
-            "split": "unseen",
-            "classes": 2,
-            "shared_x_to_y": scores(**{"map@all": 0.4, "recall@20": 0.6}),
-            "shared_y_to_x": scores(**{"map@all": 0.3, "recall@30": 0.8}),
-        }
-
-    table, per_class = tables(classes)[:2]
+    x = scores(**{"map@all": (0.4, 0.2), "recall@20": (0.6, 0.3)})
+    y = scores(**{"map@all": (0.3, 0.15), "recall@30": (0.8, 0.4)})
+    classes = CategoryRetrieval("unseen", 2, x, y, None, None)
+    table, per_class = tables(RESULTS._replace(retrieval=None, categories=classes))[:2]
     assert table.columns[-2:] == ["chance, x to y", "chance, y to x"]
     rows = {row[0]: row[1:] for row in table.rows}
     assert rows["map@all"][-2:] == ["0.2000", "0.1500"]
@@ -159,15 +125,11 @@ def test_every_measure_of_classes_stands_beside_its_own_chance():
 
 
 def test_one_pair_has_no_intervals_and_no_spread():
-    one = {"mean": 0.5, "low": None, "high": None}
-    quality = {
-        "pairs": 1, "l1": {"partner": one}, "ssim": {"partner": one}, "perceptual": None,
-        "diversity": one, "content_recall": {"mean": 1.0, "low": 0.2, "high": 1.0},
-        "content_chance": 1.0, "content_distance": None,
-    }  # fmt: skip
-    richer = {**quality, "perceptual": {"partner": one}}
-    change = {"translation": {"to_x": quality, "to_y": richer}}
-    rows = {row[0]: row[1:] for row in tables(lambda metrics: metrics.update(change))[2].rows}
+    one = Estimate(0.5, None, None)
+    own, again = {"partner": one}, Estimate(1.0, 0.2, 1.0)
+    quality = TranslationQuality(1, own, own, None, one, again, 1.0, None)
+    both = {"to_x": quality, "to_y": quality._replace(perceptual=own)}
+    rows = {row[0]: row[1:] for row in tables(RESULTS._replace(translation=both))[2].rows}
     assert rows["mean |difference|, z of the partner"] == ["0.5000 [-]", "0.5000 [-]"]
     assert rows["perceptual distance, z of the partner"] == ["-", "0.5000 [-]"]
     assert rows["source found again by guessing, rate"] == ["1.0000", "1.0000"]

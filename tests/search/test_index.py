@@ -302,7 +302,7 @@ def test_wrong_input_is_refused(run, tmp_path):
     np.save(tmp_path / "y.npy", np.ones((3, size)))
     np.save(tmp_path / "nan.npy", np.full((3, size), np.nan))
     index(run, tmp_path / "g", tmp_path / "y.npy")
-    with pytest.raises(GalleryError, match="was made for euclidean distance, not cosine"):
+    with pytest.raises(GalleryError, match="was made for chosen distance, not cosine"):
         index(run, tmp_path / "g", tmp_path / "y.npy", distance="cosine")
     with pytest.raises(GalleryError, match="holds items of domain y, not x"):
         index(run, tmp_path / "g", tmp_path / "y.npy", domain="x")

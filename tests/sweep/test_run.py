@@ -12,10 +12,12 @@ from safetensors.torch import load_file
 
 from helpers import small_settings
 from iiae.errors import MissingExtra, RunError, SettingsError
+from iiae.results import CategoryRetrieval, Readability, load_results
 from iiae.run_folder import CHECKPOINT, MODEL, load_history, load_run
 from iiae.settings import dump_settings
 from iiae.sweep.pareto import LEAKS, sweep_table
 from iiae.sweep.run import LOG, _retrieval, plan, sweep
+from results_made import evaluation, scores
 
 
 @pytest.fixture(scope="module")
@@ -117,10 +119,12 @@ def test_every_combination_is_a_run_and_a_row(swept):
     for row in done:
         run = load_run(out / row["run"])
         assert run.settings.objective.lam == float(row["objective.lam"])
-        metrics = json.loads((run.folder / "metrics.json").read_text())["test"]
-        recall = metrics["retrieval"]["shared_x_to_y"]["recall@1"]["rate"]
-        assert float(row["recall_x_to_y"]) == recall
-        assert float(row["kl_s_x"]) == metrics["nats"]["kl_s_x"]
+        test = load_results(run.folder).test
+        assert float(row["recall_x_to_y"]) == test.retrieval.shared_x_to_y.recall[1].rate
+        assert float(row["kl_s_x"]) == test.nats.kl_s_x
+        assert row["largest_leak_mean_of"].endswith(
+            ("from z_x", "from z_y", "from z_s given x", "from z_s given y")
+        )
         assert all(0 <= float(row[name]) <= 1 for name in LEAKS)
         assert float(row["seconds"]) > 0
     assert seen[-1] == (2, 2)
@@ -139,15 +143,10 @@ def test_a_failed_run_is_recorded_and_stops_no_other(swept):
 
 
 def test_a_row_of_classes_has_the_chance_of_the_measure_that_it_shows():
-    def scored(mean, chance):
-        return {"mean": {"map@all": mean}, "chance": {"map@all": chance}}
-
-    categories = {
-        "shared_x_to_y": scored(0.4, 0.45),
-        "shared_y_to_x": scored(0.5, 0.35),
-        "exclusive_x_to_y": scored(0.3, 0.45),
-    }
-    row = _retrieval({"retrieval": None, "categories": categories})
+    each = ((0.4, 0.45), (0.5, 0.35), (0.3, 0.45))
+    x, y, own = (scores(**{"map@all": one}) for one in each)
+    test = evaluation(30, None, Readability({}, {}))
+    row = _retrieval(test._replace(categories=CategoryRetrieval("test", 3, x, y, None, own)))
     assert row["measure"] == "map@all"
     assert (row["recall_x_to_y"], row["recall_y_to_x"]) == (0.4, 0.5)
     assert row["chance"] == pytest.approx(0.4)

@@ -32,13 +32,12 @@ def evaluate(
 
     Example: iiae evaluate runs/mine --split validation
     """
-    import json
-
+    from iiae.files.atomic import json_text
     from iiae.report.tables import result_tables
 
-    found = open_run(run, overrides).evaluate(split).as_dict()
+    found = open_run(run, overrides).evaluate(split)
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        typer.echo(json_text(found, indent=2))
     else:
         show_tables(result_tables(found))
 
@@ -68,9 +67,8 @@ def disentangle(
 
     Example: iiae disentangle --latents z.npz --factors factors.csv
     """
-    import json
-
     from iiae.evidence.collect import prove_files
+    from iiae.files.atomic import json_text
     from iiae.report.evidence_tables import evidence_tables
 
     if (run is None) == (latents is None):
@@ -88,7 +86,7 @@ def disentangle(
         assert latents is not None
         found = prove_files(latents, factors, seed or 0)
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        typer.echo(json_text(found, indent=2))
     else:
         show_tables(evidence_tables(found))
 

@@ -2,34 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 from torch import Tensor
 
 from iiae.data.classes.pairs import ClassPairs
 from iiae.metrics.ranking import Scores, score
 from iiae.model.latents import Embeddings
-
-
-class CategoryRetrieval(NamedTuple):
-    """Scores by direction and latent, each with its own chance lines.
-
-    Active: only the active dimensions, None where there are none. Exclusive: None where z_x and
-    z_y differ in size.
-    """
-
-    split: str
-    classes: int
-    shared_x_to_y: Scores
-    shared_y_to_x: Scores
-    active_x_to_y: Scores | None
-    exclusive_x_to_y: Scores | None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for metrics.json."""
-        values = self._asdict()
-        scores = {k: v.as_dict() for k, v in values.items() if isinstance(v, Scores)}
-        return {"split": self.split, "classes": self.classes, **scores}
+from iiae.results import CategoryRetrieval
 
 
 def retrieve_classes(
@@ -51,9 +29,8 @@ def retrieve_classes(
 
     def ranked(query: Tensor, gallery: Tensor, way: str) -> Scores:
         given = (query.numpy(), gallery.numpy(), labels[way[0]], labels[way[1]])
-        return score(
-            *given, tuple(k for k in ks if k <= len(gallery)) or (len(gallery),), seed=seed
-        )
+        within = tuple(k for k in ks if k <= len(gallery)) or (len(gallery),)
+        return score(*given, within, seed=seed)._replace(per_query={})
 
     x, y = found.shared_given_x.mean, found.shared_given_y.mean
     own_x, own_y = found.exclusive_x.mean, found.exclusive_y.mean

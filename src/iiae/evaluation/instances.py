@@ -13,18 +13,8 @@ from torch import Tensor
 
 from iiae.metrics.retrieval import InstanceRetrieval, instance_retrieval
 from iiae.model.latents import Embeddings
-from iiae.types import Pair
-
-
-class Retrieval(NamedTuple):
-    """Both directions of each latent that was tried."""
-
-    shared_x_to_y: InstanceRetrieval
-    shared_y_to_x: InstanceRetrieval
-    active_x_to_y: InstanceRetrieval
-    active_y_to_x: InstanceRetrieval
-    exclusive_x_to_y: InstanceRetrieval | None
-    exclusive_y_to_x: InstanceRetrieval | None
+from iiae.results import ItemCounts, Retrieval
+from iiae.types import Domain, Pair
 
 
 class Identities(NamedTuple):
@@ -33,13 +23,11 @@ class Identities(NamedTuple):
     x: Int64[Tensor, " pairs"]
     y: Int64[Tensor, " pairs"]
 
-    def counts(self) -> dict[str, dict[str, int]]:
-        """By domain: how many items are different, and how many are equal to another."""
-        counts = {name: torch.bincount(ids) for name, ids in self._asdict().items()}
-        return {
-            name: {"different": len(count), "repeated": int(count[count > 1].sum())}
-            for name, count in counts.items()
-        }
+    def counts(self) -> dict[Domain, ItemCounts]:
+        """By domain."""
+        x, y = (torch.bincount(ids) for ids in self)
+        counts: dict[Domain, Tensor] = {"x": x, "y": y}
+        return {d: ItemCounts(len(n), int(n[n > 1].sum())) for d, n in counts.items()}
 
 
 class ItemHashes:

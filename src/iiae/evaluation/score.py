@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from iiae.errors import DataError
 from iiae.files.arrays import read_array, read_texts
 from iiae.files.atomic import read_lines
 from iiae.files.folders import same_name
-from iiae.metrics.ranking import score
+from iiae.metrics.ranking import Scores, score
 
 
 def score_files(
@@ -21,8 +20,8 @@ def score_files(
     gallery_labels: Path,
     ks: tuple[int, ...],
     distance: str,
-) -> dict[str, Any]:
-    """`iiae.metrics.ranking.score` of array files, as plain values.
+) -> Scores:
+    """`iiae.metrics.ranking.score` of array files, without the values of each query.
 
     Args:
         query: `.npy`, `(queries, size)`.
@@ -40,8 +39,8 @@ def score_files(
         raise DataError(f"a cut-off is a number of items, at least 1; given {min(ks)}")
     labels = read_labels(query_labels), read_labels(gallery_labels)
     _check_common(*labels)
-    results = score(read_array(query), read_array(gallery), *labels, ks, distance)  # pyright: ignore[reportArgumentType]
-    return results.as_dict()
+    scores = score(read_array(query), read_array(gallery), *labels, ks, distance)  # pyright: ignore[reportArgumentType]
+    return scores._replace(per_query={})
 
 
 def read_labels(path: Path) -> np.ndarray:

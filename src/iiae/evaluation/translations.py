@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -14,43 +13,12 @@ from iiae.evaluation.instances import ItemHashes
 from iiae.metrics.retrieval import instance_retrieval
 from iiae.model.iiae import IIAE
 from iiae.model.translation import content, draw_exclusive, exclusive_means, render
+from iiae.results import Estimate, TranslationQuality
 from iiae.types import Domain, Pair, other
 
 DRAWS = 5
 
 Perceptual = Callable[[Tensor], Tensor]
-
-
-class Estimate(NamedTuple):
-    """A mean over pairs, with its 95% interval (normal approximation); of one pair without."""
-
-    mean: float
-    low: float | None
-    high: float | None
-
-
-class TranslationQuality(NamedTuple):
-    """Figures of translations to one domain; images count as values in [-1, 1].
-
-    `l1`, `ssim` and `perceptual` compare a translation with the true partner, by where its
-    exclusive latent came from: "partner" (the partner's own), "prior mean", "prior draw".
-    `perceptual` is 1 - cosine of a backbone's features, None without a backbone.
-    `diversity` is the mean absolute difference between translations with two draws of the
-    exclusive latent. `content_recall` is Recall@1 of each source among all sources, searched with
-    the shared latent of its translation with a prior draw, equal sources being one;
-    `content_chance` is what guessing reaches there. `content_distance` is their mean squared
-    distance over the mean squared distance of two different sources: 0 if the translation kept
-    z_s, 1 if it might be anyone's, None if sources do not differ.
-    """
-
-    pairs: int
-    l1: dict[str, Estimate]
-    ssim: dict[str, Estimate]
-    perceptual: dict[str, Estimate] | None
-    diversity: Estimate
-    content_recall: Estimate
-    content_chance: float
-    content_distance: float | None
 
 
 @torch.inference_mode()

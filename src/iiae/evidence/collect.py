@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -18,14 +18,14 @@ from iiae.evidence.swap import swap_consistency
 from iiae.files.arrays import array_names, read_array
 from iiae.files.atomic import EXACT, is_measure, read_csv
 from iiae.model.latents import embed
+from iiae.results import Evidence
 from iiae.run_folder import TrainedRun
-from iiae.types import plain
 
 MOST_CATEGORIES = 50  # distinct whole numbers up to which a column is taken as categories
 
 
-def prove_run(run: TrainedRun, data: Splits, split: str = "test") -> dict[str, Any]:
-    """All evidence on one set of a run's data, as plain values for metrics.json.
+def prove_run(run: TrainedRun, data: Splits, split: str = "test") -> Evidence:
+    """All evidence on one set of a run's data.
 
     Args:
         run: A trained run.
@@ -40,15 +40,13 @@ def prove_run(run: TrainedRun, data: Splits, split: str = "test") -> dict[str, A
     found = embed(run.model, pairs.batches(settings.batch))
     latents = views(found, run.model.active_dimensions, settings.seed)
     factors = pairs.factors()
-    evidence = measure_evidence(latents, factors, settings.seed).as_dict()
+    evidence = measure_evidence(latents, factors, settings.seed)
     terms = information_terms(run.model, pairs, settings.batch, settings.seed)
-    evidence["information"] = plain(terms)
-    if factors:
-        evidence["swap"] = plain(swap_consistency(run.model, data.train, pairs, settings.seed))
-    return {"split": split, **evidence}
+    swap = swap_consistency(run.model, data.train, pairs, settings.seed) if factors else None
+    return evidence._replace(split=split, information=terms, swap=swap)
 
 
-def prove_files(latents: Path, factors: Path | None, seed: int = 0) -> dict[str, Any]:
+def prove_files(latents: Path, factors: Path | None, seed: int = 0) -> Evidence:
     """The same of anyone's latents; without swaps, which need a decoder.
 
     Args:
@@ -75,7 +73,7 @@ def prove_files(latents: Path, factors: Path | None, seed: int = 0) -> dict[str,
     apart = given if len(given) == 2 else ()
     blocks = Blocks(read["z_x"], shared, read["z_y"], *apart)
     known = {} if factors is None else read_factors(factors)
-    return measure_evidence({"as given": blocks}, known, seed).as_dict()
+    return measure_evidence({"as given": blocks}, known, seed)
 
 
 def read_factors(path: Path) -> dict[str, Factor]:

@@ -39,56 +39,11 @@ from iiae.data.base import PairSet
 from iiae.distributions import DiagonalNormal, Posteriors
 from iiae.errors import DataError
 from iiae.model.iiae import IIAE
+from iiae.results import Bound, InformationTerms
 from iiae.types import Pair
 
 PAIRS = 10_000  # beyond it, so many drawn at random: the work grows with the square
 RESAMPLES = 1000
-
-
-class Bound(NamedTuple):
-    """Mean over pairs in nats, with its 95% bootstrap interval.
-
-    The interval covers which pairs are averaged over; a bound can miss the truth by more.
-    """
-
-    value: float
-    low: float
-    high: float
-
-
-class InformationTerms(NamedTuple):
-    """Bounds on what each latent holds, in nats; the module says which inequality each is.
-
-    | field | bounds | from |
-    |---|---|---|
-    | `exclusive_x`, `exclusive_y` | I(X;Z_x), I(Y;Z_y) | above |
-    | `only_x`, `only_y` | I(X;Z_s given Y), I(Y;Z_s given X) | above |
-    | `joint_prior`, `joint_upper` | I(X,Y;Z_s): by the prior, leaving one out | above |
-    | `joint_lower` | I(X,Y;Z_s) | below |
-    | `shared_x_lower`, `shared_y_lower` | I(X;Z_s), I(Y;Z_s) | below |
-    | `shared_x_fitted`, `shared_y_fitted` | I(X;Z_s), I(Y;Z_s) | above, if r_x and r_y are right |
-    | `interaction_lower` | I(X;Y;Z_s), and so I(X;Y) | below: the largest of three |
-    | `interaction_upper` | I(X;Y;Z_s) | above: the smaller of both above for I(X,Y;Z_s) |
-    | `interaction_fitted` | I(X;Y;Z_s) | above, if r_x and r_y are right: the smaller of two |
-
-    The last two bound I(X;Y) as well if z_s says all that x and y share.
-    """
-
-    pairs: int
-    exclusive_x: Bound
-    exclusive_y: Bound
-    only_x: Bound
-    only_y: Bound
-    joint_prior: Bound
-    joint_upper: Bound
-    joint_lower: Bound
-    shared_x_lower: Bound
-    shared_y_lower: Bound
-    shared_x_fitted: Bound
-    shared_y_fitted: Bound
-    interaction_lower: Bound
-    interaction_upper: Bound
-    interaction_fitted: Bound
 
 
 class Contrast(NamedTuple):

@@ -11,16 +11,16 @@ from torch import Tensor
 
 from iiae.data.base import Factor
 from iiae.errors import DataError
-from iiae.metrics.axes import DCI, Gaps, dci, dci_by_block, mig, sap
+from iiae.metrics.axes import dci, dci_by_block, mig, sap
 from iiae.metrics.bounds import club_information, infonce_information
 from iiae.metrics.independence import Dependence, ToldApart, domain_probe, hsic_test
 from iiae.metrics.information import Information, gaussian_information, ksg_information
 from iiae.metrics.leakage import (
     BlockFactor,
-    Leakage,
     ProbeMatrix,
     alive,
     area_above_chance,
+    by_view,
     leakage_score,
     probe_matrix,
 )
@@ -28,7 +28,7 @@ from iiae.metrics.magnitude import rescaled
 from iiae.metrics.retrieval import partner_ranks
 from iiae.model.iiae import Active
 from iiae.model.latents import Embeddings, latent_views
-from iiae.types import plain
+from iiae.results import Axes, Curve, Evidence
 
 FEWEST = 20  # pairs
 NAMES = {
@@ -52,45 +52,6 @@ class Blocks(NamedTuple):
     exclusive_y: np.ndarray
     given_x: np.ndarray | None = None
     given_y: np.ndarray | None = None
-
-
-class Curve(NamedTuple):
-    """Exclusive retrieval: Recall@K by K, and the area above chance (0: guessing, 1: perfect)."""
-
-    recall: dict[int, float]
-    chance: dict[int, float]
-    area: float
-
-
-class Axes(NamedTuple):
-    """Block-wise and dimension-wise DCI, MIG and SAP."""
-
-    dci: DCI
-    dci_by_block: DCI
-    mig: Gaps
-    sap: Gaps
-
-
-class Evidence(NamedTuple):
-    """Everything that is measured of a set of latents; None where it does not apply.
-
-    `probes`, `leakage` and `domains` are by view: what is taken of the posteriors. `dependence` is
-    of the first view, by pair of blocks and estimator: a value, or the reason why the estimator
-    refused.
-    """
-
-    pairs: int
-    exclusive_x_to_y: Curve | None
-    exclusive_y_to_x: Curve | None
-    probes: dict[str, ProbeMatrix]
-    leakage: dict[str, Leakage]
-    domains: dict[str, ToldApart]
-    dependence: dict[str, dict[str, Information | Dependence | str]]
-    axes: Axes | None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for metrics.json."""
-        return plain(self)
 
 
 def views(found: Embeddings, active: Active, seed: int) -> dict[str, Blocks]:
@@ -130,9 +91,10 @@ def measure_evidence(
         name: BlockFactor(factor.values, factor.kind, factor.latent)
         for name, factor in factors.items()
     }
-    probes = _probes(latents, known, seed, permutations) if known else {}
-    first = next(iter(latents.values()))
-    blocks = _named(first)
+    first, views = next(iter(latents.values())), {k: _named(view) for k, view in latents.items()}
+    blocks, probes = _named(first), {}
+    if known:
+        probes = by_view(views, lambda every: probe_matrix(every, known, seed, permutations))
     return Evidence(
         pairs=len(first.shared),
         exclusive_x_to_y=_curve(first.exclusive_x, first.exclusive_y),
@@ -182,38 +144,6 @@ def _check(latents: Mapping[str, Blocks]) -> None:
 
 def _named(view: Blocks) -> dict[str, np.ndarray]:
     return {"z_x": view.exclusive_x, "z_s": view.shared, "z_y": view.exclusive_y}
-
-
-def _probes(
-    latents: Mapping[str, Blocks], factors: dict[str, BlockFactor], seed: int, permutations: int
-) -> dict[str, ProbeMatrix]:
-    """A matrix for each view; blocks that are the same in two views are probed once."""
-    every: dict[str, np.ndarray] = {}
-    sources: dict[str, dict[str, str]] = {}
-    for view, blocks in latents.items():
-        sources[view] = {}
-        for block, latent in _named(blocks).items():
-            same = next((n for n, other in every.items() if _same(latent, other)), None)
-            # the first view goes by the blocks' own names, to which factors belong
-            name = same or (f"{block}, {view}" if sources.keys() - {view} else block)
-            every[name] = latent
-            sources[view][block] = name
-    found = probe_matrix(every, factors, seed, permutations)
-
-    def matrix(source: dict[str, str]) -> ProbeMatrix:
-        return found._replace(
-            cells={
-                factor: {block: row[name] for block, name in source.items()}
-                for factor, row in found.cells.items()
-            },
-            collapsed=tuple(block for block, name in source.items() if name in found.collapsed),
-        )
-
-    return {view: matrix(source) for view, source in sources.items()}
-
-
-def _same(a: np.ndarray, b: np.ndarray) -> bool:
-    return a.shape == b.shape and bool((a == b).all())
 
 
 def _curve(query: np.ndarray, gallery: np.ndarray) -> Curve | None:

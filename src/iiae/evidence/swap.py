@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,23 +13,8 @@ from torch.nn import functional as F
 
 from iiae.data.base import Factor, PairSet
 from iiae.model.iiae import IIAE
+from iiae.results import Origin
 from iiae.types import Domain, Draw
-
-
-class Origin(NamedTuple):
-    """A factor as it is read from swapped samples.
-
-    Accuracy or R2 against the pair that gave z_s, and against the one that gave the exclusive
-    latent; `right` is which of the two the factor should follow; `real` is what the reader scores
-    on untouched samples, the most that can be expected.
-    """
-
-    domain: str
-    measure: str
-    right: Literal["shared", "exclusive"]
-    from_shared: float
-    from_exclusive: float
-    real: float
 
 
 class Reader(nn.Module):

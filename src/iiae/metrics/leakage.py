@@ -1,20 +1,23 @@
 r"""What can be read from each block of latents, and what should not be.
 
-A model splits a pair into blocks ("x", "shared", "y"); each known factor belongs to one of them.
-Everything here is one table, factor by block, and numbers made from it.
+A model splits a pair into blocks ("x", "shared", "y"); each known factor belongs to one of them,
+or to all readings of one: a factor of z_s to "z_s given x" and "z_s given y". Everything here is
+one table, factor by block, and numbers made from it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Num, Shaped
+from jaxtyping import Float, Num, Shaped
 
 from iiae.errors import DataError
 from iiae.metrics.magnitude import rescaled
 from iiae.metrics.probes import held_out_ridge, standardised, widened
+from iiae.types import Measured
 
 SAMPLES = 5000
 FOLDS = 5
@@ -43,11 +46,11 @@ class Reading(NamedTuple):
     scores: 0, or the share of the most common class.
     """
 
-    score: float
-    low: float
-    high: float
-    chance: float
-    chance_high: float
+    score: Measured
+    low: Measured
+    high: Measured
+    chance: Measured
+    chance_high: Measured
 
     @property
     def above_chance(self) -> float:
@@ -58,10 +61,19 @@ class Reading(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """One factor read from one block, linearly and otherwise; None where the block is collapsed."""
+    """One factor read from one block, linearly and otherwise.
+
+    None where the block is collapsed, or the probe was not tried.
+    """
 
     linear: Reading | None
     nonlinear: Reading | None
+
+    @property
+    def best(self) -> Reading | None:
+        """The better of the two probes; None if the block is collapsed or no score is finite."""
+        known = [reading for reading in self if reading and math.isfinite(reading.score)]
+        return max(known, key=lambda reading: reading.score, default=None)
 
     @property
     def above_chance(self) -> float:
@@ -70,12 +82,22 @@ class Cell(NamedTuple):
 
 
 class ProbeMatrix(NamedTuple):
-    """Readings by factor and block, the block each factor belongs to, and collapsed blocks."""
+    """Readings by factor and block, collapsed blocks, and the number of samples used.
+
+    `home` is the block each factor belongs to, `measure` what is scored: R2 or accuracy.
+    """
 
     cells: dict[str, dict[str, Cell]]
     home: dict[str, str]
+    measure: dict[str, str]
     collapsed: tuple[str, ...]
     samples: int
+
+    def sides(self, factor: str) -> tuple[dict[str, Cell], dict[str, Cell]]:
+        """Cells by block: of those that the factor belongs to, and of the others."""
+        row, home = self.cells[factor], self.home[factor]
+        own = {b: cell for b, cell in row.items() if b == home or b.startswith(f"{home} given ")}
+        return own, {b: cell for b, cell in row.items() if b not in own}
 
 
 class Leakage(NamedTuple):
@@ -86,9 +108,20 @@ class Leakage(NamedTuple):
     """
 
     value: float | None
-    by_factor: dict[str, float]
-    at_home: float
+    by_factor: dict[str, Measured]
+    at_home: Measured
     collapsed: tuple[str, ...]
+
+
+class Leak(NamedTuple):
+    """A reading of a factor from a block it does not belong to: 0 chance, 1 all of it."""
+
+    value: Measured
+    factor: str
+    block: str
+
+
+Features = Callable[[Float[np.ndarray, "samples size"], int], Float[np.ndarray, "samples features"]]
 
 
 def probe_matrix(
@@ -109,13 +142,46 @@ def probe_matrix(
             than samples, a constant factor, a class with one sample (refused, not dropped), more
             than 200 classes, or a factor of a block that is not there.
     """
-    total = checked(blocks, factors)
+    checked(blocks, factors)
+    return _matrix(blocks, factors, [_as_is, widened], seed, permutations)
+
+
+def linear_matrix(
+    blocks: Mapping[str, Num[np.ndarray, "_ _"]],
+    factors: Mapping[str, BlockFactor],
+    seed: int = 0,
+    permutations: int = 20,
+) -> ProbeMatrix:
+    """`probe_matrix` by the linear probe alone.
+
+    Blocks may have more dimensions than samples, as a ridge shrinks what it cannot know.
+
+    Raises:
+        DataError: As `check_factor`.
+    """
+    for name, factor in factors.items():
+        check_factor(name, factor, len(next(iter(blocks.values()))))
+    return _matrix(blocks, factors, [_as_is], seed, permutations)
+
+
+def _as_is(latent: np.ndarray, seed: int) -> np.ndarray:
+    return latent
+
+
+def _matrix(
+    blocks: Mapping[str, np.ndarray],
+    factors: Mapping[str, BlockFactor],
+    probes: Sequence[Features],
+    seed: int,
+    permutations: int,
+) -> ProbeMatrix:
+    """Readings by ridge regression on the features that each probe makes of a latent."""
     if permutations < 1:
         raise DataError(
             f"{permutations} permutations: chance needs at least 1, and 20 to be of use"
         )
     rng = np.random.default_rng(seed)
-    picked = rng.permutation(total)[:SAMPLES]
+    picked = rng.permutation(len(next(iter(blocks.values()))))[:SAMPLES]
     targets = {name: columns(factor)[picked] for name, factor in factors.items()}
     orders = [np.arange(len(picked))]
     orders += [rng.permutation(len(picked)) for _ in range(permutations)]
@@ -126,14 +192,46 @@ def probe_matrix(
         pair: list[dict[str, Reading] | None] = [None, None]
         if kept.shape[1]:
             linear = standardised(kept)
-            pair = [
-                _readings(features, targets, factors, orders, fold)
-                for features in (linear, widened(linear, seed))
-            ]
+            for i, probe in enumerate(probes):
+                pair[i] = _readings(probe(linear, seed), targets, factors, orders, fold)
         for name in factors:
             cells[name][block] = Cell(*(of[name] if of else None for of in pair))
     home = {name: factor.block for name, factor in factors.items()}
-    return ProbeMatrix(cells, home, collapsed(blocks), len(picked))
+    measure = {n: "R2" if f.kind == "continuous" else "accuracy" for n, f in factors.items()}
+    return ProbeMatrix(cells, home, measure, collapsed(blocks), len(picked))
+
+
+def by_view(
+    views: Mapping[str, Mapping[str, np.ndarray]],
+    probe: Callable[[Mapping[str, np.ndarray]], ProbeMatrix],
+) -> dict[str, ProbeMatrix]:
+    """A matrix for each view of the same blocks; blocks equal in two views are probed once.
+
+    Args:
+        views: Blocks by view. Those of the first keep their names, to which factors belong.
+        probe: Reads the factors from blocks: `probe_matrix` or `linear_matrix`.
+    """
+    every: dict[str, np.ndarray] = {}
+    sources: dict[str, dict[str, str]] = {}
+    for view, blocks in views.items():
+        sources[view] = {}
+        for block, latent in blocks.items():
+            same = next((n for n, other in every.items() if np.array_equal(latent, other)), None)
+            name = same or (f"{block}, {view}" if sources.keys() - {view} else block)
+            every[name] = latent
+            sources[view][block] = name
+    found = probe(every)
+
+    def matrix(source: dict[str, str]) -> ProbeMatrix:
+        return found._replace(
+            cells={
+                factor: {block: row[name] for block, name in source.items()}
+                for factor, row in found.cells.items()
+            },
+            collapsed=tuple(block for block, name in source.items() if name in found.collapsed),
+        )
+
+    return {view: matrix(source) for view, source in sources.items()}
 
 
 def leakage_score(matrix: ProbeMatrix) -> Leakage:
@@ -144,13 +242,30 @@ def leakage_score(matrix: ProbeMatrix) -> Leakage:
     """
     if not matrix.cells:
         raise DataError("a leakage score needs at least one factor")
-    by_factor = {
-        name: max((c.above_chance for b, c in row.items() if b != matrix.home[name]), default=0.0)
-        for name, row in matrix.cells.items()
-    }
-    own = [row[matrix.home[name]].above_chance for name, row in matrix.cells.items()]
+    own, by_factor = (
+        {
+            name: max(
+                (cell.above_chance for cell in matrix.sides(name)[side].values()), default=0.0
+            )
+            for name in matrix.cells
+        }
+        for side in (0, 1)
+    )
     value = None if matrix.collapsed else float(np.mean(list(by_factor.values())))
-    return Leakage(value, by_factor, float(np.mean(own)), matrix.collapsed)
+    return Leakage(value, by_factor, float(np.mean(list(own.values()))), matrix.collapsed)
+
+
+def largest_leak(matrix: ProbeMatrix) -> Leak:
+    """The worst single reading of a factor from a block that it does not belong to.
+
+    `leakage_score` is a mean over factors instead.
+    """
+    leaks = [
+        Leak(cell.above_chance, factor, block)
+        for factor in matrix.cells
+        for block, cell in matrix.sides(factor)[1].items()
+    ]
+    return max(leaks, key=lambda leak: leak.value)
 
 
 def area_above_chance(recall: Mapping[int, float], items: int) -> float:
@@ -194,7 +309,7 @@ def checked(blocks: Mapping[str, np.ndarray], factors: Mapping[str, BlockFactor]
                 "used: give more samples or fewer dimensions"
             )
     for name, factor in factors.items():
-        _check_factor(name, factor, n)
+        check_factor(name, factor, n)
         if factor.block not in blocks:
             raise DataError(f"factor {name} belongs to {factor.block}; blocks: {', '.join(blocks)}")
     return n
@@ -216,8 +331,16 @@ def classes(factor: BlockFactor) -> np.ndarray:
     return np.unique(np.asarray(factor.values).astype(str), return_inverse=True)[1].ravel()
 
 
-def _check_factor(name: str, factor: BlockFactor, n: int) -> None:
+def check_factor(name: str, factor: BlockFactor, n: int) -> None:
+    """Refuses what cannot be read from blocks of `n` samples.
+
+    Raises:
+        DataError: Too few samples, a factor of another length, not finite, constant or not
+            numeric, a class with one sample, or more than 200 classes.
+    """
     values = np.asarray(factor.values)
+    if n < FOLDS:
+        raise DataError(f"{n} samples; probes on {FOLDS} folds need at least {FOLDS}")
     if len(values) != n:
         raise DataError(f"factor {name} has {len(values)} values and the blocks {n} samples")
     if factor.kind == "categorical":

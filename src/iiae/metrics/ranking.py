@@ -32,7 +32,6 @@ from jaxtyping import Float, Int, Shaped
 from iiae.errors import DataError
 from iiae.metrics.chance import chance_values
 from iiae.metrics.magnitude import ROOM, middle, power_of_two
-from iiae.types import plain
 
 Distance = Literal["cosine", "euclidean", "hamming"]
 BLOCK = 128
@@ -52,25 +51,22 @@ class Ranks(NamedTuple):
 class Scores(NamedTuple):
     """Means over queries with their 95% bootstrap intervals, and what they are means of.
 
-    `chance` is what random rankings reach in each measure, over the same queries. `per_query` has
-    a value for every query, NaN where none is relevant; `per_class` the mean `map@all` of each
-    class of queries, `per_class_chance` what random rankings reach there.
+    `chance` is what random rankings reach in each measure, over the same queries. `per_class` has
+    the mean `map@all` of each class of queries, `per_class_chance` what random rankings reach
+    there; `per_query` arrays `(queries,)` of every measure, NaN where none is relevant, empty
+    where they were not kept.
     """
 
     mean: dict[str, float]
     interval: dict[str, tuple[float, float]]
     chance: dict[str, float]
-    per_query: dict[str, Float[np.ndarray, " queries"]]
     per_class: dict[str, float]
     per_class_chance: dict[str, float]
     queries: int
     queries_without_relevant: int
     gallery: int
     distance: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, without those of each query."""
-        return plain({k: v for k, v in self._asdict().items() if k != "per_query"})
+    per_query: dict[str, Any] = {}
 
 
 def score(

@@ -3,50 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from iiae.report.tables import Table, domains_by_view, largest, number, percent, with_interval
+from iiae.metrics.independence import Dependence, ToldApart
+from iiae.metrics.information import Information
+from iiae.metrics.leakage import ProbeMatrix, Reading
+from iiae.report.tables import Table, number, percent, with_interval
+from iiae.results import Axes, Evidence, InformationTerms, Origin
 
 
-def evidence_tables(found: Mapping[str, Any]) -> list[Table]:
-    """The tables of one set: `iiae.evidence.measure.Evidence` as plain values.
-
-    Section `evidence` of metrics.json; with a model there is also `swap`.
-    """
+def evidence_tables(found: Evidence) -> list[Table]:
+    """The tables of one set."""
     tables: list[Table] = []
-    if found["leakage"]:
+    if found.leakage:
         tables.append(_leakage(found))
-        for i, (kind, matrix) in enumerate(found["probes"].items()):
+        for i, (kind, matrix) in enumerate(found.probes.items()):
             table = _probes(kind, matrix)
             tables.append(table if i == 0 else table._replace(note="Probes and notes as above."))
-    if found.get("swap"):
-        tables.append(_swap(found["swap"]))
-    if found.get("information"):
-        tables.append(_information(found["information"]))
+    if found.swap:
+        tables.append(_swap(found.swap))
+    if found.information:
+        tables.append(_information(found.information))
     tables.append(_curves(found))
-    if found["domains"]:
-        tables.append(_domains(found["domains"]))
-    tables.append(_dependence(found["dependence"]))
-    if found["axes"]:
-        tables.append(_axes(found["axes"]))
+    if found.domains:
+        tables.append(_domains(found.domains))
+    tables.append(_dependence(found.dependence))
+    if found.axes:
+        tables.append(_axes(found.axes))
     return [table for table in tables if table.rows]
 
 
-def _leakage(found: Mapping[str, Any]) -> Table:
+def _leakage(found: Evidence) -> Table:
     rows = []
-    for kind, leak in found["leakage"].items():
-        gone = ", ".join(leak["collapsed"])
-        most = largest(leak["by_factor"])
+    for kind, leak in found.leakage.items():
+        gone = ", ".join(leak.collapsed)
+        most, value = max(leak.by_factor.items(), key=lambda item: item[1])
         rows.append(
             [
                 kind,
-                f"collapsed: {gone}" if gone else number(leak["value"], 3),
-                f"{most} ({number(leak['by_factor'][most], 3)})",
-                number(leak["at_home"], 3),
+                f"collapsed: {gone}" if gone else number(leak.value, 3),
+                f"{most} ({number(value, 3)})",
+                number(leak.at_home, 3),
             ]
         )
     return Table(
-        f"Leakage, {found['pairs']:,} pairs",
+        f"Leakage, {found.pairs:,} pairs",
         ["latents", "leakage", "largest", "read at home"],
         rows,
         "One number for what is in the wrong place: the mean over factors of the most that any "
@@ -56,21 +56,21 @@ def _leakage(found: Mapping[str, Any]) -> Table:
     )
 
 
-def _probes(kind: str, matrix: Mapping[str, Any]) -> Table:
+def _probes(kind: str, matrix: ProbeMatrix) -> Table:
     rows = []
-    for factor, blocks in matrix["cells"].items():
+    for factor, blocks in matrix.cells.items():
         for probe in ("linear", "nonlinear"):
-            cells = [_reading(cell[probe]) for cell in blocks.values()]
-            read = [cell[probe] for cell in blocks.values() if cell[probe]]
-            ends = [max(one[end] for one in read) for end in ("chance", "chance_high") if read]
-            chance = ", ".join(number(end, 3) for end in ends) or "-"
-            rows.append([f"{factor} (of {matrix['home'][factor]}), {probe}", *cells, chance])
-    blocks = next(iter(matrix["cells"].values()))
+            each: list[Reading | None] = [getattr(cell, probe) for cell in blocks.values()]
+            ends = [(one.chance, one.chance_high) for one in each if one]
+            chance = ", ".join(number(max(end), 3) for end in zip(*ends, strict=True)) or "-"
+            name = f"{factor} (of {matrix.home[factor]}), {probe}"
+            rows.append([name, *map(_reading, each), chance])
+    blocks = next(iter(matrix.cells.values()))
     return Table(
         f"What each latent tells of each factor, by its {kind}",
         ["factor and probe", *blocks, "chance, its 95%"],
         rows,
-        f"R2 or accuracy on held-out pairs ({matrix['samples']:,} used, five folds) with 95% "
+        f"R2 or accuracy on held-out pairs ({matrix.samples:,} used, five folds) with 95% "
         "bootstrap intervals. Chance: the same probe on shuffled factors, mean and 95th "
         "percentile, and at least the best constant answer; of the latent where it is largest. z_s "
         "stands for r_x and r_y side by side. Means can show what samples do not: a dimension "
@@ -79,20 +79,18 @@ def _probes(kind: str, matrix: Mapping[str, Any]) -> Table:
     )
 
 
-def _reading(found: Mapping[str, float | None] | None) -> str:
-    if found is None:
-        return "collapsed"
-    return with_interval(found["score"], found["low"], found["high"], 3)
+def _reading(found: Reading | None) -> str:
+    return with_interval(*found[:3], 3) if found else "collapsed"
 
 
-def _swap(found: Mapping[str, Any]) -> Table:
+def _swap(found: Mapping[str, list[Origin]]) -> Table:
     rows = [
         [
-            f"{factor} in {one['domain']} ({one['measure']})",
-            "z_s" if one["right"] == "shared" else f"z_{one['domain']}",
-            number(one["from_shared"], 3),
-            number(one["from_exclusive"], 3),
-            number(one["real"], 3),
+            f"{factor} in {one.domain} ({one.measure})",
+            "z_s" if one.right == "shared" else f"z_{one.domain}",
+            number(one.from_shared, 3),
+            number(one.from_exclusive, 3),
+            number(one.real, 3),
         ]
         for factor, origins in found.items()
         for one in origins
@@ -121,15 +119,11 @@ INFORMATION = {
 }
 
 
-def _information(found: Mapping[str, Any]) -> Table:
+def _information(found: InformationTerms) -> Table:
     rows = [
-        [
-            text,
-            side,
-            with_interval(found[name]["value"], found[name]["low"], found[name]["high"], 2),
-        ]
+        [text, side, with_interval(bound.value, bound.low, bound.high, 2)]
         for name, (text, side) in INFORMATION.items()
-        if found.get(name)
+        for bound in (getattr(found, name),)
     ]
     return Table(
         "Information in the latents, nats",
@@ -141,23 +135,16 @@ def _information(found: Mapping[str, Any]) -> Table:
     )
 
 
-def _curves(found: Mapping[str, Any]) -> Table:
+def _curves(found: Evidence) -> Table:
     rows = []
-    for name in ("exclusive_x_to_y", "exclusive_y_to_x"):
-        curve = found[name]
+    for way, curve in (("x to y", found.exclusive_x_to_y), ("y to x", found.exclusive_y_to_x)):
         if curve is None:
             continue
-        at = {int(k): v for k, v in curve["recall"].items()}
-        half = min(at, key=lambda k: abs(k - found["pairs"] / 2))
-        guess = {int(k): v for k, v in curve["chance"].items()}
-        cells = [f"{percent(at[k])} (chance {percent(guess[k])})" for k in (1, half)]
-        rows.append(
-            [
-                name.replace("_", " "),
-                *cells,
-                "-" if curve["area"] is None else f"{curve['area']:+.4f}",
-            ]
-        )
+        half = min(curve.recall, key=lambda k: abs(k - found.pairs / 2))
+        cells = [
+            f"{percent(curve.recall[k])} (chance {percent(curve.chance[k])})" for k in (1, half)
+        ]
+        rows.append([f"exclusive {way}", *cells, f"{curve.area:+.4f}"])
     return Table(
         "Exclusive retrieval over the whole curve, %",
         ["direction", "Recall@1", "Recall@N/2", "area above chance"],
@@ -168,11 +155,14 @@ def _curves(found: Mapping[str, Any]) -> Table:
     )
 
 
-def _domains(found: Mapping[str, Any]) -> Table:
+def _domains(found: Mapping[str, ToldApart]) -> Table:
     rows = [
-        [f"{view}, {kind}", percent(one[kind]), f"{one[f'{kind}_p_value']:.3g}"]
-        for view, one in domains_by_view(found).items()
-        for kind in ("linear", "nonlinear")
+        [f"{view}, {kind}", percent(accuracy), f"{p_value:.3g}"]
+        for view, one in found.items()
+        for kind, accuracy, p_value in (
+            ("linear", one.linear, one.linear_p_value),
+            ("nonlinear", one.nonlinear, one.nonlinear_p_value),
+        )
     ]
     return Table(
         "Can z_s given x be told from z_s given y?",
@@ -183,7 +173,7 @@ def _domains(found: Mapping[str, Any]) -> Table:
     )
 
 
-def _dependence(found: Mapping[str, Any]) -> Table:
+def _dependence(found: Mapping[str, Mapping[str, Information | Dependence | str]]) -> Table:
     names = {
         "gaussian": "Gaussian (64 components)",
         "ksg": "KSG (2 components)",
@@ -193,13 +183,12 @@ def _dependence(found: Mapping[str, Any]) -> Table:
     }
     refused: dict[str, str] = {}  # a letter by reason
 
-    def cell(one: Mapping[str, Any] | str) -> str:
+    def cell(one: Information | Dependence | str) -> str:
         if isinstance(one, str):
             return f"refused ({refused.setdefault(one, chr(ord('a') + len(refused)))})"
-        if "permutations" in one:
-            return number(one["p_value"], 3)
-        mark = "" if one["in_range"] else " †"
-        return with_interval(one["value"], one["low"], one["high"], 3) + mark
+        if isinstance(one, Dependence):
+            return number(one.p_value, 3)
+        return with_interval(*one[:3], 3) + ("" if one.in_range else " †")
 
     rows = [
         [text, *(cell(pair[estimator]) for pair in found.values())]
@@ -217,15 +206,12 @@ def _dependence(found: Mapping[str, Any]) -> Table:
     )
 
 
-def _axes(found: Mapping[str, Any]) -> Table:
-    names = ("disentanglement", "completeness", "informativeness")
-    rows = [
-        [f"DCI {name}", number(found["dci_by_block"][name], 3), number(found["dci"][name], 3)]
-        for name in names
-    ]
+def _axes(found: Axes) -> Table:
+    both = zip(found.dci._fields, found.dci_by_block, found.dci, strict=True)
+    rows = [[f"DCI {name}", number(block, 3), number(one, 3)] for name, block, one in both]
     rows += [
-        [score.upper(), number(found[score]["block"], 3), number(found[score]["dimension"], 3)]
-        for score in ("mig", "sap")
+        [name, number(gaps.block, 3), number(gaps.dimension, 3)]
+        for name, gaps in (("MIG", found.mig), ("SAP", found.sap))
     ]
     return Table(
         "Axis scores",

@@ -16,12 +16,14 @@ from iiae.data.classes.pairs import ClassPairs, domains
 from iiae.errors import MissingExtra
 from iiae.files.atomic import write_text
 from iiae.files.pictures import Row, framed, grid
+from iiae.metrics.leakage import Cell, ProbeMatrix
 from iiae.model.translation import analogies, draw_exclusive, translate
 from iiae.report.evidence_tables import evidence_tables
 from iiae.report.hits import first_hits, picture_reader
 from iiae.report.summary import summarise
-from iiae.report.tables import best_reading, result_tables
-from iiae.run_folder import TrainedRun, current_metrics, load_history
+from iiae.report.tables import result_tables
+from iiae.results import load_results
+from iiae.run_folder import TrainedRun, load_history
 from iiae.settings import dump_settings
 from iiae.types import Domain, Draw, Pair, other
 
@@ -53,19 +55,19 @@ def write_report(run: TrainedRun, pairs: PairSet, out: Path, images: Path | None
         from jinja2 import Environment, PackageLoader
     except ImportError as error:
         raise MissingExtra("report", "iiae report") from error
-    metrics = current_metrics(run.folder)
+    results = load_results(run.folder)
     environment = Environment(loader=PackageLoader("iiae.report", "."), autoescape=True)
     page = environment.get_template("page.html").render(
         title=run.settings.title or run.folder.name,
         folder=run.folder.name,
-        training=metrics.get("training", {}),
+        training=results.training,
         threshold=run.settings.evaluation.active_threshold,
-        summary=summarise(metrics),
+        summary=summarise(results),
         tables=[
-            *(result_tables(metrics["test"]) if "test" in metrics else []),
-            *(evidence_tables(metrics["evidence"]) if "evidence" in metrics else []),
+            *(result_tables(results.test) if results.test else []),
+            *(evidence_tables(results.evidence) if results.evidence else []),
         ],
-        readings=_readings(metrics["evidence"]) if "evidence" in metrics else [],
+        readings=_readings(results.evidence.probes) if results.evidence else [],
         curves=_curves(load_history(run.folder)),
         pictures=[
             *(_hits(run, pairs, images) if isinstance(pairs, ClassPairs) else []),
@@ -203,19 +205,18 @@ def _drawn(canvas: Any) -> str:
     return _address(data.getvalue())
 
 
-def _readings(evidence: Mapping[str, Any]) -> list[Figure]:
+def _readings(probes: Mapping[str, ProbeMatrix]) -> list[Figure]:
     """Every factor read from every latent, beside its chance line."""
-    probes = evidence["probes"]
     if not probes:
         return []
     first = next(iter(probes.values()))  # every view has the same factors and latents
-    factors = first["home"]
+    factors = first.home
     canvas = _canvas()(figsize=(3.6 * len(factors) + 1, 3.4), layout="constrained")
     panels = canvas.subplots(1, len(factors), squeeze=False)[0]
     for axes, (factor, home) in zip(panels, factors.items(), strict=True):
         for i, (view, matrix) in enumerate(probes.items()):
-            _bars(axes, matrix["cells"][factor], i, view, len(probes))
-        latents = list(first["cells"][factor])
+            _bars(axes, matrix.cells[factor], i, view, len(probes))
+        latents = list(first.cells[factor])
         axes.set(title=f"{factor} (belongs to {home})", ylim=(-0.05, 1.05), ylabel="R2 or accuracy")
         axes.set_xticks(range(len(latents)), latents)
         axes.grid(alpha=0.3, axis="y")
@@ -228,16 +229,16 @@ def _readings(evidence: Mapping[str, Any]) -> list[Figure]:
     return [Figure("What each latent tells", _drawn(canvas), note)]
 
 
-def _bars(axes: Any, cells: Mapping[str, Any], place: int, view: str, views: int) -> None:
+def _bars(axes: Any, cells: Mapping[str, Cell], place: int, view: str, views: int) -> None:
     width = 0.8 / views
     for x, cell in enumerate(cells.values()):
-        best = best_reading(cell)
+        best = cell.best
         if best is None:
             continue
-        at, height = x + (place - (views - 1) / 2) * width, max(best["score"], 0)
+        at, height = x + (place - (views - 1) / 2) * width, max(best.score, 0)
         axes.bar(at, height, width, color=f"C{place}", label=view if x == 0 else None)
-        axes.vlines(at, max(best["low"], 0), max(best["high"], 0), color="grey")
-        axes.hlines(best["chance_high"], at - width / 2, at + width / 2, color="black")
+        axes.vlines(at, max(best.low, 0), max(best.high, 0), color="grey")
+        axes.hlines(best.chance_high, at - width / 2, at + width / 2, color="black")
 
 
 def _curves(history: list[dict[str, float]]) -> list[Figure]:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-from iiae.report.tables import (
-    best_reading,
-    domains_by_view,
-    largest,
-    none_active,
-    number,
-    percent_interval,
-    with_interval,
-)
+from iiae.metrics.leakage import ProbeMatrix
+from iiae.metrics.ranking import Scores
+from iiae.report.tables import number, percent_interval, with_interval
+from iiae.results import CategoryRetrieval, Evaluation, Evidence, Origin, Results, Retrieval
+from iiae.types import Domain
 
-WAYS = (("shared_x_to_y", "x", "y"), ("shared_y_to_x", "y", "x"))  # direction, query, gallery
+WAYS: tuple[tuple[Domain, Domain], ...] = (("x", "y"), ("y", "x"))  # query, gallery
 VIEW = "active means"  # of the evidence, where there is one
 NOTABLE = 0.02  # leakage from which on it is named
 
@@ -27,203 +23,178 @@ class Statement(NamedTuple):
     sentences: list[str]
 
 
-def summarise(metrics: Mapping[str, Any]) -> list[Statement]:
-    """What metrics.json says, section by section; nothing where nothing was measured."""
-    test, evidence = metrics.get("test"), metrics.get("evidence")
+def summarise(results: Results) -> list[Statement]:
+    """What was measured, section by section; nothing where nothing was."""
+    test, evidence = results.test, results.evidence
     if test is None:
         return []
     parts = {
         "What is shared": [
-            *_partners(test),
-            *_classes(test),
+            *(_partners(test, test.retrieval) if test.retrieval else ()),
+            *(_classes(test.categories) if test.categories else ()),
             *_idle(test),
             *_readings(test, evidence, ("z_s",)),
             *_common(evidence),
         ],
         "What is exclusive": [
             *_readings(test, evidence, ("z_x", "z_y")),
-            *_apart(test),
-            *_classes_apart(test),
+            *(_apart(test.retrieval) if test.retrieval else ()),
+            *(_classes_apart(test.categories) if test.categories else ()),
         ],
         "What leaked": [*_leaks(evidence), *_nats(evidence)],
-        "How sure": [*_doubts(evidence), *_scope(metrics, test)],
+        "How sure": [*_doubts(evidence), *_scope(results, test)],
     }
     return [Statement(heading, said) for heading, said in parts.items() if said]
 
 
-def _partners(test: Mapping[str, Any]) -> Iterator[str]:
-    found = test["retrieval"]
-    if not found:
-        return
-    for name, given, sought in WAYS:
-        one = found[name]["recall@1"]
-        count = test.get("items", {}).get(sought, {}).get("different", test["pairs"])
-        among = f"{count:,}" if count == test["pairs"] else f"{count:,} that differ"
-        if one["chance"] >= 1:
+def _partners(test: Evaluation, found: Retrieval) -> Iterator[str]:
+    for (given, sought), one in zip(WAYS, (found.shared_x_to_y, found.shared_y_to_x), strict=True):
+        count = test.items[sought].different
+        among = f"{count:,}" if count == test.pairs else f"{count:,} that differ"
+        if one.chance[1] >= 1:
             yield f"From {given} alone nothing can be missed: every {sought} is a right answer."
             continue
         yield (
             f"From {given} alone, z_s finds its own {sought} among {among} in "
-            f"{percent_interval(one)}% of cases; guessing would in {_guess(one)}."
+            f"{percent_interval(one.recall[1])}% of cases; guessing would in "
+            f"{_guess(one.chance[1])}."
         )
 
 
-def _classes(test: Mapping[str, Any]) -> Iterator[str]:
-    found = test.get("categories")
-    if not found:
-        return
-    for name, given, sought in WAYS:
-        scored = _ranked(found[name])
-        yield f"From {given} alone, z_s ranks the {sought} of its class with {scored}."
+def _classes(found: CategoryRetrieval) -> Iterator[str]:
+    for (given, sought), one in zip(WAYS, (found.shared_x_to_y, found.shared_y_to_x), strict=True):
+        yield f"From {given} alone, z_s ranks the {sought} of its class with {_ranked(one)}."
 
 
-def _classes_apart(test: Mapping[str, Any]) -> Iterator[str]:
-    found = test.get("categories") or {}
-    if "exclusive_x_to_y" in found:
-        scored = _ranked(found["exclusive_x_to_y"])
+def _classes_apart(found: CategoryRetrieval) -> Iterator[str]:
+    if found.exclusive_x_to_y:
+        scored = _ranked(found.exclusive_x_to_y)
         yield f"By z_x and z_y, an x ranks the y of its class with {scored}."
 
 
-def _ranked(found: Mapping[str, Any]) -> str:
-    mean, (low, high), chance = (found[k]["map@all"] for k in ("mean", "interval", "chance"))
+def _ranked(found: Scores) -> str:
+    mean, chance = found.mean["map@all"], found.chance["map@all"]
+    low, high = found.interval["map@all"]
     below, above = high < chance, low > chance
     judged = "worse than" if below else "better than" if above else "no better than"
     return f"mAP {mean:.3f} [{low:.3f}, {high:.3f}] of 1, {judged} guessing ({chance:.3f})"
 
 
-def _idle(test: Mapping[str, Any]) -> Iterator[str]:
-    if "largest_signal_share" in test and none_active(test):
+def _idle(test: Evaluation) -> Iterator[str]:
+    if test.none_active:
         yield (
             "No dimension of z_s carries signal above its noise: the largest signal share is "
-            f"{number(test['largest_signal_share'], 2)}."
+            f"{number(test.largest_signal_share, 2)}."
         )
 
 
-def _common(evidence: Mapping[str, Any] | None) -> Iterator[str]:
-    found = (evidence or {}).get("information")
-    if found and (found["interaction_lower"]["value"] or 0) > 0:
-        yield f"x and y share at least {found['interaction_lower']['value']:.1f} nats."
+def _common(evidence: Evidence | None) -> Iterator[str]:
+    found = evidence and evidence.information
+    if found and found.interaction_lower.value > 0:
+        yield f"x and y share at least {found.interaction_lower.value:.1f} nats."
 
 
-def _apart(test: Mapping[str, Any]) -> Iterator[str]:
-    found = test["retrieval"] or {}
-    if "exclusive_x_to_y" not in found:
+def _apart(found: Retrieval) -> Iterator[str]:
+    if found.exclusive_x_to_y is None or found.exclusive_y_to_x is None:
         return
-    ways = [found[name]["recall@1"] for name in ("exclusive_x_to_y", "exclusive_y_to_x")]
-    guessing = all(one["low"] <= one["chance"] <= one["high"] for one in ways)
+    ways = (found.exclusive_x_to_y, found.exclusive_y_to_x)
+    guessing = all(one.recall[1].low <= one.chance[1] <= one.recall[1].high for one in ways)
+    guesses = " and ".join(dict.fromkeys(_guess(one.chance[1]) for one in ways))
     yield (
-        f"By z_x and z_y partners are found in {percent_interval(ways[0])}% and "
-        f"{percent_interval(ways[1])}% of cases, "
+        f"By z_x and z_y partners are found in {percent_interval(ways[0].recall[1])}% and "
+        f"{percent_interval(ways[1].recall[1])}% of cases, "
         f"{'no better than' if guessing else 'which is not what'} guessing "
-        f"({' and '.join(dict.fromkeys(map(_guess, ways)))}){'' if guessing else ' gives'}."
+        f"({guesses}){'' if guessing else ' gives'}."
     )
 
 
-def _guess(found: Mapping[str, float]) -> str:
-    return f"{100 * found['chance']:.3g}%"
+def _guess(chance: float) -> str:
+    return f"{100 * chance:.3g}%"
 
 
-def _readings(
-    test: Mapping[str, Any], evidence: Mapping[str, Any] | None, latents: tuple[str, ...]
-) -> Iterator[str]:
-    """Each factor as it is read where it belongs."""
-    measures = {row["factor"]: row for row in test["readability"] or ()}
-    if evidence and evidence["probes"]:
-        view, matrix = _view(evidence["probes"])
-        for factor, home in matrix["home"].items():
-            best = best_reading(matrix["cells"][factor][home])
-            if home not in latents or best is None:
-                continue
-            measure = measures.get(factor, {}).get("measure", "score")
-            yield (
-                f"{home} tells the {factor}: {measure} "
-                f"{with_interval(best['score'], best['low'], best['high'], 3)} of 1, guessing "
-                f"{max(best['chance'] or 0, 0):.2f} (by its {view})."
-            )
+def _readings(test: Evaluation, evidence: Evidence | None, latents: Sequence[str]) -> Iterator[str]:
+    """Each factor as it is read where it belongs: by both probes, or else by the linear one."""
+    probes = (evidence and evidence.probes) or test.readability.probes
+    if not probes:
         return
-    for factor, row in measures.items():
-        own = {k: v for k, v in row["scores"].items() if k.startswith(row["belongs_to"])}
-        best = own[largest(own)] if own else None
-        if row["belongs_to"] in latents and best is not None:
+    view, matrix = _view(probes)
+    for factor, home in matrix.home.items():
+        own = [cell.best for cell in matrix.sides(factor)[0].values() if cell.best]
+        if home in latents and own:
+            best = max(own, key=lambda one: one.score)
             yield (
-                f"{row['belongs_to']} tells the {factor}: {row['measure']} {best:.3f} of 1, "
-                f"guessing {row['chance']:.2f}."
+                f"{home} tells the {factor}: {matrix.measure[factor]} "
+                f"{with_interval(*best[:3], 3)} of 1, guessing {max(best.chance, 0):.2f} (by its "
+                f"{view})."
             )
 
 
-def _leaks(evidence: Mapping[str, Any] | None) -> Iterator[str]:
+def _leaks(evidence: Evidence | None) -> Iterator[str]:
     if evidence is None:
         yield "Not measured yet: iiae disentangle reads every factor from every latent."
         return
-    for view, leak in evidence["leakage"].items():
-        if leak["value"] is None:
+    for view, leak in evidence.leakage.items():
+        if leak.value is None:
             continue  # said under How sure
-        worst = largest(leak["by_factor"])
-        value = leak["by_factor"][worst] or 0.0
-        most = f"most of all the {worst}, {value:.2f}, from {_source(evidence, view, worst)}"
+        worst, value = max(leak.by_factor.items(), key=lambda item: item[1])
+        source = _source(evidence.probes[view], worst)
+        most = f"most of all the {worst}, {value:.2f}, from {source}"
         yield (
-            f"By {view}: {leak['value']:.3f} of 1 on average over factors; "
+            f"By {view}: {leak.value:.3f} of 1 on average over factors; "
             f"{most if value >= NOTABLE else 'nothing to speak of'}."
         )
-    values = {view: leak["value"] for view, leak in evidence["leakage"].items()}
+    values = {view: leak.value for view, leak in evidence.leakage.items()}
     means, samples = values.get("means"), values.get("samples")
     if means is not None and samples is not None and means > 1.5 * samples + NOTABLE:
         yield (
             "Means show more than samples: part of it is order far below the noise, which use of "
             "the active dimensions avoids."
         )
-    for origins in (evidence.get("swap") or {}).items():
+    for origins in (evidence.swap or {}).items():
         yield from _misled(*origins)
 
 
-def _source(evidence: Mapping[str, Any], view: str, factor: str) -> str:
+def _source(matrix: ProbeMatrix, factor: str) -> str:
     """The latent that tells most of a factor of another one."""
-    matrix = evidence["probes"][view]
-    home, cells = matrix["home"][factor], matrix["cells"][factor]
-    foreign = {latent: cell for latent, cell in cells.items() if latent != home}
-
-    def score(latent: str) -> float:
-        best = best_reading(foreign[latent])
-        return best["score"] if best else 0.0
-
-    return max(foreign, key=score)
+    foreign = matrix.sides(factor)[1]
+    return max(foreign, key=lambda latent: foreign[latent].above_chance)
 
 
-def _misled(factor: str, origins: list[Mapping[str, Any]]) -> Iterator[str]:
+def _misled(factor: str, origins: list[Origin]) -> Iterator[str]:
     for one in origins:
-        right, wrong = one["from_shared"], one["from_exclusive"]
-        if one["right"] == "exclusive":
+        right, wrong = one.from_shared, one.from_exclusive
+        if one.right == "exclusive":
             right, wrong = wrong, right
-        if right is not None and wrong is not None and right < wrong:
-            yield f"After a swap, the {factor} in {one['domain']} follows the wrong latent."
+        if right < wrong:
+            yield f"After a swap, the {factor} in {one.domain} follows the wrong latent."
 
 
-def _nats(evidence: Mapping[str, Any] | None) -> Iterator[str]:
-    found = (evidence or {}).get("information")
+def _nats(evidence: Evidence | None) -> Iterator[str]:
+    found = evidence and evidence.information
     if found:
         yield (
-            f"z_s holds at most {number(found['only_x']['value'], 2)} nats that only x says and "
-            f"{number(found['only_y']['value'], 2)} that only y says; z_x and z_y hold at most "
-            f"{number(found['exclusive_x']['value'], 1)} and "
-            f"{number(found['exclusive_y']['value'], 1)}."
+            f"z_s holds at most {number(found.only_x.value, 2)} nats that only x says and "
+            f"{number(found.only_y.value, 2)} that only y says; z_x and z_y hold at most "
+            f"{number(found.exclusive_x.value, 1)} and "
+            f"{number(found.exclusive_y.value, 1)}."
         )
 
 
-def _doubts(evidence: Mapping[str, Any] | None) -> Iterator[str]:
+def _doubts(evidence: Evidence | None) -> Iterator[str]:
     if evidence is None:
         return
-    gone = {name for leak in evidence["leakage"].values() for name in leak["collapsed"]}
+    gone = {name for leak in evidence.leakage.values() for name in leak.collapsed}
     for name in sorted(gone):
         yield f"{name} is collapsed, the same for every pair: that it leaks nothing is no merit."
-    for view, one in domains_by_view(evidence["domains"]).items():
-        accuracy = max(one["linear"], one["nonlinear"])
+    for view, one in evidence.domains.items():
+        accuracy = max(one.linear, one.nonlinear)
         if accuracy > 0.55:
             yield (
                 f"By {view}, z_s given x is told from z_s given y in {100 * accuracy:.0f}% of "
                 "cases (guessing 50%): it knows its domain."
             )
     refused = {
-        e for pair in evidence["dependence"].values() for e, v in pair.items() if isinstance(v, str)
+        e for pair in evidence.dependence.values() for e, v in pair.items() if isinstance(v, str)
     }
     if refused:
         yield (
@@ -232,16 +203,16 @@ def _doubts(evidence: Mapping[str, Any] | None) -> Iterator[str]:
         )
 
 
-def _scope(metrics: Mapping[str, Any], test: Mapping[str, Any]) -> Iterator[str]:
-    seed = metrics.get("training", {}).get("seed")
-    over = f"{test['pairs']:,} held-out pairs" if test["retrieval"] else "queries"
+def _scope(results: Results, test: Evaluation) -> Iterator[str]:
+    over = f"{test.pairs:,} held-out pairs" if test.retrieval else "queries"
+    of = f", of seed {results.training.seed}" if results.training else ""
     yield (
-        f"Intervals are 95% and over the {over}. This is one run"
-        f"{'' if seed is None else f', of seed {seed}'}: they do not say what another seed would "
-        "give. That a probe reads nothing does not prove that nothing is there."
+        f"Intervals are 95% and over the {over}. This is one run{of}: they do not "
+        "say what another seed would give. That a probe reads nothing does not prove that nothing "
+        "is there."
     )
 
 
-def _view(probes: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+def _view(probes: Mapping[str, ProbeMatrix]) -> tuple[str, ProbeMatrix]:
     view = VIEW if VIEW in probes else next(iter(probes))
     return view, probes[view]

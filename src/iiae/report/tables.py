@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
+
+from iiae.metrics.ranking import Scores
+from iiae.metrics.retrieval import Interval
+from iiae.results import CategoryRetrieval, Estimate, Evaluation, Readability, TranslationQuality
 
 
 class Table(NamedTuple):
@@ -54,7 +59,7 @@ MEANINGS = (
 
 def number(value: float | None, digits: int) -> str:
     """A number with so many decimals; a dash if there is none, or none that is finite."""
-    if value is None:
+    if value is None or not math.isfinite(value):
         return "-"
     return f"{value:.{digits}f}" if abs(value) < HUGE else f"{value:.2e}"
 
@@ -63,26 +68,21 @@ def with_interval(
     value: float | None, low: float | None, high: float | None, digits: int, ends: int | None = None
 ) -> str:
     """A number to `digits` decimals and its interval to `ends`; dashes for what is missing."""
-    if value is None:
-        return "-"
-    ends = digits if ends is None else ends
-    known = low is not None and high is not None
-    interval = f"{number(low, ends)}, {number(high, ends)}" if known else "-"
-    return f"{number(value, digits)} [{interval}]"
+    shown, ends = number(value, digits), digits if ends is None else ends
+    both = [number(low, ends), number(high, ends)]
+    interval = "-" if "-" in both else ", ".join(both)
+    return shown if shown == "-" else f"{shown} [{interval}]"
 
 
-def result_tables(metrics: Mapping[str, Any]) -> list[Table]:
-    """The tables of one evaluated set, a section of metrics.json."""
-    tables = [_retrieval(metrics)] if metrics["retrieval"] else category_tables(metrics)
-    if metrics["readability"]:
-        tables.append(_readability(metrics))
-    elif metrics["readability"] is None:
-        note = "Not measured: probes need the extra 'sklearn': pip install 'iiae[sklearn]'"
-        tables.append(Table("What can be read from which latent", [], [], note))
-    if metrics.get("translation"):
-        tables.append(_translation(metrics["translation"]))
-    tables += [_task(name, found) for name, found in metrics.get("tasks", {}).items()]
-    return [*tables, _nats(metrics)]
+def result_tables(results: Evaluation) -> list[Table]:
+    """The tables of one evaluated set."""
+    tables = category_tables(results.categories) if results.categories else [_retrieval(results)]
+    if any(results.readability):
+        tables.append(_readability(results.readability))
+    if results.translation:
+        tables.append(_translation(results.translation))
+    tables += [_task(name, values) for name, values in results.tasks.items()]
+    return [*tables, _nats(results)]
 
 
 def _task(name: str, found: Any) -> Table:
@@ -95,25 +95,24 @@ def _task(name: str, found: Any) -> Table:
     return Table(name, ["measure", "value"], rows, "A measure of your own (evaluation.tasks).")
 
 
-def category_tables(metrics: Mapping[str, Any]) -> list[Table]:
+def category_tables(found: CategoryRetrieval) -> list[Table]:
     """The tables of zero-shot retrieval: each direction and latent, then the classes."""
-    found = metrics["categories"]
-    ways = {name: one for name, one in found.items() if isinstance(one, Mapping)}
-    chances = {name: ways[f"shared_{name}"]["chance"] for name in ("x_to_y", "y_to_x")}
+    ways = {name: one for name, one in found._asdict().items() if isinstance(one, Scores)}
+    shared = found.shared_x_to_y
+    chances = {"x_to_y": shared.chance, "y_to_x": found.shared_y_to_x.chance}
     rows = [
         [
             measure,
             *(_scored(one, measure) for one in ways.values()),
             *(number(one.get(measure), 4) for one in chances.values()),
         ]
-        for measure in _union(one["mean"] for one in ways.values())
+        for measure in _union(one.mean for one in ways.values())
     ]
     guesses = [f"chance, {name.replace('_', ' ')}" for name in chances]
-    shared = found["shared_x_to_y"]
     return [
         Table(
-            f"Category retrieval, {found['classes']} classes, split {found['split']}: "
-            f"{shared['queries']:,} x, {shared['gallery']:,} y",
+            f"Category retrieval, {found.classes} classes, split {found.split}: "
+            f"{shared.queries:,} x, {shared.gallery:,} y",
             ["measure", *(DIRECTIONS[name] for name in ways), *guesses],
             rows,
             "Cosine distance of posterior means; the gallery is every item of the other domain. "
@@ -122,22 +121,6 @@ def category_tables(metrics: Mapping[str, Any]) -> list[Table]:
         ),
         _class_table(shared, f"{DIRECTIONS['shared_x_to_y']}: "),
     ]
-
-
-def domains_by_view(found: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """Domain probes by view; of means alone where they were measured before there were views."""
-    return {"means": found} if found and "linear" in found else found or {}
-
-
-def largest(values: Mapping[str, float | None]) -> str:
-    """Name of the largest value; one that is missing counts as the smallest."""
-    return max(values, key=lambda name: (values[name] is not None, values[name] or 0.0))
-
-
-def best_reading(cell: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The better of the probes of one factor from one latent; None where that is collapsed."""
-    readings = [r for r in cell.values() if r and r["score"] is not None]
-    return max(readings, key=lambda reading: reading["score"], default=None)
 
 
 def hit_tables(
@@ -155,159 +138,150 @@ def hit_tables(
     ]
 
 
-def score_tables(found: Mapping[str, Any]) -> list[Table]:
-    """The tables of category retrieval: `iiae.metrics.ranking.Scores` as plain values."""
+def score_tables(found: Scores) -> list[Table]:
+    """The tables of category retrieval."""
     rows = [
         [
             name,
             f"{value:.4f}",
-            "[{:.4f}, {:.4f}]".format(*found["interval"][name]),
-            number(found["chance"][name], 4),
+            "[{:.4f}, {:.4f}]".format(*found.interval[name]),
+            number(found.chance[name], 4),
         ]
-        for name, value in found["mean"].items()
+        for name, value in found.mean.items()
     ]
-    left_out = found["queries_without_relevant"]
     measures = Table(
-        f"{found['queries']:,} queries over {found['gallery']:,} items, {found['distance']}",
+        f"{found.queries:,} queries over {found.gallery:,} items, {found.distance}",
         ["measure", "mean", "95% interval", "chance"],
         rows,
-        f"Means over queries, with bootstrap intervals. {MEANINGS} {left_out:,} queries have no "
-        "relevant item and are left out.",
+        f"Means over queries, with bootstrap intervals. {MEANINGS} "
+        f"{found.queries_without_relevant:,} queries have no relevant item and are left out.",
     )
     return [measures, _class_table(found)]
 
 
-def _class_table(found: Mapping[str, Any], of: str = "") -> Table:
-    ordered = sorted(found["per_class"].items(), key=lambda item: item[1])
+def _class_table(found: Scores, of: str = "") -> Table:
+    ordered = sorted(found.per_class.items(), key=lambda item: item[1])
     shown = ordered if len(ordered) <= 10 else [*ordered[:5], *ordered[-5:]]
     return Table(
         f"{of}map@all by class, {'all' if len(ordered) <= 10 else 'the five worst and best'} "
         f"of {len(ordered)}",
         ["class", "map@all", "chance"],
-        [
-            [name, f"{value:.4f}", number(found["per_class_chance"][name], 4)]
-            for name, value in shown
-        ],
+        [[name, f"{value:.4f}", number(found.per_class_chance[name], 4)] for name, value in shown],
         "Mean over the queries of each class.",
     )
 
 
-def _scored(found: Mapping[str, Any], measure: str) -> str:
-    if measure not in found["mean"]:
+def _scored(found: Scores, measure: str) -> str:
+    if measure not in found.mean:
         return "-"
-    low, high = found["interval"][measure]
-    return with_interval(found["mean"][measure], low, high, 4, 3)
+    return with_interval(found.mean[measure], *found.interval[measure], 4, 3)
 
 
-def _union(keys: Iterable[Iterable[str]]) -> list[str]:
+def _union(keys: Iterable[Iterable[Any]]) -> list[Any]:
     """All keys in the order in which they come first: what one lacks another may have."""
     return list(dict.fromkeys(name for some in keys for name in some))
 
 
-def _retrieval(metrics: Mapping[str, Any]) -> Table:
-    found = metrics["retrieval"]
-    ks = _union(found.values())
+def _retrieval(results: Evaluation) -> Table:
+    found = results.retrieval
+    assert found is not None
+    ways = {name: one for name, one in found._asdict().items() if one is not None}
+    ks = _union(one.recall for one in ways.values())
     rows = [
-        [DIRECTIONS[name], *(percent_interval(recalls[k]) if k in recalls else "-" for k in ks)]
-        for name, recalls in found.items()
+        [DIRECTIONS[name], *(percent_interval(one.recall.get(k)) for k in ks)]
+        for name, one in ways.items()
     ]
     return Table(
-        f"Instance retrieval among {metrics['pairs']:,} items, %",
-        ["latent and direction", *(f"Recall@{k.removeprefix('recall@')}" for k in ks)],
-        [*rows, *_chance_rows(found, ks)],
+        f"Instance retrieval among {results.pairs:,} items, %",
+        ["latent and direction", *(f"Recall@{k}" for k in ks)],
+        [*rows, *_chance_rows(found.shared_x_to_y.chance, found.shared_y_to_x.chance, ks)],
         "Share of queries whose own partner is among the K nearest items of the other domain "
         "(squared Euclidean distance of posterior means), with its 95% Wilson interval. Shared "
-        f"latents should find it; exclusive latents must stay at chance. {_repeated(metrics)}"
-        f"Active: {_active(metrics)}.",
+        f"latents should find it; exclusive latents must stay at chance. {_repeated(results)}"
+        f"Active: {_active(results)}.",
     )
 
 
-def _chance_rows(found: Mapping[str, Any], ks: Sequence[str]) -> list[list[str]]:
+def _chance_rows(
+    x_to_y: Mapping[int, float], y_to_x: Mapping[int, float], ks: Sequence[int]
+) -> list[list[str]]:
     """One row, or one each way where equal items make them differ."""
-    ways = ("x_to_y", "y_to_x")
-    first, second = ([_chance(found[f"shared_{way}"], k) for k in ks] for way in ways)
+    first, second = ([percent(one[k]) if k in one else "-" for k in ks] for one in (x_to_y, y_to_x))
     if first == second:
         return [["chance", *first]]
     return [["chance, x to y", *first], ["chance, y to x", *second]]
 
 
-def _chance(recalls: Mapping[str, Any], k: str) -> str:
-    return percent(recalls[k]["chance"]) if k in recalls else "-"
-
-
-def _repeated(metrics: Mapping[str, Any]) -> str:
+def _repeated(results: Evaluation) -> str:
     """A sentence for each domain with equal items."""
     sentences = [
-        f"{count['repeated']:,} of {metrics['pairs']:,} {domain} are equal to another; equal ones "
-        f"count as one answer ({count['different']:,} differ), and as queries they share their "
-        "partners. "
-        for domain, count in metrics["items"].items()
-        if count["repeated"]
+        f"{count.repeated:,} of {results.pairs:,} {domain} are equal to another; equal ones count "
+        f"as one answer ({count.different:,} differ), and as queries they share their partners. "
+        for domain, count in results.items.items()
+        if count.repeated
     ]
     return "".join(sentences)
 
 
-def _active(metrics: Mapping[str, Any]) -> str:
-    kept, all_of_them = metrics["active_dimensions"], metrics["shared_dimensions"]
+def _active(results: Evaluation) -> str:
+    kept, all_of_them = results.active_dimensions, results.shared_dimensions
     if kept < all_of_them:
         return (
             f"only the {kept} of {all_of_them} dimensions of z_s whose signal exceeds their noise"
         )
-    if none_active(metrics):
+    if results.none_active:
         return (
             f"all {kept} dimensions of z_s, because none is active here: the largest signal share "
-            f"is {number(metrics['largest_signal_share'], 2)}, and active are those above "
-            f"{metrics['active_threshold']}"
+            f"is {number(results.largest_signal_share, 2)}, and active are those above "
+            f"{results.active_threshold}"
         )
     return f"all {kept} dimensions of z_s; none was left out"
 
 
-def none_active(metrics: Mapping[str, Any]) -> bool:
-    """Whether all dimensions of z_s count as active only because none of them is."""
-    share = metrics["largest_signal_share"]
-    all_kept = metrics["active_dimensions"] == metrics["shared_dimensions"]
-    return all_kept and share is not None and share <= metrics["active_threshold"]
-
-
-def _readability(metrics: Mapping[str, Any]) -> Table:
-    factors = metrics["readability"]
-    rows = [
-        [latent, *(number(factor["scores"].get(latent), 3) for factor in factors)]
-        for latent in _union(factor["scores"] for factor in factors)
-    ]
-    missing = any(score is None for factor in factors for score in factor["scores"].values())
+def _readability(found: Readability) -> Table:
+    rows, first = [], next(iter(found.probes.values()), None)
+    factors = list(first.cells) if first else []
+    for latent in first.cells[factors[0]] if first else ():
+        for view, matrix in found.probes.items():
+            cells = (matrix.cells[factor][latent].linear for factor in factors)
+            rows.append([f"{latent}, {view}", *(number(c.score, 3) if c else "-" for c in cells)])
+    heads = [f"{f} ({first.measure[f]}), of {first.home[f]}" for f in factors] if first else []
+    missing = any("-" in row for row in rows)
     return Table(
         "What can be read linearly from which latent",
-        ["latent", *(f"{f['factor']} ({f['measure']}), of {f['belongs_to']}" for f in factors)],
-        [*rows, ["chance", *(number(factor["chance"], 3) for factor in factors)]],
+        ["latent", *heads],
+        [*rows, ["chance", *(_chance(found, factor) for factor in factors)]] if first else [],
         "R2 (1 is perfect, 0 or below is no better than the mean) or accuracy of a ridge "
         "probe on held-out pairs, five folds. A factor should be read from its own latent alone. "
         "A mean can show what a sample does not: a dimension whose signal lies far below its "
         "noise still orders its means; the active dimensions leave such ones out."
-        + (
-            " A dash: the factor is the same in all pairs, or the pairs are fewer than folds."
-            if missing
-            else ""
-        ),
+        + (" A dash: the latent is collapsed, the same for every pair." if missing else "")
+        + "".join(f" Not read: {reason}." for reason in found.refused.values()),
     )
 
 
-def _translation(found: Mapping[str, Any]) -> Table:
+def _chance(found: Readability, factor: str) -> str:
+    """The largest of all latents."""
+    every = [cell.linear for m in found.probes.values() for cell in m.cells[factor].values()]
+    return number(max((read.chance for read in every if read), default=None), 3)
+
+
+def _translation(found: Mapping[str, TranslationQuality]) -> Table:
     rows: list[list[str]] = []
     for measure, text in MEASURES.items():
-        known = [one[measure] or {} for one in found.values()]
+        known = [getattr(one, measure) or {} for one in found.values()]
         rows += [
             [f"{text}, z of the {source}", *(_estimate(one.get(source)) for one in known)]
             for source in _union(known)
         ]
-    rows.append(["difference between draws", *(_estimate(f["diversity"]) for f in found.values())])
-    kept = [_estimate(f["content_recall"]) for f in found.values()]
+    rows.append(["difference between draws", *(_estimate(f.diversity) for f in found.values())])
+    kept = [_estimate(f.content_recall) for f in found.values()]
     rows.append(["source found again from its translation, rate", *kept])
-    guessed = [number(f["content_chance"], 4) for f in found.values()]
+    guessed = [number(f.content_chance, 4) for f in found.values()]
     rows.append(["source found again by guessing, rate", *guessed])
-    far = [number(f["content_distance"], 4) for f in found.values()]
+    far = [number(f.content_distance, 4) for f in found.values()]
     rows.append(["distance of z_s from the source's (1: anyone's)", *far])
-    pairs = max(one["pairs"] for one in found.values())
+    pairs = max(one.pairs for one in found.values())
     return Table(
         f"Translations of {pairs:,} pairs",
         ["measure", *(name.replace("_", " ") for name in found)],
@@ -319,16 +293,15 @@ def _translation(found: Mapping[str, Any]) -> Table:
     )
 
 
-def _estimate(found: Mapping[str, float | None] | None) -> str:
-    return with_interval(found["mean"], found["low"], found["high"], 4) if found else "-"
+def _estimate(found: Estimate | None) -> str:
+    return with_interval(*found, 4) if found else "-"
 
 
-def _nats(metrics: Mapping[str, Any]) -> Table:
-    nats = metrics["nats"]
-    rows = [[text, number(nats[name], 2)] for name, text in TERMS.items()]
+def _nats(results: Evaluation) -> Table:
+    rows = [[text, number(getattr(results.nats, name), 2)] for name, text in TERMS.items()]
     rows += [
-        [f"mean |{side} - {side}'| of an element", number(metrics["absolute_error"][side], 4)]
-        for side in "xy"
+        [f"mean |{side} - {side}'| of an element", number(error, 4)]
+        for side, error in results.absolute_error.items()
     ]
     lost = " A dash: not finite, as a pair lies far outside the range of the training pairs."
     return Table(
@@ -341,9 +314,9 @@ def _nats(metrics: Mapping[str, Any]) -> Table:
     )
 
 
-def percent_interval(found: Mapping[str, float]) -> str:
-    """A rate in %, with its interval in brackets."""
-    return f"{percent(found['rate'])} [{percent(found['low'])}, {percent(found['high'])}]"
+def percent_interval(found: Interval | None) -> str:
+    """A rate in %, with its interval in brackets; a dash if there is none."""
+    return f"{percent(found.rate)} [{percent(found.low)}, {percent(found.high)}]" if found else "-"
 
 
 def percent(rate: float) -> str:

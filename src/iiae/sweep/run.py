@@ -22,23 +22,24 @@ from typing import Any, NamedTuple
 
 from iiae.data.base import Splits
 from iiae.errors import IIAEError, Interrupted, MissingExtra, RunError, SettingsError
-from iiae.evaluation.readability import LargestLeaks, Readability, largest_leaks
 from iiae.files.atomic import write_text
+from iiae.metrics.leakage import largest_leak
+from iiae.results import Evaluation, load_results
 from iiae.run_folder import (
     CHECKPOINT,
     METRICS,
     MODEL,
     SETTINGS,
-    current_metrics,
     load_pairs,
 )
 from iiae.settings import Settings, dump_settings, load_settings
 from iiae.sweep.pareto import LEAKS, MEASURES, draw_pareto
+from iiae.types import plain
 
 PLAN, RESULTS, PICTURE = "sweep.json", "sweep.csv", "pareto.png"
 WANTED = "wanted.toml"  # in each run folder: the settings it is to have
+VIEWS = ("means", "active means", "samples")  # of the latents, in the order of `LEAKS`
 LOG = "sweep.log"  # in each run folder: what its process said
-NATS = ("nll_x", "nll_y", "kl_x", "kl_y", "kl_s", "kl_s_x", "kl_s_y", "elbo", "information_bound")
 Progress = Callable[[int, int], object]
 
 
@@ -83,7 +84,7 @@ def sweep(
     Raises:
         SettingsError: A setting is unknown, a value is not one of it, or nothing is swept.
         RunError: `out` holds something else, or cannot be written to.
-        MissingExtra: matplotlib or scikit-learn is not installed.
+        MissingExtra: matplotlib is not installed.
         Interrupted: Ctrl-C; runs under way were saved.
     """
     _check_extras()
@@ -144,7 +145,7 @@ def run_one(folder: Path) -> None:
     settings = load_settings(folder / WANTED)
     data = load(settings.data)
     _check_same_data(folder, settings, data)
-    if (folder / MODEL).is_file() and "training" in current_metrics(folder):
+    if (folder / MODEL).is_file() and load_results(folder).training:
         run = load_run(folder)
     else:
         resume = (folder / CHECKPOINT).is_file() and (folder / SETTINGS).is_file()
@@ -179,11 +180,10 @@ def _axis(text: str) -> tuple[str, list[str]]:
 
 def _check_extras() -> None:
     """Before hours of training, not after."""
-    for extra, module in (("report", "matplotlib"), ("sklearn", "sklearn")):
-        try:
-            __import__(module)
-        except ImportError as error:
-            raise MissingExtra(extra, "iiae sweep") from error
+    try:
+        __import__("matplotlib")
+    except ImportError as error:
+        raise MissingExtra("report", "iiae sweep") from error
 
 
 def _claim(out: Path, wanted: Mapping[str, Any]) -> None:
@@ -209,7 +209,7 @@ def _claim(out: Path, wanted: Mapping[str, Any]) -> None:
 def _finished(folder: Path) -> bool:
     """Trained and evaluated; a damaged record counts as neither."""
     try:
-        return (folder / MODEL).is_file() and "test" in current_metrics(folder)
+        return (folder / MODEL).is_file() and load_results(folder).test is not None
     except RunError:
         (folder / METRICS).unlink()
         return False
@@ -267,41 +267,32 @@ def _row(folder: Path, one: Combination, message: str | None) -> dict[str, Any]:
     row: dict[str, Any] = {"run": one.name, **one.values}
     if message is not None:
         return {**row, "status": "failed", "message": message}
-    metrics = current_metrics(folder)
-    test = metrics["test"]
+    results = load_results(folder)
+    test = results.test
+    assert test and results.training
     row |= {"status": "done", "message": "", **_retrieval(test)}
-    found = largest_leaks([Readability(**factor) for factor in test["readability"] or ()])
-    for name, leak in zip(LEAKS, found or [None] * len(LargestLeaks._fields), strict=True):
+    for name, view in zip(LEAKS, VIEWS, strict=True):
+        matrix = test.readability.probes.get(view)
+        leak = largest_leak(matrix) if matrix else None
         row |= {
             name: leak and leak.value,
-            f"{name}_of": leak and f"{leak.factor} from {leak.latent}",
+            f"{name}_of": leak and f"{leak.factor} from {leak.block}",
         }
-    row |= {name: test["nats"][name] for name in NATS}
-    row |= {"active_dimensions": test["active_dimensions"], "pairs": test["pairs"]}
-    return {**row, "seconds": metrics["training"]["seconds"]}
+    row |= plain(test.nats)
+    row |= {"active_dimensions": test.active_dimensions, "pairs": test.pairs}
+    return {**row, "seconds": results.training.seconds}
 
 
-def _retrieval(test: Mapping[str, Any]) -> dict[str, Any]:
+def _retrieval(test: Evaluation) -> dict[str, Any]:
     """Recall@1 both ways, or mAP if pairs are made of classes; `chance` is the mean of both."""
-    found, measure = test["retrieval"], "recall@1"
-    if found is None:
-        found, measure = test["categories"], "map@all"
-
-    def rate(name: str) -> float | None:
-        one = found.get(name)
-        if one is None:
-            return None
-        return one["mean"][measure] if measure == "map@all" else one[measure]["rate"]
-
-    def guess(name: str) -> float:
-        one = found[name]
-        return one["chance"][measure] if measure == "map@all" else one[measure]["chance"]
-
-    chance = (guess("shared_x_to_y") + guess("shared_y_to_x")) / 2
-    sources = ("shared_x_to_y", "shared_y_to_x", "exclusive_x_to_y", "exclusive_y_to_x")
-    rates = {name: rate(source) for name, source in zip(MEASURES, sources, strict=True)}
-    active = {f"active_{way}": rate(f"active_{way}") for way in ("x_to_y", "y_to_x")}
-    return {"measure": measure, **rates, **active, "chance": chance}
+    rates = {way: rate for way, (rate, _) in test.rates.items()}
+    guesses = [test.rates[f"shared_{way}"][1] for way in ("x_to_y", "y_to_x")]
+    return {
+        "measure": "map@all" if test.categories else "recall@1",
+        **{name: rates.get(name.replace("recall", "shared")) for name in MEASURES},
+        **{name: rates.get(name) for name in ("active_x_to_y", "active_y_to_x")},
+        "chance": sum(guesses) / 2,
+    }
 
 
 def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:

@@ -1,0 +1,362 @@
+"""What metrics.json of a run holds, a type per section, and how it is read.
+
+Every section but `training` is what a command measured; the fields here are the keys there. A
+number that is not finite is null in the file and NaN here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
+
+from iiae.errors import RunError
+from iiae.metrics.axes import DCI, Gaps
+from iiae.metrics.independence import Dependence, ToldApart
+from iiae.metrics.information import Information
+from iiae.metrics.leakage import Leakage, ProbeMatrix
+from iiae.metrics.ranking import Scores
+from iiae.metrics.retrieval import InstanceRetrieval
+from iiae.run_folder import METRICS, VERSION, current_metrics
+from iiae.types import Domain, Measured
+
+
+class Provenance(NamedTuple):
+    """How a section came about; the commit is None outside a source tree."""
+
+    command: str
+    commit: str | None
+    python: str
+    versions: dict[str, str]
+    hardware: str
+
+
+class SetSizes(NamedTuple):
+    """Number of pairs of each set."""
+
+    train: int
+    validation: int
+    test: int
+
+
+class LatentSize(NamedTuple):
+    """Dimensions of a latent, the active ones, and the largest signal share of any."""
+
+    dimensions: int
+    active: int
+    largest_signal_share: Measured
+
+
+class Training(NamedTuple):
+    """How a run was trained; `latents` is by name: z_s, z_x, z_y."""
+
+    seed: int
+    precision: str
+    epochs: int
+    kept_epoch: int
+    validation_loss: Measured
+    seconds: float
+    pairs_per_second: float
+    pairs: SetSizes
+    parameters: int
+    active_dimensions: int
+    shared_dimensions: int
+    latents: dict[str, LatentSize]
+    made_with: Provenance
+
+
+class Retrieval(NamedTuple):
+    """Both directions of each latent that was tried; exclusive ones None if sizes differ."""
+
+    shared_x_to_y: InstanceRetrieval
+    shared_y_to_x: InstanceRetrieval
+    active_x_to_y: InstanceRetrieval
+    active_y_to_x: InstanceRetrieval
+    exclusive_x_to_y: InstanceRetrieval | None
+    exclusive_y_to_x: InstanceRetrieval | None
+
+
+class CategoryRetrieval(NamedTuple):
+    """Scores by direction and latent, each with its own chance lines.
+
+    Active: only the active dimensions, None where there are none. Exclusive: None where z_x and
+    z_y differ in size.
+    """
+
+    split: str
+    classes: int
+    shared_x_to_y: Scores
+    shared_y_to_x: Scores
+    active_x_to_y: Scores | None
+    exclusive_x_to_y: Scores | None
+
+
+class Estimate(NamedTuple):
+    """A mean over pairs, with its 95% interval (normal approximation); of one pair without."""
+
+    mean: Measured
+    low: float | None
+    high: float | None
+
+
+class TranslationQuality(NamedTuple):
+    """Figures of translations to one domain; images count as values in [-1, 1].
+
+    `l1`, `ssim` and `perceptual` compare a translation with the true partner, by where its
+    exclusive latent came from: "partner" (the partner's own), "prior mean", "prior draw".
+    `perceptual` is 1 - cosine of a backbone's features, None without a backbone.
+    `diversity` is the mean absolute difference between translations with two draws of the
+    exclusive latent. `content_recall` is Recall@1 of each source among all sources, searched with
+    the shared latent of its translation with a prior draw, equal sources being one;
+    `content_chance` is what guessing reaches there. `content_distance` is their mean squared
+    distance over the mean squared distance of two different sources: 0 if the translation kept
+    z_s, 1 if it might be anyone's, None if sources do not differ.
+    """
+
+    pairs: int
+    l1: dict[str, Estimate]
+    ssim: dict[str, Estimate]
+    perceptual: dict[str, Estimate] | None
+    diversity: Estimate
+    content_recall: Estimate
+    content_chance: float
+    content_distance: float | None
+
+
+class Readability(NamedTuple):
+    """Linear readings of every known factor from z_s given x, z_s given y, z_x and z_y.
+
+    `probes` is by view: means, active means, samples. `refused` has the reason for each factor
+    that cannot be read.
+    """
+
+    probes: dict[str, ProbeMatrix]
+    refused: dict[str, str]
+
+
+class Nats(NamedTuple):
+    """Terms of the objective (`iiae.objectives.Terms`) and the bounds made of them.
+
+    In nats per pair: means over the set, with one sample of z a pair.
+    """
+
+    nll_x: Measured
+    nll_y: Measured
+    kl_x: Measured
+    kl_y: Measured
+    kl_s: Measured
+    kl_s_x: Measured
+    kl_s_y: Measured
+    elbo: Measured
+    information_bound: Measured
+
+
+class ItemCounts(NamedTuple):
+    """How many items of a domain are different, and how many are equal to another."""
+
+    different: int
+    repeated: int
+
+
+class Evaluation(NamedTuple):
+    """What `evaluate` measures on one set of pairs.
+
+    `absolute_error` is the mean |x - x'| per element of reconstructions from posterior means.
+    `categories` is measured instead of `retrieval` where pairs are made of classes; `translation`
+    is by the domain translated to, `to_x` and `to_y`, None for features.
+    `largest_signal_share` is the largest of a dimension of z_s on these pairs (None of one pair),
+    `active_threshold` the one above which a dimension is active. `tasks` holds what each of
+    `settings.evaluation.tasks` returned, by its name.
+    """
+
+    split: str
+    pairs: int
+    items: dict[Domain, ItemCounts]
+    retrieval: Retrieval | None
+    categories: CategoryRetrieval | None
+    nats: Nats
+    absolute_error: dict[Domain, Measured]
+    readability: Readability
+    translation: dict[str, TranslationQuality] | None
+    active_dimensions: int
+    shared_dimensions: int
+    largest_signal_share: float | None
+    active_threshold: float
+    tasks: dict[str, Any]
+
+    @property
+    def none_active(self) -> bool:
+        """Whether all dimensions of z_s count as active only because none of them is."""
+        share = self.largest_signal_share
+        all_kept = self.active_dimensions == self.shared_dimensions
+        return all_kept and share is not None and share <= self.active_threshold
+
+    @property
+    def rates(self) -> dict[str, tuple[float, float]]:
+        """Recall@1, or map@all of classes, and its chance, by latent and direction."""
+        recalls = self.retrieval._asdict() if self.retrieval else {}
+        scores = self.categories._asdict() if self.categories else {}
+        return {
+            **{way: (one.recall[1].rate, one.chance[1]) for way, one in recalls.items() if one},
+            **{
+                way: (one.mean["map@all"], one.chance["map@all"])
+                for way, one in scores.items()
+                if isinstance(one, Scores)
+            },
+        }
+
+
+class Curve(NamedTuple):
+    """Exclusive retrieval: Recall@K by K, and the area above chance (0: guessing, 1: perfect)."""
+
+    recall: dict[int, float]
+    chance: dict[int, float]
+    area: float
+
+
+class Axes(NamedTuple):
+    """Block-wise and dimension-wise DCI, MIG and SAP."""
+
+    dci: DCI
+    dci_by_block: DCI
+    mig: Gaps
+    sap: Gaps
+
+
+class Origin(NamedTuple):
+    """A factor as it is read from swapped samples.
+
+    Accuracy or R2 against the pair that gave z_s, and against the one that gave the exclusive
+    latent; `right` is which of the two the factor should follow; `real` is what the reader scores
+    on untouched samples, the most that can be expected.
+    """
+
+    domain: Domain
+    measure: str
+    right: Literal["shared", "exclusive"]
+    from_shared: Measured
+    from_exclusive: Measured
+    real: Measured
+
+
+class Bound(NamedTuple):
+    """Mean over pairs in nats, with its 95% bootstrap interval.
+
+    The interval covers which pairs are averaged over; a bound can miss the truth by more.
+    """
+
+    value: Measured
+    low: Measured
+    high: Measured
+
+
+class InformationTerms(NamedTuple):
+    """Bounds on what each latent holds, in nats; `iiae.evidence.information` has the inequalities.
+
+    | field | bounds | from |
+    |---|---|---|
+    | `exclusive_x`, `exclusive_y` | I(X;Z_x), I(Y;Z_y) | above |
+    | `only_x`, `only_y` | I(X;Z_s given Y), I(Y;Z_s given X) | above |
+    | `joint_prior`, `joint_upper` | I(X,Y;Z_s): by the prior, leaving one out | above |
+    | `joint_lower` | I(X,Y;Z_s) | below |
+    | `shared_x_lower`, `shared_y_lower` | I(X;Z_s), I(Y;Z_s) | below |
+    | `shared_x_fitted`, `shared_y_fitted` | I(X;Z_s), I(Y;Z_s) | above, if r_x and r_y are right |
+    | `interaction_lower` | I(X;Y;Z_s), and so I(X;Y) | below: the largest of three |
+    | `interaction_upper` | I(X;Y;Z_s) | above: the smaller of both above for I(X,Y;Z_s) |
+    | `interaction_fitted` | I(X;Y;Z_s) | above, if r_x and r_y are right: the smaller of two |
+
+    The last two bound I(X;Y) as well if z_s says all that x and y share.
+    """
+
+    pairs: int
+    exclusive_x: Bound
+    exclusive_y: Bound
+    only_x: Bound
+    only_y: Bound
+    joint_prior: Bound
+    joint_upper: Bound
+    joint_lower: Bound
+    shared_x_lower: Bound
+    shared_y_lower: Bound
+    shared_x_fitted: Bound
+    shared_y_fitted: Bound
+    interaction_lower: Bound
+    interaction_upper: Bound
+    interaction_fitted: Bound
+
+
+class Evidence(NamedTuple):
+    """Everything that is measured of a set of latents; None where it does not apply.
+
+    `probes`, `leakage` and `domains` are by view: what is taken of the posteriors. `dependence` is
+    of the first view, by pair of blocks and estimator: a value, or the reason why the estimator
+    refused. `split`, `information` and `swap` (by factor) need a run.
+    """
+
+    pairs: int
+    exclusive_x_to_y: Curve | None
+    exclusive_y_to_x: Curve | None
+    probes: dict[str, ProbeMatrix]
+    leakage: dict[str, Leakage]
+    domains: dict[str, ToldApart]
+    dependence: dict[str, dict[str, Information | Dependence | str]]
+    axes: Axes | None
+    split: str | None = None
+    information: InformationTerms | None = None
+    swap: dict[str, list[Origin]] | None = None
+
+
+class Results(NamedTuple):
+    """The sections of metrics.json; None where nothing was measured."""
+
+    training: Training | None = None
+    test: Evaluation | None = None
+    validation: Evaluation | None = None
+    evidence: Evidence | None = None
+
+
+# the type of each section, and the command that writes it
+SECTIONS: dict[str, tuple[Any, str]] = {
+    "training": (Training, "iiae train {0}/settings.toml --out {0} --overwrite"),
+    "test": (Evaluation, "iiae evaluate {0}"),
+    "validation": (Evaluation, "iiae evaluate {0} --split validation"),
+    "evidence": (Evidence, "iiae disentangle {0}"),
+}
+
+
+def load_results(folder: str | Path) -> Results:
+    """What was measured of a run with the weights and data that it has now.
+
+    Raises:
+        RunError: metrics.json or the weights are gone or damaged, or another version of iiae
+            wrote a section; the message has the command that writes it anew.
+    """
+    return read_results(current_metrics(folder), folder)
+
+
+def read_results(sections: Mapping[str, Any], folder: str | Path) -> Results:
+    """Sections of metrics.json as results; `folder` is for the message.
+
+    Raises:
+        RunError: As `load_results`.
+    """
+    found: dict[str, Any] = {}
+    for name in sections.keys() & SECTIONS.keys():
+        section, (kind, command) = sections[name], SECTIONS[name]
+        values = {key: section[key] for key in kind._fields if key in section}
+        try:
+            if section.get("version") != VERSION:
+                raise ValueError(f"it is of version {section.get('version')}, not {VERSION}")
+            found[name] = TypeAdapter(kind).validate_python(values)
+        except ValueError as error:
+            reason: object = error
+            if isinstance(error, ValidationError):
+                first = error.errors()[0]
+                reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            raise RunError(
+                f"{Path(folder) / METRICS}: section {name} cannot be read ({reason}); this writes "
+                f"it anew: {command.format(folder)}"
+            ) from error
+    return Results(**found)
