@@ -59,7 +59,7 @@ def evaluation(pairs: int, retrieval: Retrieval, readability: Readability) -> Ev
         translation=None,
         active_dimensions=8,
         shared_dimensions=8,
-        largest_signal_share=0.95,
-        active_threshold=0.9,
+        largest_nats=0.95,
+        active_nats=0.1,
         tasks={},
     )

@@ -13,6 +13,7 @@ from iiae.evaluation.evaluate import evaluate
 from iiae.hub import CARD, model_card, pull, push
 from iiae.results import Results, load_results
 from iiae.run_folder import (
+    COMPARISON,
     HISTORY,
     METRICS,
     MODEL,
@@ -48,7 +49,7 @@ def front_matter(card):
 def test_a_pushed_run_is_pulled_and_answers_the_same(folder, tmp_path):
     assert push(folder, tmp_path / "shared") == str(tmp_path / "shared")
     assert {p.name for p in (tmp_path / "shared").iterdir()} == {
-        SETTINGS, MODEL, METRICS, HISTORY, PAIRS, CARD,
+        SETTINGS, MODEL, COMPARISON, METRICS, HISTORY, PAIRS, CARD,
     }  # fmt: skip
     (tmp_path / "shared" / "evil.py").write_text("import os")
     pulled = pull(tmp_path / "shared", tmp_path / "mine")

@@ -182,8 +182,8 @@ def test_sizes_may_be_integers_of_numpy():
         ("model.shared=4", "model.shared=4: has no effect on a run that is trained already, only"),
         ("objective.x.weight=4", "only data, evaluation have"),
         ("training={epochs=4}", "has no effect"),
-        ("evaluation.active_threshold=0.5", "active dimensions are chosen when training ends"),
-        ("evaluation={active_threshold=0.5}", "active dimensions are chosen when training ends"),
+        ("evaluation.active_nats=0.5", "active dimensions are chosen when training ends"),
+        ("evaluation={active_nats=0.5}", "active dimensions are chosen when training ends"),
     ],
 )
 def test_overrides_that_come_too_late_for_a_trained_run_are_refused(text, message):

@@ -42,11 +42,11 @@ class SetSizes(NamedTuple):
 
 
 class LatentSize(NamedTuple):
-    """Dimensions of a latent, the active ones, and the largest signal share of any."""
+    """Dimensions of a latent, the active ones, and the most nats that any holds."""
 
     dimensions: int
     active: int
-    largest_signal_share: Measured
+    largest_nats: Measured
 
 
 class Training(NamedTuple):
@@ -68,7 +68,11 @@ class Training(NamedTuple):
 
 
 class Retrieval(NamedTuple):
-    """Both directions of each latent that was tried; exclusive ones None if sizes differ."""
+    """Both directions of each latent that was tried.
+
+    The exclusive ones are None if z_x and z_y differ in size; the chosen ones, which compare z_s as
+    the run chose on validation pairs, if that is as the paper does.
+    """
 
     shared_x_to_y: InstanceRetrieval
     shared_y_to_x: InstanceRetrieval
@@ -76,6 +80,8 @@ class Retrieval(NamedTuple):
     active_y_to_x: InstanceRetrieval
     exclusive_x_to_y: InstanceRetrieval | None
     exclusive_y_to_x: InstanceRetrieval | None
+    chosen_x_to_y: InstanceRetrieval | None = None
+    chosen_y_to_x: InstanceRetrieval | None = None
 
 
 class CategoryRetrieval(NamedTuple):
@@ -166,8 +172,9 @@ class Evaluation(NamedTuple):
     `absolute_error` is the mean |x - x'| per element of reconstructions from posterior means.
     `categories` is measured instead of `retrieval` where pairs are made of classes; `translation`
     is by the domain translated to, `to_x` and `to_y`, None for features.
-    `largest_signal_share` is the largest of a dimension of z_s on these pairs (None of one pair),
-    `active_threshold` the one above which a dimension is active. `tasks` holds what each of
+    `largest_nats` is the most that a dimension of z_s holds on these pairs (None of one pair),
+    `active_nats` the least that an active one must. `comparison` says how z_s is compared if that
+    is not as the paper does. `tasks` holds what each of
     `settings.evaluation.tasks` returned, by its name.
     """
 
@@ -182,16 +189,17 @@ class Evaluation(NamedTuple):
     translation: dict[str, TranslationQuality] | None
     active_dimensions: int
     shared_dimensions: int
-    largest_signal_share: float | None
-    active_threshold: float
+    largest_nats: float | None
+    active_nats: float
     tasks: dict[str, Any]
+    comparison: str | None = None
 
     @property
     def none_active(self) -> bool:
         """Whether all dimensions of z_s count as active only because none of them is."""
-        share = self.largest_signal_share
+        most = self.largest_nats
         all_kept = self.active_dimensions == self.shared_dimensions
-        return all_kept and share is not None and share <= self.active_threshold
+        return all_kept and most is not None and most < self.active_nats
 
     @property
     def rates(self) -> dict[str, tuple[float, float]]:

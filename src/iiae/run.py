@@ -15,7 +15,7 @@ from torch import Tensor
 
 from iiae.data import Splits
 from iiae.data.arrays import ArrayPairs, split_arrays
-from iiae.data.suggest import suggest_settings, suggest_settings_for
+from iiae.data.suggest import suggest_settings, suggest_settings_of
 from iiae.errors import DataError, RunError, SettingsError
 from iiae.files.sources import open_source, read_all
 from iiae.model import translation
@@ -309,7 +309,7 @@ def fit(
     >>> shared = np.random.default_rng(0).normal(size=(60, 3))
     >>> run = iiae.fit(shared @ np.ones((3, 5)), shared @ np.eye(3), epochs=1, progress=False)
     >>> run.embed(y=shared).shared.shape
-    (60, 64)
+    (60, 32)
 
     Args:
         x: Samples of x: an array, tensor or data frame, an array file, or a folder of images.
@@ -345,7 +345,7 @@ def fit(
             raise SettingsError("give x and y, pairs=..., or settings")
         arrays = as_array(x), as_array(y)
         whole = ArrayPairs(*arrays)
-        chosen = make_settings(suggest_settings_for(whole.shapes), overrides)
+        chosen = make_settings(suggest_settings_of(whole), overrides)
         data = split_arrays(*arrays, ("x", "y"), chosen.data)
     folder = tempfile.mkdtemp(prefix="iiae-") if out is None else out
     stored = training.fit(chosen, folder, data, model, resume, progress, overwrite)

@@ -48,7 +48,7 @@ READ_BY = {
 }
 # settings whose effect is part of the weights, beside all of model, objective and training
 CHOSEN_IN_TRAINING = {
-    "evaluation.active_threshold": "the active dimensions are chosen when training ends, and kept "
+    "evaluation.active_nats": "the active dimensions are chosen when training ends, and kept "
     "with the weights; train again to choose others"
 }
 
@@ -298,11 +298,10 @@ class EvaluationSettings(_Section):
     """What is measured after training."""
 
     batch: int = Field(500, ge=1, description="pairs a step of evaluation")
-    active_threshold: float = Field(
-        0.9,
+    active_nats: float = Field(
+        0.1,
         ge=0,
-        lt=1,
-        description="least signal share of an active dimension; where none has it, all are",
+        description="least nats that an active dimension holds; where none holds so much, all are",
     )
     cutoffs: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (100, 200),

@@ -118,6 +118,6 @@ def test_where_no_dimension_is_active_the_table_says_so(run):
     x, y = arrays(run)
     x[:] = 0.3
     found = evaluate(run, ArrayPairs(x, y))
-    assert found.largest_signal_share == 0
+    assert found.largest_nats == 0
     model_keeps_all = found._replace(active_dimensions=found.shared_dimensions)
     assert "none is active here" in result_tables(model_keeps_all)[0].note

@@ -63,7 +63,7 @@ def test_idle_exclusive_dimensions_show_in_means_alone():
     shared = normal(content)
     posteriors = Embeddings(shared, shared, own, normal(torch.randn(600, 2)))
     factors = {"half": Factor((content[:, 0] > 0).numpy().astype(int), "categorical", "shared")}
-    found = probe_factors(posteriors, factors, select_active(posteriors, 0.8), seed=0)
+    found = probe_factors(posteriors, factors, select_active(posteriors, posteriors, 0.1), seed=0)
     of_half = scores(found, "half", "z_x")
     chance = found.probes["means"].cells["half"]["z_x"].linear.chance
     assert of_half["means"] > 0.9

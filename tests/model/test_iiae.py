@@ -63,7 +63,9 @@ def test_a_dimension_is_active_where_both_domains_carry_signal():
     log_variance = torch.zeros(500, 3)
     x = DiagonalNormal(torch.cat([strong, strong, weak], 1), log_variance)
     y = DiagonalNormal(torch.cat([strong, weak, weak], 1), log_variance)
-    found = select_active(Embeddings(x, y, x, y), 0.8)
+    train = Embeddings(x, y, x, y)
+    held = Embeddings(*(one.rows(slice(200)) for one in train))
+    found = select_active(train, held, 0.1)
     assert found.shared.tolist() == [True, False, False]
     assert found.exclusive_x.tolist() == [True, True, False]
     assert found.exclusive_y.tolist() == [True, False, False]
@@ -71,8 +73,28 @@ def test_a_dimension_is_active_where_both_domains_carry_signal():
 
 def test_where_no_dimension_is_active_all_are_kept():
     weak = DiagonalNormal(torch.randn(500, 3) * 0.1, torch.zeros(500, 3))
-    found = select_active(Embeddings(weak, weak, weak, weak), 0.8)
+    weak_everywhere = Embeddings(weak, weak, weak, weak)
+    found = select_active(weak_everywhere, weak_everywhere, 0.1)
     assert all(one.all() for one in found)
+
+
+def test_many_dimensions_of_little_each_are_all_active():
+    """A signal share of a half each, which no threshold near 1 would keep."""
+    torch.manual_seed(0)
+    cause = torch.randn(2000, 16)
+    posterior = [DiagonalNormal(cause + 0.1 * torch.randn(2000, 16), torch.zeros(2000, 16))] * 2
+    train = Embeddings(*posterior, *posterior)
+    assert select_active(train, train, 0.1).shared.all()
+
+
+def test_what_one_domain_alone_knows_is_not_active_in_z_s():
+    torch.manual_seed(0)
+    common, own = torch.randn(2, 500, 1)
+    log_variance = torch.full((500, 2), -2.0)
+    x = DiagonalNormal(torch.cat([common, own], 1), log_variance)
+    y = DiagonalNormal(torch.cat([common, torch.randn(500, 1)], 1), log_variance)
+    train = Embeddings(x, y, x, y)
+    assert select_active(train, train, 0.1).shared.tolist() == [True, False]
 
 
 @pytest.mark.parametrize(

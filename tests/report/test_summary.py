@@ -135,8 +135,8 @@ def test_without_evidence_the_linear_readings_stand_in():
          "What is exclusive", "which is not what guessing (1%) gives"),
         (TEST, EVIDENCE._replace(swap={"digit": [Origin("x", "R2", "shared", 0.9, 0.95, 1.0)]}),
          "What leaked", "the digit in x follows the wrong latent"),
-        (TEST._replace(largest_signal_share=0.3), EVIDENCE,
-         "What is shared", "No dimension of z_s carries signal above its noise"),
+        (TEST._replace(largest_nats=0.03), EVIDENCE,
+         "What is shared", "No dimension of z_s holds anything"),
         (TEST, EVIDENCE._replace(domains={}), "How sure", "Intervals are 95%"),
     ],
 )  # fmt: skip

@@ -71,16 +71,16 @@ def test_directions_with_other_cut_offs_are_shown_in_full():
 
 
 @pytest.mark.parametrize(
-    ("active", "share", "text"),
+    ("active", "nats", "text"),
     [
         (8, 0.95, "Active: all 8 dimensions of z_s; none was left out"),
         (3, 0.95, "Active: only the 3 of 8 dimensions of z_s"),
-        (8, 0.31, "because none is active here: the largest signal share is 0.31"),
+        (8, 0.03, "because none is active here: the most nats of any is 0.03"),
         (8, None, "Active: all 8 dimensions of z_s; none was left out"),
     ],
 )
-def test_all_and_none_of_the_dimensions_active_are_told_apart(active, share, text):
-    results = RESULTS._replace(active_dimensions=active, largest_signal_share=share)
+def test_all_and_none_of_the_dimensions_active_are_told_apart(active, nats, text):
+    results = RESULTS._replace(active_dimensions=active, largest_nats=nats)
     assert text in tables(results)[0].note
 
 

@@ -306,8 +306,6 @@ def test_wrong_input_is_refused(run, tmp_path):
         index(run, tmp_path / "g", tmp_path / "y.npy", distance="cosine")
     with pytest.raises(GalleryError, match="holds items of domain y, not x"):
         index(run, tmp_path / "g", tmp_path / "y.npy", domain="x")
-    with pytest.raises(GalleryError, match="distance l1: is euclidean or cosine"):
-        index(run, tmp_path / "h", tmp_path / "y.npy", distance="l1")
     with pytest.raises(GalleryError, match="with all dimensions of z_s"):
         index(run, tmp_path / "g", tmp_path / "y.npy", active_only=True)
     with pytest.raises(DataError, match=r"nan.npy: row 0: NaN or infinite values"):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from iiae.data.arrays import read_arrays
+from iiae.data.arrays import ArrayPairs, read_arrays
 from iiae.errors import DataError
 from iiae.files.remote import is_url
 from iiae.files.tables import is_table
 from iiae.settings import DataSettings
 
 FOLDER_SIZE = 64
+STEPS = 2500  # of training on vectors, about
+
+log = logging.getLogger("iiae")
 
 
 def suggest_settings(
@@ -39,29 +43,84 @@ def suggest_settings(
             raise DataError("give two folders of images (--x, --y), or two array files")
         return _images({"name": "two-folders", "size": FOLDER_SIZE, **sides}, FOLDER_SIZE)
     data = {"name": "arrays", **sides}
-    return suggest_settings_for(read_arrays(DataSettings.model_validate(data)).shapes, data)
+    return suggest_settings_of(read_arrays(DataSettings.model_validate(data)), data)
+
+
+def suggest_settings_of(pairs: ArrayPairs, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Settings for these pairs: as `suggest_settings_for`, and what suits their values.
+
+    Vectors of zeros and ones alone get a Bernoulli likelihood.
+
+    Args:
+        pairs: All of them.
+        data: Section `data`; arrays in memory by default.
+    """
+    chosen = suggest_settings_for(pairs.shapes, data, len(pairs))
+    if len(pairs.shapes[0]) == 1:
+        for side in "xy":
+            if bool(((values := getattr(pairs, side)) == values.square()).all()):
+                chosen["objective"][side] = {"kind": "bernoulli"}
+        _say(chosen, pairs)
+    return chosen
+
+
+def _say(chosen: Mapping[str, Any], pairs: ArrayPairs) -> None:
+    kinds = [chosen["objective"][side]["kind"] for side in "xy"]
+    log.info(
+        "suggested for %d pairs of %d and %d columns: standardised, %s and %s likelihoods%s, "
+        "z_s of %d, %d epochs at most; settings.toml of the run lists all",
+        len(pairs),
+        pairs.shapes[0][0],
+        pairs.shapes[1][0],
+        *kinds,
+        " whose scale is learned" if "normal" in kinds else "",
+        chosen["model"]["shared"],
+        chosen["training"]["epochs"],
+    )
 
 
 def suggest_settings_for(
-    shapes: tuple[Sequence[int], Sequence[int]], data: Mapping[str, Any] | None = None
+    shapes: tuple[Sequence[int], Sequence[int]],
+    data: Mapping[str, Any] | None = None,
+    pairs: int = 5000,
 ) -> dict[str, Any]:
     """Settings for samples of these shapes: vectors, or square images of one size.
 
     Args:
         shapes: Of one x and one y.
         data: Section `data`; arrays in memory by default.
+        pairs: Number of them.
     """
     section = dict(data or {"name": "arrays"})
-    return _features(section) if len(shapes[0]) == 1 else _images(section, shapes[0][-1])
+    return _vectors(section, pairs) if len(shapes[0]) == 1 else _images(section, shapes[0][-1])
 
 
-def _features(data: dict[str, Any]) -> dict[str, Any]:
-    likelihood = {side: {"kind": "normal", "weight": 100.0} for side in "xy"}
+def _vectors(data: dict[str, Any], pairs: int) -> dict[str, Any]:
+    """Chosen on validation cells of one data set (docs/studies/defaults.md).
+
+    Reconstruction counts 1.5 times beside all KL terms (`inter` and `exclusive` of 0.5), which
+    leaves the two places for exclusive content at one price (docs/objective.md).
+    """
+    likelihood = {side: {"kind": "normal", "weight": "auto"} for side in "xy"}
+    batch = min(100, max(8, pairs // 8))
+    epochs = min(300, max(20, STEPS * batch // max(1, pairs)))
     return {
         "data": data,
-        "model": {"family": "features", "exclusive": 64, "shared": 64},
-        "objective": {"beta": 0.5, "tau": 2000.0, **likelihood},
-        "training": {"epochs": 50, "batch": 100, "learning_rate": 2e-4, "adam_beta1": 0.5},
+        "model": {
+            "family": "features",
+            "exclusive": 16,
+            "shared": 32,
+            "dropout": 0.2,
+            "standardise": True,
+        },
+        "objective": {"beta": 0.5, "inter": 0.5, "exclusive": 0.5, "tau": 200.0, **likelihood},
+        "training": {
+            "epochs": epochs,
+            "batch": batch,
+            "learning_rate": 1e-3,
+            "adam_beta1": 0.5,
+            "patience": max(10, epochs // 4),
+        },
     }
 
 

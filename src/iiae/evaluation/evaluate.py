@@ -13,12 +13,12 @@ from iiae.evaluation.instances import ItemHashes, retrieve_partners
 from iiae.evaluation.readability import probe_factors
 from iiae.evaluation.translations import translation_quality
 from iiae.features.backbone import load_backbone
-from iiae.model.active import signal_shares
+from iiae.model.active import latent_nats
 from iiae.model.iiae import IIAE
 from iiae.model.latents import embed, embed_sides
 from iiae.objectives import Terms, elbo, iiae_terms, information_bound
 from iiae.results import Evaluation, Nats, Readability, TranslationQuality
-from iiae.run_folder import TrainedRun
+from iiae.run_folder import TrainedRun, load_comparison
 from iiae.settings import imported_task
 from iiae.types import Pair, plain
 
@@ -38,13 +38,16 @@ def evaluate(run: TrainedRun, pairs: PairSet, split: str = "test") -> Evaluation
     hashes = ItemHashes()
     if isinstance(pairs, ClassPairs):
         found = embed_sides(model, *pairs.sides(settings.batch))
+        choice = None
         retrieval = None
         categories = retrieve_classes(found, model.active, pairs, settings.cutoffs, settings.seed)
         readability, items = Readability({}, {}), {}
     else:
         found = embed(model, hashes.watch(pairs.batches(settings.batch)))
         same = hashes.identities()
-        retrieval, categories = retrieve_partners(found, model.active, same), None
+        choice = load_comparison(run.folder)
+        comparison = choice and choice.comparison
+        retrieval, categories = retrieve_partners(found, model.active, same, comparison), None
         items = same.counts()
         readability = probe_factors(found, pairs.factors(), model.active_dimensions, settings.seed)
     terms, errors = _reconstruct(model, pairs, settings.batch, settings.seed)
@@ -62,9 +65,10 @@ def evaluate(run: TrainedRun, pairs: PairSet, split: str = "test") -> Evaluation
         translation=_translate(run, pairs) if images else None,
         active_dimensions=int(model.active.sum()),
         shared_dimensions=len(model.active),
-        largest_signal_share=signal_shares(found)[0].max().item() if len(pairs) > 1 else None,
-        active_threshold=settings.active_threshold,
+        largest_nats=latent_nats(found)[0].max().item() if len(pairs) > 1 else None,
+        active_nats=settings.active_nats,
         items=items,
+        comparison=choice.comparison.name if choice and choice.comparison.is_another else None,
         tasks={name: plain(imported_task(name)(run, pairs)) for name in settings.tasks},
     )
 

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from iiae.metrics.comparison import Comparison
 from iiae.metrics.retrieval import InstanceRetrieval, instance_retrieval
 from iiae.model.latents import Embeddings
 from iiae.results import ItemCounts, Retrieval
@@ -51,7 +52,10 @@ class ItemHashes:
 
 
 def retrieve_partners(
-    found: Embeddings, active: Tensor, items: Identities | None = None
+    found: Embeddings,
+    active: Tensor,
+    items: Identities | None = None,
+    comparison: Comparison | None = None,
 ) -> Retrieval:
     """Recall@K with means of r_x and r_y, with their active dimensions, with exclusive means.
 
@@ -62,6 +66,7 @@ def retrieve_partners(
         found: Embeddings of a test set.
         active: Which dimensions of z_s are active, `(shared,)`.
         items: Which items are equal: those are one answer. Without it all count as different.
+        comparison: How z_s is compared, beside the paper's distance.
     """
     x, y = found.shared_given_x.mean, found.shared_given_y.mean
     own_x, own_y = found.exclusive_x.mean, found.exclusive_y.mean
@@ -73,6 +78,7 @@ def retrieve_partners(
     def y_to_x(query: Tensor, gallery: Tensor) -> InstanceRetrieval:
         return instance_retrieval(query, gallery, query_ids=ids_y, gallery_ids=ids_x)
 
+    other = comparison if comparison and comparison.is_another else None
     comparable = own_x.shape == own_y.shape
     return Retrieval(
         shared_x_to_y=x_to_y(x, y),
@@ -81,4 +87,6 @@ def retrieve_partners(
         active_y_to_x=y_to_x(y[:, active], x[:, active]),
         exclusive_x_to_y=x_to_y(own_x, own_y) if comparable else None,
         exclusive_y_to_x=y_to_x(own_y, own_x) if comparable else None,
+        chosen_x_to_y=x_to_y(other.queries(x, "x"), other.items(y, "y")) if other else None,
+        chosen_y_to_x=y_to_x(other.queries(y, "y"), other.items(x, "x")) if other else None,
     )

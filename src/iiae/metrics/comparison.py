@@ -146,6 +146,11 @@ class Comparison(NamedTuple):
     reference: Float[Tensor, "2 rows size"]
 
     @property
+    def is_another(self) -> bool:
+        """Whether it is another than the paper's: then means are centred."""
+        return bool(self.centre.any()) or self.neighbours > 0 or self.score != "euclidean"
+
+    @property
     def name(self) -> str:
         """In words."""
         return self.score.replace("-", " ") + (", local scaling" if self.neighbours else "")

@@ -1,4 +1,4 @@
-"""Which dimensions of a latent carry signal above their noise."""
+"""Which dimensions of a latent carry information, in nats."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from iiae.distributions import DiagonalNormal
+from iiae.metrics.comparison import Aggregate, pointwise
 from iiae.model.iiae import Active
 from iiae.model.latents import Embeddings
+
+ERRORS = 2  # standard errors by which the nats of a dimension of z_s must exceed 0
 
 
 def signal_share(
@@ -25,22 +28,54 @@ def signal_share(
     return signal / (signal + log_variance.exp().mean(0))
 
 
-def signal_shares(
+def signal_nats(posterior: DiagonalNormal) -> Float[Tensor, " size"]:
+    r"""$-\tfrac{1}{2} \log(1 - share)$ of each dimension: what its samples tell of which sample of
+    the set they are of, in nats, if means are normal."""
+    return -0.5 * torch.log1p(-signal_share(posterior).clamp_max(1 - 1e-15))
+
+
+def latent_nats(
     found: Embeddings,
 ) -> tuple[Float[Tensor, " shared"], Float[Tensor, " own_x"], Float[Tensor, " own_y"]]:
-    """Signal share of each dimension of z_s (the smaller of r_x and r_y), z_x and z_y."""
-    of_x, of_y = signal_share(found.shared_given_x), signal_share(found.shared_given_y)
+    """Nats of each dimension of z_s (the fewer of r_x and r_y), z_x and z_y."""
+    of_x, of_y = signal_nats(found.shared_given_x), signal_nats(found.shared_given_y)
     return (
         torch.minimum(of_x, of_y),
-        signal_share(found.exclusive_x),
-        signal_share(found.exclusive_y),
+        signal_nats(found.exclusive_x),
+        signal_nats(found.exclusive_y),
     )
 
 
-def select_active(found: Embeddings, threshold: float) -> Active:
-    """Dimensions whose signal share exceeds `threshold`; of z_s in r_x and in r_y alike.
+def common_nats(
+    train: Embeddings, held: Embeddings
+) -> tuple[Float[Tensor, " shared"], Float[Tensor, " shared"]]:
+    """Pointwise mutual information of held-out partners through each dimension of z_s.
 
-    Of a latent in which none does, all: there is then nothing to tell idle dimensions from.
+    Returns:
+        Its mean over pairs, in nats, and the standard error. A dimension that holds what only one
+        domain knows, or whose signal lies below its noise, has none.
     """
-    passing = (share > threshold for share in signal_shares(found))
+    aggregate = Aggregate.of(train.shared_given_x, train.shared_given_y)
+    x = aggregate.centred(held.shared_given_x, "x")
+    y = aggregate.centred(held.shared_given_y, "y")
+    nats = pointwise(x.mean, x.variance, y.mean, y.variance, aggregate.variance).double()
+    return nats.mean(0), nats.std(0, correction=0) / len(nats) ** 0.5
+
+
+def select_active(train: Embeddings, held: Embeddings, least: float) -> Active:
+    """The dimensions that hold at least so many nats.
+
+    Of z_s those through which held-out partners share them, beyond twice the standard error: each
+    of these makes the true partner more likely. Of z_x and z_y those that tell samples of the
+    training set apart. Of a latent in which no dimension does, all are active: there is then
+    nothing to tell idle dimensions from.
+
+    Args:
+        train: Posteriors of training pairs.
+        held: Posteriors of validation pairs.
+        least: In nats.
+    """
+    mean, error = common_nats(train, held)
+    _, of_x, of_y = latent_nats(train)
+    passing = ((mean >= least) & (mean > ERRORS * error), of_x >= least, of_y >= least)
     return Active(*(one if one.any() else torch.ones_like(one) for one in passing))

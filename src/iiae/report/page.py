@@ -61,7 +61,7 @@ def write_report(run: TrainedRun, pairs: PairSet, out: Path, images: Path | None
         title=run.settings.title or run.folder.name,
         folder=run.folder.name,
         training=results.training,
-        threshold=run.settings.evaluation.active_threshold,
+        threshold=run.settings.evaluation.active_nats,
         summary=summarise(results),
         tables=[
             *(result_tables(results.test) if results.test else []),

@@ -83,8 +83,8 @@ def _ranked(found: Scores) -> str:
 def _idle(test: Evaluation) -> Iterator[str]:
     if test.none_active:
         yield (
-            "No dimension of z_s carries signal above its noise: the largest signal share is "
-            f"{number(test.largest_signal_share, 2)}."
+            "No dimension of z_s holds anything: the most nats of any are "
+            f"{number(test.largest_nats, 2)}."
         )
 
 

@@ -23,6 +23,8 @@ class Table(NamedTuple):
 DIRECTIONS = {
     "shared_x_to_y": "shared, x to y",
     "shared_y_to_x": "shared, y to x",
+    "chosen_x_to_y": "shared (as chosen), x to y",
+    "chosen_y_to_x": "shared (as chosen), y to x",
     "active_x_to_y": "shared (active), x to y",
     "active_y_to_x": "shared (active), y to x",
     "exclusive_x_to_y": "exclusive, x to y",
@@ -198,8 +200,14 @@ def _retrieval(results: Evaluation) -> Table:
         "Share of queries whose own partner is among the K nearest items of the other domain "
         "(squared Euclidean distance of posterior means), with its 95% Wilson interval. Shared "
         f"latents should find it; exclusive latents must stay at chance. {_repeated(results)}"
-        f"Active: {_active(results)}.",
+        f"Active: {_active(results)}.{_chosen(results)}",
     )
+
+
+def _chosen(results: Evaluation) -> str:
+    if results.comparison is None:
+        return ""
+    return f" As chosen: by {results.comparison}, which was best on validation pairs."
 
 
 def _chance_rows(
@@ -227,13 +235,13 @@ def _active(results: Evaluation) -> str:
     kept, all_of_them = results.active_dimensions, results.shared_dimensions
     if kept < all_of_them:
         return (
-            f"only the {kept} of {all_of_them} dimensions of z_s whose signal exceeds their noise"
+            f"only the {kept} of {all_of_them} dimensions of z_s through which partners share nats"
         )
     if results.none_active:
         return (
-            f"all {kept} dimensions of z_s, because none is active here: the largest signal share "
-            f"is {number(results.largest_signal_share, 2)}, and active are those above "
-            f"{results.active_threshold}"
+            f"all {kept} dimensions of z_s, because none is active here: the most nats of any "
+            f"is {number(results.largest_nats, 2)}, and active are those of at least "
+            f"{results.active_nats}"
         )
     return f"all {kept} dimensions of z_s; none was left out"
 

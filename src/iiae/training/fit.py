@@ -18,7 +18,7 @@ from iiae.data.sampling import AlignedBatches, make_batches
 from iiae.errors import SettingsError
 from iiae.hardware import bf16_pays, fastest_algorithms
 from iiae.metrics.comparison import choose_comparison
-from iiae.model.active import select_active, signal_shares
+from iiae.model.active import latent_nats, select_active
 from iiae.model.build import build_model, check_parts
 from iiae.model.iiae import IIAE, Active
 from iiae.model.latents import Embeddings, embed
@@ -183,26 +183,19 @@ def _finish(learner: Learner, data: Splits, train: PairSet, out: Path) -> None:
         model.load_state_dict(load_file(out / BEST))
     index = train.sample(ACTIVE_PAIRS, settings.training.seed)
     posteriors = embed(model, train.batches(settings.evaluation.batch, index))
-    _choose_comparison(learner, data, posteriors, out)
+    held = data.validation.sample(RANKED_PAIRS, settings.training.seed)
+    held = embed(model, data.validation.batches(settings.evaluation.batch, held))
+    if not isinstance(data.validation, ClassPairs):  # of whose pairs no partner is to be found
+        sides = ((one.shared_given_x, one.shared_given_y) for one in (posteriors, held))
+        save_comparison(out, choose_comparison(*sides))
     model.cpu()
-    active = select_active(posteriors, settings.evaluation.active_threshold)
+    active = select_active(posteriors, held, settings.evaluation.active_nats)
     model.keep_active(active)
     shapes: Shapes = data.train.shapes
     save_weights(out / MODEL, model.state_dict(), shapes)
     summary = {**_summary(learner, data), "latents": _latents(posteriors, active)}
     recorded = load_pairs(out)  # its digest was taken when training began
     save_metrics(out, "training", summary, recorded["train"].digest if recorded else None)
-
-
-def _choose_comparison(learner: Learner, data: Splits, train: Embeddings, out: Path) -> None:
-    """Chooses on validation pairs how z_s is compared in searches, and stores it."""
-    if isinstance(data.validation, ClassPairs):  # of whose pairs no partner is to be found
-        return
-    settings = learner.settings
-    index = data.validation.sample(RANKED_PAIRS, settings.training.seed)
-    held = embed(learner.model, data.validation.batches(settings.evaluation.batch, index))
-    sides = ((one.shared_given_x, one.shared_given_y) for one in (train, held))
-    save_comparison(out, choose_comparison(*sides))
 
 
 def _summary(learner: Learner, data: Splits) -> dict[str, object]:
@@ -227,14 +220,14 @@ def _summary(learner: Learner, data: Splits) -> dict[str, object]:
 
 
 def _latents(posteriors: Embeddings, active: Active) -> dict[str, dict[str, float]]:
-    """Of z_s, z_x and z_y: dimensions, active ones, and the largest signal share of any."""
+    """Of z_s, z_x and z_y: dimensions, active ones, and the most nats that any holds."""
     return {
         name: {
             "dimensions": len(kept),
             "active": int(kept.sum()),
-            "largest_signal_share": float(share.max()),
+            "largest_nats": float(nats.max()),
         }
-        for name, kept, share in zip(
-            ("z_s", "z_x", "z_y"), active, signal_shares(posteriors), strict=True
+        for name, kept, nats in zip(
+            ("z_s", "z_x", "z_y"), active, latent_nats(posteriors), strict=True
         )
     }

@@ -1,0 +1,323 @@
+"""The suggested settings, none touched, beside CCA, PLS and ridge regression on pairs of vectors.
+
+    python studies/defaults.py --data shared/data --out runs/defaults --seeds 0 1 2 3 4
+
+Every row is kept in `--out`; a repeat goes on with those that are missing. The rivals' strengths
+and numbers of components are chosen on validation pairs; ours are the library's defaults. A seed
+draws the split (a fifth of the pairs is tested on) and, for us, the weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gzip
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from sklearn.cross_decomposition import PLSRegression
+from sklearn.decomposition import PCA
+from sklearn.linear_model import Ridge
+
+import iiae
+from iiae.data.arrays import ArrayPairs
+from iiae.data.base import Splits
+from iiae.data.suggest import suggest_settings_of
+from iiae.metrics.comparison import plain_comparison
+from iiae.run_folder import load_comparison
+
+VIEWS = ("fou", "fac", "kar", "pix", "zer", "mor")
+MFEAT = (("fou", "kar"), ("fac", "zer"), ("pix", "mor"), ("kar", "zer"))
+STRENGTHS = (1e-4, 1e-3, 1e-2, 0.1, 1.0)
+COMPONENTS = (10, 25, 50, 100)
+MEASURES = ("recall@10 x to y", "recall@10 y to x", "foscttm x to y", "foscttm y to x", "r of y")
+
+
+class Sides(NamedTuple):
+    """Both domains of one part of the pairs, a row a pair."""
+
+    x: np.ndarray
+    y: np.ndarray
+
+
+class Parts(NamedTuple):
+    """Training, validation and test pairs, in the data's own units."""
+
+    train: Sides
+    validation: Sides
+    test: Sides
+
+
+class Fitted(NamedTuple):
+    """Squared distances of every test x to every test y, each way, and predictions of y."""
+
+    to_y: np.ndarray | None
+    to_x: np.ndarray | None
+    predicted: np.ndarray | None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--sets", nargs="+", default=list(SETS))
+    parser.add_argument("--methods", nargs="+", default=list(METHODS))
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    for name in given.sets:
+        for seed in given.seeds:
+            _rows(given, name, seed)
+    print(table([json.loads(path.read_text()) for path in sorted(given.out.glob("*.json"))]))
+
+
+def _rows(given: argparse.Namespace, name: str, seed: int) -> None:
+    parts = None
+    for method in given.methods:
+        path = given.out / f"{name}-{method}-{seed}.json"
+        if path.is_file():
+            continue
+        parts = parts or split(SETS[name](given.data), seed)
+        began = time.perf_counter()
+        fitted = METHODS[method](parts, seed)
+        seconds = time.perf_counter() - began
+        row = {"set": name, "method": method, "seed": seed, "seconds": seconds}
+        row |= measured(fitted, parts.test)
+        path.write_text(json.dumps(row))
+        print(json.dumps(row), flush=True)
+
+
+def split(pairs: Sides, seed: int) -> Parts:
+    """A fifth to test on; a tenth of the rest to validate on."""
+    order = np.random.default_rng(seed).permutation(len(pairs.x))
+    test = len(order) // 5
+    held = test + (len(order) - test) // 10
+    rows = order[held:], order[test:held], order[:test]
+    return Parts(*(Sides(pairs.x[some], pairs.y[some]) for some in rows))
+
+
+def measured(fitted: Fitted, test: Sides) -> dict[str, float | None]:
+    """The measures of a row; None where a method has none."""
+    values = [
+        None if distance is None else measure(distance)
+        for measure in (recall_at_10, foscttm)
+        for distance in (fitted.to_y, fitted.to_x)
+    ]
+    values.append(None if fitted.predicted is None else correlation(fitted.predicted, test.y))
+    return dict(zip(MEASURES, values, strict=True))
+
+
+def recall_at_10(distance: np.ndarray) -> float:
+    """Share of queries (rows) whose partner, on the diagonal, is among the 10 nearest."""
+    return float(((distance < distance.diagonal()[:, None]).sum(1) < 10).mean())
+
+
+def foscttm(distance: np.ndarray) -> float:
+    """Mean share of items that are nearer than the partner."""
+    return float((distance < distance.diagonal()[:, None]).mean())
+
+
+def correlation(predicted: np.ndarray, truth: np.ndarray) -> float:
+    """Mean Pearson correlation over the columns that vary; 0 for a constant prediction."""
+    a, b = predicted - predicted.mean(0), truth - truth.mean(0)
+    norms = np.linalg.norm(a, axis=0) * np.linalg.norm(b, axis=0)
+    varying = np.linalg.norm(b, axis=0) > 0
+    r = np.divide((a * b).sum(0), norms, out=np.zeros(len(norms)), where=norms > 1e-12)
+    return float(r[varying].mean())
+
+
+def ours(parts: Parts, seed: int, paper: bool = False) -> Fitted:
+    """The suggested settings, and the comparison that the run chose."""
+    data = Splits(*(ArrayPairs(part.x, part.y) for part in parts))
+    suggested = suggest_settings_of(data.train)  # pyright: ignore[reportArgumentType]
+    suggested["training"]["seed"] = seed
+    run = iiae.fit(iiae.make_settings(suggested), data=data, progress=False)
+    choice = load_comparison(run.folder)
+    how = choice.comparison if choice and not paper else plain_comparison(len(run.model.active))
+    x, y = (torch.from_numpy(z) for z in (run.embed(x=parts.test.x).shared,
+                                          run.embed(y=parts.test.y).shared))  # fmt: skip
+    to_y = torch.cdist(how.queries(x, "x"), how.items(y, "y")).numpy()
+    to_x = torch.cdist(how.queries(y, "y"), how.items(x, "x")).numpy()
+    return Fitted(to_y, to_x, run.translate(parts.test.x, to="y"))
+
+
+class _Units(NamedTuple):
+    """Principal components of standardised columns, from training rows."""
+
+    mean: np.ndarray
+    deviation: np.ndarray
+    pca: PCA
+
+    @classmethod
+    def of(cls, rows: np.ndarray) -> _Units:
+        mean, deviation = rows.mean(0), rows.std(0)
+        deviation = np.where(deviation > 1e-12 * np.abs(mean), deviation, np.inf)
+        count = min(max(COMPONENTS), len(rows) - 1, rows.shape[1])
+        scaled = np.clip((rows - mean) / deviation, -10, 10)
+        return cls(mean, deviation, PCA(count, random_state=0).fit(scaled))
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        return self.pca.transform(np.clip((rows - self.mean) / self.deviation, -10, 10))
+
+
+def cca(parts: Parts, seed: int) -> Fitted:
+    """Ridge CCA on principal components; strength and components chosen on validation pairs."""
+    units = _Units.of(parts.train.x), _Units.of(parts.train.y)
+    train, held, test = (Sides(units[0](p.x), units[1](p.y)) for p in parts)
+    tried = [
+        _canonical(train, components, strength)
+        for components in COMPONENTS
+        for strength in STRENGTHS
+    ]
+    best = max(tried, key=lambda maps: _quality(_distance(maps, held)))
+    return Fitted(_distance(best, test), _distance(best, test).T, None)
+
+
+def _canonical(train: Sides, components: int, strength: float) -> tuple[np.ndarray, np.ndarray]:
+    """Maps of both domains to canonical variates, each times its correlation."""
+    sides = [side[:, :components] for side in train]
+    roots = []
+    for side in sides:
+        covariance = side.T @ side / len(side)
+        scale = strength * np.trace(covariance) / len(covariance)
+        values, vectors = np.linalg.eigh(covariance + scale * np.eye(len(covariance)))
+        roots.append(vectors / np.sqrt(values) @ vectors.T)
+    cross = roots[0] @ (sides[0].T @ sides[1] / len(sides[0])) @ roots[1]
+    left, weights, right = np.linalg.svd(cross, full_matrices=False)
+    return roots[0] @ left * weights, roots[1] @ right.T * weights
+
+
+def _distance(maps: tuple[np.ndarray, np.ndarray], sides: Sides) -> np.ndarray:
+    x, y = (side[:, : len(one)] @ one for side, one in zip(sides, maps, strict=True))
+    x, y = (z / np.linalg.norm(z, axis=1, keepdims=True) for z in (x, y))
+    return -(x @ y.T)
+
+
+def _quality(distance: np.ndarray) -> float:
+    """Mean reciprocal rank both ways."""
+    ranks = [(d < d.diagonal()[:, None]).sum(1) for d in (distance, distance.T)]
+    return float(np.mean([1 / (1 + r) for r in ranks]))
+
+
+def pls(parts: Parts, seed: int) -> Fitted:
+    """PLS of principal components; the number of its components chosen on validation pairs."""
+    units = _Units.of(parts.train.x), _Units.of(parts.train.y)
+    train, held, test = (Sides(units[0](p.x), units[1](p.y)) for p in parts)
+    most = min(train.x.shape[1], train.y.shape[1])
+    best, quality = None, -1.0
+    for count in sorted({min(n, most) for n in (2, 5, *COMPONENTS)}):
+        model = PLSRegression(count, scale=False).fit(*train)
+        now = _quality(_cosine(*model.transform(*held)))
+        if now > quality:
+            best, quality = model, now
+    assert best is not None
+    distance = _cosine(*best.transform(*test))
+    return Fitted(distance, distance.T, None)
+
+
+def _cosine(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return (
+        -(x / np.linalg.norm(x, axis=1, keepdims=True))
+        @ (y / np.linalg.norm(y, axis=1, keepdims=True)).T
+    )
+
+
+def ridge(parts: Parts, seed: int) -> Fitted:
+    """Ridge regression of y on principal components of x, both chosen on validation pairs."""
+    units = _Units.of(parts.train.x)
+    train, held, test = (units(part.x) for part in parts)
+    mean, deviation = parts.train.y.mean(0), parts.train.y.std(0).clip(1e-12)
+    target = (parts.train.y - mean) / deviation
+    tried = [
+        (components, Ridge(strength * len(train)).fit(train[:, :components], target))
+        for components in COMPONENTS
+        for strength in STRENGTHS
+    ]
+    count, model = max(
+        tried, key=lambda one: correlation(one[1].predict(held[:, : one[0]]), parts.validation.y)
+    )
+    return Fitted(None, None, model.predict(test[:, :count]))
+
+
+def table(rows: list[dict[str, float]]) -> str:
+    """Mean and 95% interval over seeds of every set, method and measure, in Markdown."""
+    lines = [f"| set | method | {' | '.join(MEASURES)} | seconds |", "|---" * 8 + "|"]
+    for name, method in dict.fromkeys((row["set"], row["method"]) for row in rows):
+        some = [row for row in rows if (row["set"], row["method"]) == (name, method)]
+        cells = [_cell([row[m] for row in some]) for m in MEASURES]
+        seconds = np.mean([row["seconds"] for row in some])
+        lines.append(f"| {name} | {method} | {' | '.join(cells)} | {seconds:.0f} |")
+    return "\n".join(lines)
+
+
+def _cell(values: list[float]) -> str:
+    if any(value is None for value in values):
+        return "-"
+    half = 1.96 * np.std(values, ddof=1) / len(values) ** 0.5 if len(values) > 1 else np.nan
+    return f"{np.mean(values):.3f} ± {half:.3f}"
+
+
+def mfeat(x: str, y: str) -> Callable[[Path], Sides]:
+    """Two of the six views of 2,000 handwritten digits."""
+
+    def load(data: Path) -> Sides:
+        folder = data / "tabular" / "mfeat"
+        views = (np.loadtxt(folder / f"mfeat-{v}.csv", delimiter=",", skiprows=1) for v in (x, y))
+        return Sides(*(view[:, :-1] for view in views))
+
+    return load
+
+
+def pbmc(data: Path) -> Sides:
+    """log1p counts of 4,000 genes and 14 proteins of 6,855 cells."""
+    import h5py
+    from scipy.sparse import csr_matrix
+
+    with h5py.File(data / "omics" / "pbmc10k_cite" / "pbmc10k_cite.h5mu") as file:
+        sides = []
+        for name in ("rna", "protein"):
+            held = file["mod"][name]["X"]
+            if isinstance(held, h5py.Group):
+                parts = (held[key][:] for key in ("data", "indices", "indptr"))
+                held = csr_matrix(tuple(parts), shape=tuple(held.attrs["shape"])).toarray()
+            sides.append(np.log1p(np.asarray(held, dtype=np.float64)))
+    return Sides(*sides)
+
+
+def breast(data: Path) -> Sides:
+    """mRNA and protein of 150 tumours."""
+    folder = data / "omics" / "breast_tcga"
+    mrna, protein = (_named_rows(folder / f"{name}.csv.gz") for name in ("mrna", "protein"))
+    both = sorted(mrna.keys() & protein.keys())
+    return Sides(*(np.array([side[name] for name in both]) for side in (mrna, protein)))
+
+
+def _named_rows(path: Path) -> dict[str, list[float]]:
+    with gzip.open(path, "rt") as file:
+        return {row[0]: [float(v) for v in row[1:]] for row in _after_head(csv.reader(file))}
+
+
+def _after_head(rows: Iterator[list[str]]) -> Iterator[list[str]]:
+    next(rows)
+    yield from rows
+
+
+SETS: dict[str, Callable[[Path], Sides]] = {
+    **{f"mfeat {x}, {y}": mfeat(x, y) for x, y in MFEAT},
+    "breast_tcga": breast,
+    "pbmc10k_cite": pbmc,
+}
+METHODS: dict[str, Callable[[Parts, int], Fitted]] = {
+    "iiae": ours,
+    "CCA": cca,
+    "PLS": pls,
+    "ridge": ridge,
+}
+
+if __name__ == "__main__":
+    main()
