@@ -98,7 +98,7 @@ def _table(rows: list[Row], plan: Plan) -> Iterator[str]:
     yield ""
     yield (
         "| method | external knowledge | size | distance | seeds | mAP@all | P@100 | IIAE above it "
-        "(mAP@all, 95%) | training, s | published mAP@all / P@100 |"
+        "(mAP@all, 95%) | processor time, s | published mAP@all / P@100 |"
     )
     yield "|---|---|---|---|---|---|---|---|---|---|"
     first = next((one for one in found if (one.method, one.reading) == FIRST), None)

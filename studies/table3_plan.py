@@ -92,10 +92,13 @@ def _own(named: str) -> Rival:
     path, _, name = named.rpartition(":")
     spec = importlib.util.spec_from_file_location("own_method", path)
     if spec is None or spec.loader is None or not Path(path).is_file():
-        raise SettingsError(f"--method {named}: expected FILE.py:NAME")
+        raise SettingsError(f"--method {named}: expected FILE.py:NAME, and an existing file")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return getattr(module, name)
+    method = getattr(module, name, None)
+    if not isinstance(method, Rival):
+        raise SettingsError(f"--method {named}: {name} is no `iiae.rivals.interface.Rival`")
+    return method
 
 
 def _quick(plan: Plan) -> Plan:

@@ -29,7 +29,7 @@ Row = dict[str, Any]
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Whole lines of a file of JSON lines; one that was cut short is left out."""
+    """Whole lines of a file of JSON lines; one that was cut short is left out, as blanks are."""
     rows: list[Row] = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         try:
@@ -40,9 +40,9 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def add_row(path: Path, row: Row) -> None:
-    """Appends a line, whatever a run that was stopped has left at the end of the file."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(("\n" if file.tell() else "") + json.dumps(row))
+    """Appends a line at once, whatever a run that was stopped has left at the end of the file."""
+    with path.open("ab", buffering=0) as file:
+        file.write(f"\n{json.dumps(row)}\n".encode())
 
 
 def key(part: Part, method: Method, seed: int, settings: dict[str, Any]) -> Row:
@@ -81,9 +81,10 @@ def tried(part: Part, method: Method, seed: int, settings: dict[str, Any]) -> Ro
 
 
 def _fit(part: Part, method: Method, seed: int, settings: Row) -> tuple[Fitted, float]:
-    began = time.perf_counter()
+    """What was learned, and the seconds of processor time that it took, over all threads."""
+    began = time.process_time()
     fitted = method.rival.fit(part.train, part.semantics, seed, **settings)
-    return fitted, time.perf_counter() - began
+    return fitted, time.process_time() - began
 
 
 def _readings(fitted: Fitted, test: ClassPairs) -> Iterator[Row]:

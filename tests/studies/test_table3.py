@@ -106,12 +106,14 @@ def test_the_table_is_drawn(world):
         (["--semantics", "few.npz"], "no semantics for class c"),
         (["--splits", "all.txt"], "cannot give 10 for validation"),
         (["--method", "none.py:X"], "expected FILE.py:NAME"),
+        (["--method", "empty.py:X"], "X is no `iiae.rivals.interface.Rival`"),
     ],
 )
 def test_wrong_input_ends_in_one_line(world, changed, message):
     write_features("joint-split.txt.npz", "apart")
     write_features("apart-all.txt.npz", "apart")
     (world / "all.txt").write_text("\n".join(CLASSES[1:]))
+    (world / "empty.py").touch()
     np.savez("few.npz", classes=np.array(CLASSES[:3]), word_vectors=np.eye(3))
     with pytest.raises(SystemExit) as caught:
         table3.main([*GIVEN, *PART, *changed])
