@@ -63,7 +63,7 @@ def run(given: argparse.Namespace) -> None:
                 search(part, plan, given.out)
             rows += part_rows(part, plan, given.out)
     print(page(rows, plan))
-    if given.picture:
+    if given.picture and rows:
         draw(rows, plan, given.picture)
 
 
@@ -123,7 +123,9 @@ def part_rows(part: Part, plan: Plan, out: Path) -> list[Row]:
         row
         for method in plan.methods.values()
         for seed in plan.seeds
-        for row in those(kept, key(part, method, seed, chosen_settings(part, method, plan, out)))
+        for row in those(kept, key(part, method, seed, chosen_settings(part, method, plan, out)))[
+            :1
+        ]
     ]
 
 

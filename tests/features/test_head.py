@@ -44,16 +44,17 @@ def test_a_head_writes_features_that_know_the_classes(data, tmp_path):
     assert "head 16 seed 0" in str(after["backbone"])
 
 
-def test_a_head_does_not_see_unseen_or_validation_items(data, tmp_path):
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_head_does_not_see_unseen_or_validation_items(data, tmp_path, apart):
     steps = HeadSettings(size=8, steps=5, batch=16)
-    train_head(data, tmp_path / "one.npz", steps)
+    train_head(data, tmp_path / "one.npz", steps, apart)
     arrays = dict(np.load(data.root))
     seen = load(data).train.classes
     for side in ("sketch", "photo"):
         other = ~np.isin(arrays[f"{side}_classes"], seen)
         arrays[f"{side}_features"][other] *= -3
     np.savez(data.root, **arrays)
-    train_head(data, tmp_path / "two.npz", steps)
+    train_head(data, tmp_path / "two.npz", steps, apart)
     one, two = np.load(tmp_path / "one.npz"), np.load(tmp_path / "two.npz")
     for side in ("sketch", "photo"):
         trained = np.isin(arrays[f"{side}_classes"], seen)
