@@ -28,11 +28,11 @@ from iiae.data.digits import ColouredDigits
 from iiae.model.build import build_head
 from iiae.model.iiae import IIAE
 from iiae.networks import conv
+from iiae.rivals.baselines import canonical_axes
 from iiae.run_folder import MODEL, StoredRun, load_run
 from iiae.settings import Settings, load_settings
 from iiae.training import fit
 from iiae.types import Draw, Pair
-from zero_shot import canonical_axes
 
 LABELS = (20, 50, 100, 500)
 TIED = 0.9  # of a colour that depends on the digit, in the labelled pairs of the shifted task
@@ -143,7 +143,8 @@ def canonical(sides: Sequence[Tensor], size: int) -> Encode:
         _, scales, axes = torch.linalg.svd(side - mean, full_matrices=False)
         bases.append(axes[:300].T / (scales[:300] / len(side) ** 0.5 + 0.1))
         scores.append((side - mean) @ bases[-1])
-    inner = canonical_axes(scores[0], scores[1], size, 0.01)
+    x, y = scores
+    inner = canonical_axes(x.T @ x / len(x), y.T @ y / len(y), x.T @ y / len(x), size, 0.01)
     a, b = bases[0] @ inner[0], bases[1] @ inner[1]
 
     def encode(pair: Pair) -> Tensor:

@@ -19,7 +19,7 @@ from PIL import Image
 import iiae
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks(page, language):
@@ -106,8 +106,9 @@ def test_every_command_in_the_docs_exists():
 
 def test_every_page_is_in_the_site_s_navigation():
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    named = set(re.findall(r": (\w+\.md)$", text, re.MULTILINE))
-    assert named == {page.name for page in (ROOT / "docs").glob("*.md")}
+    named = set(re.findall(r": ([\w/]+\.md)$", text, re.MULTILINE))
+    pages = (ROOT / "docs").rglob("*.md")
+    assert named == {page.relative_to(ROOT / "docs").as_posix() for page in pages}
 
 
 @pytest.mark.slow

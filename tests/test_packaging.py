@@ -56,7 +56,7 @@ def test_the_sdist_holds_what_tests_and_experiments_need(built):
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {Path(*Path(name).parts[1:]).as_posix() for name in archive.getnames()}
-    for folder in ("experiments", "tests", "docs", "benchmarks"):
+    for folder in ("experiments", "tests", "docs", "benchmarks", "studies"):
         assert {f"{folder}/{name}" for name in tracked(folder)} <= names
     assert {"LICENSE", "CITATION.cff", "Makefile", "scripts/check"} <= names
 

@@ -98,7 +98,9 @@ def test_every_setting_is_described():
 def test_every_experiment_can_be_read():
     from pathlib import Path
 
-    found = sorted(Path(__file__).parents[1].glob("experiments/*.toml"))
+    root = Path(__file__).parents[1]
+    studies = {path.stem for path in root.glob("studies/*.py")}  # have plans of their own form
+    found = [p for p in sorted(root.glob("experiments/*.toml")) if p.stem not in studies]
     assert len(found) >= 3
     for path in found:
         assert load_settings(path).title

@@ -12,6 +12,9 @@ from iiae.commands.common import OnErrorOption, Seed, path_of
 BackboneOption = Annotated[
     str, typer.Option(help="folder or hub name of a transformers vision model")
 ]
+Apart = Annotated[
+    bool, typer.Option("--apart", help="one network a domain, taught on that domain alone")
+]
 Validation = Annotated[int, typer.Option(min=1, help="number of seen classes held out")]
 
 
@@ -33,10 +36,10 @@ def features(
 
     Example: iiae features sketchy/ --backbone mobilenet_v2/ -o features.npz
     """
-    from iiae.features.backbone import load_backbone
+    from iiae.features.backbone import load_backbones
     from iiae.features.extract import extract_features
 
-    counts = extract_features(images, load_backbone(backbone), out, cache, batch, on_error)
+    counts = extract_features(images, load_backbones(backbone), out, cache, batch, on_error)
     typer.echo(f"wrote {out}: {', '.join(f'{n:,} of {name}' for name, n in counts.items())}")
 
 
@@ -52,19 +55,22 @@ def head(
         Path, typer.Option("--out", "-o", help=".npz to write", parser=path_of("--out"))
     ] = Path("head.npz"),
     size: Annotated[int, typer.Option(min=2, help="size of the new features")] = 512,
+    steps: Annotated[int, typer.Option(min=1, help="number of training steps")] = 300,
     validation: Validation = 10,
     seed: Seed = 0,
+    apart: Apart = False,
 ) -> None:
     """Train a classifier of the seen classes on features; write its hidden layer as features.
 
     Example: iiae head features.npz --unseen sake25 -o head.npz
     """
-    from iiae.features.supervised import HeadSettings, train_head
+    from iiae.features.head import HeadSettings, train_head
     from iiae.settings import data_settings
 
     data = data_settings(name="classes", root=str(features), split=unseen, validation=validation)
-    quality = train_head(data, out, HeadSettings(size=size, seed=seed))
-    typer.echo(f"wrote {out}; held-out seen classes: mAP@all {quality:.4f}")
+    quality = train_head(data, out, HeadSettings(size=size, steps=steps, seed=seed), apart)
+    how = "within each domain, taught apart" if apart else "x searching y"
+    typer.echo(f"wrote {out}; held-out seen classes, {how}: mAP@all {quality:.4f}")
 
 
 def finetune(
@@ -84,22 +90,24 @@ def finetune(
     ] = 0.0,
     validation: Validation = 10,
     seed: Seed = 0,
+    apart: Apart = False,
 ) -> None:
-    """Fine-tune a vision model on the seen classes of both domains.
+    """Fine-tune a vision model on the seen classes, for both domains or one for each.
 
     Example: iiae finetune sketchy/ --backbone mobilenet_v2/ --unseen sake25
     """
     from iiae.features.backbone import load_backbone
-    from iiae.features.supervised import TuneSettings
-    from iiae.features.supervised import finetune as tune
+    from iiae.features.finetune import TuneSettings
+    from iiae.features.finetune import finetune as tune
     from iiae.files.atomic import refuse_inputs
     from iiae.settings import data_settings
 
     refuse_inputs([out], [Path(backbone), images])
     data = data_settings(name="classes", root=str(images), split=unseen, validation=validation)
     settings = TuneSettings(epochs, side=side, frozen=frozen, mixup=mixup, seed=seed)
-    tuned = tune(data, load_backbone(backbone), out, settings)
-    typer.echo(
-        f"wrote {out}: {tuned.share:.0%} of the way from the pretrained weights to the tuned ones, "
-        f"images of {tuned.side} pixels; held-out seen classes: mAP@all {tuned.quality:.4f}"
-    )
+    for tuned in tune(data, load_backbone(backbone), out, settings, apart):
+        typer.echo(
+            f"wrote {tuned.folder}: {tuned.share:.0%} of the way from the pretrained weights to "
+            f"the tuned ones, images of {tuned.side} pixels; held-out seen classes: mAP@all "
+            f"{tuned.quality:.4f}"
+        )

@@ -13,6 +13,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from iiae.errors import DataError, MissingExtra
+from iiae.files.folders import subfolders
+
+TAUGHT = (
+    "iiae_taught"  # in preprocessor_config.json: the domain that `iiae finetune` taught, or both
+)
 
 log = logging.getLogger("iiae")
 
@@ -20,7 +25,8 @@ log = logging.getLogger("iiae")
 class Backbone(NamedTuple):
     """A vision model and what it wants: side in pixels, and mean and spread of each channel.
 
-    `digest` is of its weights; `classes` are the names its classifier was trained on, if any.
+    `digest` is of its weights; `classes` are the names its classifier was trained on, if any;
+    `taught` is the domain that `iiae finetune` taught it, or both, or nothing.
     """
 
     name: str
@@ -30,6 +36,7 @@ class Backbone(NamedTuple):
     std: tuple[float, ...]
     digest: str
     classes: tuple[str, ...]
+    taught: str = ""
 
     @torch.inference_mode()
     def embed(
@@ -92,7 +99,22 @@ def load_backbone(name: str | Path) -> Backbone:
         std=tuple(wanted.get("image_std", [0.5] * 3)),
         digest=_digest(model),
         classes=tuple((getattr(config, "id2label", None) or {}).values()),
+        taught=str(wanted.get(TAUGHT, "")),
     )
+
+
+def load_backbones(name: str | Path) -> Backbone | dict[str, Backbone]:
+    """One model, or one a domain if `name` is a folder that `iiae finetune --apart` wrote.
+
+    Raises:
+        DataError: As `load_backbone`.
+        MissingExtra: As `load_backbone`.
+    """
+    folder = Path(name)
+    if not folder.is_dir() or (folder / "config.json").exists():
+        return load_backbone(name)
+    inner = [one for one in subfolders(folder) if (one / "config.json").is_file()]
+    return {one.name: load_backbone(one) for one in inner} or load_backbone(name)
 
 
 def pooled(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -55,7 +55,7 @@ class Cache:
 
 def extract_features(
     root: Path,
-    backbone: Backbone,
+    backbone: Backbone | Mapping[str, Backbone],
     out: Path,
     cache: Path | None = None,
     batch: int = 64,
@@ -66,14 +66,15 @@ def extract_features(
     `root/domain/class/image` gives `{domain}_features` (float32), `{domain}_classes` and
     `{domain}_paths` (relative to the domain's folder) for each domain; `root/class/image` and
     `root/image` are one domain called as the folder is. `backbone` and `backbone_labels` say what
-    made them and which classes it was taught.
+    made them and which classes it was taught; `protocol`, of fine-tuned backbones, whether one was
+    taught all domains ("joint") or one each ("apart").
 
     Features are kept by the backbone's digest and the file's content, so that a run that was
     stopped goes on, and moved or copied files cost nothing.
 
     Args:
         root: The folder.
-        backbone: See `iiae.features.backbone.load_backbone`.
+        backbone: See `iiae.features.backbone.load_backbones`; one for all domains, or one a domain.
         out: The `.npz` to write.
         cache: Folder of kept features; by default the user's cache.
         batch: Images a step.
@@ -81,32 +82,66 @@ def extract_features(
 
     Raises:
         SettingsError: `out` does not end in `.npz`.
-        DataError: The folder is missing or empty, or an image cannot be read.
+        DataError: The folder is missing or empty, an image cannot be read, or a domain has no
+            backbone.
         RunError: `out` cannot be written.
     """
     if out.suffix != ".npz":
         raise SettingsError(f"{out}: features are written as .npz; give a name that ends so")
-    arrays: dict[str, np.ndarray] = {
-        "backbone": np.array(f"{backbone.name} {backbone.digest}"),
-        "backbone_labels": np.array(backbone.classes, dtype=np.str_),
-    }
+    folders = _domains(root)
+    backbones = _by_domain(backbone, [folder.name for folder in folders])
+    arrays = _origin(backbone, backbones)
     counts: dict[str, int] = {}
-    with closing(Cache(cache, backbone.digest)) as kept:
-        for folder in _domains(root):
-            files, labels = _labelled(folder)
-            keys = _hashes(files)
-            skipped = Skipped(on_error)
-            _fill(kept, backbone, files, keys, batch, skipped)
-            there = [i for i, key in enumerate(keys) if key in kept]
-            skipped.check(len(there))
-            name = folder.name
-            arrays[f"{name}_features"] = np.stack([kept.get(keys[i]) for i in there])
-            arrays[f"{name}_classes"] = labels[there]
-            relative = [files[i].relative_to(folder).as_posix() for i in there]
-            arrays[f"{name}_paths"] = np.array(relative)
-            counts[name] = len(there)
+    for folder in folders:
+        found = _extracted(folder, backbones[folder.name], cache, batch, on_error)
+        arrays |= {f"{folder.name}_{key}": values for key, values in found.items()}
+        counts[folder.name] = len(found["paths"])
     write_arrays(out, arrays)
     return counts
+
+
+def _by_domain(
+    backbone: Backbone | Mapping[str, Backbone], domains: Sequence[str]
+) -> dict[str, Backbone]:
+    if isinstance(backbone, Backbone):
+        return dict.fromkeys(domains, backbone)
+    for name in domains:
+        if name not in backbone:
+            raise DataError(f"no backbone was taught {name}; there are {', '.join(backbone)}")
+    return {name: backbone[name] for name in domains}
+
+
+def _origin(
+    given: Backbone | Mapping[str, Backbone], backbones: Mapping[str, Backbone]
+) -> dict[str, np.ndarray]:
+    """What made the features, as arrays."""
+    names = dict.fromkeys(f"{one.name} {one.digest}" for one in backbones.values())
+    labels = dict.fromkeys(name for one in backbones.values() for name in one.classes)
+    arrays = {
+        "backbone": np.array(", ".join(names)),
+        "backbone_labels": np.array([*labels], dtype=np.str_),
+    }
+    if not isinstance(given, Backbone):
+        arrays["protocol"] = np.array(["apart"])
+    elif given.taught:
+        arrays["protocol"] = np.array(["joint"])
+    return arrays
+
+
+def _extracted(
+    folder: Path, backbone: Backbone, cache: Path | None, batch: int, on_error: OnError
+) -> dict[str, np.ndarray]:
+    """Features, classes and paths of one domain."""
+    with closing(Cache(cache, backbone.digest)) as kept:
+        files, labels = _labelled(folder)
+        keys = _hashes(files)
+        skipped = Skipped(on_error)
+        _fill(kept, backbone, files, keys, batch, skipped)
+        there = [i for i, key in enumerate(keys) if key in kept]
+        skipped.check(len(there))
+        features = np.stack([kept.get(keys[i]) for i in there])
+    paths = np.array([files[i].relative_to(folder).as_posix() for i in there])
+    return {"features": features, "classes": labels[there], "paths": paths}
 
 
 def _domains(root: Path) -> list[Path]:
@@ -180,4 +215,6 @@ def save_features(
     arrays["backbone"] = np.array(f"{arrays.get('backbone', '')} {note}".strip())
     if found.unseen is not None:
         arrays["unseen"] = np.array(found.unseen)
+    if found.protocol:
+        arrays["protocol"] = np.array([found.protocol])
     write_arrays(path, arrays)

@@ -61,11 +61,23 @@ def learn_cca(seen: Seen, settings: CCASettings) -> Maps:
     y, cov_y, mean_y = _moments(seen.y.double(), seen.class_y)
     # no more directions than differences of class means
     size = min(settings.size, len(x) - 1, x.shape[1], y.shape[1])
-    white_x, white_y = (_inverse_root(c, settings.ridge) for c in (cov_x, cov_y))
-    u, _, vh = torch.linalg.svd(white_x @ (x.T @ y / len(x)) @ white_y, full_matrices=False)
-    a, b = (white_x @ u[:, :size]).float(), (white_y @ vh[:size].T).float()
+    axes = canonical_axes(cov_x, cov_y, x.T @ y / len(x), size, settings.ridge)
+    a, b = (one.float() for one in axes)
     m_x, m_y = mean_x.float(), mean_y.float()
     return Maps(lambda rows: (rows - m_x) @ a, lambda rows: (rows - m_y) @ b)
+
+
+def canonical_axes(
+    cov_x: Float[Tensor, "size_x size_x"],
+    cov_y: Float[Tensor, "size_y size_y"],
+    cross: Float[Tensor, "size_x size_y"],
+    size: int,
+    ridge: float,
+) -> tuple[Float[Tensor, "size_x size"], Float[Tensor, "size_y size"]]:
+    """The first canonical directions of x and y; `ridge` is added to their variances."""
+    white_x, white_y = (_inverse_root(one, ridge) for one in (cov_x, cov_y))
+    u, _, vh = torch.linalg.svd(white_x @ cross @ white_y, full_matrices=False)
+    return white_x @ u[:, :size], white_y @ vh[:size].T
 
 
 def learn_infonce(seen: Seen, settings: InfoNCESettings) -> Maps:

@@ -41,13 +41,17 @@ class Labelled(NamedTuple):
 
 
 class Collections(NamedTuple):
-    """Both domains; `unseen` where the files themselves say which classes are, and the labels
-    that a pretrained backbone was taught, where the files tell."""
+    """Both domains, and what the files tell of them.
+
+    `unseen` are the unseen classes; `backbone_labels` what a pretrained backbone was taught;
+    `protocol` whether one network was taught both domains ("joint") or one each ("apart").
+    """
 
     x: Labelled
     y: Labelled
     unseen: tuple[str, ...] | None = None
     backbone_labels: tuple[str, ...] = ()
+    protocol: str = ""
 
 
 def read_collections(
@@ -55,8 +59,8 @@ def read_collections(
 ) -> Collections:
     """Whatever `root` holds: an `.npz`, a folder of feature files, or class folders of images.
 
-    - `.npz`: `{x}_features`, `{x}_classes`, `{x}_paths` and the same of y; `unseen` classes, if it
-      says them;
+    - `.npz`: `{x}_features`, `{x}_classes`, `{x}_paths` and the same of y; `unseen` classes and
+      the `protocol` of its features, if it says them;
     - the authors' layout: `{train,test}_{x,y}_{features,paths}.npy`, the class being the folder of
       each path, and the classes of test being unseen;
     - `{x}/class/file` and `{y}/class/file`: images, made `size` pixels a side.
@@ -127,7 +131,8 @@ def _read_npz(path: Path, x: str, y: str) -> Collections:
     if "unseen" in held:
         unseen = tuple(sorted(map(same_name, read_texts(path, "unseen"))))
     taught = read_texts(path, "backbone_labels") if "backbone_labels" in held else []
-    return Collections(sides[0], sides[1], unseen, tuple(taught))
+    protocol = "".join(read_texts(path, "protocol")) if "protocol" in held else ""
+    return Collections(sides[0], sides[1], unseen, tuple(taught), protocol)
 
 
 def _read_feature_files(folder: Path, x: str, y: str) -> Collections:

@@ -200,6 +200,8 @@ def load_classes(settings: DataSettings) -> Splits:
     seen = sorted(names[0] - set(unseen.unseen))
     train, validation = _held_classes(seen, settings)
     said = f"{unseen.name} (digest {unseen.digest})"
+    if found.protocol:
+        said += f", features taught {found.protocol}"
     log.info(
         "%d classes: %d to train on, %d to validate, %d unseen: %s",
         len(names[0]),

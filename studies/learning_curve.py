@@ -1,21 +1,26 @@
 """Zero-shot retrieval as seen classes, their items and the training grow: z_s beside its features.
 
-    python benchmarks/learning_curve.py features.npz --split sake25 --picture curve.png
+    python studies/learning_curve.py features.npz --split sake25 --picture curve.png
 
-Each part of the training set is drawn by the seed; everything else is as in `zero_shot.py`. Of the
+Each part of the training set is drawn by the seed; IIAE is that of `zero_shot.py`. Of the
 three curves, two shrink the training set and one its length; their last points are one run.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from iiae.data.classes.pairs import ClassPairs, load_classes, standardised_splits
-from zero_shot import iiae, score_method, zero_shot_settings
+from iiae.data.classes.pairs import ClassPairs, load_classes
+from iiae.metrics.ranking import score
+from iiae.rivals.interface import Fitted, TrainingSet
+from iiae.rivals.registry import RIVALS
+from iiae.settings import data_settings
+from zero_shot import IIAE_64
 
 
 class Point(NamedTuple):
@@ -36,26 +41,32 @@ def main() -> None:
     parser.add_argument("--steps", type=int, nargs="+", default=[125, 250, 500, 1000])
     parser.add_argument("--validation", type=int, default=1)
     parser.add_argument("--pairing", default="class")
-    parser.add_argument("--set", action="append", default=[], dest="overrides")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=NUMBER",
+                        help="a setting of `IIAESettings`, such as weight=1000.0")  # fmt: skip
     parser.add_argument("--picture", type=Path)
     given = parser.parse_args()
     points: list[Point] = []
-    parts = {
-        seed: standardised_splits(load_classes(zero_shot_settings(given, seed).data))
-        for seed in given.seeds
-    }
+    data = data_settings(
+        name="classes",
+        root=str(given.features),
+        split=given.split,
+        validation=given.validation,
+        pairing=given.pairing,
+    )
+    whole, _, unseen = load_classes(data)
+    assert isinstance(whole, ClassPairs) and isinstance(unseen, ClassPairs)
+    chosen = {name: json.loads(value) for name, value in (one.split("=") for one in given.set)}
     wanted = [("classes", n) for n in given.classes] + [("items", n) for n in given.items]
     for curve, value in [*wanted, *(("steps", steps) for steps in sorted(given.steps))]:
-        found: list[float] = []
-        for seed, (whole, _, unseen) in parts.items():
-            settings = zero_shot_settings(given, seed)
-            train = shrunk(whole, curve, value, seed)
-            method = iiae(train, settings, value if curve == "steps" else max(given.steps))
-            found.append(score_method(method.x, method.y, unseen).mean["map@all"])
-        points.append(Point(curve, value, found))
-        each = ", ".join(f"{one:.4f}" for one in found)
-        print(f"{curve} {value}: {np.mean(found):.4f} ({each})", flush=True)
-    whole, _, unseen = parts[given.seeds[0]]
+        steps = value if curve == "steps" else max(given.steps)
+        reached: list[float] = []
+        for seed in given.seeds:
+            train = TrainingSet.of(shrunk(whole, curve, value, seed))
+            fitted = IIAE_64.fit(train, seed=seed, **chosen | {"steps": steps})
+            reached.append(quality(fitted, unseen))
+        points.append(Point(curve, value, reached))
+        each = ", ".join(f"{one:.4f}" for one in reached)
+        print(f"{curve} {value}: {np.mean(reached):.4f} ({each})", flush=True)
     points += [
         Point(curve, value, points[-1].found)
         for curve, value in (
@@ -63,10 +74,17 @@ def main() -> None:
             ("items", int(np.bincount(whole.class_of).max())),
         )
     ]
-    baseline = score_method(lambda x: x, lambda y: y, unseen).mean["map@all"]
+    baseline = quality(RIVALS["as given"].fit(TrainingSet.of(whole)), unseen)
     print(f"as given: {baseline:.4f}")
     if given.picture:
         draw(points, baseline, given.picture, given.features.stem)
+
+
+def quality(fitted: Fitted, unseen: ClassPairs) -> float:
+    """mAP@all of unseen classes, x searching y."""
+    x, y = unseen.x, unseen.y
+    found = (fitted.embed_x(x.values.numpy()), fitted.embed_y(y.values.numpy()))
+    return score(*found, x.labels, y.labels, (1,)).mean["map@all"]
 
 
 def shrunk(train: ClassPairs, curve: str, value: int, seed: int) -> ClassPairs:
