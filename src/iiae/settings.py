@@ -164,6 +164,14 @@ def _one_or_two_sizes(value: Any) -> Any:
     return tuple(map(int, sizes)) if pair else int(value)
 
 
+def _one_or_two_shares(value: Any) -> Any:
+    shares = value if isinstance(value, (list, tuple)) else [value]
+    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in shares)
+    if not numbers or len(shares) not in (1, 2) or not all(0 <= v < 1 for v in shares):
+        raise ValueError("give one share, of at least 0 and below 1, or two: [of x, of y]")
+    return tuple(map(float, shares)) if isinstance(value, (list, tuple)) else float(value)
+
+
 class ModelSettings(_Section):
     """Which networks, and the sizes of the latents."""
 
@@ -179,8 +187,10 @@ class ModelSettings(_Section):
     width: int | None = Field(
         None, ge=1, description="first width of `small`, hidden width of `features`"
     )
-    dropout: float = Field(
-        0.0, ge=0, lt=1, description="of the encoders' inputs, `features` only; 0 as published"
+    dropout: Annotated[float | tuple[float, float], BeforeValidator(_one_or_two_shares)] = Field(
+        0.0,
+        description="of the encoders' inputs, `features` only: one for both, or [of x, of y]; 0 as "
+        "published",
     )
 
     standardise: bool = Field(

@@ -15,6 +15,7 @@ from iiae.settings import DataSettings
 
 FOLDER_SIZE = 64
 STEPS = 2500  # of training on vectors, about
+MANY_COLUMNS = 50  # of which one can be dropped and guessed from the others
 
 log = logging.getLogger("iiae")
 
@@ -92,10 +93,14 @@ def suggest_settings_for(
         pairs: Number of them.
     """
     section = dict(data or {"name": "arrays"})
-    return _vectors(section, pairs) if len(shapes[0]) == 1 else _images(section, shapes[0][-1])
+    return (
+        _vectors(section, shapes, pairs) if len(shapes[0]) == 1 else _images(section, shapes[0][-1])
+    )
 
 
-def _vectors(data: dict[str, Any], pairs: int) -> dict[str, Any]:
+def _vectors(
+    data: dict[str, Any], shapes: tuple[Sequence[int], Sequence[int]], pairs: int
+) -> dict[str, Any]:
     """Chosen on validation cells of one data set (docs/studies/defaults.md).
 
     Reconstruction counts 1.5 times beside all KL terms (`inter` and `exclusive` of 0.5), which
@@ -110,7 +115,7 @@ def _vectors(data: dict[str, Any], pairs: int) -> dict[str, Any]:
             "family": "features",
             "exclusive": 16,
             "shared": 32,
-            "dropout": 0.2,
+            "dropout": [0.2 if size >= MANY_COLUMNS else 0.0 for (size,) in shapes],
             "standardise": True,
         },
         "objective": {"beta": 0.5, "inter": 0.5, "exclusive": 0.5, "tau": 200.0, **likelihood},

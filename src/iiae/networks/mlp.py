@@ -85,7 +85,7 @@ def features(
     shared: int,
     heads: tuple[Head, Head],
     width: int = 256,
-    dropout: float = 0.0,
+    dropout: float | tuple[float, float] = 0.0,
 ) -> Networks:
     """Published feature networks: 2,470,784 parameters at 512, 64 and 64.
 
@@ -97,14 +97,16 @@ def features(
         shared: Size of z_s.
         heads: Likelihood of each domain.
         width: Of the second hidden layer; the first has twice as many units.
-        dropout: Of the encoders' inputs, in training; none as published.
+        dropout: Of the encoders' inputs, in training, one for both or (of x, of y); none as
+            published.
     """
     (size_x,), (size_y,) = shapes
+    drop_x, drop_y = dropout if isinstance(dropout, tuple) else (dropout, dropout)
     return Networks(
-        exclusive_x=Encoder(size_x, width, exclusive[0], dropout),
-        exclusive_y=Encoder(size_y, width, exclusive[1], dropout),
-        shared_given_x=SharedEncoder(size_x, width, shared, dropout),
-        shared_given_y=SharedEncoder(size_y, width, shared, dropout),
+        exclusive_x=Encoder(size_x, width, exclusive[0], drop_x),
+        exclusive_y=Encoder(size_y, width, exclusive[1], drop_y),
+        shared_given_x=SharedEncoder(size_x, width, shared, drop_x),
+        shared_given_y=SharedEncoder(size_y, width, shared, drop_y),
         shared=Fusion(width, shared),
         decoder_x=Decoder(shared + exclusive[0], size_x, heads[0]),
         decoder_y=Decoder(shared + exclusive[1], size_y, heads[1]),
