@@ -140,6 +140,9 @@ def test_the_site_builds_without_a_warning(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "IIAETransformer" in (tmp_path / "site" / "api.html").read_text(encoding="utf-8")
+    pages = {p: p.read_text(encoding="utf-8") for p in (tmp_path / "site").rglob("*.html")}
+    assert not [page for page, text in pages.items() if "arithmatex" in text or r"\(" in text]
+    assert sum(text.count("<math ") for text in pages.values()) > 100
 
 
 def test_every_public_name_has_a_place_in_the_api_pages():
