@@ -111,11 +111,13 @@ class TranslationQuality(NamedTuple):
     """Figures of translations to one domain; images count as values in [-1, 1].
 
     `l1`, `ssim` and `perceptual` compare a translation with the true partner, by where its
-    exclusive latent came from: "partner" (the partner's own), "prior mean", "prior draw".
+    exclusive latent came from: "partner" (the partner's own), "prior mean", "draw" (from the
+    aggregate posterior), "prior draw".
     `perceptual` is 1 - cosine of a backbone's features, None without a backbone.
     `diversity` is the mean absolute difference between translations with two draws of the
     exclusive latent. `content_recall` is Recall@1 of each source among all sources, searched with
-    the shared latent of its translation with a prior draw, equal sources being one;
+    the shared latent of its translation with a draw, equal sources being one,
+    `prior_content_recall` the same with a prior draw;
     `content_chance` is what guessing reaches there. `content_distance` is their mean squared
     distance over the mean squared distance of two different sources: 0 if the translation kept
     z_s, 1 if it might be anyone's, None if sources do not differ.
@@ -127,6 +129,7 @@ class TranslationQuality(NamedTuple):
     perceptual: dict[str, Estimate] | None
     diversity: Estimate
     content_recall: Estimate
+    prior_content_recall: Estimate
     content_chance: float
     content_distance: float | None
 

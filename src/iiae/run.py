@@ -128,7 +128,8 @@ class Run:
             source: Samples of the domain that `to` is not, as for `embed`.
             to: "x" or "y".
             like: References of `to`, one for all or one each; without them the prior's mean.
-            samples: Number of samples of the exclusive latent from its prior, instead of `like`.
+            samples: Number of exclusive latents to draw from the aggregate posterior of training
+                samples, instead of `like`.
             seed: Random seed of the samples.
 
         Returns:

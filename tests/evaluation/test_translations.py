@@ -55,7 +55,7 @@ def test_the_true_partner_itself_would_be_perfect(model, monkeypatch):
     found = translation_quality(model, Noise(), "x", 10, 100, 0, lambda images: images.flatten(1))
     assert found.l1["prior mean"].mean == 0
     assert found.ssim["prior mean"].mean == pytest.approx(1, abs=1e-6)
-    assert found.perceptual["prior draw"].mean == pytest.approx(0, abs=1e-6)
+    assert found.perceptual["draw"].mean == pytest.approx(0, abs=1e-6)
     assert found.diversity.mean == 0
 
 
@@ -117,6 +117,7 @@ def test_equal_sources_count_as_one():
     from iiae.evaluation.translations import _summary
 
     shared, rows = torch.randn(5, 3).repeat_interleave(2, 0), {"diversity": [torch.zeros(10)]}
-    found = _summary(rows, shared, shared, torch.arange(10) // 2)
+    read = {"draw": shared, "prior draw": shared}
+    found = _summary(rows, shared, read, torch.arange(10) // 2)
     assert found.content_recall.mean == 1
     assert found.content_chance == pytest.approx(1 / 5)

@@ -1,9 +1,18 @@
+import copy
+
 import pytest
 import torch
 
 from helpers import small_model
+from iiae.distributions import DiagonalNormal
 from iiae.errors import DataError
-from iiae.model.translation import analogies, draw_exclusive, exclusive_size, translate
+from iiae.model.translation import (
+    analogies,
+    draw_exclusive,
+    draw_prior,
+    exclusive_size,
+    translate,
+)
 from iiae.types import Draw
 
 
@@ -49,6 +58,22 @@ def test_draws_differ_and_repeat_for_a_seed(model_and_pair):
     assert draws[0].shape == (2, exclusive_size(model, "y"))
     results = [translate(model, pair.x, "y", exclusive=d[None]) for d in draws[0]]
     assert not torch.allclose(*results)
+
+
+def test_draws_are_of_the_posteriors_of_training_samples(model_and_pair):
+    model, _ = model_and_pair
+    size = exclusive_size(model, "y")
+    places = torch.tensor([-40.0, 40.0, 60.0])[:, None].expand(3, size)
+    narrow = DiagonalNormal(places, torch.full((3, size), -4.0))
+    before = draw_exclusive(model, "y", 500, torch.Generator().manual_seed(0))
+    assert before.std() == pytest.approx(1, abs=0.1)  # the prior, until it is trained
+    changed = copy.deepcopy(model)
+    changed.keep_aggregate(DiagonalNormal(*torch.zeros(2, 3, exclusive_size(model, "x"))), narrow)
+    drawn = draw_exclusive(changed, "y", 300, torch.Generator().manual_seed(0))
+    far = (drawn[:, None] - places).abs().amax(2).amin(1)
+    assert far.max() < 1 and {int(v) for v in drawn.mean(1).round(decimals=-1)} == {-40, 40, 60}
+    again = draw_prior(changed, "y", 500, torch.Generator().manual_seed(0))
+    assert again.std() == pytest.approx(1, abs=0.1)
 
 
 def test_the_diagonal_of_analogies_is_reconstruction_from_one_domain(model_and_pair):

@@ -127,7 +127,7 @@ def test_every_measure_of_classes_stands_beside_its_own_chance():
 def test_one_pair_has_no_intervals_and_no_spread():
     one = Estimate(0.5, None, None)
     own, again = {"partner": one}, Estimate(1.0, 0.2, 1.0)
-    quality = TranslationQuality(1, own, own, None, one, again, 1.0, None)
+    quality = TranslationQuality(1, own, own, None, one, again, again, 1.0, None)
     both = {"to_x": quality, "to_y": quality._replace(perceptual=own)}
     rows = {row[0]: row[1:] for row in tables(RESULTS._replace(translation=both))[2].rows}
     assert rows["mean |difference|, z of the partner"] == ["0.5000 [-]", "0.5000 [-]"]

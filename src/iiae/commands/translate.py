@@ -46,7 +46,8 @@ def translate(
     samples: Annotated[
         int,
         typer.Option(
-            min=0, help="number of samples of the exclusive latent from its prior; at most 1,000"
+            min=0,
+            help="number of exclusive latents drawn, as training samples have them; at most 1,000",
         ),
     ] = 0,
     interpolate: Annotated[

@@ -12,7 +12,13 @@ from iiae.data.base import PairSet
 from iiae.evaluation.instances import ItemHashes
 from iiae.metrics.retrieval import instance_retrieval
 from iiae.model.iiae import IIAE
-from iiae.model.translation import content, draw_exclusive, exclusive_means, render
+from iiae.model.translation import (
+    content,
+    draw_exclusive,
+    draw_prior,
+    exclusive_means,
+    render,
+)
 from iiae.results import Estimate, TranslationQuality
 from iiae.types import Domain, Pair, other
 
@@ -48,14 +54,14 @@ def translation_quality(
     device = model.active.device
     rows: dict[str, list[Tensor]] = {}
     shared: list[Tensor] = []
-    again: list[Tensor] = []
+    again: dict[str, list[Tensor]] = {"draw": [], "prior draw": []}
     hashes = ItemHashes()
     for pair in hashes.watch(pairs.batches(batch, pairs.sample(limit, seed))):
         pair = Pair(*(side.to(device) for side in pair))
         source, partner = (pair.x, pair.y) if to == "y" else (pair.y, pair.x)
         content_of = content(model, source, to)
         made = _translations(model, content_of, partner, to, generator)
-        for name in ("partner", "prior mean", "prior draw"):
+        for name in ("partner", "prior mean", "draw", "prior draw"):
             rows.setdefault(f"l1 {name}", []).append(_l1(made[name], partner))
             rows.setdefault(f"ssim {name}", []).append(_ssim(made[name], partner))
             if features is not None:
@@ -63,9 +69,11 @@ def translation_quality(
                 rows.setdefault(f"perceptual {name}", []).append(far)
         rows.setdefault("diversity", []).append(_diversity(made["draws"]))
         shared.append(content(model, source, to))
-        again.append(model.encoder(to)(made["prior draw"]).shared.mean)
+        for name, parts in again.items():
+            parts.append(model.encoder(to)(made[name]).shared.mean)
     sources = getattr(hashes.identities(), other(to))
-    return _summary(rows, torch.cat(shared).cpu(), torch.cat(again).cpu(), sources)
+    read = {name: torch.cat(parts).cpu() for name, parts in again.items()}
+    return _summary(rows, torch.cat(shared).cpu(), read, sources)
 
 
 def _translations(
@@ -76,7 +84,8 @@ def _translations(
     return {
         "partner": render(model, shared, to, exclusive_means(model, partner, to)),
         "prior mean": render(model, shared, to),
-        "prior draw": draws[0],
+        "prior draw": render(model, shared, to, draw_prior(model, to, 1, generator)),
+        "draw": draws[0],
         "draws": torch.stack(draws),
     }
 
@@ -105,7 +114,7 @@ def _diversity(draws: Float[Tensor, "draws batch *shape"]) -> Float[Tensor, " ba
 
 
 def _summary(
-    rows: dict[str, list[Tensor]], shared: Tensor, again: Tensor, sources: Tensor
+    rows: dict[str, list[Tensor]], shared: Tensor, read: dict[str, Tensor], sources: Tensor
 ) -> TranslationQuality:
     estimates = {name: _estimate(torch.cat(parts)) for name, parts in rows.items()}
 
@@ -113,8 +122,10 @@ def _summary(
         prefix = f"{kind} "
         return {n.removeprefix(prefix): e for n, e in estimates.items() if n.startswith(prefix)}
 
-    found_again = instance_retrieval(again, shared, ks=(1,), gallery_ids=sources)
-    shared, again = shared.double(), again.double()
+    found_again, by_prior = (
+        instance_retrieval(one, shared, ks=(1,), gallery_ids=sources) for one in read.values()
+    )
+    shared, again = shared.double(), read["draw"].double()
     kept = (again - shared).square().sum(1).mean().item()
     spread = 2 * shared.var(0, correction=min(1, len(shared) - 1)).sum().item()
     return TranslationQuality(
@@ -124,6 +135,7 @@ def _summary(
         perceptual=group("perceptual") or None,
         diversity=estimates["diversity"],
         content_recall=Estimate(*found_again.recall[1]),
+        prior_content_recall=Estimate(*by_prior.recall[1]),
         content_chance=found_again.chance[1],
         content_distance=kept / spread if spread > 0 else None,
     )

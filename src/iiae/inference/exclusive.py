@@ -1,4 +1,4 @@
-"""Exclusive latents of translations: a reference's, draws from the prior, or steps between two."""
+"""Exclusive latents of translations: a reference's, draws, or steps between two."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_DRAWS = 1000  # or steps
 class Exclusive(NamedTuple):
     """Where the exclusive latents come from.
 
-    One reference in `like`: its own. `samples`: so many draws from the prior. `interpolate`: so
+    One reference in `like`: its own. `samples`: so many draws from the aggregate posterior. `interpolate`: so
     many steps on the line between two references, or between two draws. None of these: the
     prior's mean.
     """

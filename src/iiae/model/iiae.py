@@ -32,6 +32,7 @@ class Active(NamedTuple):
 
 Units = DataUnits | StandardUnits
 ACTIVE = ("active", "active_x", "active_y")  # buffers of a model
+KEPT = 512  # posteriors of training samples that are kept of each exclusive latent
 
 
 class IIAE(nn.Module):
@@ -52,6 +53,8 @@ class IIAE(nn.Module):
     active: Tensor
     active_x: Tensor
     active_y: Tensor
+    aggregate_x: Tensor
+    aggregate_y: Tensor
     exclusive_x: nn.Module
     exclusive_y: nn.Module
     shared_given_x: nn.Module
@@ -74,6 +77,9 @@ class IIAE(nn.Module):
             self.add_module(name, network)
         for name, size in zip(ACTIVE, (shared_size, *exclusive_sizes), strict=True):
             self.register_buffer(name, torch.ones(size, dtype=torch.bool))
+        # means and log-variances; those of the prior until `keep_aggregate` fills them
+        self.register_buffer("aggregate_x", torch.zeros(2, KEPT, exclusive_sizes[0]))
+        self.register_buffer("aggregate_y", torch.zeros(2, KEPT, exclusive_sizes[1]))
 
     @property
     def active_dimensions(self) -> Active:
@@ -84,6 +90,15 @@ class IIAE(nn.Module):
         """Makes these the active dimensions; they are stored with the weights."""
         for mine, chosen in zip(self.active_dimensions, found, strict=True):
             mine.copy_(chosen)
+
+    def keep_aggregate(self, exclusive_x: DiagonalNormal, exclusive_y: DiagonalNormal) -> None:
+        """Keeps posteriors of training samples: what the exclusive latents are in the aggregate.
+
+        `iiae.model.translation.draw_exclusive` draws from them; they are stored with the weights.
+        """
+        for mine, given in ((self.aggregate_x, exclusive_x), (self.aggregate_y, exclusive_y)):
+            rows = torch.linspace(0, len(given.loc) - 1, KEPT).round().long()
+            mine.copy_(torch.stack([given.loc[rows], given.log_variance[rows]]))
 
     def encode(self, pair: Pair) -> Posteriors:
         """All five posteriors of a batch of pairs."""

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from iiae.distributions import DiagonalNormal
 from iiae.errors import DataError
 from iiae.model.iiae import IIAE
 from iiae.types import Domain, other
@@ -79,7 +80,24 @@ def render(
 def draw_exclusive(
     model: IIAE, to: Domain, samples: int, generator: torch.Generator
 ) -> Float[Tensor, "samples exclusive"]:
-    """Exclusive latents of domain `to` from their prior N(0, I)."""
+    """Exclusive latents of domain `to` from the aggregate posterior.
+
+    Each is a sample of the posterior of one training sample, drawn among those that the model
+    keeps; of a model that is not trained, of the prior.
+
+    Paper: drawn from the prior N(0, I): `draw_prior`. Here: from where the decoder was trained,
+    since the prior has mass where no training sample is, and content is lost there.
+    """
+    kept = (model.aggregate_x if to == "x" else model.aggregate_y).cpu()
+    rows = torch.randint(kept.shape[1], (samples,), generator=generator)
+    drawn = DiagonalNormal(kept[0, rows], kept[1, rows]).sample(generator)
+    return drawn.to(model.active.device)
+
+
+def draw_prior(
+    model: IIAE, to: Domain, samples: int, generator: torch.Generator
+) -> Float[Tensor, "samples exclusive"]:
+    """Exclusive latents of domain `to` from their prior N(0, I), as in the paper."""
     noise = torch.randn(samples, exclusive_size(model, to), generator=generator)
     return noise.to(model.active.device)
 

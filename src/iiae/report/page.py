@@ -129,7 +129,7 @@ def _pictures(run: TrainedRun, pairs: PairSet) -> list[Figure]:
                 f"Translation, {source} to {to}",
                 _translation(run, pair, to),
                 "Content from the source alone. Exclusive latent: that of the true partner; the "
-                "prior's mean; five draws from the prior.",
+                "prior's mean; five draws.",
             )
         )
     figures += [
@@ -167,9 +167,7 @@ def _translation(run: TrainedRun, pair: Pair, to: Domain) -> Image.Image:
         Row("prior mean", translate(run.model, source, to)),
     ]
     for i, drawn in enumerate(draw_exclusive(run.model, to, 5, generator)):
-        rows.append(
-            Row(f"prior draw {i + 1}", translate(run.model, source, to, exclusive=drawn[None]))
-        )
+        rows.append(Row(f"draw {i + 1}", translate(run.model, source, to, exclusive=drawn[None])))
     return grid(f"{name} to {to}", rows)
 
 

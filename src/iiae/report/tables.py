@@ -285,6 +285,8 @@ def _translation(found: Mapping[str, TranslationQuality]) -> Table:
     rows.append(["difference between draws", *(_estimate(f.diversity) for f in found.values())])
     kept = [_estimate(f.content_recall) for f in found.values()]
     rows.append(["source found again from its translation, rate", *kept])
+    kept = [_estimate(f.prior_content_recall) for f in found.values()]
+    rows.append(["the same with a draw from the prior N(0, I)", *kept])
     guessed = [number(f.content_chance, 4) for f in found.values()]
     rows.append(["source found again by guessing, rate", *guessed])
     far = [number(f.content_distance, 4) for f in found.values()]
@@ -295,7 +297,8 @@ def _translation(found: Mapping[str, TranslationQuality]) -> Table:
         ["measure", *(name.replace("_", " ") for name in found)],
         rows,
         "Means over pairs with 95% intervals; values lie in [-1, 1]. Against the true partner, "
-        "with the exclusive latent of that partner, of the prior mean or drawn from the prior; "
+        "with the exclusive latent of that partner, of the prior mean, or drawn: from the "
+        "aggregate posterior of training samples, or from the prior; "
         "SSIM is 1 for equal images. Draws should differ in what is exclusive; z_s read back from "
         "a translation with a drawn exclusive latent should still be that of its source.",
     )

@@ -191,6 +191,7 @@ def _finish(learner: Learner, data: Splits, train: PairSet, out: Path) -> None:
     model.cpu()
     active = select_active(posteriors, held, settings.evaluation.active_nats)
     model.keep_active(active)
+    model.keep_aggregate(posteriors.exclusive_x, posteriors.exclusive_y)
     shapes: Shapes = data.train.shapes
     save_weights(out / MODEL, model.state_dict(), shapes)
     summary = {**_summary(learner, data), "latents": _latents(posteriors, active)}

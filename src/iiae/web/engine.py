@@ -107,7 +107,7 @@ class Engine:
                 self.search([Query(sample, None, "shared", 1, None)])
 
     def colours(self, domain: Domain, draws: int = 32) -> dict[str, str]:
-        """Of a pen and of the paper, as images of a domain have them: of draws of the priors."""
+        """Of a pen and of the paper, as images of a domain have them: of draws."""
         model, generator = self.run.model, torch.Generator().manual_seed(0)
         shared = torch.randn(draws, len(model.active), generator=generator).to(model.active.device)
         exclusive = draw_exclusive(model, domain, draws, generator)
@@ -177,7 +177,7 @@ class Engine:
         self, to: Domain, likes: Sequence[Sample | str], steps: int, draws: int, seed: int
     ) -> Tensor:
         """Exclusive latents `(count, exclusive)`: of one reference, on the way from one to
-        another in `steps`, drawn from the prior, or its mean. References are samples, or ids
+        another in `steps`, drawn, or the mean of the prior. References are samples, or ids
         of items of a gallery of `to`."""
         if likes:
             found = [torch.from_numpy(self._reference(like, to)) for like in likes]

@@ -127,7 +127,7 @@ class Server:
         like_item: ItemField = None,
         like2_item: ItemField = None,
         steps: Annotated[int, Form(ge=2, description="from the first to the second")] = 9,
-        draws: Annotated[int, Form(ge=0, description="of the prior, without reference")] = 0,
+        draws: Annotated[int, Form(ge=0, description="without reference")] = 0,
         seed: Annotated[int, Form(ge=0, le=SEED)] = 0,
     ) -> Response:
         """The content of `source` in the other domain: PNGs as data URLs, or features."""
