@@ -21,9 +21,9 @@ MOST_DRAWS = 1000  # or steps
 class Exclusive(NamedTuple):
     """Where the exclusive latents come from.
 
-    One reference in `like`: its own. `samples`: so many draws from the aggregate posterior. `interpolate`: so
-    many steps on the line between two references, or between two draws. None of these: the
-    prior's mean.
+    One reference in `like`: its own. `samples`: so many draws from the aggregate posterior.
+    `interpolate`: so many steps on the line between two references, or between two draws. None of
+    these: the prior's mean.
     """
 
     like: Sequence[str | Path] = ()
