@@ -34,7 +34,7 @@ def test_ray_and_one_process_write_the_same_files(run, images, tmp_path):
     process = start(run, images, *[tmp_path / "ray" / name for name in names])
     words = {"batch": 2, "shard": 3, "on_error": "skip"}
     here = [embed_files(run, images, tmp_path / name, "x", **words) for name in names]
-    _, errors = process.communicate(timeout=200)
+    _, errors = process.communicate(timeout=400)
     assert process.returncode == 0, errors[-3000:]
     for done, name in zip(here, names, strict=True):
         there = tmp_path / "ray" / name
