@@ -209,9 +209,9 @@ def test_a_hub_name_is_owner_and_name(name, tmp_path):
 
 
 def test_without_a_network_the_message_says_so(tmp_path, monkeypatch):
-    hub = pytest.importorskip("huggingface_hub")
-    monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    constants = pytest.importorskip("huggingface_hub.constants")  # else no attribute until used
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     with pytest.raises(RunError, match=r"the Hub gave no answer.*is there a network"):
         pull("hf://ada/none", tmp_path / "out")
 
