@@ -28,7 +28,6 @@ import iiae
 from iiae.data.arrays import ArrayPairs
 from iiae.data.base import Splits
 from iiae.data.suggest import suggest_settings_of
-from iiae.metrics.comparison import plain_comparison
 from iiae.run_folder import load_comparison
 
 VIEWS = ("fou", "fac", "kar", "pix", "zer", "mor")
@@ -131,14 +130,15 @@ def correlation(predicted: np.ndarray, truth: np.ndarray) -> float:
     return float(r[varying].mean())
 
 
-def ours(parts: Parts, seed: int, paper: bool = False) -> Fitted:
+def ours(parts: Parts, seed: int) -> Fitted:
     """The suggested settings, and the comparison that the run chose."""
     data = Splits(*(ArrayPairs(part.x, part.y) for part in parts))
     suggested = suggest_settings_of(data.train)  # pyright: ignore[reportArgumentType]
     suggested["training"]["seed"] = seed
     run = iiae.fit(iiae.make_settings(suggested), data=data, progress=False)
     choice = load_comparison(run.folder)
-    how = choice.comparison if choice and not paper else plain_comparison(len(run.model.active))
+    assert choice is not None
+    how = choice.comparison
     x, y = (torch.from_numpy(z) for z in (run.embed(x=parts.test.x).shared,
                                           run.embed(y=parts.test.y).shared))  # fmt: skip
     to_y = torch.cdist(how.queries(x, "x"), how.items(y, "y")).numpy()

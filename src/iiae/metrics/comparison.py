@@ -144,6 +144,7 @@ class Comparison(NamedTuple):
     query: Float[Tensor, "2 size"]
     item: Float[Tensor, "2 size"]
     reference: Float[Tensor, "2 rows size"]
+    ceiling: Float[Tensor, "2"]  # above m / 2 of any training item; 0 without local scaling
 
     @property
     def is_another(self) -> bool:
@@ -157,8 +158,8 @@ class Comparison(NamedTuple):
 
     def of_dimensions(self, kept: Tensor) -> Comparison:
         """The same comparison of some dimensions alone; `kept` is a mask `(size,)`."""
-        tensors = {name: getattr(self, name)[..., kept] for name in self._fields[2:]}
-        return self._replace(**tensors)
+        names = ("centre", "query", "item", "reference")
+        return self._replace(**{n: getattr(self, n)[..., kept] for n in names})._with_ceiling()
 
     def queries(
         self, mean: Float[Tensor, "rows size"], domain: Domain
@@ -174,11 +175,16 @@ class Comparison(NamedTuple):
         vectors = self._scaled(mean, domain, self.item)
         if not self.neighbours:
             return vectors
-        near = self._nearness(vectors, domain)
-        ceiling = self._nearness(self._scaled(self._samples(domain), domain, self.item), domain)
-        # Far beyond any training item, so that the root is of a positive number.
-        height = (4 * ceiling.max() - near / 2).clamp_min(0).sqrt()
-        return torch.cat([vectors, height[:, None]], 1)
+        height = self.ceiling["xy".index(domain)] - self._nearness(vectors, domain) / 2
+        return torch.cat([vectors, height.clamp_min(0).sqrt()[:, None]], 1)
+
+    def _with_ceiling(self) -> Comparison:
+        """Far beyond any training item, so that the root in `items` is of a positive number."""
+        if not self.neighbours:
+            return self
+        domains: tuple[Domain, ...] = ("x", "y")
+        near = [self._nearness(self._scaled(self._samples(d), d, self.item), d) for d in domains]
+        return self._replace(ceiling=torch.stack([4 * one.max() for one in near]))
 
     def _scaled(self, mean: Tensor, domain: Domain, factor: Tensor) -> Tensor:
         place = "xy".index(domain)
@@ -202,7 +208,8 @@ class Comparison(NamedTuple):
 def plain_comparison(size: int) -> Comparison:
     """The paper's: Euclidean distance of means."""
     same = torch.ones(2, size)
-    return Comparison("euclidean", 0, torch.zeros(2, size), same, same, torch.zeros(2, 0, size))
+    zeros = torch.zeros(2, size)
+    return Comparison("euclidean", 0, zeros, same, same, torch.zeros(2, 0, size), torch.zeros(2))
 
 
 def make_comparison(
@@ -229,7 +236,8 @@ def make_comparison(
         ways = _factors(x, y, aggregate.variance), _factors(y, x, aggregate.variance)
         query = torch.stack([ways[0][0], ways[1][0]])
         item = torch.stack([ways[1][1], ways[0][1]])
-    return Comparison(score, neighbours, centre, query, item, reference)
+    found = Comparison(score, neighbours, centre, query, item, reference, torch.zeros(2))
+    return found._with_ceiling()
 
 
 def _spread(rows: int, count: int) -> Tensor:

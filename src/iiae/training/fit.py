@@ -183,8 +183,8 @@ def _finish(learner: Learner, data: Splits, train: PairSet, out: Path) -> None:
         model.load_state_dict(load_file(out / BEST))
     index = train.sample(ACTIVE_PAIRS, settings.training.seed)
     posteriors = embed(model, train.batches(settings.evaluation.batch, index))
-    held = data.validation.sample(RANKED_PAIRS, settings.training.seed)
-    held = embed(model, data.validation.batches(settings.evaluation.batch, held))
+    ranked = data.validation.sample(RANKED_PAIRS, settings.training.seed)
+    held = embed(model, data.validation.batches(settings.evaluation.batch, ranked))
     if not isinstance(data.validation, ClassPairs):  # of whose pairs no partner is to be found
         sides = ((one.shared_given_x, one.shared_given_y) for one in (posteriors, held))
         save_comparison(out, choose_comparison(*sides))

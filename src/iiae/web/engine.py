@@ -82,6 +82,8 @@ class Engine:
 
     def __init__(self, run: TrainedRun, gallery: Gallery | None, most_pixels: int):
         self.run, self.gallery, self.most_pixels = run, gallery, most_pixels
+        info = gallery.info if gallery else None
+        self.space = make_space(run, info.distance, info.active_only) if info else None
 
     def shape(self, domain: Domain) -> Sequence[int]:
         """Of one sample of a domain."""
@@ -131,11 +133,9 @@ class Engine:
         """
         gallery = self.open_gallery()
         samples = [query.sample for query in queries if query.sample]
-        space = make_space(self.run, gallery.info.distance, gallery.info.active_only)
-        encoded = iter(self._encoded(samples, space))
+        encoded = iter(self._encoded(samples, self.space))
         vectors = [
-            getattr(next(encoded), q.by)[0] if q.sample else self._like_item(q, space)
-            for q in queries
+            getattr(next(encoded), q.by)[0] if q.sample else self._like_item(q) for q in queries
         ]
 
         def search(some: Sequence[tuple[Query, np.ndarray]]) -> list[Answer]:
@@ -215,9 +215,9 @@ class Engine:
             raise GalleryError(f"items of the gallery are of domain {held}, not {to}")
         return self._of_item(like, "exclusive")[None]
 
-    def _like_item(self, query: Query, space: Space) -> np.ndarray:
+    def _like_item(self, query: Query) -> np.ndarray:
         vector = self._of_item(query.item, query.by)
-        return space.item_as_query(vector) if query.by == "shared" else vector
+        return self.space.item_as_query(vector) if self.space and query.by == "shared" else vector
 
     def _of_item(self, item: str | None, latent: Latent) -> np.ndarray:
         rows = self.open_gallery().rows(by_id_or_path(item), vectors=True) if item else []
