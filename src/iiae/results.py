@@ -268,25 +268,31 @@ class InformationTerms(NamedTuple):
 
     | field | bounds | from |
     |---|---|---|
-    | `exclusive_x`, `exclusive_y` | I(X;Z_x), I(Y;Z_y) | above |
+    | `exclusive_x`, `exclusive_y` | I(X;Z_x), I(Y;Z_y): the smaller of two | above |
+    | `exclusive_x_lower`, `exclusive_y_lower` | the same | below |
     | `only_x`, `only_y` | I(X;Z_s given Y), I(Y;Z_s given X) | above |
     | `joint_prior`, `joint_upper` | I(X,Y;Z_s): by the prior, leaving one out | above |
+    | `joint_normal` | I(X,Y;Z_s): by a normal aggregate posterior | above |
     | `joint_lower` | I(X,Y;Z_s) | below |
     | `shared_x_lower`, `shared_y_lower` | I(X;Z_s), I(Y;Z_s) | below |
     | `shared_x_fitted`, `shared_y_fitted` | I(X;Z_s), I(Y;Z_s) | above, if r_x and r_y are right |
     | `interaction_lower` | I(X;Y;Z_s), and so I(X;Y) | below: the largest of three |
-    | `interaction_upper` | I(X;Y;Z_s) | above: the smaller of both above for I(X,Y;Z_s) |
+    | `interaction_upper` | I(X;Y;Z_s) | above: the smallest of three for I(X,Y;Z_s) |
     | `interaction_fitted` | I(X;Y;Z_s) | above, if r_x and r_y are right: the smaller of two |
+    | `interaction_normal` | I(X;Y;Z_s), and so I(X;Y) | below, if the aggregate is normal |
 
-    The last two bound I(X;Y) as well if z_s says all that x and y share.
+    Those from above bound I(X;Y) as well if z_s says all that x and y share.
     """
 
     pairs: int
     exclusive_x: Bound
     exclusive_y: Bound
+    exclusive_x_lower: Bound
+    exclusive_y_lower: Bound
     only_x: Bound
     only_y: Bound
     joint_prior: Bound
+    joint_normal: Bound
     joint_upper: Bound
     joint_lower: Bound
     shared_x_lower: Bound
@@ -296,6 +302,7 @@ class InformationTerms(NamedTuple):
     interaction_lower: Bound
     interaction_upper: Bound
     interaction_fitted: Bound
+    interaction_normal: Bound
 
 
 class Matching(NamedTuple):
