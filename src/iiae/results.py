@@ -434,6 +434,28 @@ class Evidence(NamedTuple):
     null: NullRuns | None = None
 
 
+class LabelFree(NamedTuple):
+    """Scores of a run that need no known factors, on validation pairs; more is better.
+
+    | field | what |
+    |---|---|
+    | `nats`, `retrieval` | of `Matching` |
+    | `interaction` | lower bound of I(X;Y;Z_s), nats |
+    | `inter_kl` | minus the nats of z_s that only one domain says |
+    | `crossed` | R2 of a domain by the other's z_s, mean of both |
+    | `kept_apart` | minus the gains of `Gains` beyond shuffled ones, by active means |
+    | `balance` | `retrieval` times (1 + `kept_apart`) |
+    """
+
+    nats: Measured
+    retrieval: Measured
+    interaction: Measured
+    inter_kl: Measured
+    crossed: Measured
+    kept_apart: Measured
+    balance: Measured
+
+
 class Results(NamedTuple):
     """The sections of metrics.json; None where nothing was measured."""
 
@@ -441,6 +463,7 @@ class Results(NamedTuple):
     test: Evaluation | None = None
     validation: Evaluation | None = None
     evidence: Evidence | None = None
+    label_free: LabelFree | None = None
 
 
 # the type of each section, and the command that writes it
@@ -449,6 +472,7 @@ SECTIONS: dict[str, tuple[Any, str]] = {
     "test": (Evaluation, "iiae evaluate {0}"),
     "validation": (Evaluation, "iiae evaluate {0} --split validation"),
     "evidence": (Evidence, "iiae disentangle {0}"),
+    "label_free": (LabelFree, "iiae sweep"),
 }
 
 
