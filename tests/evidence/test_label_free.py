@@ -16,7 +16,7 @@ def test_a_trained_run_scores_above_the_same_run_without_its_shared_latent(tmp_p
     assert found == label_free_scores(run, data)
     assert all(map(torch.isfinite, map(torch.tensor, found)))
     with torch.no_grad():
-        for weights in run.model.encoder_x.parameters():
+        for weights in run.model.shared_given_x.parameters():
             weights.copy_(torch.randn_like(weights))
     spoilt = label_free_scores(run, data)
     for name in ("nats", "interaction", "inter_kl"):
