@@ -36,7 +36,7 @@ def test_names_in_settings_win():
     assert found.of("x") == "sketch" and found.of("y") == "pencil drawing"
 
 
-@pytest.mark.parametrize["names", ['["a", "a"]', '["", "b"]', '["a"]', f'["a", "{"b" * 41}"]'])
+@pytest.mark.parametrize("names", ['["a", "a"]', '["", "b"]', '["a"]', f'["a", "{"b" * 41}"]'])
 def test_names_that_cannot_be_used_are_refused(names):
     with pytest.raises(SettingsError, match=r"data\.names"):
         make_settings({"data": {"name": "synthetic"}}, [f"data.names={names}"])
