@@ -15,12 +15,12 @@ from iiae.data.base import PairSet
 from iiae.errors import RunError
 from iiae.files.atomic import write_arrays
 from iiae.files.images import image_bytes
-from iiae.metrics.spread_out import spread_out
+from iiae.metrics.spread_out import typical
 from iiae.model.latents import Embeddings
 from iiae.types import Domain, Draw
 
 EXAMPLES = "examples.npz"
-KEPT = 12  # pairs kept as they are
+KEPT = {4: 12, 2: 64}  # pairs kept as they are: of images, of vectors
 LATENTS = 256  # pairs whose latents are kept
 DOMAINS: tuple[Domain, Domain] = ("x", "y")
 
@@ -51,7 +51,8 @@ def save_examples(folder: Path, pairs: PairSet, index: Tensor, held: Embeddings)
     """
     index = index[:LATENTS]
     arrays: dict[str, np.ndarray] = {}
-    chosen = spread_out(held.shared_given_x.mean[: len(index)], KEPT)
+    kept = KEPT[1 + len(pairs.shapes[0])]
+    chosen = typical(held.shared_given_x.mean[: len(index)], kept)
     pair = pairs.pairs(Draw(index[chosen]))
     for domain, values in zip(DOMAINS, (pair.x, pair.y), strict=True):
         values = values.detach().cpu()
@@ -76,10 +77,8 @@ def load_examples(folder: str | Path) -> Examples | None:
         return None
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
-            samples, shared, exclusive = (
-                _both(held, name) for name in ("", "shared_", "exclusive_")
-            )
-        return Examples(samples, shared, exclusive)
+            parts = [_both(held, name) for name in ("", "shared_", "exclusive_")]
+        return Examples(*parts)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise RunError(
             f"{path}: damaged: {error}; without the file, pages have no examples"

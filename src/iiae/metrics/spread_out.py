@@ -1,4 +1,4 @@
-"""Points far apart from each other."""
+"""Few points that stand for many: far apart from each other, or typical of their kind."""
 
 from __future__ import annotations
 
@@ -21,3 +21,21 @@ def spread_out(points: Float[Tensor, "points size"], count: int) -> Int64[Tensor
         chosen.append(int(nearest.argmax()))
         nearest = torch.minimum(nearest, (points - points[chosen[-1]]).norm(dim=1))
     return torch.tensor(chosen)
+
+
+def typical(
+    points: Float[Tensor, "points size"], count: int, rounds: int = 10
+) -> Int64[Tensor, " chosen"]:
+    """Indices of at most `count` points, each the nearest to the mean of a cluster.
+
+    Clusters are those of k-means, begun at `spread_out` points; the largest comes first.
+    """
+    means = points[spread_out(points, count)]
+    for _ in range(rounds):
+        cluster = torch.cdist(points, means).argmin(1)
+        kept = cluster.unique()
+        means = torch.stack([points[cluster == one].mean(0) for one in kept])
+    distance = torch.cdist(points, means)
+    sizes = distance.argmin(1).bincount(minlength=len(means))
+    order = sizes.argsort(descending=True, stable=True)
+    return distance.argmin(0)[order].unique_consecutive()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from typing import NamedTuple
 
 import torch
@@ -66,12 +67,13 @@ def picture(gallery: Gallery, item: str) -> bytes | None:
 
 
 class Extent(NamedTuple):
-    """Where ink lies on images: fractions of their height and width."""
+    """Where ink lies on images, and how wide its strokes are: fractions of height and width."""
 
     height: float
     width: float
     x: float
     y: float
+    stroke: float
 
 
 def ink_extent(images: Float[Tensor, "count channels height width"]) -> Extent | None:
@@ -90,7 +92,21 @@ def ink_extent(images: Float[Tensor, "count channels height width"]) -> Extent |
     sizes = boxes[:, 1] - boxes[:, 0]
     height, width = sizes.quantile(0.9, dim=0).tolist()
     y, x = boxes.mean(1).median(0).values.tolist()
-    return Extent(height, width, x, y)
+    stroke = _stroke(far / far.amax((1, 2), keepdim=True).clamp_min(0.5)) / images.shape[-1]
+    return Extent(height, width, x, y, stroke)
+
+
+def _stroke(ink: Float[Tensor, "count height width"]) -> float:
+    """The width of strokes in pixels: twice their area by the length of their edges.
+
+    Strokes that touch look wider, hence the quarter of images in which they look narrowest.
+    Edges are counted along rows and columns, where those of all directions are 4 / pi too long
+    (Cauchy-Crofton).
+    """
+    padded = torch.nn.functional.pad(ink, (1, 1, 1, 1))
+    edges = padded.diff(dim=1).abs().sum((1, 2)) + padded.diff(dim=2).abs().sum((1, 2))
+    widths = 2 * ink.sum((1, 2)) / (edges * math.pi / 4).clamp_min(1e-6)
+    return float(widths.quantile(0.25))
 
 
 def _box(ink: Tensor) -> list[list[float]]:
