@@ -3,6 +3,7 @@ import base64
 import io
 import json
 import logging
+import math
 import re
 import zlib
 
@@ -27,6 +28,7 @@ from iiae.search.index import index_files
 from iiae.search.query import search_files
 from iiae.web.app import create_app
 from iiae.web.guard import Guard, Limits
+from iiae.web.pages import FILES, PAGES
 from iiae.web.pictures import ink_extent, pen_and_paper
 from iiae.web.serving import serve
 
@@ -169,7 +171,8 @@ def test_what_to_draw_with_is_said_for_both_domains(client):
 def test_ink_lies_where_most_images_have_it_and_photos_have_none():
     images = torch.full((4, 1, 20, 20), -1.0)
     images[:, :, 2:18, 6:12] = 1.0
-    assert ink_extent(images) == pytest.approx((0.8, 0.3, 0.45, 0.5))
+    assert ink_extent(images)[:4] == pytest.approx((0.8, 0.3, 0.45, 0.5))
+    assert ink_extent(images).stroke * 20 == pytest.approx(2 * 96 / (44 * math.pi / 4))
     assert ink_extent(torch.full((3, 3, 8, 8), 0.1)) is None
     torch.manual_seed(0)
     assert ink_extent(torch.rand(4, 3, 16, 16) * 2 - 1) is None
@@ -367,12 +370,14 @@ def test_other_origins_and_other_hosts_are_kept_out(client):
 
 
 def test_the_page_loads_nothing_from_elsewhere_and_runs_its_own_script_only(client):
-    for path in ("/", "/docs"):
+    for path in (*PAGES, *FILES):
         answer = client.get(path)
-        assert "script-src 'sha256-" in answer.headers["content-security-policy"]
+        assert answer.status_code == 200
+        assert "script-src 'self'" in answer.headers["content-security-policy"]
         assert "default-src 'none'" in answer.headers["content-security-policy"]
-        assert "http://" not in answer.text and "https://" not in answer.text
-        assert "innerHTML" not in answer.text
+        assert "<script>" not in answer.text and "innerHTML" not in answer.text
+        assert "https://" not in answer.text
+        assert "http://" not in answer.text.replace("http://127.0.0.1:8000", "")
     assert client.get("/openapi.json").json()["paths"].keys() >= {"/embed", "/search", "/translate"}
 
 

@@ -137,8 +137,9 @@ class Guide:
             return {}
         labels = sorted({row for row in self._table["label"].to_pylist() if row is not None})
         paths = map(self.gallery.root.full, self._table["path"].to_pylist()[:100])
-        local = [path for path in paths if os.path.isabs(path)]
-        gone = sum(not os.path.exists(path.partition("#")[0]) for path in local)
+        images = len(self.run.shapes[0]) == 3
+        local = [path for path in paths if images and os.path.isabs(path)]
+        gone = sum(not os.path.exists(path) for path in local)
         return {"labels": labels[:LABELS], "gone": gone, "looked_for": len(local)}
 
     def looks(self, to: Domain) -> list[Look]:
@@ -161,18 +162,17 @@ class Guide:
         ]
 
     def choose_looks(self, to: Domain, query: np.ndarray | None, count: int) -> list[Look]:
-        """Looks of other content than a query's: items that are strangers to its vector."""
+        """Looks of other content than a query's first: items that are strangers to its vector."""
         looks = self.looks(to)
         far = self.scale.get("other", {}).get("strangers")
         if query is not None and far is not None:
-            others = [
-                look
-                for look in looks
-                if look.shared is None
-                or self._distances(query[None], look.shared[None])[0, 0] >= far[1]
-            ]
-            looks = others or looks
+            looks = sorted(looks, key=lambda look: self._is_near(query, look, far[1]))
         return looks[:count]
+
+    def _is_near(self, query: np.ndarray, look: Look, far: float) -> bool:
+        if look.shared is None:
+            return False
+        return bool(self._distances(query[None], look.shared[None])[0, 0] < far)
 
     def map(self, by: Latent) -> Mapping[str, Any]:
         """Items of the gallery on the plane of the two main directions of a latent (PCA)."""

@@ -9,6 +9,10 @@ export const make = (tag, text, name) => {
 export const state = { about: null };
 export const other = (domain) => (domain === "y" ? "x" : "y");
 export const named = (domain) => state.about.names[domain];
+export function one(domain) { // "a sketch", "an image"
+  const name = named(domain);
+  return name.length < 2 ? `sample of ${name}` : `${/^[aeiou]/i.test(name) ? "an" : "a"} ${name}`;
+}
 export const flat = () => state.about.shapes.x.length === 1;
 
 export class Locked extends Error {}

@@ -1,5 +1,5 @@
 // What is asked: a drawing, a picture, an example, an item of the gallery, or numbers.
-import { $, blobOf, flat, json, make, named, picture, show, state } from "./api.js";
+import { $, blobOf, flat, json, make, named, one, picture, show, state } from "./api.js";
 import * as pad from "./pad.js";
 import { numbers } from "./vectors.js";
 
@@ -97,7 +97,7 @@ export async function supplyExamples() {
     button.addEventListener("click", () => choose(i));
     return button;
   }));
-  const what = flat() ? `Numbers of a ${named(side)}, or try:` : `Draw a ${named(side)}, drop a picture, or try:`;
+  const what = flat() ? `Numbers of ${one(side)}, or try:` : `Draw ${one(side)}, drop a picture, or try:`;
   $("invite").textContent = examples[side].length ? what : what.replace(", or try:", flat() ? "" : " or upload one");
 }
 function choose(i, push = true) {

@@ -1,5 +1,5 @@
 // Hits of the query: by content, by look, and by both.
-import { $, flat, json, latest, make, named, picture, say, state } from "./api.js";
+import { $, flat, json, latest, make, named, one, picture, say, state } from "./api.js";
 import * as query from "./query.js";
 
 let look = null; // an item whose look is asked for
@@ -38,7 +38,7 @@ function arrange() {
   $("own-title").textContent = both ? (look ? `Same look as ${look.name}` : "Same look") : "Control:";
   $("own-note").textContent = both
     ? "Nearest by the exclusive latent, whatever the content."
-    : `by the exclusive latent. Your query is a ${named(query.domain())}, the gallery holds ${named(state.about.gallery.domain)}, so this order should look random.`;
+    : `by the exclusive latent. Your query is ${one(query.domain())}, the gallery holds ${named(state.about.gallery.domain)}, so this order should look random.`;
   $("look-of").replaceChildren();
   $("no-look").hidden = !look;
   if (look) {

@@ -1,5 +1,5 @@
 // The query in the other domain, live: in looks of samples, of one or two chosen, or by chance.
-import { $, blobOf, flat, json, latest, make, named, other, picture, say, show, state } from "./api.js";
+import { $, blobOf, flat, json, latest, make, named, one, other, picture, say, show, state } from "./api.js";
 import * as query from "./query.js";
 import { card, numbers } from "./vectors.js";
 
@@ -214,7 +214,7 @@ function filled(slot) {
   const value = slots[slot];
   $(`remove-${slot}`).hidden = !value;
   $(`shot-${slot}`).hidden = !value || flat();
-  $(`name-${slot}`).textContent = value ? value.name : `Drop a ${named(to())}, or pick one above.`;
+  $(`name-${slot}`).textContent = value ? value.name : `Drop ${one(to())}, or pick one above.`;
   if (value && !flat()) {
     $(`shot-${slot}`).removeAttribute("src");
     portrait($(`shot-${slot}`), value);

@@ -1,11 +1,11 @@
 // Features: read from text, shown as bars.
-import { make, named, state } from "./api.js";
+import { make, one, state } from "./api.js";
 
 export function numbers(text, domain) {
   const found = text.replace(/[[\]]/g, " ").trim().split(/[\s,;]+/).filter(Boolean).map(Number);
   const size = state.about.shapes[domain][0];
   if (!found.every(Number.isFinite)) throw new Error("Features are finite numbers, separated by commas or spaces.");
-  if (found.length !== size) throw new Error(`${found.length} numbers given; a ${named(domain)} has ${size}.`);
+  if (found.length !== size) throw new Error(`${found.length} numbers given; ${one(domain)} has ${size}.`);
   return JSON.stringify(found);
 }
 export function chart(canvas, values) {
