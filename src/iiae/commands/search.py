@@ -53,6 +53,17 @@ def index(
         )
 
 
+def _weights(text: str) -> str:
+    from iiae.errors import GalleryError
+    from iiae.search.weights import read_weights
+
+    try:
+        read_weights(text)
+    except GalleryError as error:
+        raise typer.BadParameter(str(error)) from error
+    return text
+
+
 def search(
     run: RunFolder,
     gallery: GalleryFolder,
@@ -67,8 +78,9 @@ def search(
     by: Annotated[
         str,
         typer.Option(
+            callback=_weights,
             help="latent to compare, shared or exclusive; or weights of both: "
-            "shared=1,exclusive=0.5 (then --like, unless the queries are of the gallery's domain)"
+            "shared=1,exclusive=0.5 (then --like, unless the queries are of the gallery's domain)",
         ),
     ] = "shared",
     like: Annotated[

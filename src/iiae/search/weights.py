@@ -45,7 +45,7 @@ def read_weights(by: By) -> Weights:
         GalleryError: It names another latent, or weights that are negative or all zero.
     """
     wrong = GalleryError(
-        f"by {by!r}: is shared, exclusive, or both with weights: shared=1,exclusive=0.5"
+        f"{by!r} is not one of shared, exclusive, or both with weights: shared=1,exclusive=0.5"
     )
     try:
         given = _pairs(by) if isinstance(by, str) else {k: float(v) for k, v in by.items()}

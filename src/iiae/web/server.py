@@ -129,12 +129,11 @@ class Server:
     async def post_translate(
         self,
         to: Annotated[Domain, Form()],
-        source: Annotated[
-            UploadFile | None, File(description="sample of the domain that `to` is not")
-        ] = None,
+        # None is a default, not a value that a client may send: so the schema has plain files
+        source: UploadFile = File(None, description="sample of the domain that `to` is not"),
         source_item: ItemField = None,
-        like: Annotated[UploadFile | None, File(description="reference of `to`")] = None,
-        like2: Annotated[UploadFile | None, File(description="a second reference")] = None,
+        like: UploadFile = File(None, description="reference of `to`"),
+        like2: UploadFile = File(None, description="a second reference"),
         like_item: ItemField = None,
         like2_item: ItemField = None,
         steps: Annotated[int, Form(ge=2, description="from the first to the second")] = 9,
