@@ -17,6 +17,7 @@ from iiae.data.missing import PartPairs
 from iiae.data.ranges import check_ranges
 from iiae.data.sampling import AlignedBatches, make_batches
 from iiae.errors import SettingsError
+from iiae.examples import save_examples
 from iiae.hardware import bf16_pays, fastest_algorithms, keep_freed_memory
 from iiae.metrics.comparison import choose_comparison
 from iiae.model.active import latent_nats, select_active
@@ -204,6 +205,7 @@ def _finish(learner: Learner, data: Splits, train: PairSet, out: Path) -> None:
         sides = ((one.shared_given_x, one.shared_given_y) for one in (posteriors, held))
         save_comparison(out, choose_comparison(*sides))
     model.cpu()
+    save_examples(out, data.validation, ranked, held)
     active = select_active(posteriors, held, settings.evaluation.active_nats)
     model.keep_active(active)
     model.keep_aggregate(posteriors.exclusive_x, posteriors.exclusive_y)
