@@ -17,6 +17,7 @@ from iiae.data import Splits
 from iiae.data.arrays import ArrayPairs, split_arrays
 from iiae.data.suggest import suggest_settings, suggest_settings_of
 from iiae.errors import DataError, RunError, SettingsError
+from iiae.examples import EXAMPLES
 from iiae.files.sources import open_source, read_all
 from iiae.model import translation
 from iiae.model.iiae import IIAE
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from iiae.results import Evaluation, Evidence, NullRuns
     from iiae.search.query import Searched
 
-FILES = (SETTINGS, MODEL, COMPARISON, METRICS, HISTORY, PAIRS)
+FILES = (SETTINGS, MODEL, COMPARISON, EXAMPLES, METRICS, HISTORY, PAIRS)
 BATCH = 256  # samples that the model takes at once
 
 

@@ -48,7 +48,7 @@ DATASETS: dict[str, DataSet] = {
     "cars": DataSet(load_cars, ROOT | {"size", "validation"}, ROOT),
     "synthetic": DataSet(load_synthetic, HELD_OUT),
 }
-READ_BY_ALL = frozenset({"name", "seed", "missing"})
+READ_BY_ALL = frozenset({"name", "names", "seed", "missing"})
 
 
 def load(settings: DataSettings) -> Splits:
