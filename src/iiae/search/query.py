@@ -12,8 +12,7 @@ import torch
 from iiae.errors import DataError
 from iiae.files.decoding import OnError, Skipped
 from iiae.files.rows import as_rows, read_rows
-from iiae.files.sources import open_source
-from iiae.run_folder import TrainedRun, weights_digest
+from iiae.run_folder import TrainedRun, open_samples, weights_digest
 from iiae.search.encoding import encode_samples, make_space
 from iiae.search.gallery import Gallery
 from iiae.search.items import Found, Latent
@@ -66,7 +65,7 @@ def search_files(
             values = space.vectors(means, domain or other(gallery.info.domain), "query").numpy()
         return Searched(names, gallery.search(values, top, filter, by), [])
     domain = domain or other(gallery.info.domain)
-    source = open_source(queries, run.shapes[0 if domain == "x" else 1], domain)
+    source = open_samples(run, queries, domain)
     skipped = Skipped(on_error)
     every = range(len(source))
     encoded = encode_samples(run, source, every, domain, gallery.info, "query", skipped, (by,))

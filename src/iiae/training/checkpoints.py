@@ -19,6 +19,7 @@ from iiae.run_folder import (
     BEST,
     CHECKPOINT,
     COMPARISON,
+    FEATURES,
     HISTORY,
     METRICS,
     MODEL,
@@ -27,6 +28,7 @@ from iiae.run_folder import (
     PairRecord,
     Shapes,
     load_pairs,
+    save_features,
     save_history,
     save_pairs,
     save_settings,
@@ -206,7 +208,10 @@ def begin(out: Path, settings: Settings, data: Splits, started: float) -> None:
     """
     earlier = [
         out / name
-        for name in (MODEL, COMPARISON, HISTORY, METRICS, PAIRS, CHECKPOINT, BEST, *DERIVED)
+        for name in (
+            *(MODEL, COMPARISON, FEATURES, HISTORY, METRICS, PAIRS),
+            *(CHECKPOINT, BEST, *DERIVED),
+        )
     ]
     earlier += [file for file in (out / "tensorboard").glob("*") if _older(file, started)]
     with folder_errors(out):
@@ -214,6 +219,7 @@ def begin(out: Path, settings: Settings, data: Splits, started: float) -> None:
             path.unlink(missing_ok=True)
     save_settings(out, settings)
     save_pairs(out, data)
+    save_features(out, data.train.features)
 
 
 def _older(file: Path, moment: float) -> bool:
