@@ -56,10 +56,10 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
     """Shared and exclusive latents of two views of the same items.
 
     Row i of `X` and row i of `Y` (scikit-learn's `y`) belong together; both are tables of
-    numbers, dense or sparse. Each feature is standardised with the mean and scale of the pairs that `fit` was
-    given; they are kept, saved, and undone by `translate`. Parameters are those settings of
-    the same name; see `iiae settings`. Of several threads that fit, one trains at a time, so that
-    `random_state` decides the result; processes train side by side.
+    numbers; sparse ones are made dense. Each feature is standardised with the mean and scale of
+    the pairs that `fit` was given; they are kept, saved, and undone by `translate`. Parameters are
+    those settings of the same name; see `iiae settings`. Of several threads that fit, one trains at
+    a time, so that `random_state` decides the result; processes train side by side.
 
     Args:
         shared: Size of z_s.

@@ -53,7 +53,10 @@ def read_omics(cells: Any, settings: DataSettings) -> MatchedPairs:
 
 def _tables(cells: Cells, modalities: Sequence[str | None]) -> dict[str, Any]:
     """Tables of `obs` by the latent that their columns are first of all expected in."""
-    tables = {"shared": read_obs(cells, None)}
+    table = read_obs(cells, None)
+    # MuData pulls the columns of its modalities up, as rna:phase
+    pulled = [name for name in table.columns if str(name).partition(":")[0] in cells.modalities]
+    tables = {"shared": table.drop(columns=pulled)}
     for side, modality in zip("xy", modalities, strict=True):
         if modality is not None:
             tables[side] = read_obs(cells, modality)

@@ -114,8 +114,7 @@ def find_place(cells: Cells, text: str | None, setting: str) -> Place:
     else:
         node, modality, rest = cells.node, None, text or ""
     place = _within(modality, rest)
-    held = _keys(node, place.group)
-    if place.group != "X" and place.key not in held:
+    if place.group != "X" and place.key not in _keys(node, place.group):
         what = "layer" if place.group == LAYERS else "panel in obsm called"
         own = f" of {modality}" if modality else ""
         others = [f"{OBSM}:{key}" for key in _keys(node, OBSM)]
@@ -165,7 +164,7 @@ def _is_group(node: Any) -> bool:
 def _keys(node: Any, group: str) -> list[str]:
     if _is_group(node):
         return list(node[group]) if group in node else []
-    return list(getattr(node, group)) if group in (OBSM, LAYERS) else []
+    return list(getattr(node, group))
 
 
 def _index(node: Any, table: str) -> list[str]:
