@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from iiae.data import Splits
-from iiae.data.arrays import ArrayPairs, split_rows
-from iiae.data.matched import make_matched, split_matched
+from iiae.data.arrays import ArrayPairs, make_pairs, split_rows
+from iiae.data.matched import split_matched
 from iiae.data.omics import read_omics
 from iiae.data.suggest import suggest_settings, suggest_settings_of
 from iiae.errors import DataError, RunError, SettingsError
-from iiae.files.cells import is_cells
+from iiae.files.cells import find_place, is_cells, open_cells, read_place
 from iiae.files.matrices import Matrix, is_sparse, make_matrix
 from iiae.files.sources import read_all
 from iiae.model import translation
@@ -353,7 +353,7 @@ def fit(
     Args:
         first: Samples of x: an array (dense or sparse), tensor or data frame, an array file, or a
             folder of images. Or `Settings`, or the path of a settings file, which name the data
-            themselves. Or an AnnData, a MuData or the path of one.
+            themselves. Or an AnnData, a MuData or the path of one. Two AnnData are matched by name.
         second: Samples of y; row i, or the file of the same name, is the partner of x's.
         x: The same as `first`; of cells, the place of x, as in `data.x`: "rna", "rna:counts".
         y: The same as `second`; of cells, the place of y, "protein" or "obsm:protein".
@@ -375,7 +375,7 @@ def fit(
     from iiae import training
 
     overrides = [*_overrides(settings or {}), *_overrides(_full_names(named))]
-    cells = first if second is None and is_cells(first) and x is not None else None
+    cells = first if second is None and is_cells(first) else None
     if pairs is not None and is_cells(pairs):
         cells = pairs
     if cells is None:
@@ -393,9 +393,7 @@ def fit(
         if x is None or y is None:
             raise SettingsError("give x and y, pairs=..., or settings")
         sides = _side(x, "x"), _side(y, "y")
-        sparse = any(is_sparse(side.values) for side in sides)
-        whole = make_matched(*sides)[0] if sparse else ArrayPairs(*(s.values for s in sides))
-        chosen = make_settings(suggest_settings_of(whole), overrides)
+        chosen = make_settings(suggest_settings_of(make_pairs(*sides)), overrides)
         data = split_rows(*sides, chosen.data)
     folder = tempfile.mkdtemp(prefix="iiae-") if out is None else out
     stored = training.fit(chosen, folder, data, model, resume, progress, overwrite)
@@ -424,6 +422,9 @@ def _of_cells(
 
 def _side(values: Any, name: str) -> Matrix:
     """Samples in memory; columns of a table that are named by text keep their names."""
+    if is_cells(values):
+        with open_cells(values) as cells:
+            return read_place(cells, find_place(cells, "", name))
     if is_sparse(values):
         return make_matrix(values, place=name)
     names: list[Any] = list(getattr(values, "columns", ()))

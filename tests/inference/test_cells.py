@@ -139,6 +139,23 @@ def test_runs_of_two_files_need_the_domain(tmp_path):
     assert {"X_iiae_shared", "X_iiae_x"} <= set(copy.obsm)
 
 
+def test_two_objects_are_matched_by_the_names_of_their_cells():
+    cells = make_mudata()
+    order = cells["protein"].obs_names[::-1][:60]
+    two = fit(cells["rna"], cells["protein"][order].copy(), **QUICK)
+    assert sum(map(len, two.data)) == 60
+    assert two.data.train.features == (GENE_NAMES, PROTEIN_NAMES)
+
+
+def test_places_that_are_not_given_are_asked_for():
+    with pytest.raises(DataError, match=r"data.x is missing: a modality \(.*protein.*\)"):
+        fit(make_mudata())
+    with pytest.raises(DataError, match=r"data.y is missing: one of X, counts, obsm:protein"):
+        fit(make_anndata(), x="X")
+    with pytest.raises(SettingsError, match="x is given twice"):
+        fit(make_anndata(), make_anndata(), x="X")
+
+
 def test_a_saved_run_keeps_the_names_of_features(run, tmp_path):
     run.save(tmp_path / "copy")
     assert load_features(tmp_path / "copy") == (GENE_NAMES, PROTEIN_NAMES)

@@ -65,7 +65,11 @@ def read_arrays(settings: DataSettings) -> ArrayPairs | MatchedPairs:
     Raises:
         DataError: A file is missing, damaged or holds objects, or the pairs do not fit.
     """
-    x, y = _read(settings)
+    return make_pairs(*_read(settings))
+
+
+def make_pairs(x: Matrix, y: Matrix) -> ArrayPairs | MatchedPairs:
+    """`read_arrays` of what is in memory."""
     if _matched(x, y):
         return make_matched(x, y)[0]
     return ArrayPairs(x.values, y.values, (x.place, y.place))

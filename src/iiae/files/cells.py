@@ -104,25 +104,29 @@ def find_place(cells: Cells, text: str | None, setting: str) -> Place:
         DataError: There is no such modality, layer or panel; the message names those there are.
     """
     first, _, rest = (text or "").partition(":")
-    if cells.modalities:
-        if not first:
-            raise DataError(
-                f"{cells.name}: {setting} is missing: a modality ({_listed(cells.modalities)}), "
-                "or modality:layer"
-            )
-        node, modality = cells.modality(first), first
-    else:
-        node, modality, rest = cells.node, None, text or ""
-    place = _within(modality, rest)
+    if cells.modalities and not first:
+        raise DataError(
+            f"{cells.name}: {setting} is missing: a modality ({_listed(cells.modalities)}), or "
+            "modality:layer"
+        )
+    modality = first if cells.modalities else None
+    node = cells.modality(modality)
+    if text is None:
+        raise DataError(f"{cells.name}: {setting} is missing: one of {_listed(_places(node))}")
+    place = _within(modality, rest if cells.modalities else text)
     if place.group != "X" and place.key not in _keys(node, place.group):
         what = "layer" if place.group == LAYERS else "panel in obsm called"
         own = f" of {modality}" if modality else ""
-        others = [f"{OBSM}:{key}" for key in _keys(node, OBSM)]
         raise DataError(
             f"{cells.name}: {setting} = {text!r}: there is no {what} {place.key}{own}; there are "
-            f"{_listed(['X', *_keys(node, LAYERS), *others])}"
+            f"{_listed(_places(node))}"
         )
     return place
+
+
+def _places(node: Any) -> list[str]:
+    """The places of an AnnData, as `find_place` takes them."""
+    return ["X", *_keys(node, LAYERS), *(f"{OBSM}:{key}" for key in _keys(node, OBSM))]
 
 
 def _within(modality: str | None, text: str) -> Place:

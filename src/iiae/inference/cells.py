@@ -130,7 +130,7 @@ def write_cells_file(
         write_cells(run, cells, to, domain)
         write = cells.write_h5mu if source.suffix.lower() == ".h5mu" else cells.write_h5ad
         try:
-            write_atomically(out, write)
+            write_atomically(out, lambda path: write(path, compression="gzip"))
         except (TypeError, ValueError, KeyError) as error:  # as HDF5 cannot hold what was in them
             raise RunError(f"{out}: cannot be written: {error}") from error
     return out
