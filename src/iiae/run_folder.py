@@ -29,6 +29,7 @@ from iiae.files.interface import Source
 from iiae.files.sources import open_source
 from iiae.metrics.comparison import Choice, Comparison
 from iiae.model.build import build_model
+from iiae.model.folded import folded
 from iiae.model.iiae import IIAE
 from iiae.settings import Settings, dump_settings, load_settings
 from iiae.types import Domain, plain
@@ -70,6 +71,10 @@ class StoredRun(NamedTuple):
     settings: Settings
     model: IIAE
     shapes: Shapes
+
+    def for_inference(self) -> StoredRun:
+        """The same with the model in a form that is faster and cannot be trained."""
+        return self._replace(model=folded(self.model))
 
 
 @runtime_checkable

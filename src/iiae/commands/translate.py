@@ -78,7 +78,7 @@ def translate(
         raise SettingsError(
             "--samples excludes --like and --interpolate: samples, or given latents"
         )
-    opened = load_run(run)
+    opened = load_run(run).for_inference()
     if any(map(is_cells, inputs)):
         if len(inputs) > 1 or samples or like or interpolate or grid or full_size or spread:
             raise SettingsError("cells are translated one file at a time, without other options")
