@@ -111,13 +111,24 @@ class DataSettings(_Section):
 
     name: str = Field(description="data set: see `iiae data`")
     root: str | None = Field(
-        None, description="folder of the data set's files, a table of paths, or a URL of shards"
+        None,
+        description="folder of the data set's files, a table of paths, a URL of shards, or cells "
+        "(.h5mu, .h5ad)",
     )
     x: str | None = Field(
-        None, description="array file, folder of images, or column of a table, of the x side"
+        None,
+        description="array file, folder of images, column of a table, or place in cells (rna, "
+        "rna:counts, obsm:panel), of the x side",
     )
     y: str | None = Field(
-        None, description="array file, folder of images, or column of a table, of the y side"
+        None,
+        description="array file, folder of images, column of a table, or place in cells (rna, "
+        "rna:counts, obsm:panel), of the y side",
+    )
+    factors: tuple[str, ...] = Field(
+        (),
+        description="columns of `obs` of cells that latents are probed for, each with the latent "
+        'it belongs in if you know, as in "cell_type" or "phase:x"; by default all',
     )
     names: Annotated[tuple[str, str] | None, AfterValidator(_two_names)] = Field(
         None,

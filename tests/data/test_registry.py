@@ -60,6 +60,7 @@ def test_a_data_set_without_files_says_so():
 
 
 OTHER = {
+    "factors": ("type",),
     "root": "a",
     "x": "a",
     "y": "a",

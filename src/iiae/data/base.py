@@ -45,12 +45,14 @@ class PairSet(ABC):
     `shapes` are those of one x and one y, without the batch axis. `held` names the attributes
     that are tensors with a row a pair, or None: what `pairs` picks from; nothing where pairs are
     read from disk. `keys` are the identities of the pairs, by which they are held out and
-    recognised later; None if the set has none.
+    recognised later; None if the set has none. `features` are the names of the values of an x and
+    of a y, None where they have none.
     """
 
     shapes: tuple[Sequence[int], Sequence[int]]
     held: tuple[str, ...] = ()
     keys: np.ndarray | None = None
+    features: tuple[list[str] | None, list[str] | None] = (None, None)
 
     @abstractmethod
     def __len__(self) -> int:
@@ -132,6 +134,7 @@ class ChosenPairs(PairSet):
 
     def __init__(self, rows: PairSet, index: Tensor):
         self.rows, self.index, self.shapes = rows, index, rows.shapes
+        self.features = rows.features
         self.keys = None if rows.keys is None else rows.keys[index.numpy()]
 
     def __len__(self) -> int:

@@ -37,7 +37,7 @@ class PartPairs(PairSet):
 
     def __init__(self, rows: PairSet, sides: np.ndarray):
         self.rows, self.sides = rows, sides
-        self.shapes = rows.shapes
+        self.shapes, self.features = rows.shapes, rows.features
         self.keys = rows.keys
         self.complete = torch.from_numpy(np.flatnonzero(sides == Sides.BOTH))
         if len(self.complete) < 2:

@@ -111,7 +111,7 @@ def check_ranges(objective: ObjectiveSettings, data: Splits) -> None:
         DataError: As `check_values`, or a value is NaN or infinite.
     """
     for part in ("train", "validation"):
-        for side, values in zip("xy", _sides(getattr(data, part)), strict=True):
+        for side, values in zip("xy", sides_of(getattr(data, part)), strict=True):
             likelihood = getattr(objective, side)
             check_values(values, likelihood, f"{part} {side}")
             low, high = _ends(values, f"{part} {side}")
@@ -130,7 +130,8 @@ def _support(likelihood: LikelihoodSettings) -> str:
     return imported(likelihood.kind, LIKELIHOODS, LikelihoodKind).support
 
 
-def _sides(pairs: PairSet) -> Sequence[Tensor]:
+def sides_of(pairs: PairSet) -> Sequence[Tensor]:
+    """Samples of x and of y to look at: all if they are held as floats, else of some pairs."""
     while isinstance(pairs, PartPairs | ChosenPairs):
         pairs = pairs.rows
     held = [getattr(pairs, side) for side in "xy" if side in pairs.held]

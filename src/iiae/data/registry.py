@@ -17,9 +17,11 @@ from iiae.data.digits import fetch_mnist, load_digits, load_mnist, mnist_folders
 from iiae.data.image_folders import load_side_by_side, load_two_folders
 from iiae.data.image_tables import load_hugging_face, load_table
 from iiae.data.missing import PartPairs, take_partners
+from iiae.data.omics import load_omics
 from iiae.data.parquet_shards import ShardPairs, load_shards
 from iiae.data.synthetic import load_synthetic
 from iiae.errors import DataError, SettingsError
+from iiae.files.cells import split_place
 from iiae.files.images import to_image
 from iiae.settings import DataSettings, imported
 from iiae.types import Draw
@@ -33,6 +35,7 @@ DATASETS: dict[str, DataSet] = {
     "mnist-cdcb": DataSet(load_mnist, ROOT | {"size", "validation", "limit"}, ROOT),
     "digits-cdcb": DataSet(load_digits, HELD_OUT | {"size"}),
     "arrays": DataSet(load_arrays, SIDES | HELD_OUT, SIDES),
+    "omics": DataSet(load_omics, ROOT | SIDES | HELD_OUT | {"factors"}, ROOT),
     "side-by-side": DataSet(load_side_by_side, ROOT | IMAGES, ROOT),
     "two-folders": DataSet(load_two_folders, SIDES | IMAGES, SIDES),
     "table": DataSet(load_table, ROOT | SIDES | IMAGES, ROOT),
@@ -122,8 +125,13 @@ def with_absolute_paths(settings: DataSettings) -> DataSettings:
     except DataError:  # pairs in memory, under a name of the user's
         return settings
     given = {name: getattr(settings, name) for name in paths}
-    local = {n: os.path.abspath(v) for n, v in given.items() if v and os.path.exists(v)}
+    local = {n: os.path.abspath(v) for n, v in given.items() if v and _is_local(v)}
     return settings.model_copy(update=local)
+
+
+def _is_local(place: str) -> bool:
+    """Whether a file or folder is there; cells may have a place in them, `cells.h5ad:counts`."""
+    return os.path.exists(split_place(place)[0])
 
 
 def check_shapes(shapes: Sequence[Sequence[int]], taken: Sequence[Sequence[int]]) -> None:
