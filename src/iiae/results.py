@@ -177,7 +177,8 @@ class Evaluation(NamedTuple):
     is by the domain translated to, `to_x` and `to_y`, None for features.
     `largest_nats` is the most that a dimension of z_s holds on these pairs (None of one pair),
     `active_nats` the least that an active one must. `comparison` says how z_s is compared if that
-    is not as the paper does. `tasks` holds what each of
+    is not as the paper does. `degraded` is retrieval of copies of the images as files often have
+    them (`iiae.data.degrade.DegradedPairs`), None unless asked for. `tasks` holds what each of
     `settings.evaluation.tasks` returned, by its name.
     """
 
@@ -196,6 +197,7 @@ class Evaluation(NamedTuple):
     active_nats: float
     tasks: dict[str, Any]
     comparison: str | None = None
+    degraded: Retrieval | None = None
 
     @property
     def none_active(self) -> bool:

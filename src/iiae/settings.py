@@ -113,6 +113,13 @@ class DataSettings(_Section):
         le=1,
         description="enlarge training images by this part, then cut a random window out of both",
     )
+    degrade: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of training images that get mild JPEG compression, blur, interpolation "
+        "or noise, x and y each on its own",
+    )
     on_error: Literal["stop", "skip"] = Field(
         "stop", description="where an image cannot be read: stop, or skip and list the pair"
     )
@@ -320,6 +327,9 @@ class EvaluationSettings(_Section):
     )
     translations: int = Field(
         500, ge=0, description="pairs that the quality of translated images is measured on; 0: none"
+    )
+    degrade: bool = Field(
+        False, description="retrieve degraded copies of the images too: enlarged, JPEG, reduced"
     )
     backbone: str | None = Field(
         None, description="folder or hub name of a vision model, for the perceptual distance"

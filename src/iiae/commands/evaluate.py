@@ -25,6 +25,10 @@ Distance = Literal["cosine", "euclidean", "hamming"]
 def evaluate(
     run: RunFolder,
     split: PartOption = "test",
+    degrade: Annotated[
+        bool,
+        typer.Option("--degrade", help="retrieve degraded copies of the images too"),
+    ] = False,
     as_json: AsJson = False,
     overrides: Overrides = None,
 ) -> None:
@@ -35,7 +39,8 @@ def evaluate(
     from iiae.files.atomic import json_text
     from iiae.report.tables import result_tables
 
-    found = open_run(run, overrides).evaluate(split)
+    changed = [*(overrides or []), *["evaluation.degrade=true"] * degrade]
+    found = open_run(run, changed).evaluate(split)
     if as_json:
         typer.echo(json_text(found, indent=2))
     else:

@@ -8,7 +8,14 @@ from typing import Any, NamedTuple
 
 from iiae.metrics.ranking import Scores
 from iiae.metrics.retrieval import Interval
-from iiae.results import CategoryRetrieval, Estimate, Evaluation, Readability, TranslationQuality
+from iiae.results import (
+    CategoryRetrieval,
+    Estimate,
+    Evaluation,
+    Readability,
+    Retrieval,
+    TranslationQuality,
+)
 
 
 class Table(NamedTuple):
@@ -79,6 +86,8 @@ def with_interval(
 def result_tables(results: Evaluation) -> list[Table]:
     """The tables of one evaluated set."""
     tables = category_tables(results.categories) if results.categories else [_retrieval(results)]
+    if results.degraded:
+        tables.append(_degraded(results.retrieval, results.degraded))
     if any(results.readability):
         tables.append(_readability(results.readability))
     if results.translation:
@@ -201,6 +210,23 @@ def _retrieval(results: Evaluation) -> Table:
         "(squared Euclidean distance of posterior means), with its 95% Wilson interval. Shared "
         f"latents should find it; exclusive latents must stay at chance. {_repeated(results)}"
         f"Active: {_active(results)}.{_chosen(results)}",
+    )
+
+
+def _degraded(clean: Retrieval | None, copies: Retrieval) -> Table:
+    assert clean is not None
+    pairs = zip(clean._asdict().items(), copies, strict=True)
+    rows = [
+        [DIRECTIONS[name], percent_interval(one.recall[1]), percent_interval(copy.recall[1])]
+        for (name, one), copy in pairs
+        if copy is not None and name.startswith(("shared", "chosen"))
+    ]
+    return Table(
+        "Recall@1 of clean images and of degraded copies, %",
+        ["latent and direction", "clean", "degraded"],
+        rows,
+        "Both images of a pair are enlarged to 256 pixels, saved as JPEG of quality 75, and made "
+        "as small as before. If the copies find less, train with data.degrade.",
     )
 
 
