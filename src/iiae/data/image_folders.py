@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from iiae.data.base import Splits
-from iiae.data.image_pairs import PairFiles, hold_out, split_files
+from iiae.data.image_pairs import PairFiles
+from iiae.data.image_splits import hold_out, split_files
 from iiae.errors import DataError, first_five
 from iiae.files.folders import image_files, same_name
 from iiae.files.remote import RemoteFile, is_url
