@@ -93,6 +93,15 @@ class _Section(BaseModel):
     )
 
 
+def _one_or_two_sizes(value: Any) -> Any:
+    pair = isinstance(value, (list, tuple))
+    sizes = value if pair else [value]
+    whole = all(isinstance(size, Integral) and not isinstance(size, bool) for size in sizes)
+    if len(sizes) != 1 + pair or not whole or min(sizes) < 1:
+        raise ValueError("give one number, of 1 or more, or two: [of x, of y]")
+    return tuple(map(int, sizes)) if pair else int(value)
+
+
 class DataSettings(_Section):
     """Which pairs, and how they are split."""
 
@@ -112,6 +121,17 @@ class DataSettings(_Section):
         ge=0,
         le=1,
         description="enlarge training images by this part, then cut a random window out of both",
+    )
+    turn: bool = Field(
+        False, description="show training pairs in all eight ways: mirrored, turned by quarters"
+    )
+    pad: bool = Field(
+        False, description="keep the aspect of images and repeat their edges, instead of stretching"
+    )
+    bands: Annotated[int | tuple[int, int], BeforeValidator(_one_or_two_sizes)] = Field(
+        3,
+        description="of image files, one number or two: [of x, of y]; 3 is RGB of 8 bits, others "
+        "keep their bits (greys, TIFF pages, .npy)",
     )
     degrade: float = Field(
         0.0,
@@ -148,6 +168,11 @@ class DataSettings(_Section):
     limit: int | None = Field(None, ge=2, description="use only so many training pairs")
     seed: int = Field(0, ge=0, le=MOST_SEED, description="of the splits and of fixed appearances")
 
+    @property
+    def bands_of_sides(self) -> tuple[int, int]:
+        """Number of bands of x and of y."""
+        return self.bands if isinstance(self.bands, tuple) else (self.bands, self.bands)
+
 
 def _refuse_unread(section: _Section, chooser: str) -> None:
     """Refuses settings that have no effect on what `chooser` names, unless at their default."""
@@ -160,15 +185,6 @@ def _refuse_unread(section: _Section, chooser: str) -> None:
                 f"{name} = {value!r} has no effect on {chooser} {chosen!r}, only on "
                 f"{' and '.join(map(repr, readers))}; leave it out"
             )
-
-
-def _one_or_two_sizes(value: Any) -> Any:
-    pair = isinstance(value, (list, tuple))
-    sizes = value if pair else [value]
-    whole = all(isinstance(size, Integral) and not isinstance(size, bool) for size in sizes)
-    if len(sizes) != 1 + pair or not whole or min(sizes) < 1:
-        raise ValueError("give one size, of 1 or more, or two: [of z_x, of z_y]")
-    return tuple(map(int, sizes)) if pair else int(value)
 
 
 def _one_or_two_shares(value: Any) -> Any:

@@ -6,16 +6,18 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from iiae.data.base import Factor, PairSet, pick
 from iiae.data.missing import Sides
 from iiae.errors import DataError
+from iiae.files.bands import fit_bands, read_bands
 from iiae.files.images import Encoded, fit_image, open_image
 from iiae.files.remote import RemoteFile
 from iiae.files.tables import Place
@@ -31,8 +33,9 @@ class PairFiles(NamedTuple):
     """Where a pair is: two images, or one whose left half is x and right half y (`y` is None).
 
     Where one side is missing, both name the image that is there, and `sides` says which. `key`
-    tells the pair from others and `group` is what it is held out by: see `iiae.data.image_splits.with_keys`. `where` is
-    the row of a table that names the files, for messages.
+    tells the pair from others and `group` is what it is held out by: see
+    `iiae.data.image_splits.with_keys`. `where` is the row of a table that names the files, for
+    messages.
     """
 
     x: Place
@@ -43,15 +46,37 @@ class PairFiles(NamedTuple):
     where: str = ""
 
 
+class Looks(NamedTuple):
+    """How images appear.
+
+    `size` is their side and `bands` the number of bands of x and of y. `pad` keeps their aspect,
+    instead of stretching them to squares. What follows is of draws with a seed, and alike for both
+    images of a pair: `crop` cuts a random window out of images larger by that part (a draw
+    without a seed shows the middle), `flip` mirrors half of the pairs, and `turn` shows each of
+    the eight ways to turn and mirror a square.
+    """
+
+    size: int
+    flip: bool = False
+    crop: float = 0.0
+    turn: bool = False
+    pad: bool = False
+    bands: tuple[int, int] = (3, 3)
+
+    @property
+    def side(self) -> int:
+        """Side of the images that windows are cut out of."""
+        return self.size + round(self.size * self.crop)
+
+
 class ImagePairs(PairSet):
-    """Pairs of colour images, decoded once where they fit in memory, else at every draw.
+    """Pairs of images, decoded once where they fit in memory, else at every draw.
+
+    Images of three bands are RGB of 8 bits, others keep their bits: see `iiae.files.bands`.
 
     Args:
         files: One entry a pair.
-        size: Side that both images are resized to.
-        flip: Mirror both images of half of the pairs that are drawn with a seed.
-        crop: Enlarge images by this part of `size`; a draw with a seed cuts out a random window,
-            the same for x and y, one without a seed the middle.
+        looks: How they appear.
 
     Raises:
         DataError: An image cannot be read; at once where the images are kept in memory.
@@ -59,12 +84,13 @@ class ImagePairs(PairSet):
 
     held = ("pixels",)
 
-    def __init__(self, files: Sequence[PairFiles], size: int, flip: bool, crop: float = 0.0):
-        self.files, self.size, self.flip = list(files), size, flip
+    def __init__(self, files: Sequence[PairFiles], looks: Looks):
+        self.files, self.looks = list(files), looks
         self.keys = np.array([row.key for row in self.files], np.uint64)
-        self.side = size + round(size * crop)
-        self.shapes = ((3, size, size), (3, size, size))
-        needed = len(self.files) * 6 * self.side**2
+        x, y = looks.bands
+        self.shapes = ((x, looks.size, looks.size), (y, looks.size, looks.size))
+        self.of_bytes = looks.bands == (3, 3)
+        needed = len(self.files) * (x + y) * looks.side**2 * (1 if self.of_bytes else 4)
         free = free_memory(torch.device("cpu"))
         self.pixels = None
         if needed <= MEMORY_SHARE * free:
@@ -81,7 +107,7 @@ class ImagePairs(PairSet):
         return len(self.files)
 
     def pairs(self, draw: Draw) -> Pair:
-        return appear(self._pixels(draw.indices), self.size, self.flip, draw.seed)
+        return appear(self._pixels(draw.indices), self.looks, draw.seed)
 
     def factors(self) -> dict[str, Factor]:
         return {}
@@ -94,52 +120,64 @@ class ImagePairs(PairSet):
                     yield _stamp(source)
 
     def _pixels(self, indices: Tensor) -> Tensor:
-        """Bytes `(batch, 2, side, side, 3)`."""
+        """Bytes or floats, `(batch, side, side, bands of both)`."""
         if self.pixels is not None:
             return pick(self.pixels, indices)
         return torch.from_numpy(np.stack([self._decode(self.files[i]) for i in indices.tolist()]))
 
     def _decode(self, files: PairFiles) -> np.ndarray:
-        return np.stack(
-            [np.asarray(fit_image(s, self.side, self.side)) for s in open_pair(files, self.side)]
-        )
+        side, pad = self.looks.side, self.looks.pad
+        if self.of_bytes:
+            images = (fit_image(image, side, side, pad) for image in open_pair(files, side))
+            return np.concatenate([np.asarray(image) for image in images], 2)
+        both = (fit_bands(one, side, side, pad) for one in open_bands(files, self.looks.bands))
+        return np.concatenate([one.transpose(1, 2, 0) for one in both], 2)
 
 
-def appear(pixels: Tensor, size: int, flip: bool, seed: int | None) -> Pair:
-    """Images as a draw shows them: with a seed, random windows, and half of the pairs mirrored.
+def appear(pixels: Tensor, looks: Looks, seed: int | None) -> Pair:
+    """Images as a draw shows them.
 
     Args:
-        pixels: Bytes `(batch, 2, side, side, 3)`, sides of at least `size`.
-        size: Side of the window that is cut out of both images of a pair.
-        flip: Whether to mirror.
-        seed: None for the middle, not mirrored.
+        pixels: Bytes, or floats in [0, 1], `(batch, side, side, bands of both)`.
+        looks: Of windows, mirroring and turns.
+        seed: None for the middle, as it is.
     """
     generator = None if seed is None else torch.Generator().manual_seed(seed)
-    if pixels.shape[2] > size:
-        pixels = _windows(pixels, size, generator)
-    x, y = pixels.permute(1, 0, 4, 2, 3).float().div_(127.5).sub_(1)
-    if generator is not None and flip:
-        mirrored = (torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5).to(x.device)
-        x, y = (torch.where(mirrored, side.flip(-1), side) for side in (x, y))
-    return Pair(x.contiguous(), y.contiguous())
+    if pixels.shape[1] > looks.size:
+        pixels = _windows(pixels, looks.size, generator)
+    top = 127.5 if pixels.dtype == torch.uint8 else 0.5
+    images = pixels.permute(0, 3, 1, 2).float().div_(top).sub_(1)
+    if generator is not None and looks.turn:
+        ways = torch.randint(8, (len(images),), generator=generator).tolist()
+        turned = zip(images, ways, strict=True)
+        images = torch.stack([_turned(image, way) for image, way in turned])
+    if generator is not None and looks.flip:
+        mirrored = (torch.rand(len(images), 1, 1, 1, generator=generator) < 0.5).to(images.device)
+        images = torch.where(mirrored, images.flip(-1), images)
+    return Pair(*(side.contiguous() for side in images.split(looks.bands, 1)))
+
+
+def _turned(image: Tensor, way: int) -> Tensor:
+    """One of the eight ways: by quarters, and mirrored from 4 on."""
+    return torch.rot90(image.flip(-1) if way >= 4 else image, way % 4, (-2, -1))
 
 
 def _windows(pixels: Tensor, size: int, generator: torch.Generator | None) -> Tensor:
-    """Bytes `(batch, 2, size, size, 3)`: one window a pair."""
-    spare = pixels.shape[2] - size
+    """Pixels `(batch, size, size, bands)`: one window a pair."""
+    spare = pixels.shape[1] - size
     corners = torch.full((len(pixels), 2), spare // 2)
     if generator is not None:
         corners = torch.randint(spare + 1, (len(pixels), 2), generator=generator)
     return torch.stack(
         [
-            pair[:, top : top + size, left : left + size]
+            pair[top : top + size, left : left + size]
             for pair, (top, left) in zip(pixels, corners.tolist(), strict=True)
         ]
     )
 
 
-def open_pair(files: PairFiles, side: int | None = None):
-    """Both images of a pair, as files have them.
+def open_pair(files: PairFiles, side: int | None = None) -> tuple[Image.Image, Image.Image]:
+    """Both images of a pair, as 8-bit RGB.
 
     Args:
         files: Where they are.
@@ -148,28 +186,57 @@ def open_pair(files: PairFiles, side: int | None = None):
     Raises:
         DataError: One cannot be read, or two side by side have an odd width.
     """
+    with _located(files):
+        if files.sides != Sides.BOTH:
+            left = open_image(files.x, side=side)
+            return left, left
+        if files.y is not None:
+            return open_image(files.x, side=side), open_image(files.y, side=side)
+        left = open_image(files.x)
+        half = _half(files, left.width)
+        return (
+            left.crop((0, 0, half, left.height)),
+            left.crop((half, 0, left.width, left.height)),
+        )
+
+
+def open_bands(files: PairFiles, bands: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Both images of a pair with all their bits, `(bands, height, width)` in [0, 1].
+
+    Raises:
+        DataError: As `open_pair`, or an image has other bands.
+    """
+    with _located(files):
+        if files.sides != Sides.BOTH:
+            there = read_bands(files.x, bands[files.sides == Sides.Y])
+            lacking = np.zeros((bands[files.sides == Sides.X], *there.shape[1:]), np.float32)
+            return (there, lacking) if files.sides == Sides.X else (lacking, there)
+        if files.y is not None:
+            return read_bands(files.x, bands[0]), read_bands(files.y, bands[1])
+        if bands[0] != bands[1]:
+            raise DataError(f"{files.x}: images side by side in one file have as many bands each")
+        both = read_bands(files.x, bands[0])
+        half = _half(files, both.shape[2])
+        return both[:, :, :half], both[:, :, half:]
+
+
+@contextmanager
+def _located(files: PairFiles) -> Iterator[None]:
+    """Puts the row of a table before what is wrong with its images."""
     try:
-        return _open_pair(files, side)
+        yield
     except DataError as error:
         if files.where:
             raise DataError(f"{files.where}: {error}") from error
         raise
 
 
-def _open_pair(files: PairFiles, side: int | None):
-    if files.sides != Sides.BOTH:
-        left = open_image(files.x, side=side)
-        return left, left
-    if files.y is not None:
-        return open_image(files.x, side=side), open_image(files.y, side=side)
-    left = open_image(files.x)
-    if left.width % 2:
+def _half(files: PairFiles, width: int) -> int:
+    if width % 2:
         raise DataError(
-            f"{files.x}: is {left.width} pixels wide; two images side by side have an even width"
+            f"{files.x}: is {width} pixels wide; two images side by side have an even width"
         )
-    half = left.width // 2
-    boxes = (0, 0, half, left.height), (half, 0, left.width, left.height)
-    return tuple(left.crop(box) for box in boxes)
+    return width // 2
 
 
 def _stamp(source: Place) -> bytes:

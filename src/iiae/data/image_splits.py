@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from iiae.data.base import PairSet, Splits, warn_of_given
-from iiae.data.image_pairs import ImagePairs, PairFiles, in_threads, open_pair
+from iiae.data.image_pairs import ImagePairs, Looks, PairFiles, in_threads, open_bands, open_pair
 from iiae.data.missing import PartPairs, Sides
 from iiae.data.splits import key, limited, pair_keys, split_by_key
 from iiae.errors import DataError
@@ -178,28 +178,31 @@ def complete_first(files: Sequence[PairFiles]) -> tuple[list[PairFiles], list[Pa
 def make_sets(files: Sequence[Sequence[PairFiles]], settings: DataSettings) -> Splits:
     """The three sets of given lists."""
     train, validation, test = files
-    drawn: PairSet = ImagePairs(train, settings.size, settings.flip, settings.crop)
+    s = settings
+    fixed = Looks(s.size, pad=s.pad, bands=s.bands_of_sides)
+    drawn: PairSet = ImagePairs(train, fixed._replace(flip=s.flip, crop=s.crop, turn=s.turn))
     sides = np.array([int(row.sides) for row in train])
     if (sides != Sides.BOTH).any():
         drawn = PartPairs(drawn, sides)
     return Splits(
         drawn,
-        ImagePairs(validation, settings.size, False),
-        ImagePairs(test, settings.size, False),
+        ImagePairs(validation, fixed),
+        ImagePairs(test, fixed),
     )
 
 
 def _usable(files: Sequence[PairFiles], settings: DataSettings) -> Sequence[PairFiles]:
     """The pairs; with `data.on_error = "skip"` those that can be read."""
-    return _readable(files) if files and settings.on_error == "skip" else files
+    skips = files and settings.on_error == "skip"
+    return _readable(files, settings.bands_of_sides) if skips else files
 
 
-def _readable(files: Sequence[PairFiles]) -> list[PairFiles]:
+def _readable(files: Sequence[PairFiles], bands: tuple[int, int]) -> list[PairFiles]:
     """Pairs that can be decoded; the others are counted and listed in the log."""
 
     def problem(pair: PairFiles) -> str | None:
         try:
-            open_pair(pair)
+            open_pair(pair) if bands == (3, 3) else open_bands(pair, bands)
         except DataError as error:
             return str(error)
         return None

@@ -26,7 +26,7 @@ from iiae.settings import DataSettings, imported
 from iiae.types import Draw
 
 HELD_OUT = frozenset({"validation", "test", "limit"})
-OF_IMAGES = frozenset({"size", "flip", "crop", "degrade", "on_error"})
+OF_IMAGES = frozenset({"size", "flip", "crop", "turn", "pad", "degrade", "on_error", "bands"})
 IMAGES = HELD_OUT | OF_IMAGES
 ROOT, SIDES = frozenset({"root"}), frozenset({"x", "y"})
 
@@ -39,7 +39,7 @@ DATASETS: dict[str, DataSet] = {
     "table": DataSet(load_table, ROOT | SIDES | IMAGES, ROOT),
     "hugging-face": DataSet(load_hugging_face, ROOT | SIDES | IMAGES, ROOT),
     "parquet-shards": DataSet(
-        load_shards, ROOT | SIDES | HELD_OUT | OF_IMAGES - {"on_error"} | {"buffer"}, ROOT
+        load_shards, ROOT | SIDES | HELD_OUT | OF_IMAGES - {"on_error", "bands"} | {"buffer"}, ROOT
     ),
     "classes": DataSet(
         load_classes,
