@@ -260,7 +260,7 @@ class Run:
         """Samples of a domain as the model takes them, `(rows, *shape)`."""
         shape = tuple(self.shapes[0 if domain == "x" else 1])
         if _is_paths(values):
-            return read_all(open_source(_paths(values), shape, domain))
+            return read_all(open_source(_paths(values), shape, domain, self.settings.data.pad))
         array = as_array(values)
         if array.shape == shape:
             array = array[None]

@@ -13,10 +13,10 @@ from PIL import Image, ImageOps, ImageSequence
 from torch import Tensor
 
 from iiae.errors import DataError
+from iiae.files.folders import ARRAY
 from iiae.files.images import ROUNDING, Encoded, fit_image, named_errors
 from iiae.files.remote import RemoteFile
 
-ARRAY = ".npy"
 TOPS = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
 
 

@@ -23,7 +23,9 @@ from iiae.files.tables import is_table
 from iiae.types import Domain
 
 
-def open_source(inputs: Sequence[str | Path], shape: Sequence[int], domain: Domain) -> Source:
+def open_source(
+    inputs: Sequence[str | Path], shape: Sequence[int], domain: Domain, pad: bool = False
+) -> Source:
     """The samples of some inputs, in the order given; a file that occurs twice counts once.
 
     Args:
@@ -33,6 +35,7 @@ def open_source(inputs: Sequence[str | Path], shape: Sequence[int], domain: Doma
             vectors, files that `read_rows` reads.
         shape: Of one sample.
         domain: Whose samples they are.
+        pad: Keep the aspect of images: `data.pad` of the run.
 
     Raises:
         DataError: An input is missing, holds no samples, or does not fit the model.
@@ -40,7 +43,7 @@ def open_source(inputs: Sequence[str | Path], shape: Sequence[int], domain: Doma
     sources: list[Source] = []
     seen: set[str] = set()
     for given in inputs:
-        source = _open(given, shape, domain)
+        source = _open(given, shape, domain, pad)
         if isinstance(source, Images) and len(inputs) > 1:
             source = source.without(seen)
             seen |= {source.path(i) for i in range(len(source))}
@@ -107,7 +110,7 @@ class Joined(Source):
         ]
 
 
-def _open(given: str | Path, shape: Sequence[int], domain: Domain) -> Source:
+def _open(given: str | Path, shape: Sequence[int], domain: Domain, pad: bool) -> Source:
     path, url = Path(given), is_url(given)
     if not url and not path.exists() and not path.is_symlink():
         raise DataError(f"{shown(str(given))}: no such file or folder")
@@ -118,4 +121,4 @@ def _open(given: str | Path, shape: Sequence[int], domain: Domain) -> Source:
         )
     if len(shape) == 1 or (is_rows(path) and not is_table(path) and not url):
         return ArrayRows(path, shape, domain)
-    return open_images(given, shape, domain)
+    return open_images(given, shape, domain, pad)

@@ -191,7 +191,9 @@ def embed_files(
     parts = output.with_name(output.name + ".parts")
     threads = threads or os.cpu_count() or 1
     stored = load_run(run)
-    items = open_source([absolute(source)], stored.shapes["xy".index(domain)], domain)
+    items = open_source(
+        [absolute(source)], stored.shapes["xy".index(domain)], domain, stored.settings.data.pad
+    )
     job = Job(Path(run), items, domain, block, batch, threads, parts, on_error)
     writer = WRITERS[output.suffix]()
     shards = list(_shards(job, shard))

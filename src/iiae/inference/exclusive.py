@@ -42,7 +42,9 @@ def exclusive_latents(
             f"{MOST_DRAWS:,}"
         )
     generator = torch.Generator().manual_seed(exclusive.seed)
-    like = [read_all(open_source([path], shape, to)) for path in exclusive.like]
+    like = [
+        read_all(open_source([path], shape, to, run.settings.data.pad)) for path in exclusive.like
+    ]
     if exclusive.interpolate:
         ends = (
             exclusive_means(run.model, torch.cat(like), to)

@@ -63,7 +63,7 @@ def translate_files(
         RunError: A file cannot be written.
     """
     source_shape, target_shape = run.shapes if to == "y" else run.shapes[::-1]
-    source = open_source(inputs, source_shape, other(to))
+    source = open_source(inputs, source_shape, other(to), run.settings.data.pad)
     latents, labels = exclusive_latents(run, to, exclusive, target_shape)
     names = output_names(source, exclusive.like, labels, outputs)
     _check_outputs(outputs, len(latents))
@@ -91,7 +91,7 @@ def translate_files(
     skipped.check(done)
     if outputs.grid is not None:
         some = f", {len(chosen)} of {len(latents)}" if len(chosen) < len(latents) else ""
-        like = open_source(exclusive.like, target_shape, to)
+        like = open_source(exclusive.like, target_shape, to, run.settings.data.pad)
         save_grid(
             f"translated to {to}{some}",
             shown,

@@ -73,7 +73,9 @@ def index_files(
         GalleryError: The gallery is of another model, domain or distance, or cannot be written.
     """
     known = {} if metadata is None else read_metadata(metadata)
-    source = open_source(inputs, run.shapes[0 if domain == "x" else 1], domain)
+    source = open_source(
+        inputs, run.shapes[0 if domain == "x" else 1], domain, run.settings.data.pad
+    )
     gallery = _gallery(run, where, domain, distance, active_only)
     skipped = Skipped(on_error)
     if known:

@@ -66,7 +66,9 @@ def search_files(
             values = space.vectors(means, domain or other(gallery.info.domain), "query").numpy()
         return Searched(names, gallery.search(values, top, filter, by), [])
     domain = domain or other(gallery.info.domain)
-    source = open_source(queries, run.shapes[0 if domain == "x" else 1], domain)
+    source = open_source(
+        queries, run.shapes[0 if domain == "x" else 1], domain, run.settings.data.pad
+    )
     skipped = Skipped(on_error)
     every = range(len(source))
     encoded = encode_samples(run, source, every, domain, gallery.info, "query", skipped, (by,))
