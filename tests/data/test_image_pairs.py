@@ -124,3 +124,50 @@ def test_the_log_says_where_the_pixels_are(tmp_path, caplog, monkeypatch):
         ImagePairs(ramps(tmp_path, 3), Looks(16))
     assert "kept in memory" in caplog.text
     assert "streamed from disk" in caplog.text
+
+
+def test_all_eight_ways_are_shown_and_both_images_alike(tmp_path):
+    pairs = ImagePairs(ramps(tmp_path, 200), Looks(20, turn=True))
+    drawn = pairs.pairs(Draw(torch.arange(200), seed=1))
+    assert torch.equal(drawn.x, drawn.y)
+    corners = {tuple(image[:2, 0, 1].tolist()) for image in drawn.x}
+    assert len(corners) == 8
+    fixed = pairs.pairs(Draw(torch.arange(200)))
+    assert torch.equal(fixed.x, fixed.x[:1].expand_as(fixed.x))
+
+
+def test_sides_have_bands_of_their_own_and_16_bits(tmp_path):
+    rng = np.random.default_rng(0)
+    for side in ("x", "y"):
+        (tmp_path / side).mkdir()
+    for i in range(6):
+        grey = rng.integers(0, 65536, (16, 16)).astype(np.uint16)
+        Image.fromarray(grey).save(tmp_path / "x" / f"{i}.tif")
+        np.save(tmp_path / "y" / f"{i}.npy", rng.integers(0, 65536, (16, 16, 4)).astype(np.uint16))
+    where = {"x": str(tmp_path / "x"), "y": str(tmp_path / "y")}
+    parts = load(DataSettings(name="two-folders", **where, size=16, bands=(1, 4)))
+    assert parts.train.shapes == ((1, 16, 16), (4, 16, 16))
+    pair = parts.test.pairs(Draw(torch.arange(1)))
+    file = parts.test.files[0]
+    kept = (pair.x[0, 0] + 1) * 32767.5
+    assert np.array_equal(kept.round().numpy(), np.asarray(Image.open(file.x)))
+    bands = (pair.y[0] + 1) * 32767.5
+    assert np.array_equal(bands.round().numpy().transpose(1, 2, 0), np.load(file.y))
+    with pytest.raises(DataError, match="has 4 bands; 2 are wanted"):
+        load(DataSettings(name="two-folders", **where, size=16, bands=(1, 2)))
+
+
+def test_oblong_images_are_padded_if_so_asked(tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        tall = rng.integers(0, 256, (16, 16, 3)).astype(np.uint8)  # halves of 8 x 16
+        Image.fromarray(tall).save(tmp_path / f"{i}.png")
+    values = {"name": "side-by-side", "root": str(tmp_path), "size": 16}
+    test = load(DataSettings(**values, pad=True)).test
+    kept = test.pairs(Draw(torch.arange(1))).x[0]
+    with Image.open(test.files[0].x) as image:
+        left = torch.from_numpy(np.array(image)[:, :8]).permute(2, 0, 1) / 127.5 - 1
+    torch.testing.assert_close(kept[:, :, 4:12], left)
+    assert torch.equal(kept[:, :, :4], left[:, :, :1].expand(-1, -1, 4))
+    stretched = load(DataSettings(**values)).test.pairs(Draw(torch.arange(1))).x[0]
+    assert not torch.equal(kept, stretched)

@@ -65,15 +65,21 @@ def band_tensor(
     return torch.from_numpy(fit_bands(values, shape[2], shape[1], pad)).mul_(2).sub_(1)
 
 
-def write_bands(path: Path, values: Float[Tensor, "bands height width"]) -> None:
-    """An image in [-1, 1] as whole numbers of 16 bits: a TIFF of one page a band, or a `.npy`."""
+def encode_bands(values: Float[Tensor, "bands height width"], ending: str) -> bytes:
+    """An image in [-1, 1] as a file of whole numbers of 16 bits.
+
+    Args:
+        values: The image.
+        ending: ".npy" for an array, else a TIFF of one page a band.
+    """
     numbers = values.clamp(-1, 1).add(1).mul(32767.5).round().numpy().astype(np.uint16)
-    with path.open("wb") as file:
-        if path.suffix.lower() == ARRAY:
-            np.save(file, np.ascontiguousarray(numbers.transpose(1, 2, 0)))
-            return
-        first, *rest = (Image.fromarray(band) for band in numbers)
-        first.save(file, "TIFF", save_all=True, append_images=rest)
+    held = BytesIO()
+    if ending == ARRAY:
+        np.save(held, np.ascontiguousarray(numbers.transpose(1, 2, 0)))
+        return held.getvalue()
+    first, *rest = (Image.fromarray(band) for band in numbers)
+    first.save(held, "TIFF", save_all=True, append_images=rest)
+    return held.getvalue()
 
 
 def _pages(source: Path | BytesIO, bands: int) -> list[np.ndarray]:
@@ -88,10 +94,11 @@ def _pages(source: Path | BytesIO, bands: int) -> list[np.ndarray]:
 
 def _scaled(values: np.ndarray, name: str) -> np.ndarray:
     """In [0, 1] by the type of its numbers; no range is guessed."""
-    top = TOPS.get(values.dtype, 1 if values.dtype.kind == "f" else 65535)
+    floats = values.dtype.kind == "f"
+    top, slack = TOPS.get(values.dtype, 1 if floats else 65535), ROUNDING * floats
     values = values.astype(np.float32) / np.float32(top)
     low, high = values.min(), values.max()
-    if values.size and low >= -ROUNDING and high <= 1 + ROUNDING:
+    if values.size and low >= -slack and high <= 1 + slack:
         return values.clip(0, 1)
     raise DataError(
         f"{name}: values from {low * top:g} to {high * top:g}; whole numbers are read from 0 to "
