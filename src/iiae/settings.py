@@ -29,7 +29,7 @@ T = TypeVar("T")
 MOST_SEED = 2**32 - 1  # NumPy's older generators take no larger one
 # where each name that settings choose by is; a name of your own is written as module:object
 FAMILIES = {
-    "small": "iiae.networks.conv:SMALL",
+    "small": "iiae.networks.small:SMALL",
     "image-map": "iiae.networks.conv:IMAGE_MAP",
     "image-flat": "iiae.networks.conv:IMAGE_FLAT",
     "features": "iiae.networks.mlp:FEATURES",
@@ -200,7 +200,7 @@ class ModelSettings(_Section):
 
     family: Annotated[str, AfterValidator(_one_of(FAMILIES))] = Field(
         "small",
-        description="networks: small (16 to 64 pixels), image-map, image-flat, features, or "
+        description="networks: small (16 to 128 pixels), image-map, image-flat, features, or "
         "module:object of your own",
     )
     exclusive: Annotated[int | tuple[int, int], BeforeValidator(_one_or_two_sizes)] = Field(

@@ -127,3 +127,10 @@ def test_the_setting_is_refused_for_images_of_floats(tmp_path):
     where = str(tmp_path / "x.npy")
     with pytest.raises(SettingsError, match=r"data.degrade = 0.5: .* x has 1x8x8 floats"):
         load(DataSettings(name="arrays", x=where, y=where, degrade=0.5))
+
+
+def test_image_folders_and_tables_are_suggested_with_degradation(tmp_path):
+    from iiae.data.suggest import suggest_settings
+
+    for given in ({"pairs": tmp_path}, {"pairs": "pairs.csv"}, {"x": tmp_path, "y": tmp_path}):
+        assert suggest_settings(**given)["data"]["degrade"] == 0.5
