@@ -315,6 +315,11 @@ class TrainingSettings(_Section):
         description="weights kept: of the lowest validation loss, of most partners found among "
         "validation pairs (authors' program), or of the last epoch",
     )
+    translation_moments: bool = Field(
+        False,
+        description="when training ends, recompute the decoders' BatchNorm moments over "
+        "translations too",
+    )
     checkpoint_seconds: float = Field(
         120.0, ge=0, description="most seconds lost to a crash: how often the state is saved"
     )
