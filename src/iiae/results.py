@@ -113,7 +113,8 @@ class TranslationQuality(NamedTuple):
     `l1`, `ssim` and `perceptual` compare a translation with the true partner, by where its
     exclusive latent came from: "partner" (the partner's own), "prior mean", "draw" (from the
     aggregate posterior), "prior draw".
-    `perceptual` is 1 - cosine of a backbone's features, None without a backbone.
+    `perceptual` is 1 - cosine of a backbone's features, `kernel` the distance of translations from
+    all partners as a set (KID, unbiased); both None without a backbone.
     `diversity` is the mean absolute difference between translations with two draws of the
     exclusive latent. `content_recall` is Recall@1 of each source among all sources, searched with
     the shared latent of its translation with a draw, equal sources being one,
@@ -132,6 +133,7 @@ class TranslationQuality(NamedTuple):
     prior_content_recall: Estimate
     content_chance: float
     content_distance: float | None
+    kernel: dict[str, Measured] | None = None
 
 
 class Readability(NamedTuple):

@@ -353,7 +353,7 @@ class EvaluationSettings(_Section):
         False, description="retrieve degraded copies of the images too: enlarged, JPEG, reduced"
     )
     backbone: str | None = Field(
-        None, description="folder or hub name of a vision model, for the perceptual distance"
+        None, description="folder or hub name of a vision model, for perceptual distance and KID"
     )
     tasks: tuple[str, ...] = Field(
         (), description="measures of your own: module:function of a run and pairs"

@@ -308,6 +308,11 @@ def _translation(found: Mapping[str, TranslationQuality]) -> Table:
             [f"{text}, z of the {source}", *(_estimate(one.get(source)) for one in known)]
             for source in _union(known)
         ]
+    kernels = [one.kernel or {} for one in found.values()]
+    rows += [
+        [f"kernel distance (KID), z of the {source}", *(number(k.get(source), 4) for k in kernels)]
+        for source in _union(kernels)
+    ]
     rows.append(["difference between draws", *(_estimate(f.diversity) for f in found.values())])
     kept = [_estimate(f.content_recall) for f in found.values()]
     rows.append(["source found again from its translation, rate", *kept])
@@ -325,7 +330,9 @@ def _translation(found: Mapping[str, TranslationQuality]) -> Table:
         "Means over pairs with 95% intervals; values lie in [-1, 1]. Against the true partner, "
         "with the exclusive latent of that partner, of the prior mean, or drawn: from the "
         "aggregate posterior of training samples, or from the prior; "
-        "SSIM is 1 for equal images. Draws should differ in what is exclusive; z_s read back from "
+        "SSIM is 1 for equal images; the kernel distance is about 0 where translations as a set "
+        "look like partners, by the features of evaluation.backbone. "
+        "Draws should differ in what is exclusive; z_s read back from "
         "a translation with a drawn exclusive latent should still be that of its source.",
     )
 
