@@ -40,7 +40,14 @@ def index(
     from iiae.search.index import index_files
 
     done = index_files(
-        load_run(run), gallery, inputs, domain, distance, metadata, active_only, on_error=on_error
+        load_run(run).for_inference(),
+        gallery,
+        inputs,
+        domain,
+        distance,
+        metadata,
+        active_only,
+        on_error=on_error,
     )
     typer.echo(
         f"{gallery}: {done.added:,} added, {done.replaced:,} replaced, {done.unchanged:,} "
@@ -82,7 +89,7 @@ def search(
     from iiae.search.query import search_files
 
     names, found, failed = search_files(
-        load_run(run), gallery, queries, top, source, where, by, vectors, on_error
+        load_run(run).for_inference(), gallery, queries, top, source, where, by, vectors, on_error
     )  # fmt: skip
     if as_json:
         results = [{"query": q, "hits": h} for q, h in zip(names, found.hits, strict=True)]
@@ -134,4 +141,4 @@ def serve(
     from iiae.run_folder import load_run
     from iiae.web.serving import serve as start
 
-    start(load_run(run), gallery, host, port, token)
+    start(load_run(run).for_inference(), gallery, host, port, token)

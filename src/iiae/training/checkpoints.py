@@ -39,7 +39,7 @@ from iiae.training.progress import tensorboard
 from iiae.training.signals import StopRequest
 
 VECTOR_STEPS, IMAGE_STEPS = 16, 1  # optimiser steps between two looks at clock, signals and terms
-STATE = ("model", "optimiser", "steps", "history", "sums", "counted", "seconds",
+STATE = ("model", "optimiser", "bf16", "steps", "history", "sums", "counted", "seconds",
          "random_state", "cuda_random_state")  # fmt: skip
 MAY_CHANGE = (
     *(f"data.{name}" for name in ("root", "x", "y")),  # the pairs themselves are compared
