@@ -125,7 +125,9 @@ def test_the_setting_is_refused_for_images_of_floats(tmp_path):
     values = np.random.default_rng(0).uniform(-1, 1, (12, 1, 8, 8)).astype(np.float32)
     np.save(tmp_path / "x.npy", values)
     where = str(tmp_path / "x.npy")
-    with pytest.raises(SettingsError, match=r"data.degrade = 0.5: .* x has 1x8x8 floats"):
+    with pytest.raises(
+        SettingsError, match=r"data.degrade = 0.5, which must be 0 here: .* x has 1x8x8 floats"
+    ):
         load(DataSettings(name="arrays", x=where, y=where, degrade=0.5))
 
 
