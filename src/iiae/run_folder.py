@@ -267,7 +267,8 @@ def load_features(folder: str | Path) -> Features:
 def open_samples(run: TrainedRun, inputs: Sequence[str | Path], domain: Domain) -> Source:
     """Samples of one domain in files, as a run takes them; errors as for `open_source`."""
     side = "xy".index(domain)
-    return open_source(inputs, run.shapes[side], domain, load_features(run.folder)[side])
+    columns, pad = load_features(run.folder)[side], run.settings.data.pad
+    return open_source(inputs, run.shapes[side], domain, columns, pad)
 
 
 def save_settings(folder: Path, settings: Settings) -> None:

@@ -90,3 +90,23 @@ def test_a_folder_is_embedded(digits_run, digits, iiae):
     code, _, err = iiae(*common, *words, "--on-error", "skip")
     assert code == 1
     assert "NothingReadable: none of 1 samples could be read; the first: " in err
+
+
+def test_tiles_write_images_at_their_own_size_and_wrong_ones_are_explained(
+    digits_run, iiae, tmp_path
+):
+    Image.new("RGB", (70, 41)).save(tmp_path / "wide.png")
+    given = ("translate", digits_run, tmp_path / "wide.png", "--to", "y")
+    code, out, err = iiae(*given, "--tiles", "16", "--out", tmp_path / "out")
+    assert (code, out.splitlines()[-1]) == (
+        0,
+        f"wrote translations of 1 image to {tmp_path / 'out'}",
+    ), err
+    with Image.open(tmp_path / "out" / "wide.png") as image:
+        assert image.size == (70, 41)
+    for wrong, says in (("a", "write SIZE,OVERLAP"), ("16,16", "the size must be above")):
+        code, _, err = iiae(*given, "--tiles", wrong, "--out", tmp_path / "out")
+        assert code == 2
+        assert says in err
+    code, _, err = iiae(*given, "--tiles", "16", "--out", tmp_path / "one.png")
+    assert code == 2 and "--out FOLDER" in err

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,6 +19,9 @@ from iiae.commands.common import (
     progress_bar,
 )
 from iiae.errors import SettingsError
+
+if TYPE_CHECKING:
+    from iiae.inference.tiles import Tiles
 
 Block = Literal["shared", "active", "exclusive", "both"]
 
@@ -61,6 +64,13 @@ def translate(
     full_size: Annotated[
         bool, typer.Option("--full-size", help="enlarge results to the size of their source")
     ] = False,
+    tiles: Annotated[
+        str | None,
+        typer.Option(
+            help="SIZE,OVERLAP in pixels: translate images of any size in squares that overlap "
+            "and blend, into a folder; OVERLAP is a quarter of SIZE by default"
+        ),
+    ] = None,
     seed: Seed = 0,
     on_error: OnErrorOption = "stop",
 ) -> None:
@@ -71,6 +81,7 @@ def translate(
     from iiae.files.cells import is_cells
     from iiae.files.pictures import picture_format
     from iiae.inference.cells import write_cells_file
+    from iiae.inference.tiles import translate_large
     from iiae.inference.translate import Exclusive, Outputs, translate_array, translate_files
     from iiae.run_folder import load_run
 
@@ -88,10 +99,22 @@ def translate(
         return
     exclusive = Exclusive(tuple(like or ()), samples, interpolate, seed)
     if len(opened.shapes[0]) == 1:
-        if grid or full_size or spread:
-            raise SettingsError("--grid, --full-size and --spread are for images, not for features")
+        if grid or full_size or spread or tiles:
+            raise SettingsError(
+                "--grid, --full-size, --spread and --tiles are for images, not for features"
+            )
         out = out or Path("translation.npy")
         typer.echo(f"wrote {translate_array(opened, inputs, to, out, exclusive, on_error)}")
+        return
+    if tiles:
+        if grid or full_size or spread or (out and picture_format(out) and not out.is_dir()):
+            raise SettingsError(
+                "--tiles writes one file each, in the size of its source, to --out FOLDER; it "
+                "excludes --grid, --full-size and --spread"
+            )
+        out, cut = out or Path("translations"), _tiles(tiles)
+        done = translate_large(opened, inputs, to, out, cut, exclusive, on_error)
+        typer.echo(f"wrote translations of {done} image{'s' * (done != 1)} to {out}")
         return
     out = out or Path("translation.png")
     alone = picture_format(out) is not None and not out.is_dir()
@@ -101,6 +124,16 @@ def translate(
     done = translate_files(opened, inputs, to, outputs, exclusive, on_error)
     written = " and ".join(str(path) for path in (outputs.folder, outputs.grid) if path)
     typer.echo(f"wrote {done} translation{'s' * (done != 1)} to {written}")
+
+
+def _tiles(text: str) -> Tiles:
+    from iiae.inference.tiles import Tiles
+
+    size, _, overlap = text.partition(",")
+    try:
+        return Tiles(int(size), int(overlap) if overlap else int(size) // 4).checked()
+    except ValueError as error:
+        raise SettingsError(f"--tiles {text}: write SIZE,OVERLAP in pixels, as in 64,16") from error
 
 
 def embed(

@@ -45,6 +45,7 @@ class ArrayPairs(PairSet):
         if len(x) == 0:
             raise DataError(f"{names[0]} and {names[1]} are empty")
         self.x, self.y = _checked(x, names[0]), _checked(y, names[1])
+        self.of_bytes = self.x.dtype == self.y.dtype == torch.uint8
         self.shapes = (tuple(_rows(self.x[:1]).shape[1:]), tuple(_rows(self.y[:1]).shape[1:]))
 
     def __len__(self) -> int:

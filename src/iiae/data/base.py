@@ -7,7 +7,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -19,7 +19,15 @@ from iiae.types import Domain, Draw, Pair, PartPaired
 DIGEST_PAIRS = 64  # hashed of a set that holds no tensors
 
 
+B = TypeVar("B", Pair, PartPaired)
+
 log = logging.getLogger("iiae")
+
+
+class Augment(Protocol):
+    """Changes a training batch at random, by seed."""
+
+    def __call__(self, batch: B, seed: int) -> B: ...
 
 
 class Factor(NamedTuple):
@@ -46,13 +54,16 @@ class PairSet(ABC):
     that are tensors with a row a pair, or None: what `pairs` picks from; nothing where pairs are
     read from disk. `keys` are the identities of the pairs, by which they are held out and
     recognised later; None if the set has none. `features` are the names of the values of an x and
-    of a y, None where they have none.
+    of a y, None where they have none. `of_bytes` says whether images have 8 bits a channel.
+    `augment` changes a batch to train on, by the seed of its draw.
     """
 
     shapes: tuple[Sequence[int], Sequence[int]]
     held: tuple[str, ...] = ()
     keys: np.ndarray | None = None
     features: tuple[list[str] | None, list[str] | None] = (None, None)
+    of_bytes: bool = True
+    augment: Augment | None = None
 
     @abstractmethod
     def __len__(self) -> int:
@@ -68,7 +79,11 @@ class PairSet(ABC):
 
     def __getitem__(self, draw: Draw) -> Pair | PartPaired:
         """A batch to train on."""
-        return self.pairs(draw)
+        return self.augmented(self.pairs(draw), draw.seed)
+
+    def augmented(self, batch: B, seed: int | None) -> B:
+        """The batch as `augment` changes it; as it is for a draw without a seed."""
+        return batch if self.augment is None or seed is None else self.augment(batch, seed)
 
     @property
     def held_bytes(self) -> int:
@@ -135,6 +150,7 @@ class ChosenPairs(PairSet):
     def __init__(self, rows: PairSet, index: Tensor):
         self.rows, self.index, self.shapes = rows, index, rows.shapes
         self.features = rows.features
+        self.of_bytes = rows.of_bytes
         self.keys = None if rows.keys is None else rows.keys[index.numpy()]
 
     def __len__(self) -> int:

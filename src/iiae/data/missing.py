@@ -38,7 +38,7 @@ class PartPairs(PairSet):
     def __init__(self, rows: PairSet, sides: np.ndarray):
         self.rows, self.sides = rows, sides
         self.shapes, self.features = rows.shapes, rows.features
-        self.keys = rows.keys
+        self.keys, self.of_bytes = rows.keys, rows.of_bytes
         self.complete = torch.from_numpy(np.flatnonzero(sides == Sides.BOTH))
         if len(self.complete) < 2:
             raise DataError(
@@ -83,7 +83,8 @@ class PartPairs(PairSet):
         both, lone_x, lone_y = (np.flatnonzero(sides == side) for side in Sides)
         x, y = self.rows.pairs(draw)
         of_x, of_y = (torch.from_numpy(np.concatenate([both, lone])) for lone in (lone_x, lone_y))
-        return PartPaired(pick(x, of_x), pick(y, of_y), len(both))
+        batch = PartPaired(pick(x, of_x), pick(y, of_y), len(both))
+        return self.augmented(batch, draw.seed)
 
 
 def take_partners(pairs: PairSet, share: float, seed: int) -> PartPairs:

@@ -13,6 +13,7 @@ from iiae.data.arrays import load_arrays
 from iiae.data.base import DataSet, PairSet, Splits
 from iiae.data.cars import load_cars
 from iiae.data.classes.pairs import ClassPairs, load_classes
+from iiae.data.degrade import Degrade, check_bytes
 from iiae.data.digits import fetch_mnist, load_digits, load_mnist, mnist_folders
 from iiae.data.image_folders import load_side_by_side, load_two_folders
 from iiae.data.image_tables import load_hugging_face, load_table
@@ -27,28 +28,28 @@ from iiae.settings import DataSettings, imported
 from iiae.types import Draw
 
 HELD_OUT = frozenset({"validation", "test", "limit"})
-OF_IMAGES = frozenset({"size", "flip", "crop", "on_error"})
+OF_IMAGES = frozenset({"size", "flip", "crop", "turn", "pad", "degrade", "on_error", "bands"})
 IMAGES = HELD_OUT | OF_IMAGES
 ROOT, SIDES = frozenset({"root"}), frozenset({"x", "y"})
 
 DATASETS: dict[str, DataSet] = {
-    "mnist-cdcb": DataSet(load_mnist, ROOT | {"size", "validation", "limit"}, ROOT),
-    "digits-cdcb": DataSet(load_digits, HELD_OUT | {"size"}),
-    "arrays": DataSet(load_arrays, SIDES | HELD_OUT, SIDES),
+    "mnist-cdcb": DataSet(load_mnist, ROOT | {"size", "validation", "limit", "degrade"}, ROOT),
+    "digits-cdcb": DataSet(load_digits, HELD_OUT | {"size", "degrade"}),
+    "arrays": DataSet(load_arrays, SIDES | HELD_OUT | {"degrade"}, SIDES),
     "omics": DataSet(load_omics, ROOT | SIDES | HELD_OUT | {"factors"}, ROOT),
     "side-by-side": DataSet(load_side_by_side, ROOT | IMAGES, ROOT),
     "two-folders": DataSet(load_two_folders, SIDES | IMAGES, SIDES),
     "table": DataSet(load_table, ROOT | SIDES | IMAGES, ROOT),
     "hugging-face": DataSet(load_hugging_face, ROOT | SIDES | IMAGES, ROOT),
     "parquet-shards": DataSet(
-        load_shards, ROOT | SIDES | HELD_OUT | OF_IMAGES - {"on_error"} | {"buffer"}, ROOT
+        load_shards, ROOT | SIDES | HELD_OUT | OF_IMAGES - {"on_error", "bands"} | {"buffer"}, ROOT
     ),
     "classes": DataSet(
         load_classes,
         ROOT | SIDES | {"split", "pairing", "size", "validation", "on_error"},
         ROOT | {"split"},
     ),
-    "cars": DataSet(load_cars, ROOT | {"size", "validation"}, ROOT),
+    "cars": DataSet(load_cars, ROOT | {"size", "validation", "degrade"}, ROOT),
     "synthetic": DataSet(load_synthetic, HELD_OUT),
 }
 READ_BY_ALL = frozenset({"name", "names", "seed", "missing"})
@@ -70,14 +71,22 @@ def load(settings: DataSettings) -> Splits:
         raise SettingsError(
             f"data.{min(unread)}: has no effect on vectors, only on images; leave it out"
         )
-    if settings.missing == 0:
-        return parts
-    if isinstance(parts.train, ClassPairs | PartPairs | ShardPairs):
+    if settings.missing:
+        parts = parts._replace(train=_with_gaps(parts.train, settings))
+    if settings.degrade:
+        check_bytes(parts.train, f"data.degrade = {settings.degrade}, which must be 0 here")
+        parts.train.augment = Degrade(settings.degrade)
+    return parts
+
+
+def _with_gaps(train: PairSet, settings: DataSettings) -> PartPairs:
+    """The training pairs, of which a share lose x or y."""
+    if isinstance(train, ClassPairs | PartPairs | ShardPairs):
         raise DataError(
             f"data.missing = {settings.missing}: no partners can be taken from {settings.name}, "
             "whose pairs are of classes, are streamed, or lack partners already; leave it at 0"
         )
-    return parts._replace(train=take_partners(parts.train, settings.missing, settings.seed))
+    return take_partners(train, settings.missing, settings.seed)
 
 
 def find(name: str) -> DataSet:

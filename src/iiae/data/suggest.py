@@ -18,6 +18,8 @@ from iiae.files.tables import is_table
 from iiae.settings import DataSettings, data_settings
 
 FOLDER_SIZE = 64
+# half of the images are degraded mildly: without, copies of another quality lose partners
+OF_FILES = {"size": FOLDER_SIZE, "degrade": 0.5}
 STEPS = 2500  # of training on vectors, about
 MANY_COLUMNS = 50  # of which one can be dropped and guessed from the others
 
@@ -44,13 +46,13 @@ def suggest_settings(
         return suggest_settings_of(read_omics(pairs, data_settings(**data)), data)
     if pairs is not None:
         kind = "table" if is_table(Path(pairs)) else "side-by-side"
-        return _images({"name": kind, "root": str(pairs), "size": FOLDER_SIZE}, FOLDER_SIZE)
+        return _images({"name": kind, "root": str(pairs), **OF_FILES}, FOLDER_SIZE)
     sides = {name: str(side) for name, side in (("x", x), ("y", y)) if side is not None}
     folders = [is_url(side) or Path(side).is_dir() for side in sides.values()]
     if any(folders):
         if folders != [True, True]:
             raise DataError("give two folders of images (--x, --y), or two array files")
-        return _images({"name": "two-folders", "size": FOLDER_SIZE, **sides}, FOLDER_SIZE)
+        return _images({"name": "two-folders", **OF_FILES, **sides}, FOLDER_SIZE)
     data = {"name": "arrays", **sides}
     return suggest_settings_of(read_arrays(DataSettings.model_validate(data)), data)
 

@@ -29,6 +29,7 @@ def open_source(
     shape: Sequence[int],
     domain: Domain,
     columns: Sequence[str] | None = None,
+    pad: bool = False,
 ) -> Source:
     """The samples of some inputs, in the order given; a file that occurs twice counts once.
 
@@ -40,6 +41,7 @@ def open_source(
         shape: Of one sample.
         domain: Whose samples they are.
         columns: Names of the values of a sample, by which tables with names are read.
+        pad: Keep the aspect of images: `data.pad` of the run.
 
     Raises:
         DataError: An input is missing, holds no samples, or does not fit the model.
@@ -47,7 +49,7 @@ def open_source(
     sources: list[Source] = []
     seen: set[str] = set()
     for given in inputs:
-        source = _open(given, shape, domain, columns)
+        source = _open(given, shape, domain, columns, pad)
         if isinstance(source, Images) and len(inputs) > 1:
             source = source.without(seen)
             seen |= {source.path(i) for i in range(len(source))}
@@ -115,7 +117,11 @@ class Joined(Source):
 
 
 def _open(
-    given: str | Path, shape: Sequence[int], domain: Domain, columns: Sequence[str] | None
+    given: str | Path,
+    shape: Sequence[int],
+    domain: Domain,
+    columns: Sequence[str] | None,
+    pad: bool,
 ) -> Source:
     path, url = Path(given), is_url(given)
     if not url and not path.exists() and not path.is_symlink():
@@ -129,4 +135,4 @@ def _open(
         )
     if len(shape) == 1 or (is_rows(path) and not is_table(path) and not url):
         return ArrayRows(path, shape, domain, columns)
-    return open_images(given, shape, domain)
+    return open_images(given, shape, domain, pad)

@@ -32,6 +32,7 @@ from iiae.inference.picture_files import (
     Translated,
     Writer,
     evenly,
+    output_endings,
     output_names,
     save_grid,
 )
@@ -68,18 +69,19 @@ def translate_files(
             options do not fit.
         RunError: A file cannot be written.
     """
-    target_shape = run.shapes["xy".index(to)]
+    source_shape, target_shape = run.shapes if to == "y" else run.shapes[::-1]
     source = open_samples(run, inputs, other(to))
     latents, labels = exclusive_latents(run, to, exclusive)
-    names = output_names(source, exclusive.like, labels, outputs)
-    _check_outputs(outputs, len(latents))
+    endings = output_endings(source, target_shape[0])
+    names = output_names(source, exclusive.like, labels, outputs, endings)
+    _check_outputs(outputs, len(latents), {source_shape[0], target_shape[0]})
     skipped, likelihood = Skipped(on_error), _likelihood(run, other(to))
     chosen = evenly(len(latents), GRID_ROWS)
     shown: list[Translated] = []
     done = 0
     batches = read_batches(source, BATCH, skipped)
     with ThreadPoolExecutor(max_workers=4) as pool:
-        writer = Writer(pool, names, outputs)
+        writer = Writer(pool, names, outputs, endings, run.settings.data.pad)
         for batch in tracked(batches, "translating", -(-len(source) // BATCH)):
             check_values(batch.values, likelihood, source.path(batch.numbers[0]))
             kept = chosen if outputs.grid is not None and done < GRID_COLUMNS else []
@@ -108,10 +110,12 @@ def translate_files(
     return done
 
 
-def _check_outputs(outputs: Outputs, latents: int) -> None:
+def _check_outputs(outputs: Outputs, latents: int, bands: set[int]) -> None:
     """Raises DataError if outputs cannot be made, before the model works."""
     if outputs.grid is not None and picture_format(outputs.grid) is None:
         raise DataError(f"{outputs.grid}: a grid is an image: {', '.join(picture_formats())}")
+    if outputs.grid is not None and not bands <= {1, 3}:
+        raise DataError("a grid shows images of one band or three; give a folder, --out FOLDER")
     if outputs.spread and latents < 2:
         raise DataError("the spread is over draws: ask for at least 2 samples")
     if outputs.folder is not None:
