@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from iiae.covariates import plain_name
 from iiae.data.base import Factor, PairSet, Splits, pick
 from iiae.data.ranges import check_images, to_float32, warn_of_steps
 from iiae.data.splits import PairKeys, key, limited, pair_keys, split_by_key
 from iiae.errors import DataError
 from iiae.files.arrays import read_array
+from iiae.files.columns import read_named_columns
 from iiae.files.rows import read_rows
 from iiae.settings import DataSettings
 from iiae.types import Draw, Pair
@@ -31,7 +34,13 @@ class ArrayPairs(PairSet):
 
     held = ("x", "y")
 
-    def __init__(self, x: np.ndarray, y: np.ndarray, names: tuple[str, str] = ("x", "y")):
+    def __init__(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        names: tuple[str, str] = ("x", "y"),
+        columns: Mapping[str, np.ndarray] = {},
+    ):
         _check_shape(x, names[0])
         _check_shape(y, names[1])
         if len(x) != len(y):
@@ -42,13 +51,14 @@ class ArrayPairs(PairSet):
         if len(x) == 0:
             raise DataError(f"{names[0]} and {names[1]} are empty")
         self.x, self.y = _checked(x, names[0]), _checked(y, names[1])
+        self.annotations = _checked_columns(columns, len(x))
         self.shapes = (tuple(_rows(self.x[:1]).shape[1:]), tuple(_rows(self.y[:1]).shape[1:]))
 
     def __len__(self) -> int:
         return len(self.x)
 
     def pairs(self, draw: Draw) -> Pair:
-        return Pair(*(_rows(pick(side, draw.indices)) for side in (self.x, self.y)))
+        return Pair(_rows(pick(self.x, draw.indices)), _rows(pick(self.y, draw.indices)))
 
     def factors(self) -> dict[str, Factor]:
         return {}
@@ -60,7 +70,7 @@ def read_arrays(settings: DataSettings) -> ArrayPairs:
     Raises:
         DataError: A file is missing, damaged or holds objects, or the pairs do not fit.
     """
-    return ArrayPairs(*_read(settings))
+    return ArrayPairs(*_read(settings), _read_columns(settings))
 
 
 def load_arrays(settings: DataSettings) -> Splits:
@@ -73,14 +83,18 @@ def load_arrays(settings: DataSettings) -> Splits:
         DataError: A file is missing, damaged or holds objects; the pairs do not fit or are
             too few.
     """
-    return split_arrays(*_read(settings), settings)
+    return split_arrays(*_read(settings), settings, _read_columns(settings))
 
 
 def split_arrays(
-    x: np.ndarray, y: np.ndarray, names: tuple[str, str], settings: DataSettings
+    x: np.ndarray,
+    y: np.ndarray,
+    names: tuple[str, str],
+    settings: DataSettings,
+    columns: Mapping[str, np.ndarray] = {},
 ) -> Splits:
     """`load_arrays` of arrays in memory; `names` are for messages."""
-    everything = ArrayPairs(x, y, names)
+    everything = ArrayPairs(x, y, names, columns)
     total = min(len(everything), settings.limit or len(everything))
     if total < 4:
         raise DataError(
@@ -92,13 +106,19 @@ def split_arrays(
     parts = split_by_key(keys.group[used], settings.validation, settings.test, settings.seed)
     warn_of_steps(x, names[0])
     warn_of_steps(y, names[1])
-    return Splits(*(_part(x, y, names, keys, used[part]) for part in parts))
+    return Splits(*(_part(x, y, names, everything.annotations, keys, used[part]) for part in parts))
 
 
 def _part(
-    x: np.ndarray, y: np.ndarray, names: tuple[str, str], keys: PairKeys, rows: np.ndarray
+    x: np.ndarray,
+    y: np.ndarray,
+    names: tuple[str, str],
+    columns: Mapping[str, np.ndarray],
+    keys: PairKeys,
+    rows: np.ndarray,
 ) -> ArrayPairs:
-    pairs = ArrayPairs(x[rows], y[rows], names)
+    some = {name: values[rows] for name, values in columns.items()}
+    pairs = ArrayPairs(x[rows], y[rows], names, some)
     pairs.keys = keys.own[rows]
     return pairs
 
@@ -119,6 +139,29 @@ def _read(settings: DataSettings) -> tuple[np.ndarray, np.ndarray, tuple[str, st
     if path.suffix.lower() != ".npz":
         raise DataError(f"data.y is missing; {path} alone must be an .npz with arrays x and y")
     return read_array(path, "x"), read_array(path, "y"), (f"{path} x", f"{path} y")
+
+
+def _read_columns(settings: DataSettings) -> dict[str, np.ndarray]:
+    """Columns of the file that settings name; of an `.npz` with x and y, those that are asked for.
+
+    Raises:
+        DataError: As `iiae.files.columns.read_named_columns`.
+    """
+    if settings.columns is not None:
+        return read_named_columns(Path(settings.columns))
+    if settings.y is not None or settings.x is None:
+        return {}
+    wanted = {*map(plain_name, settings.covariates), "size_x", "size_y"}
+    return read_named_columns(Path(settings.x), wanted)
+
+
+def _checked_columns(columns: Mapping[str, np.ndarray], pairs: int) -> dict[str, np.ndarray]:
+    for name, values in columns.items():
+        if np.shape(values) != (pairs,):
+            raise DataError(
+                f"column {name} has shape {np.shape(values)}; {pairs} pairs need ({pairs},)"
+            )
+    return dict(columns)
 
 
 def _check_shape(array: np.ndarray, name: str) -> None:

@@ -32,7 +32,9 @@ ROOT, SIDES = frozenset({"root"}), frozenset({"x", "y"})
 DATASETS: dict[str, DataSet] = {
     "mnist-cdcb": DataSet(load_mnist, ROOT | {"size", "validation", "limit"}, ROOT),
     "digits-cdcb": DataSet(load_digits, HELD_OUT | {"size"}),
-    "arrays": DataSet(load_arrays, SIDES | HELD_OUT, SIDES),
+    "arrays": DataSet(
+        load_arrays, SIDES | HELD_OUT | {"columns", "covariates"}, SIDES | {"columns"}
+    ),
     "side-by-side": DataSet(load_side_by_side, ROOT | IMAGES, ROOT),
     "two-folders": DataSet(load_two_folders, SIDES | IMAGES, SIDES),
     "table": DataSet(load_table, ROOT | SIDES | IMAGES, ROOT),
@@ -161,7 +163,7 @@ def export_pairs(pairs: PairSet, folder: Path, count: int) -> int:
     if any(len(shape) != 3 for shape in pairs.shapes):
         raise DataError("only images can be written as PNG; this data set holds features")
     pair = pairs.pairs(Draw(torch.arange(min(count, len(pairs)))))
-    for side, values in pair._asdict().items():
+    for side, values in zip("xy", pair[:2], strict=True):
         (folder / side).mkdir(parents=True, exist_ok=True)
         for i, value in enumerate(values):
             to_image(value).save(folder / side / f"{i:04d}.png")
