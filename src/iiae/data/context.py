@@ -99,7 +99,7 @@ def _sizes(rows: PairSet, name: str) -> Tensor:
 
 def _readable(values: np.ndarray) -> bool:
     counts = np.unique(values, return_counts=True)[1]
-    return len(counts) > 1 and counts.min() > 1
+    return len(counts) > 1 and int(counts.min()) > 1
 
 
 def with_context(pairs: PairSet, covariates: Covariates, objective: ObjectiveSettings) -> PairSet:

@@ -109,12 +109,14 @@ def check_values(values: Tensor, likelihood: LikelihoodSettings, name: str) -> N
 def check_ranges(objective: ObjectiveSettings, data: Splits) -> None:
     """Refuses pairs to train and validate on whose values their likelihoods cannot hold.
 
-    Tensors of floats are looked at in full, of other sets some pairs.
+    Of counts, pairs to test on too, whose sizes would be found to be 0 after training. Tensors of
+    floats are looked at in full, of other sets some pairs.
 
     Raises:
         DataError: As `check_values`, or a value is NaN or infinite.
     """
-    for part in ("train", "validation"):
+    counted = "counts" in (_support(objective.x), _support(objective.y))
+    for part in ("train", "validation", *(["test"] if counted else [])):
         for side, values in zip("xy", _sides(getattr(data, part)), strict=True):
             likelihood = getattr(objective, side)
             check_values(values, likelihood, f"{part} {side}")

@@ -18,7 +18,7 @@ from iiae.data.image_folders import load_side_by_side, load_two_folders
 from iiae.data.image_tables import load_hugging_face, load_table
 from iiae.data.missing import PartPairs, take_partners
 from iiae.data.parquet_shards import ShardPairs, load_shards
-from iiae.data.synthetic import load_synthetic
+from iiae.data.synthetic import load_planted_counts, load_synthetic
 from iiae.errors import DataError, SettingsError
 from iiae.files.images import to_image
 from iiae.settings import DataSettings, imported
@@ -49,6 +49,7 @@ DATASETS: dict[str, DataSet] = {
     ),
     "cars": DataSet(load_cars, ROOT | {"size", "validation"}, ROOT),
     "synthetic": DataSet(load_synthetic, HELD_OUT),
+    "planted-counts": DataSet(load_planted_counts, HELD_OUT),
 }
 READ_BY_ALL = frozenset({"name", "seed", "missing"})
 

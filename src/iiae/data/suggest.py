@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from iiae.data.arrays import ArrayPairs, read_arrays
 from iiae.errors import DataError
 from iiae.files.remote import is_url
@@ -15,6 +17,7 @@ from iiae.settings import DataSettings
 
 FOLDER_SIZE = 64
 STEPS = 2500  # of training on vectors, about
+FEW_LEVELS = 20  # up to which whole numbers may be grades
 MANY_COLUMNS = 50  # of which one can be dropped and guessed from the others
 
 log = logging.getLogger("iiae")
@@ -59,10 +62,25 @@ def suggest_settings_of(pairs: ArrayPairs, data: Mapping[str, Any] | None = None
     chosen = suggest_settings_for(pairs.shapes, data, len(pairs))
     if len(pairs.shapes[0]) == 1:
         for side in "xy":
-            if bool(((values := getattr(pairs, side)) == values.square()).all()):
+            values: Tensor = getattr(pairs, side)
+            if bool((values == values.square()).all()):
                 chosen["objective"][side] = {"kind": "bernoulli"}
+            elif _are_counts(values):
+                log.info(
+                    "%s holds whole numbers from 0: if these are counts, objective.%s.kind = "
+                    "'negative-binomial' takes them as such; the suggested normal likelihood does "
+                    "better on log1p of them than on counts as they are",
+                    side,
+                    side,
+                )
         _say(chosen, pairs)
     return chosen
+
+
+def _are_counts(values: Tensor) -> bool:
+    """Whether all are whole numbers from 0, with many levels."""
+    whole = bool(((values >= 0) & (values == values.round())).all())
+    return whole and len(values.unique()) > FEW_LEVELS
 
 
 def _say(chosen: Mapping[str, Any], pairs: ArrayPairs) -> None:
