@@ -20,6 +20,7 @@ from iiae.data.context import with_context
 from iiae.data.ranges import check_values
 from iiae.data.suggest import suggest_settings, suggest_settings_of
 from iiae.errors import DataError, RunError, SettingsError
+from iiae.examples import EXAMPLES
 from iiae.files.sources import open_source, read_all
 from iiae.model import translation
 from iiae.model.iiae import IIAE
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from iiae.results import Evaluation, Evidence
     from iiae.search.query import Searched
 
-FILES = (SETTINGS, MODEL, COMPARISON, METRICS, HISTORY, PAIRS)
+FILES = (SETTINGS, MODEL, COMPARISON, EXAMPLES, METRICS, HISTORY, PAIRS)
 BATCH = 256  # samples that the model takes at once
 
 

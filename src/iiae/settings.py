@@ -27,6 +27,7 @@ from iiae.errors import SettingsError
 T = TypeVar("T")
 
 MOST_SEED = 2**32 - 1  # NumPy's older generators take no larger one
+LONGEST_NAME = 40  # of a domain
 # where each name that settings choose by is; a name of your own is written as module:object
 FAMILIES = {
     "small": "iiae.networks.conv:SMALL",
@@ -97,6 +98,18 @@ class _Section(BaseModel):
     )
 
 
+def _two_names(names: tuple[str, str] | None) -> tuple[str, str] | None:
+    """Refuses names that cannot be told apart or do not fit into a table."""
+    if names is None:
+        return None
+    x, y = (" ".join(name.split()) for name in names)
+    if not x or not y or x == y or max(len(x), len(y)) > LONGEST_NAME:
+        raise ValueError(
+            f"give two different names of at most {LONGEST_NAME} characters, of x and of y"
+        )
+    return x, y
+
+
 class DataSettings(_Section):
     """Which pairs, and how they are split."""
 
@@ -109,6 +122,11 @@ class DataSettings(_Section):
     )
     y: str | None = Field(
         None, description="array file, folder of images, or column of a table, of the y side"
+    )
+    names: Annotated[tuple[str, str] | None, AfterValidator(_two_names)] = Field(
+        None,
+        description="what x and y are called in reports, pages and messages, as in "
+        '["sketch", "photo"]; by default as their folders, files or columns',
     )
     flip: bool = Field(False, description="mirror both images of half of the training pairs")
     crop: float = Field(
@@ -354,6 +372,7 @@ class Settings(_Section):
     """All settings of a run."""
 
     title: str = Field("", description="one line that says what the run is")
+    about: str = Field("", description="a sentence or two for the page: what x and y are")
     data: DataSettings
     model: ModelSettings = ModelSettings()  # pyright: ignore[reportCallIssue]
     objective: ObjectiveSettings = ObjectiveSettings()  # pyright: ignore[reportCallIssue]

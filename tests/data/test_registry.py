@@ -80,7 +80,7 @@ OTHER = {
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_settings_that_a_data_set_does_not_read_are_refused(name):
-    assert OTHER.keys() | {"name", "seed", "missing"} == DataSettings.model_fields.keys()
+    assert OTHER.keys() | {"name", "names", "seed", "missing"} == DataSettings.model_fields.keys()
     for setting in OTHER.keys() - DATASETS[name].reads:
         with pytest.raises(SettingsError, match=rf"data.{setting} = .*: has no effect on {name}; "):
             load(DataSettings(**{"name": name, setting: OTHER[setting]}))

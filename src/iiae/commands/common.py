@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from iiae.run import Run
 
 # what may be set for a run that is trained: how it is measured, and where its data lies
-MEASURING = ("evaluation", "data.root", "data.x", "data.y", "data.on_error", "data.buffer")
+MEASURING = (
+    "evaluation",
+    *(f"data.{name}" for name in ("root", "x", "y", "names", "on_error", "buffer")),
+)
 MOST_SEED = 2**32 - 1
 
 # `iiae.types` and `iiae.files.decoding` have the first two, but import torch

@@ -51,7 +51,7 @@ DATASETS: dict[str, DataSet] = {
     "synthetic": DataSet(load_synthetic, HELD_OUT),
     "planted-counts": DataSet(load_planted_counts, HELD_OUT),
 }
-READ_BY_ALL = frozenset({"name", "seed", "missing"})
+READ_BY_ALL = frozenset({"name", "names", "seed", "missing"})
 
 
 def load(settings: DataSettings) -> Splits:

@@ -1,0 +1,57 @@
+"""What the two domains of a run are called, for people to read."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from iiae.data.classes.pairs import domains
+from iiae.files.remote import is_url
+from iiae.settings import DataSettings
+from iiae.types import Domain
+
+COLUMNS = ("table", "hugging-face", "parquet-shards")  # whose x and y are names of columns
+
+
+class Names(NamedTuple):
+    """Names of both domains: "sketch" and "photo", or "x" and "y" if nothing better is known."""
+
+    x: str
+    y: str
+
+    def of(self, domain: Domain) -> str:
+        """The name of a domain."""
+        return self.x if domain == "x" else self.y
+
+    @property
+    def known(self) -> bool:
+        """Whether they say more than x and y."""
+        return self != ("x", "y")
+
+
+def domain_names(data: DataSettings) -> Names:
+    """Names of x and y: `data.names`, or else of the folders, files, columns or collections.
+
+    >>> domain_names(DataSettings(name="two-folders", x="pairs/sketches", y="pairs/photos"))
+    Names(x='sketches', y='photos')
+
+    Args:
+        data: Section `data` of a run's settings.
+    """
+    if data.names is not None:
+        return Names(*data.names)
+    if data.name == "classes":
+        return Names(*domains(data))
+    if data.name in COLUMNS:
+        return Names(data.x or "x", data.y or "y")
+    if data.x and data.y:
+        found = Names(_last(data.x), _last(data.y))
+        if found.x and found.y and found.x != found.y:
+            return found
+    return Names("x", "y")
+
+
+def _last(place: str) -> str:
+    """The last part of a path or URL, without the ending of a file."""
+    path = PurePosixPath(place.partition("?")[0] if is_url(place) else place.replace("\\", "/"))
+    return path.stem if path.suffix in (".npy", ".npz", ".csv", ".tsv", ".parquet") else path.name
