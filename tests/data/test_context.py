@@ -12,6 +12,7 @@ from iiae.data.arrays import ArrayPairs
 from iiae.data.base import Splits
 from iiae.data.context import ContextPairs, learn_context
 from iiae.data.missing import PartPairs, Sides
+from iiae.data.suggest import suggest_settings_of
 from iiae.errors import DataError, SettingsError
 from iiae.settings import DataSettings, ObjectiveSettings
 from iiae.types import Draw
@@ -210,3 +211,13 @@ def test_a_level_that_only_held_out_pairs_have_is_refused_by_name():
     held = ArrayPairs(x, y, columns={"batch": np.array(["four", *BATCH[1:]])})
     with pytest.raises(DataError, match="batch: four occurs in no training pair"):
         ContextPairs(held, learned, (False, False))
+
+
+def test_whole_numbers_of_many_levels_are_named_as_what_may_be_counts(caplog):
+    x, _ = counts()
+    with caplog.at_level(logging.INFO, "iiae"):
+        chosen = suggest_settings_of(ArrayPairs(np.arange(240).reshape(120, 2), x[:, :2] % 2))
+    assert "x holds whole numbers" in caplog.text
+    assert "y holds whole numbers" not in caplog.text
+    assert chosen["objective"]["x"]["kind"] == "normal"
+    assert chosen["objective"]["y"]["kind"] == "bernoulli"
