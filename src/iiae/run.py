@@ -13,10 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from iiae.covariates import plain_name
 from iiae.data import Splits
 from iiae.data.arrays import ArrayPairs, make_pairs, split_rows
+from iiae.data.context import with_context
 from iiae.data.matched import split_matched
 from iiae.data.omics import read_omics
+from iiae.data.ranges import check_values
 from iiae.data.suggest import suggest_settings, suggest_settings_of
 from iiae.errors import DataError, RunError, SettingsError
 from iiae.examples import EXAMPLES
@@ -45,7 +48,7 @@ from iiae.settings import (
     load_settings,
     make_settings,
 )
-from iiae.types import Domain, other
+from iiae.types import Context, Domain, mapped, other
 
 if TYPE_CHECKING:
     from iiae.evaluation.held_out import HeldOut
@@ -103,7 +106,9 @@ class Run:
         return f"Run({str(self.folder)!r}, x and y of {form}, z_s of {len(self.model.active)})"
 
     @torch.inference_mode()
-    def embed(self, x: Any = None, y: Any = None) -> Latents:
+    def embed(
+        self, x: Any = None, y: Any = None, covariates: Mapping[str, Any] | None = None
+    ) -> Latents:
         """Posterior means of samples of one domain.
 
         Args:
@@ -111,6 +116,8 @@ class Run:
                 the form that the model was trained on, or files and folders as for
                 `iiae.files.sources.open_source`.
             y: Instead, samples of y.
+            covariates: Of the samples by name, one value for all or one for each, where the run
+                was fitted with any.
 
         Raises:
             SettingsError: Both or neither are given.
@@ -119,8 +126,16 @@ class Run:
         if (x is None) == (y is None):
             raise SettingsError("embed takes x=... or y=..., one of them")
         domain: Domain = "x" if y is None else "y"
+        batches, known = self._batches(x if y is None else y, domain), Context()
+        if covariates or self.model.covariates.names:
+            batches = list(batches)
+            known = self._known(covariates, sum(map(len, batches)))
         encode = self.model.encoder(domain)
-        parts = [encode(part) for part in self._batches(x if y is None else y, domain)]
+        parts, first = [], 0
+        for samples in batches:
+            rows = slice(first, first + len(samples))
+            parts.append(encode(samples, mapped(known, lambda v, rows=rows: v[rows])))
+            first = rows.stop
         shared, exclusive = (
             torch.cat([getattr(part, name).mean for part in parts]).numpy()
             for name in ("shared", "exclusive")
@@ -128,7 +143,16 @@ class Run:
         return Latents(shared, exclusive)
 
     def translate(
-        self, source: Any, to: Domain = "y", like: Any = None, samples: int = 0, seed: int = 0
+        self,
+        source: Any,
+        to: Domain = "y",
+        like: Any = None,
+        samples: int = 0,
+        seed: int = 0,
+        *,
+        covariates: Mapping[str, Any] | None = None,
+        as_if: Mapping[str, Any] | None = None,
+        size: Any = None,
     ) -> np.ndarray:
         """The content of each sample in the other domain.
 
@@ -139,6 +163,11 @@ class Run:
             samples: Number of exclusive latents to draw from the aggregate posterior of training
                 samples, instead of `like`.
             seed: Random seed of the samples.
+            covariates: Of the source, as for `embed`.
+            as_if: Covariates of the translation, `{"batch": "2"}`: as if it were measured there.
+                Those left out are as in the source. References of `like` are taken to have these.
+            size: Library sizes of a translation to counts, one for all or one each; by default
+                the median of training samples.
 
         Returns:
             `(rows, *shape)`, or `(samples, rows, *shape)`.
@@ -152,16 +181,27 @@ class Run:
         if samples and like is not None:
             raise SettingsError("give like=... or samples=..., not both")
         values = self._samples(source, other(to))
+        known = self._known(covariates, len(values))
+        target = self._known({**(covariates or {}), **(as_if or {})}, len(values), size)
         if not samples:
             reference = None if like is None else self._samples(like, to)
-            return translation.translate(self.model, values, to, like=reference).numpy()
+            return translation.translate(
+                self.model, values, to, like=reference, context=known, target=target
+            ).numpy()
         generator = torch.Generator().manual_seed(seed)
         drawn = translation.draw_exclusive(self.model, to, samples, generator)
-        shared = translation.content(self.model, values, to)
-        made = [translation.render(self.model, shared, to, one[None]) for one in drawn]
+        shared = translation.content(self.model, values, to, known)
+        made = [translation.render(self.model, shared, to, one[None], target) for one in drawn]
         return torch.stack(made).numpy()
 
-    def evaluate(self, split: str = "test", x: Any = None, y: Any = None) -> Evaluation:
+    def evaluate(
+        self,
+        split: str = "test",
+        x: Any = None,
+        y: Any = None,
+        covariates: Mapping[str, Any] | None = None,
+        sizes: Mapping[str, Any] | None = None,
+    ) -> Evaluation:
         """Retrieval, bound terms, reconstruction and probes on held-out pairs.
 
         Results on the pairs that the run held out are stored with it.
@@ -170,6 +210,8 @@ class Run:
             split: "test" or "validation".
             x: Instead, other pairs: samples of x.
             y: Their partners, row by row.
+            covariates: Of these other pairs, as for `fit`.
+            sizes: Theirs, as for `fit`.
 
         Raises:
             DataError: The data is missing or does not fit the model.
@@ -177,7 +219,10 @@ class Run:
         from iiae.evaluation.evaluate import evaluate
 
         if x is not None or y is not None:
-            return evaluate(self._stored, ArrayPairs(as_array(x), as_array(y)), "given")
+            columns = _columns(covariates or {}, sizes or {})
+            pairs = ArrayPairs(as_array(x), as_array(y), columns=columns)
+            known = with_context(pairs, self.model.covariates, self.settings.objective)
+            return evaluate(self._stored, known, "given")
         return self._evaluate(self._held_out(split), split)
 
     def evidence(self, split: str = "test", null: int = 0, epochs: int | None = None) -> Evidence:
@@ -314,6 +359,19 @@ class Run:
             last = min(first + BATCH, matrix.values.shape[0])
             yield torch.from_numpy(matrix.take(np.arange(first, last)))
 
+    def _known(self, covariates: Mapping[str, Any] | None, rows: int, size: Any = None) -> Context:
+        """What networks are given of samples beside their values."""
+        mine = self.model.covariates
+        columns = mine.encode(covariates or {}, rows) if covariates or mine.names else None
+        if size is None:
+            return Context(None, columns)
+        sizes = torch.as_tensor(as_array(size), dtype=torch.float32).flatten()
+        if len(sizes) not in (1, rows) or not bool((sizes > 0).all()):
+            raise DataError(
+                f"{len(sizes)} library sizes for {rows} samples; give 1 or {rows} above 0"
+            )
+        return Context(sizes.expand(rows), columns)
+
     def _samples(self, values: Any, domain: Domain) -> Tensor:
         """Samples of a domain as the model takes them, `(rows, *shape)`."""
         if is_cells(values) or is_sparse(values):
@@ -328,7 +386,9 @@ class Run:
         if tuple(pairs.shapes[0]) != shape:
             form, right = ("x".join(map(str, s)) for s in (pairs.shapes[0], shape))
             raise DataError(f"{domain} has samples of {form}, the model takes {right}")
-        return next(iter(pairs.batches(len(pairs)))).x
+        samples = next(iter(pairs.batches(len(pairs)))).x
+        check_values(samples, getattr(self.settings.objective, domain), domain)
+        return samples
 
 
 class Index:
@@ -359,6 +419,8 @@ def fit(
     x: Any = None,
     y: Any = None,
     pairs: str | Path | None = None,
+    covariates: Mapping[str, Any] | Sequence[str] | None = None,
+    sizes: Mapping[str, Any] | None = None,
     data: Splits | None = None,
     model: IIAE | None = None,
     resume: bool = False,
@@ -384,6 +446,10 @@ def fit(
         y: The same as `second`; of cells, the place of y, "protein" or "obsm:protein".
         out: Run folder to write; a temporary one by default.
         pairs: Instead of x and y, a folder of images side by side, or a table of paths; or cells.
+        covariates: Of arrays x and y: what encoders and decoders are given of each pair beside x
+            and y, by name, such as `{"batch": array}`. Text and whole numbers are categories,
+            other numbers are continuous. Of cells: names of columns of `obs`, `["batch"]`.
+        sizes: Library sizes of arrays of counts, `{"x": array}`; see `objective.x.size`.
         data: Pairs to train on instead of those that settings name.
         model: Model to train instead of the one that settings describe.
         resume: Continue the run in `out`.
@@ -403,6 +469,9 @@ def fit(
     cells = first if second is None and is_cells(first) else None
     if pairs is not None and is_cells(pairs):
         cells = pairs
+    implied = {"data.covariates": list(covariates)} if covariates else {}
+    implied |= {f"objective.{side}.size": "given" for side in sizes or {}}
+    overrides = [*_overrides(implied), *overrides]
     if cells is None:
         x, y = _one(first, x, "x"), _one(second, y, "y")
     if cells is not None:
@@ -418,8 +487,13 @@ def fit(
         if x is None or y is None:
             raise SettingsError("give x and y, pairs=..., or settings")
         sides = _side(x, "x"), _side(y, "y")
+        if covariates and not isinstance(covariates, Mapping):
+            raise SettingsError(
+                "covariates of arrays are given with their values, {'batch': array}"
+            )
+        columns = _columns(covariates or {}, sizes or {})
         chosen = make_settings(suggest_settings_of(make_pairs(*sides)), overrides)
-        data = split_rows(*sides, chosen.data)
+        data = split_rows(*sides, chosen.data, columns)
     folder = tempfile.mkdtemp(prefix="iiae-") if out is None else out
     stored = training.fit(chosen, folder, data, model, resume, progress, overwrite)
     return Run(stored, data, temporary=out is None)
@@ -480,6 +554,18 @@ def as_array(values: Any) -> np.ndarray:
     if array.dtype.kind not in "buif":
         raise DataError(f"{type(values).__name__}: holds {array.dtype}, not numbers")
     return array
+
+
+def _columns(covariates: Mapping[str, Any], sizes: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Columns of pairs by name, out of arrays or columns of data frames."""
+    if unknown := set(sizes) - {"x", "y"}:
+        raise SettingsError(f"sizes are of 'x' and 'y', not of {min(unknown)!r}")
+    named = {plain_name(name): values for name, values in covariates.items()}
+    named |= {f"size_{side}": values for side, values in sizes.items()}
+    return {
+        name: values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
+        for name, values in named.items()
+    }
 
 
 def _is_paths(values: Any) -> bool:

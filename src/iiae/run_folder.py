@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model, save_file
 from torch import Tensor
 
+from iiae.covariates import Covariates
 from iiae.data.base import Splits
 from iiae.errors import RunError
 from iiae.files.atomic import json_text, write_arrays, write_atomically, write_text
@@ -115,9 +116,11 @@ def load_run(folder: str | Path, model: IIAE | None = None) -> StoredRun:
     settings = load_settings(folder / SETTINGS)
     try:
         with safe_open(path, "pt") as file:
-            shape_x, shape_y = json.loads((file.metadata() or {}).get("shapes", "null"))
+            notes = file.metadata() or {}
+            shape_x, shape_y = json.loads(notes.get("shapes", "null"))
         shapes = (tuple(shape_x), tuple(shape_y))
-        model = model or build_model(settings.model, settings.objective, shapes)
+        covariates = Covariates.from_json(notes.get("covariates", "[]"))
+        model = model or build_model(settings.model, settings.objective, shapes, covariates)
         load_model(model, path)
     except (SafetensorError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
@@ -125,13 +128,20 @@ def load_run(folder: str | Path, model: IIAE | None = None) -> StoredRun:
     return StoredRun(folder, settings, model.eval(), shapes)
 
 
-def save_weights(path: Path, weights: Mapping[str, Tensor], shapes: Shapes) -> None:
-    """Writes a state dict with the data's shapes, atomically, as safetensors.
+def save_weights(
+    path: Path,
+    weights: Mapping[str, Tensor],
+    shapes: Shapes,
+    covariates: Covariates = Covariates(),
+) -> None:
+    """Writes a state dict with the data's shapes and covariates, atomically, as safetensors.
 
     Raises:
         RunError: The file cannot be written.
     """
     metadata = {"format": "pt", "shapes": json.dumps([list(shape) for shape in shapes])}
+    if covariates.names:
+        metadata["covariates"] = covariates.to_json()
     # a copy in plain layout: safetensors keeps no strides
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in weights.items()}
 
@@ -146,7 +156,7 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], shapes: Shapes) -> N
 
 def weights_digest(folder: str | Path) -> str:
     """SHA-256 of what a run computes with, hexadecimal: the weights' names, types, shapes and
-    values, the shapes of samples, the family of networks and how z_s is compared.
+    values, the shapes of samples, the covariates, the family of networks and how z_s is compared.
 
     It is not that of the file, whose header has no fixed order.
 
@@ -157,7 +167,8 @@ def weights_digest(folder: str | Path) -> str:
     total = hashlib.sha256(load_settings(Path(folder) / SETTINGS).model.family.encode())
     try:
         with safe_open(path, "pt") as file:
-            total.update((file.metadata() or {}).get("shapes", "").encode())
+            notes = file.metadata() or {}
+            total.update((notes.get("shapes", "") + notes.get("covariates", "")).encode())
             for name in sorted(file.keys()):
                 tensor = file.get_tensor(name)
                 total.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())

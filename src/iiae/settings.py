@@ -40,10 +40,14 @@ LIKELIHOODS = {
     "normal": "iiae.distributions:NORMAL",
     "bernoulli": "iiae.distributions:BERNOULLI",
     "categorical": "iiae.distributions:CATEGORICAL",
+    "poisson": "iiae.distributions:POISSON",
+    "negative-binomial": "iiae.distributions:NEGATIVE_BINOMIAL",
+    "zero-inflated": "iiae.distributions:ZERO_INFLATED",
 }
 # settings that only some likelihoods, or families of networks, read
 READ_BY = {
     "weight": ("laplace", "normal"),
+    "size": ("poisson", "negative-binomial", "zero-inflated"),
     "width": ("small", "features"),
     "dropout": ("features",),
 }
@@ -195,6 +199,14 @@ class DataSettings(_Section):
         16_384, ge=1, description="pairs of shards that a process holds in memory and shuffles"
     )
     limit: int | None = Field(None, ge=2, description="use only so many training pairs")
+    columns: str | None = Field(
+        None, description="file with a row a pair beside array files: covariates and sizes by name"
+    )
+    covariates: tuple[str, ...] = Field(
+        (),
+        description="columns that encoders and decoders are given, such as the batch; `features` "
+        "only. Whole numbers are categories; `age:continuous` says otherwise",
+    )
     seed: int = Field(0, ge=0, le=MOST_SEED, description="of the splits and of fixed appearances")
 
     @property
@@ -281,12 +293,18 @@ class LikelihoodSettings(_Section):
     kind: Annotated[str, AfterValidator(_one_of(LIKELIHOODS))] = Field(
         "laplace",
         description="laplace (L1), normal (squared error), bernoulli (binary in [0, 1]), "
-        "categorical (one-hot on axis 1), or module:object of your own",
+        "categorical (one-hot on axis 1), poisson, negative-binomial or zero-inflated (counts in "
+        "vectors), or module:object of your own",
     )
     weight: Annotated[float | Literal["auto"], BeforeValidator(_number_or_auto)] = Field(
         1000.0,
         description="w: of the mean error over the elements (laplace, normal), or auto: the "
         "likelihood's scale is learned, and nothing is to be chosen",
+    )
+    size: Literal["none", "given", "observed"] = Field(
+        "none",
+        description="library size that counts are in proportion to: none, given as column size_x "
+        "or size_y of the data, or observed, the sum of the row",
     )
 
     @model_validator(mode="after")

@@ -23,7 +23,7 @@ def test_an_unknown_data_set_names_the_closest():
 
 def test_synthetic_pairs_share_what_they_say():
     pairs = SyntheticPairs(3000, seed=0)
-    x, y = pairs.pairs(Draw(torch.arange(3000)))
+    x, y = pairs.pairs(Draw(torch.arange(3000)))[:2]
     design = torch.cat([pairs.shared, pairs.exclusive[0]], 1)
 
     def explained(target, given):
@@ -78,6 +78,8 @@ OTHER = {
     "test": 3,
     "buffer": 5,
     "limit": 9,
+    "columns": "a",
+    "covariates": ("a",),
 }
 
 

@@ -76,7 +76,7 @@ def test_content_that_is_kept_is_found_again(model, monkeypatch):
 
     # encoders that read z_s off the image without fail
     class Given:
-        def __init__(self, images):
+        def __init__(self, images, context=None):
             self.shared = self.exclusive = type("Posterior", (), {"mean": images.flatten(1)})
 
     pair = Noise().pairs(Draw(torch.arange(10)))

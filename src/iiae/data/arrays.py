@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from iiae.covariates import plain_name
 from iiae.data.base import Factor, PairSet, Splits, pick
 from iiae.data.matched import MatchedPairs, make_matched, split_matched
 from iiae.data.ranges import check_images, to_float32, warn_of_steps
@@ -14,6 +16,7 @@ from iiae.data.splits import PairKeys, key, limited, pair_keys, split_by_key
 from iiae.errors import DataError
 from iiae.files.arrays import read_array
 from iiae.files.cells import find_place, open_cells, read_place, split_place
+from iiae.files.columns import read_named_columns
 from iiae.files.matrices import Matrix, is_sparse
 from iiae.files.rows import read_rows
 from iiae.settings import DataSettings
@@ -34,7 +37,13 @@ class ArrayPairs(PairSet):
 
     held = ("x", "y")
 
-    def __init__(self, x: np.ndarray, y: np.ndarray, names: tuple[str, str] = ("x", "y")):
+    def __init__(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        names: tuple[str, str] = ("x", "y"),
+        columns: Mapping[str, np.ndarray] = {},
+    ):
         _check_shape(x, names[0])
         _check_shape(y, names[1])
         if len(x) != len(y):
@@ -46,13 +55,14 @@ class ArrayPairs(PairSet):
             raise DataError(f"{names[0]} and {names[1]} are empty")
         self.x, self.y = _checked(x, names[0]), _checked(y, names[1])
         self.of_bytes = self.x.dtype == self.y.dtype == torch.uint8
+        self.annotations = _checked_columns(columns, len(x))
         self.shapes = (tuple(_rows(self.x[:1]).shape[1:]), tuple(_rows(self.y[:1]).shape[1:]))
 
     def __len__(self) -> int:
         return len(self.x)
 
     def pairs(self, draw: Draw) -> Pair:
-        return Pair(*(_rows(pick(side, draw.indices)) for side in (self.x, self.y)))
+        return Pair(_rows(pick(self.x, draw.indices)), _rows(pick(self.y, draw.indices)))
 
     def factors(self) -> dict[str, Factor]:
         return {}
@@ -66,14 +76,25 @@ def read_arrays(settings: DataSettings) -> ArrayPairs | MatchedPairs:
     Raises:
         DataError: A file is missing, damaged or holds objects, or the pairs do not fit.
     """
-    return make_pairs(*_read(settings))
+    return make_pairs(*_read(settings), _read_columns(settings))
 
 
-def make_pairs(x: Matrix, y: Matrix) -> ArrayPairs | MatchedPairs:
+def make_pairs(
+    x: Matrix, y: Matrix, columns: Mapping[str, np.ndarray] = {}
+) -> ArrayPairs | MatchedPairs:
     """`read_arrays` of what is in memory."""
     if _matched(x, y):
+        _refuse_columns(columns, x, y)
         return make_matched(x, y)[0]
-    return ArrayPairs(x.values, y.values, (x.place, y.place))
+    return ArrayPairs(x.values, y.values, (x.place, y.place), columns)
+
+
+def _refuse_columns(columns: Mapping[str, np.ndarray], x: Matrix, y: Matrix) -> None:
+    if columns:
+        raise DataError(
+            f"{x.place} and {y.place} are sparse or matched by name, and columns "
+            f"({', '.join(columns)}) are by row; give covariates as columns of obs in cells"
+        )
 
 
 def load_arrays(settings: DataSettings) -> Splits:
@@ -86,19 +107,21 @@ def load_arrays(settings: DataSettings) -> Splits:
         DataError: A file is missing, damaged or holds objects; the pairs do not fit or are
             too few.
     """
-    return split_rows(*_read(settings), settings)
+    return split_rows(*_read(settings), settings, _read_columns(settings))
 
 
-def split_rows(x: Matrix, y: Matrix, settings: DataSettings) -> Splits:
+def split_rows(
+    x: Matrix, y: Matrix, settings: DataSettings, columns: Mapping[str, np.ndarray] = {}
+) -> Splits:
     """`load_arrays` of what is in memory."""
     if _matched(x, y):
+        _refuse_columns(columns, x, y)
         return split_matched(make_matched(x, y)[0], settings)
-    names = (x.place, y.place)
-    everything = ArrayPairs(x.values, y.values, names)
+    everything = ArrayPairs(x.values, y.values, (x.place, y.place), columns)
     total = min(len(everything), settings.limit or len(everything))
     if total < 4:
         raise DataError(
-            f"{names[0]}: {total} pair{'s' * (total != 1)}; at least 4 are needed: 2 to train on, "
+            f"{x.place}: {total} pair{'s' * (total != 1)}; at least 4 are needed: 2 to train on, "
             "1 for validation, 1 for testing"
         )
     keys = pair_keys(*(_row_names(side) for side in (everything.x, everything.y)))
@@ -106,11 +129,14 @@ def split_rows(x: Matrix, y: Matrix, settings: DataSettings) -> Splits:
     parts = split_by_key(keys.group[used], settings.validation, settings.test, settings.seed)
     warn_of_steps(x.values, x.place)
     warn_of_steps(y.values, y.place)
-    return Splits(*(_part(x, y, keys, used[part]) for part in parts))
+    return Splits(*(_part(x, y, everything.annotations, keys, used[part]) for part in parts))
 
 
-def _part(x: Matrix, y: Matrix, keys: PairKeys, rows: np.ndarray) -> ArrayPairs:
-    pairs = ArrayPairs(x.values[rows], y.values[rows], (x.place, y.place))
+def _part(
+    x: Matrix, y: Matrix, columns: Mapping[str, np.ndarray], keys: PairKeys, rows: np.ndarray
+) -> ArrayPairs:
+    some = {name: values[rows] for name, values in columns.items()}
+    pairs = ArrayPairs(x.values[rows], y.values[rows], (x.place, y.place), some)
     pairs.keys, pairs.features = keys.own[rows], (x.columns, y.columns)
     return pairs
 
@@ -147,6 +173,29 @@ def _side(text: str, name: str) -> Matrix:
             return read_place(cells, find_place(cells, place, f"data.{name}"))
     rows = read_rows(Path(text), name)
     return Matrix(np.array(rows.values), rows.names, rows.columns, text)
+
+
+def _read_columns(settings: DataSettings) -> dict[str, np.ndarray]:
+    """Columns of the file that settings name; of an `.npz` with x and y, those that are asked for.
+
+    Raises:
+        DataError: As `iiae.files.columns.read_named_columns`.
+    """
+    if settings.columns is not None:
+        return read_named_columns(Path(settings.columns))
+    if settings.y is not None or settings.x is None:
+        return {}
+    wanted = {*map(plain_name, settings.covariates), "size_x", "size_y"}
+    return read_named_columns(Path(settings.x), wanted)
+
+
+def _checked_columns(columns: Mapping[str, np.ndarray], pairs: int) -> dict[str, np.ndarray]:
+    for name, values in columns.items():
+        if np.shape(values) != (pairs,):
+            raise DataError(
+                f"column {name} has shape {np.shape(values)}; {pairs} pairs need ({pairs},)"
+            )
+    return dict(columns)
 
 
 def _check_shape(array: np.ndarray, name: str) -> None:

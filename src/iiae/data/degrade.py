@@ -96,7 +96,8 @@ class DegradedPairs(PairSet):
         return len(self.rows)
 
     def pairs(self, draw: Draw) -> Pair:
-        return Pair(*(self._copies(side) for side in self.rows.pairs(draw)))
+        pair = self.rows.pairs(draw)
+        return pair._replace(x=self._copies(pair.x), y=self._copies(pair.y))
 
     def factors(self) -> dict[str, Factor]:
         return self.rows.factors()

@@ -154,7 +154,8 @@ def appear(pixels: Tensor, looks: Looks, seed: int | None) -> Pair:
     if generator is not None and looks.flip:
         mirrored = (torch.rand(len(images), 1, 1, 1, generator=generator) < 0.5).to(images.device)
         images = torch.where(mirrored, images.flip(-1), images)
-    return Pair(*(side.contiguous() for side in images.split(looks.bands, 1)))
+    x, y = (side.contiguous() for side in images.split(looks.bands, 1))
+    return Pair(x, y)
 
 
 def _turned(image: Tensor, way: int) -> Tensor:

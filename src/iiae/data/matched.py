@@ -45,6 +45,7 @@ class MatchedPairs(PairSet):
         self.identity, self.keys = identity, identity.own
         self.shapes = ((x.values.shape[1],), (y.values.shape[1],))
         self.features = (x.columns, y.columns)
+        self.annotations = {name: factor.values for name, factor in self.known.items()}
 
     def __len__(self) -> int:
         return len(self.index)

@@ -47,8 +47,8 @@ def read_omics(cells: Any, settings: DataSettings) -> MatchedPairs:
         blocks = _tables(opened, modalities)
     assert names is not None  # an AnnData has names of cells
     complete = (pairs.index != NONE).all(1)
-    pairs.known = _factors(blocks, names, complete, settings.factors, opened.name)
-    return pairs
+    known = _factors(blocks, names, complete, settings.factors, opened.name)
+    return MatchedPairs(pairs.x, pairs.y, pairs.index, pairs.identity, known)
 
 
 def _tables(cells: Cells, modalities: Sequence[str | None]) -> dict[str, Any]:

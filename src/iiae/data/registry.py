@@ -20,7 +20,7 @@ from iiae.data.image_tables import load_hugging_face, load_table
 from iiae.data.missing import PartPairs, take_partners
 from iiae.data.omics import load_omics
 from iiae.data.parquet_shards import ShardPairs, load_shards
-from iiae.data.synthetic import load_synthetic
+from iiae.data.synthetic import load_planted_counts, load_synthetic
 from iiae.errors import DataError, SettingsError
 from iiae.files.cells import split_place
 from iiae.files.images import to_image
@@ -35,8 +35,10 @@ ROOT, SIDES = frozenset({"root"}), frozenset({"x", "y"})
 DATASETS: dict[str, DataSet] = {
     "mnist-cdcb": DataSet(load_mnist, ROOT | {"size", "validation", "limit", "degrade"}, ROOT),
     "digits-cdcb": DataSet(load_digits, HELD_OUT | {"size", "degrade"}),
-    "arrays": DataSet(load_arrays, SIDES | HELD_OUT | {"degrade"}, SIDES),
-    "omics": DataSet(load_omics, ROOT | SIDES | HELD_OUT | {"factors"}, ROOT),
+    "arrays": DataSet(
+        load_arrays, SIDES | HELD_OUT | {"degrade", "columns", "covariates"}, SIDES | {"columns"}
+    ),
+    "omics": DataSet(load_omics, ROOT | SIDES | HELD_OUT | {"factors", "covariates"}, ROOT),
     "side-by-side": DataSet(load_side_by_side, ROOT | IMAGES, ROOT),
     "two-folders": DataSet(load_two_folders, SIDES | IMAGES, SIDES),
     "table": DataSet(load_table, ROOT | SIDES | IMAGES, ROOT),
@@ -51,6 +53,7 @@ DATASETS: dict[str, DataSet] = {
     ),
     "cars": DataSet(load_cars, ROOT | {"size", "validation", "degrade"}, ROOT),
     "synthetic": DataSet(load_synthetic, HELD_OUT),
+    "planted-counts": DataSet(load_planted_counts, HELD_OUT),
 }
 READ_BY_ALL = frozenset({"name", "names", "seed", "missing"})
 
@@ -178,7 +181,7 @@ def export_pairs(pairs: PairSet, folder: Path, count: int) -> int:
     if any(len(shape) != 3 for shape in pairs.shapes):
         raise DataError("only images can be written as PNG; this data set holds features")
     pair = pairs.pairs(Draw(torch.arange(min(count, len(pairs)))))
-    for side, values in pair._asdict().items():
+    for side, values in zip("xy", pair[:2], strict=True):
         (folder / side).mkdir(parents=True, exist_ok=True)
         for i, value in enumerate(values):
             to_image(value).save(folder / side / f"{i:04d}.png")

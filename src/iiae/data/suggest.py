@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from iiae.data.arrays import ArrayPairs, read_arrays
 from iiae.data.matched import MatchedPairs
 from iiae.data.omics import read_omics
@@ -21,6 +23,7 @@ FOLDER_SIZE = 64
 # half of the images are degraded mildly: without, copies of another quality lose partners
 OF_FILES = {"size": FOLDER_SIZE, "degrade": 0.5}
 STEPS = 2500  # of training on vectors, about
+FEW_LEVELS = 20  # up to which whole numbers may be grades
 MANY_COLUMNS = 50  # of which one can be dropped and guessed from the others
 
 log = logging.getLogger("iiae")
@@ -73,8 +76,22 @@ def suggest_settings_of(
         for side, values in zip("xy", sides_of(pairs), strict=True):
             if bool((values == values.square()).all()):
                 chosen["objective"][side] = {"kind": "bernoulli"}
+            elif _are_counts(values):
+                log.info(
+                    "%s holds whole numbers from 0: if these are counts, objective.%s.kind = "
+                    "'negative-binomial' takes them as such, or give log1p of them to the "
+                    "suggested normal likelihood",
+                    side,
+                    side,
+                )
         _say(chosen, pairs)
     return chosen
+
+
+def _are_counts(values: Tensor) -> bool:
+    """Whether all are whole numbers from 0, with many levels."""
+    whole = bool(((values >= 0) & (values == values.round())).all())
+    return whole and len(values.unique()) > FEW_LEVELS
 
 
 def _say(chosen: Mapping[str, Any], pairs: ArrayPairs | MatchedPairs) -> None:

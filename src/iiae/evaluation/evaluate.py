@@ -23,7 +23,7 @@ from iiae.objectives import Terms, elbo, iiae_terms, information_bound
 from iiae.results import Evaluation, Nats, Readability, Retrieval, TranslationQuality
 from iiae.run_folder import TrainedRun, load_comparison
 from iiae.settings import imported_task
-from iiae.types import Pair, plain
+from iiae.types import mapped, plain
 
 
 def evaluate(run: TrainedRun, pairs: PairSet, split: str = "test") -> Evaluation:
@@ -109,11 +109,12 @@ def _reconstruct(
     with torch.random.fork_rng(devices):
         torch.manual_seed(seed)
         for pair in pairs.batches(batch):
-            pair = Pair(*(v.to(device) for v in pair))
+            pair = mapped(pair, lambda v: v.to(device))
             q = model.encode(pair)
-            rows.append(iiae_terms(pair, q, model.decode(q.rsample())))
-            means = model.decode(q.mean())
-            for i, (value, likelihood) in enumerate(zip(pair, means, strict=True)):
+            known = model.known(pair)
+            rows.append(iiae_terms(pair, q, model.decode(q.rsample(), known)))
+            means = model.decode(q.mean(), known)
+            for i, (value, likelihood) in enumerate(zip(pair[:2], means, strict=True)):
                 errors[i] += (value - likelihood.mean).abs().flatten(1).mean(1).sum().item()
     terms = Terms(*(torch.cat(parts).cpu() for parts in zip(*rows, strict=True)))
     return terms, errors / len(pairs)

@@ -21,7 +21,7 @@ from iiae.model.translation import (
     render,
 )
 from iiae.results import Estimate, TranslationQuality
-from iiae.types import Domain, Pair, other
+from iiae.types import Domain, other
 
 DRAWS = 5
 SOURCES = ("partner", "prior mean", "draw", "prior draw")  # of the exclusive latent
@@ -58,8 +58,8 @@ def translation_quality(
     again: dict[str, list[Tensor]] = {"draw": [], "prior draw": []}
     hashes = ItemHashes()
     for pair in hashes.watch(pairs.batches(batch, pairs.sample(limit, seed))):
-        pair = Pair(*(side.to(device) for side in pair))
-        source, partner = (pair.x, pair.y) if to == "y" else (pair.y, pair.x)
+        x, y = (v.to(device) for v in pair[:2])
+        source, partner = (x, y) if to == "y" else (y, x)
         content_of = content(model, source, to)
         made = _translations(model, content_of, partner, to, generator)
         real = None if features is None else features(partner)

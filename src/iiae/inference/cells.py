@@ -26,7 +26,7 @@ from iiae.files.cells import (
 from iiae.files.matrices import Matrix, is_sparse, with_columns
 from iiae.model.translation import content, render
 from iiae.run_folder import TrainedRun, load_features, weights_digest
-from iiae.types import Domain, Pair, other
+from iiae.types import Context, Domain, Pair, mapped, other
 
 BATCH = 1024  # cells that the model takes at once
 DOMAINS: tuple[Domain, ...] = ("x", "y")
@@ -79,7 +79,8 @@ def write_cells(
     if to is not None and other(to) not in sides:
         raise DataError(f"{opened.name}: has no {_label(run, other(to))} to translate to {to}")
     names = list(map(str, cells.obs_names))
-    latents = _latents(run, sides, len(names))
+    known = _covariates(run, cells)
+    latents = _latents(run, sides, len(names), known)
     for key, values in latents.items():
         cells.obsm[key] = values
     for name, side in sides.items():
@@ -93,7 +94,7 @@ def write_cells(
         "weights": weights_digest(run.folder), "x": data.x or "", "y": data.y or "",
     }  # fmt: skip
     if to is not None:
-        _write_translation(run, cells, sides, to)
+        _write_translation(run, cells, sides, to, known)
 
 
 def write_cells_file(
@@ -216,8 +217,34 @@ def _positions(names: Sequence[str], wanted: Any) -> np.ndarray:
     return np.array([place.get(str(name), -1) for name in wanted])
 
 
+def _covariates(run: TrainedRun, cells: Any) -> Context:
+    """Columns of `obs` that the run takes as covariates, of every cell.
+
+    Raises:
+        DataError: A column is missing, or holds a level that no training cell had.
+    """
+    names = run.model.covariates.names
+    if not names:
+        return Context()
+    tables = [cells.obs, *(part.obs for part in getattr(cells, "mod", {}).values())]
+    columns: dict[str, Any] = {}
+    for name in names:
+        holding = [table for table in tables if name in table.columns]
+        if not holding:
+            raise DataError(f"the cells have no column {name} in obs, a covariate of this run")
+        columns[name] = holding[0][name].reindex(cells.obs_names).to_numpy()
+    return Context(None, run.model.covariates.encode(columns, len(cells.obs_names)))
+
+
+def _of(known: Context, cells: np.ndarray) -> Context:
+    rows = torch.from_numpy(cells)
+    return mapped(known, lambda columns: columns[rows])
+
+
 @torch.inference_mode()
-def _latents(run: TrainedRun, sides: Mapping[Domain, Side], count: int) -> dict[str, np.ndarray]:
+def _latents(
+    run: TrainedRun, sides: Mapping[Domain, Side], count: int, known: Context
+) -> dict[str, np.ndarray]:
     """Means of all latents by their key in `obsm`, `(cells, size)`, NaN where there is none."""
     model = run.model
     shared = np.full((count, len(model.active)), np.nan, np.float32)
@@ -226,23 +253,27 @@ def _latents(run: TrainedRun, sides: Mapping[Domain, Side], count: int) -> dict[
         size = model.exclusive_sizes["xy".index(name)]
         own = found[f"X_iiae_{_label(run, name)}"] = np.full((count, size), np.nan, np.float32)
         for part in _parts(side.cells):
-            q = model.encoder(name)(side.take(part))
+            q = model.encoder(name)(side.take(part), _of(known, part))
             own[part], shared[part] = q.exclusive.mean.numpy(), q.shared.mean.numpy()
     if len(sides) == 2:
         for part in _parts(np.intersect1d(sides["x"].cells, sides["y"].cells)):
-            q = model.encode(Pair(*(sides[name].take(part) for name in DOMAINS)))
+            of_part = _of(known, part)
+            x, y = (sides[name].take(part) for name in DOMAINS)
+            q = model.encode(Pair(x, y, of_part, of_part))
             shared[part] = q.shared.mean.numpy()
     return found
 
 
 def _write_translation(
-    run: TrainedRun, cells: Any, sides: Mapping[Domain, Side], to: Domain
+    run: TrainedRun, cells: Any, sides: Mapping[Domain, Side], to: Domain, known: Context
 ) -> None:
     """A layer where all cells and features of the target are, or else a table in `obsm`."""
     source, target = sides[other(to)], sides.get(to)
     made = np.full((len(source.rows), run.shapes["xy".index(to)][0]), np.nan, np.float32)
     for part in _parts(source.cells):
-        made[part] = render(run.model, content(run.model, source.take(part), to), to).numpy()
+        own = _of(known, part)
+        shared = content(run.model, source.take(part), to, own)
+        made[part] = render(run.model, shared, to, context=own).numpy()
     names = list(map(str, cells.obs_names))
     columns = load_features(run.folder)["xy".index(to)]
     if target is not None and target.place.group != OBSM:

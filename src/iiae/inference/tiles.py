@@ -88,7 +88,7 @@ def translate_large(
     sources = [open_images(given, source_shape, other(to)) for given in inputs]
     places = [one.place(i) for one in sources for i in range(len(one))]
     source = Joined(sources)
-    latents, labels = exclusive_latents(run, to, exclusive, target_shape)
+    latents, labels = exclusive_latents(run, to, exclusive)
     endings = output_endings(source, target_shape[0])
     names = output_names(source, exclusive.like, labels, Outputs(folder), endings)
     make_folder(folder)

@@ -148,7 +148,7 @@ def _pictures(run: TrainedRun, pairs: PairSet) -> list[Figure]:
 @torch.inference_mode()
 def _reconstruction(run: TrainedRun, pair: Pair) -> Image.Image:
     q = run.model.encode(pair)
-    p = run.model.decode(q.mean())
+    p = run.model.decode(q.mean(), run.model.known(pair))
     rows = [
         Row("x", pair.x),
         Row("x reconstructed", p.x.mean),

@@ -45,7 +45,9 @@ VECTOR_STEPS, IMAGE_STEPS = 16, 1  # optimiser steps between two looks at clock,
 STATE = ("model", "optimiser", "bf16", "steps", "history", "sums", "counted", "seconds",
          "random_state", "cuda_random_state")  # fmt: skip
 MAY_CHANGE = (
-    *(f"data.{name}" for name in ("root", "x", "y", "names")),  # the pairs themselves are compared
+    *(
+        f"data.{name}" for name in ("root", "x", "y", "names", "columns")
+    ),  # the pairs themselves are compared
     *(
         f"training.{name}"
         for name in (
