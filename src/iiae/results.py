@@ -298,12 +298,116 @@ class InformationTerms(NamedTuple):
     interaction_fitted: Bound
 
 
+class Matching(NamedTuple):
+    """Do held-out partners match better than shuffled ones? `iiae.evidence.matching` measures it.
+
+    `nats` is what z_s tells of which item is the partner, of at most `most` (log of the number of
+    items); `null` and `null_high` are the mean and the 95th percentile of shuffled pairs, `recall`
+    and `null_recall` the share of partners that come first. `p_value` is the share of shuffled
+    pairs, and the pairs as they are, with as many nats.
+    """
+
+    pairs: int
+    nats: Bound
+    null: Measured
+    null_high: Measured
+    most: float
+    recall: Measured
+    null_recall: Measured
+    p_value: float
+    permutations: int
+
+    @property
+    def excess(self) -> float:
+        """Nats beyond what shuffled pairs reach on average."""
+        return self.nats.value - self.null
+
+
+class Gain(NamedTuple):
+    """What a second latent adds to a linear prediction of a domain, on held-out pairs.
+
+    `without` is the R2 by the first latent alone, `gain` the R2 by both less that, with its 95%
+    bootstrap interval. `null_high` is the 95th percentile of gains by shuffled second latents,
+    `p_value` the share of them, and the real one, that gain as much.
+    """
+
+    without: Measured
+    gain: Measured
+    low: Measured
+    high: Measured
+    null_high: Measured
+    p_value: float
+
+
+class Gains(NamedTuple):
+    """Leakage without known factors: None where the latent is the same for every pair.
+
+    | field | predicts | from | beyond |
+    |---|---|---|---|
+    | `shared_in_z_x` | y | z_x | z_s given x |
+    | `shared_in_z_y` | x | z_y | z_s given y |
+    | `exclusive_in_z_s_x` | x | z_s given x | z_s given y |
+    | `exclusive_in_z_s_y` | y | z_s given y | z_s given x |
+    """
+
+    shared_in_z_x: Gain | None
+    shared_in_z_y: Gain | None
+    exclusive_in_z_s_x: Gain | None
+    exclusive_in_z_s_y: Gain | None
+
+
+class Style(NamedTuple):
+    """Translations to a domain with drawn exclusive latents, as mean absolute differences.
+
+    `between` is between two draws of one source, `error` between a draw and the true partner. In a
+    right model both are equal; if draws are all alike, the first is 0.
+    """
+
+    between: Estimate
+    error: Estimate
+
+
+class NullCopy(NamedTuple):
+    """What one short training reached on held-out pairs: nats and recall as in `Matching`.
+
+    `interaction` is the lower bound of I(X;Y;Z_s) in nats.
+    """
+
+    nats: Measured
+    recall: Measured
+    interaction: Measured
+
+
+class NullRuns(NamedTuple):
+    """Short trainings on the pairs as they are and on shuffled pairs, all of so many epochs.
+
+    `p_values` and `excess` are by measure, as `NullCopy` names them: the share of all trainings
+    that reach as much as the real one, and what it reaches beyond the mean of the shuffled.
+    """
+
+    epochs: int
+    real: NullCopy
+    shuffled: list[NullCopy]
+
+    @property
+    def p_values(self) -> NullCopy:
+        k = len(self.shuffled)
+        columns = zip(self.real, zip(*self.shuffled, strict=True), strict=True)
+        return NullCopy(*((1 + sum(v >= real for v in null)) / (k + 1) for real, null in columns))
+
+    @property
+    def excess(self) -> NullCopy:
+        columns = zip(self.real, zip(*self.shuffled, strict=True), strict=True)
+        return NullCopy(*(real - sum(null) / len(null) for real, null in columns))
+
+
 class Evidence(NamedTuple):
     """Everything that is measured of a set of latents; None where it does not apply.
 
     `probes`, `leakage` and `domains` are by view: what is taken of the posteriors. `dependence` is
     of the first view, by pair of blocks and estimator: a value, or the reason why the estimator
-    refused. `split`, `information` and `swap` (by factor) need a run.
+    refused. `split`, `information`, `swap` (by factor), `matching`, `gains` (by view), `styles` (by
+    the domain translated to) and `null` need a run; `null` only if shuffled copies were trained.
     """
 
     pairs: int
@@ -317,6 +421,10 @@ class Evidence(NamedTuple):
     split: str | None = None
     information: InformationTerms | None = None
     swap: dict[str, list[Origin]] | None = None
+    matching: Matching | None = None
+    gains: dict[str, Gains] | None = None
+    styles: dict[Domain, Style] | None = None
+    null: NullRuns | None = None
 
 
 class Results(NamedTuple):
