@@ -29,6 +29,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Share": (push, pull, export),
     "Look up": (data, settings),
 }
+LIGHT = ("settings",)  # commands that start at once
 
 
 def _print_version(asked: bool) -> None:
@@ -57,6 +58,15 @@ class Command(TyperCommand):
         except typer.BadParameter as error:
             error.message = error.message.removeprefix("Value error, ")
             raise
+
+    def invoke(self, ctx: Any) -> Any:
+        """Shows on a terminal, at once, that something happens: torch takes seconds to import."""
+        if self.name not in LIGHT and sys.stderr.isatty():
+            print("loading ...", end="\r", file=sys.stderr, flush=True)
+            import torch  # noqa: F401
+
+            print("\x1b[K", end="", file=sys.stderr, flush=True)
+        return super().invoke(ctx)
 
 
 def build_app() -> typer.Typer:

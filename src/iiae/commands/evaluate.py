@@ -13,9 +13,12 @@ from iiae.commands.common import (
     Overrides,
     PartOption,
     RunFolder,
+    names_of,
     open_run,
     path_of,
+    say_next,
     show_tables,
+    show_verdict,
 )
 from iiae.errors import SettingsError
 
@@ -35,11 +38,14 @@ def evaluate(
     from iiae.files.atomic import json_text
     from iiae.report.tables import result_tables
 
-    found = open_run(run, overrides).evaluate(split)
+    opened = open_run(run, overrides)
+    found = opened.evaluate(split)
     if as_json:
         typer.echo(json_text(found, indent=2))
-    else:
-        show_tables(result_tables(found))
+        return
+    show_verdict(opened, **{split: found})
+    show_tables(result_tables(found), names_of(opened))
+    say_next(f"iiae disentangle {run}  # what went where, and what leaked")
 
 
 def disentangle(
@@ -80,15 +86,20 @@ def disentangle(
         )
     if latents is not None and overrides:
         raise SettingsError("--set is for a run; --latents have no settings")
-    if run is not None:
-        found = open_run(run, overrides).evidence(split)
+    opened = open_run(run, overrides) if run else None
+    if opened:
+        found = opened.evidence(split)
     else:
         assert latents is not None
         found = prove_files(latents, factors, seed or 0)
     if as_json:
         typer.echo(json_text(found, indent=2))
-    else:
-        show_tables(evidence_tables(found))
+        return
+    if opened:
+        show_verdict(opened, evidence=found)
+    show_tables(evidence_tables(found), names_of(opened))
+    if opened:
+        say_next(f"iiae report {run}  # the same with pictures, as one page")
 
 
 def score(
@@ -133,3 +144,4 @@ def report(
     Example: iiae report runs/mine --out mine.html
     """
     typer.echo(f"wrote {open_run(run, overrides).report(out, images)}")
+    say_next(f"iiae serve {run}  # draw or upload, translate, search")

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from iiae.commands.common import OnError, Overrides, path_of, place_of, progress_bar, show_tables
+from iiae.commands.common import (
+    OnError,
+    Overrides,
+    path_of,
+    place_of,
+    progress_bar,
+    say_next,
+    show_tables,
+)
 from iiae.errors import RunError, SettingsError
 
 
@@ -58,6 +66,8 @@ def train(
     from iiae.run_folder import SETTINGS
     from iiae.settings import load_settings, make_settings
 
+    if experiment and "=" in experiment.name and not experiment.is_file():
+        raise SettingsError(f"{experiment} is not a file; did you mean --set {experiment}?")
     if on_error:
         overrides = [*(overrides or []), f'data.on_error="{on_error}"']
     if sum(map(bool, (experiment, x, pairs))) > 1:
@@ -84,7 +94,8 @@ def train(
     out = out or Path("runs") / (Path(named).stem if named else "run")
     run = fit(settings, out, resume=resume, overwrite=overwrite)
     if first_process():
-        typer.echo(f"wrote {run.folder}; next: iiae evaluate {run.folder}")
+        typer.echo(f"wrote {run.folder}")
+        say_next(f"iiae evaluate {run.folder}  # are partners found among held-out pairs?")
 
 
 def sweep(
@@ -115,6 +126,7 @@ def sweep(
     typer.echo(f"wrote {written}")
     if all(row["status"] == "failed" for row in found.rows):
         raise RunError(f"{out}: every run failed: {found.rows[0]['message']}")
+    say_next(f"iiae report {out}/RUN  # of one that you choose from the table")
 
 
 def _whole(option: str, text: str) -> int:

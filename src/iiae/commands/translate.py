@@ -17,6 +17,7 @@ from iiae.commands.common import (
     path_of,
     place_of,
     progress_bar,
+    say_next,
 )
 from iiae.errors import SettingsError
 
@@ -82,6 +83,7 @@ def translate(
             raise SettingsError("--grid, --full-size and --spread are for images, not for features")
         out = out or Path("translation.npy")
         typer.echo(f"wrote {translate_array(opened, inputs, to, out, exclusive, on_error)}")
+        say_next(f"iiae serve {run}  # the same in a browser")
         return
     out = out or Path("translation.png")
     alone = picture_format(out) is not None and not out.is_dir()
@@ -91,6 +93,8 @@ def translate(
     done = translate_files(opened, inputs, to, outputs, exclusive, on_error)
     written = " and ".join(str(path) for path in (outputs.folder, outputs.grid) if path)
     typer.echo(f"wrote {done} translation{'s' * (done != 1)} to {written}")
+    more = f"iiae serve {run}  # the same in a browser"
+    say_next(more if samples or like else f"the same with --samples 4: four looks of each; {more}")
 
 
 def embed(
@@ -133,3 +137,4 @@ def embed(
         )  # fmt: skip
     left_out = f"; {done.failed} left out, see {done.failures}" if done.failed else ""
     typer.echo(f"wrote {done.rows} rows into {done.output}{left_out}")
+    say_next(f"iiae index {run} gallery/ {source} --domain {domain}  # to search them")

@@ -12,6 +12,7 @@ import torch
 
 from iiae.errors import DataError
 from iiae.files.arrays import array_names, read_array, read_texts
+from iiae.files.folders import SUFFIXES
 from iiae.files.interface import Sample, Source, absolute
 from iiae.files.remote import is_url
 from iiae.files.tables import is_table, number_columns, read_columns
@@ -109,6 +110,11 @@ def read_rows(path: Path, name: str) -> Rows:
         rows = _of_table(path, name)
     elif path.suffix.lower() == ".npz":
         rows = _of_npz(path, name)
+    elif path.suffix.lower() in SUFFIXES:
+        raise DataError(
+            f"{path}: is a picture; rows of numbers are needed here: .npy, .npz, .csv, .tsv or "
+            ".parquet"
+        )
     else:
         rows = Rows(_mapped(path))
     values = as_rows(rows.values)

@@ -108,7 +108,8 @@ def _plan(learner: Learner, data: Splits) -> str:
     train, validation, test = (f"{len(part):,}" for part in data)
     return (
         f"{train} pairs to train on, {validation} to validate, {test} to test: {each}\n"
-        f"network {settings.model.family!r}, {settings.training.epochs} epochs of "
+        f"network {settings.model.family!r}, {settings.training.epochs} "
+        f"epoch{'s' * (settings.training.epochs > 1)} of "
         f"{learner.plan.total // settings.training.epochs} steps, on {learner.device.type}"
     )
 
