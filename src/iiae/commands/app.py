@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperCommand
 
 from iiae.commands.data import data, settings
+from iiae.commands.demo import demo
 from iiae.commands.evaluate import disentangle, evaluate, report, score
 from iiae.commands.features import features, finetune, head
 from iiae.commands.search import gallery, index, search, serve
@@ -21,7 +22,7 @@ from iiae.commands.translate import embed, translate
 from iiae.errors import IIAEError, Interrupted, NothingReadable
 
 PANELS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Learn": (train, sweep),
+    "Learn": (demo, train, sweep),
     "Measure": (evaluate, disentangle, score, report),
     "Use": (translate, embed),
     "Search": (index, search, gallery, serve),
