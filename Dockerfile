@@ -1,8 +1,8 @@
 # The server of a run: its API and its page, without a GPU.
 #   docker build -t iiae .
-#   docker run --rm -p 8000:8000 -v "$PWD/runs/mine:/run:ro" iiae
-# With a gallery, and a token that requests must carry:
-#   docker run --rm -p 8000:8000 -v "$PWD/runs/mine:/run:ro" -e IIAE_TOKEN=... iiae \
+#   docker run --rm -p 8000:8000 -e IIAE_TOKEN=... -v "$PWD/runs/mine:/run:ro" iiae
+# Requests carry the token, since others can reach the server; the page asks for it. With a gallery:
+#   docker run --rm -p 8000:8000 -e IIAE_TOKEN=... -v "$PWD/runs/mine:/run:ro" iiae \
 #     /run --gallery /run/gallery --host 0.0.0.0
 FROM python:3.11-slim AS build
 WORKDIR /src
