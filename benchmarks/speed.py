@@ -7,7 +7,7 @@ the same network as `training.precision` and `training.compile` run it in a bare
 `iiae.fit` with the same settings; their ratios; the share of this device's measured
 matrix-product rate that each reaches; and its peak memory, in a process of its own: that of the
 process on a CPU, that of tensors on a GPU. Variants take turns, so that a busy machine slows all
-of them alike. `auto` is bf16 where the device has units for it (`iiae.hardware`); on a GPU images
+of them alike. `auto` is bf16 where it is measured to be faster (`iiae.hardware`); on a GPU images
 are compiled too, and pairs stay on it.
 """
 
@@ -78,17 +78,24 @@ def main() -> None:
     parser.add_argument("--precision", choices=["auto", "32", "bf16"], default="auto")
     given = parser.parse_args()
     device = torch.device(given.device)
-    precision = given.precision
-    if precision == "auto":
-        precision = "bf16" if bf16_pays(device) else "32"
-    kinds = {"32": torch.float32, "bf16": torch.bfloat16}
-    if precision == "32":
-        del kinds["bf16"]  # whose product takes minutes on a CPU without units for it
-    peaks = {name: matmul_rate(kind, device) for name, kind in kinds.items()}
-    rates = ", ".join(f"{name} {rate / 1e9:.0f} GFLOP/s" for name, rate in peaks.items())
-    print(f"{_named(device)}, torch {torch.__version__}; matrix product: {rates}")
+    print(f"{_named(device)}, torch {torch.__version__}")
     for name in NETWORKS if given.network == "both" else [given.network]:
+        precision = chosen_precision(name, given.precision, device)
+        kinds = {"32": torch.float32, "bf16": torch.bfloat16}
+        if precision == "32":
+            del kinds["bf16"]  # whose product takes minutes on a CPU without units for it
+        peaks = {name: matmul_rate(kind, device) for name, kind in kinds.items()}
+        rates = ", ".join(f"{name} {rate / 1e9:.0f} GFLOP/s" for name, rate in peaks.items())
+        print(f"matrix product: {rates}")
         measure(name, given.seconds, given.rounds, peaks, device, precision)
+
+
+def chosen_precision(name: str, asked: str, device: torch.device) -> str:
+    """What `training.precision = "auto"` takes for a network on this machine, or what was asked."""
+    if asked != "auto":
+        return asked
+    batch = NETWORKS[name]["settings"]["training"]["batch"]
+    return "bf16" if bf16_pays(device, len(NETWORKS[name]["shape"]) == 3, batch) else "32"
 
 
 def _named(device: torch.device) -> str:
@@ -217,8 +224,7 @@ def plain(settings: Settings) -> Settings:
 def make_learner(settings: Settings, data: Splits, device: torch.device) -> Learner:
     torch.manual_seed(0)
     model = build_model(settings.model, settings.objective, data.train.shapes)
-    precision = settings.training.precision
-    bf16 = bf16_pays(device) if precision == "auto" else precision == "bf16"
+    bf16 = settings.training.precision == "bf16"
     images = len(data.train.shapes[0]) == 3
     return Learner(model, settings, Plan(1, bf16, images, Group(0, 1, device)))
 

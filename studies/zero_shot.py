@@ -108,7 +108,7 @@ def _trained(
     model = _model(seen, given).train()
     rate = given.learning_rate
     optimiser = torch.optim.Adam(model.parameters(), rate, (0.5, 0.999), fused=True)
-    bf16 = bf16_pays(torch.device("cpu"))
+    bf16 = bf16_pays(torch.device("cpu"), False, given.batch)
     batches = class_pairs(seen, given.batch, given.steps, "IIAE")
     for step, (x, y, _) in enumerate(batches):
         pair = Pair(x, y)

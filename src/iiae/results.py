@@ -268,25 +268,31 @@ class InformationTerms(NamedTuple):
 
     | field | bounds | from |
     |---|---|---|
-    | `exclusive_x`, `exclusive_y` | I(X;Z_x), I(Y;Z_y) | above |
+    | `exclusive_x`, `exclusive_y` | I(X;Z_x), I(Y;Z_y): the smaller of two | above |
+    | `exclusive_x_lower`, `exclusive_y_lower` | the same | below |
     | `only_x`, `only_y` | I(X;Z_s given Y), I(Y;Z_s given X) | above |
     | `joint_prior`, `joint_upper` | I(X,Y;Z_s): by the prior, leaving one out | above |
+    | `joint_normal` | I(X,Y;Z_s): by a normal aggregate posterior | above |
     | `joint_lower` | I(X,Y;Z_s) | below |
     | `shared_x_lower`, `shared_y_lower` | I(X;Z_s), I(Y;Z_s) | below |
     | `shared_x_fitted`, `shared_y_fitted` | I(X;Z_s), I(Y;Z_s) | above, if r_x and r_y are right |
     | `interaction_lower` | I(X;Y;Z_s), and so I(X;Y) | below: the largest of three |
-    | `interaction_upper` | I(X;Y;Z_s) | above: the smaller of both above for I(X,Y;Z_s) |
+    | `interaction_upper` | I(X;Y;Z_s) | above: the smallest of three for I(X,Y;Z_s) |
     | `interaction_fitted` | I(X;Y;Z_s) | above, if r_x and r_y are right: the smaller of two |
+    | `interaction_normal` | I(X;Y;Z_s), and so I(X;Y) | below, if the aggregate is normal |
 
-    The last two bound I(X;Y) as well if z_s says all that x and y share.
+    Those from above bound I(X;Y) as well if z_s says all that x and y share.
     """
 
     pairs: int
     exclusive_x: Bound
     exclusive_y: Bound
+    exclusive_x_lower: Bound
+    exclusive_y_lower: Bound
     only_x: Bound
     only_y: Bound
     joint_prior: Bound
+    joint_normal: Bound
     joint_upper: Bound
     joint_lower: Bound
     shared_x_lower: Bound
@@ -296,6 +302,7 @@ class InformationTerms(NamedTuple):
     interaction_lower: Bound
     interaction_upper: Bound
     interaction_fitted: Bound
+    interaction_normal: Bound
 
 
 class Matching(NamedTuple):
@@ -427,6 +434,28 @@ class Evidence(NamedTuple):
     null: NullRuns | None = None
 
 
+class LabelFree(NamedTuple):
+    """Scores of a run that need no known factors, on validation pairs; more is better.
+
+    | field | what |
+    |---|---|
+    | `nats`, `retrieval` | of `Matching` |
+    | `interaction` | lower bound of I(X;Y;Z_s), nats |
+    | `inter_kl` | minus the nats of z_s that only one domain says |
+    | `crossed` | R2 of a domain by the other's z_s, mean of both |
+    | `kept_apart` | minus the gains of `Gains` beyond shuffled ones, by active means |
+    | `balance` | `retrieval` times (1 + `kept_apart`) |
+    """
+
+    nats: Measured
+    retrieval: Measured
+    interaction: Measured
+    inter_kl: Measured
+    crossed: Measured
+    kept_apart: Measured
+    balance: Measured
+
+
 class Results(NamedTuple):
     """The sections of metrics.json; None where nothing was measured."""
 
@@ -434,6 +463,7 @@ class Results(NamedTuple):
     test: Evaluation | None = None
     validation: Evaluation | None = None
     evidence: Evidence | None = None
+    label_free: LabelFree | None = None
 
 
 # the type of each section, and the command that writes it
@@ -442,6 +472,7 @@ SECTIONS: dict[str, tuple[Any, str]] = {
     "test": (Evaluation, "iiae evaluate {0}"),
     "validation": (Evaluation, "iiae evaluate {0} --split validation"),
     "evidence": (Evidence, "iiae disentangle {0}"),
+    "label_free": (LabelFree, "iiae sweep"),
 }
 
 

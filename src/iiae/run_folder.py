@@ -27,6 +27,7 @@ from iiae.errors import RunError
 from iiae.files.atomic import json_text, write_arrays, write_atomically, write_text
 from iiae.metrics.comparison import Choice, Comparison
 from iiae.model.build import build_model
+from iiae.model.folded import folded
 from iiae.model.iiae import IIAE
 from iiae.settings import Settings, dump_settings, load_settings
 from iiae.types import plain
@@ -68,6 +69,10 @@ class StoredRun(NamedTuple):
     settings: Settings
     model: IIAE
     shapes: Shapes
+
+    def for_inference(self) -> StoredRun:
+        """The same with the model in a form that is faster and cannot be trained."""
+        return self._replace(model=folded(self.model))
 
 
 @runtime_checkable

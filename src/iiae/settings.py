@@ -358,6 +358,7 @@ class Settings(_Section):
     """All settings of a run."""
 
     title: str = Field("", description="one line that says what the run is")
+    about: str = Field("", description="a sentence or two for the page: what x and y are")
     data: DataSettings
     model: ModelSettings = ModelSettings()  # pyright: ignore[reportCallIssue]
     objective: ObjectiveSettings = ObjectiveSettings()  # pyright: ignore[reportCallIssue]

@@ -45,6 +45,7 @@ SKETCHES = Names("sketch", "photo")
         ("shared, x to y", "shared, sketch to photo"),
         ("Given x, the nearest y", "Given sketch, the nearest photo"),
         ("x and y share 2 nats.", "Sketch and photo share 2 nats."),
+        ("only x's, yet in z_s", "only sketch's, yet in z_s"),
         ("only y says; z_x and z_s given y", "only photo says; z_x and z_s given photo"),
         ("objective.x.weight, objective.y.weight", "objective.x.weight, objective.y.weight"),
         ("KL[q(z_x|x) || p], I(X;Z_x)", "KL[q(z_x|x) || p], I(X;Z_x)"),

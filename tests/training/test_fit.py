@@ -429,7 +429,7 @@ def test_active_dimensions_are_chosen_on_a_random_sample(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("pays", [True, False])
 def test_automatic_precision_is_what_the_machine_is_fast_at(tmp_path, monkeypatch, pays):
-    monkeypatch.setattr(sys.modules["iiae.training.fit"], "bf16_pays", lambda device: pays)
+    monkeypatch.setattr(sys.modules["iiae.training.fit"], "bf16_pays", lambda *run: pays)
     fit(small_settings("training.precision=auto"), tmp_path / "auto", progress=False)
     same_as = "bf16" if pays else "32"
     fit(small_settings(f"training.precision={same_as}"), tmp_path / "set", progress=False)
@@ -511,3 +511,15 @@ def test_recall_of_validation_pairs_is_that_of_their_partners(tmp_path):
     kept = int(load_metrics(tmp_path)["training"]["kept_epoch"]) - 1
     both = (found.shared_x_to_y.recall[1].rate + found.shared_y_to_x.recall[1].rate) / 2
     assert load_history(tmp_path)[kept]["validation_recall"] == pytest.approx(both)
+
+
+def test_a_resumed_run_keeps_the_precision_it_began_with(tmp_path, monkeypatch):
+    module, settings = sys.modules["iiae.training.fit"], small_settings("training.precision=auto")
+    monkeypatch.setattr(module, "bf16_pays", lambda *run: True)
+    fit(settings, tmp_path, progress=False)
+    monkeypatch.setattr(module, "bf16_pays", lambda *run: False)  # another machine
+    longer = small_settings(
+        "training.precision=auto", f"training.epochs={2 + settings.training.epochs}"
+    )
+    fit(longer, tmp_path, resume=True, progress=False)
+    assert json.loads((tmp_path / METRICS).read_text())["training"]["precision"] == "bf16"

@@ -1,7 +1,9 @@
 import asyncio
+import base64
 import io
 import json
 import logging
+import math
 import re
 import zlib
 
@@ -17,13 +19,17 @@ pytest.importorskip("httpx2", reason="httpx2 is not installed")
 from starlette.testclient import TestClient
 
 from helpers import save_run, small_settings, write_images
+from iiae.data import load
 from iiae.errors import GalleryError, SettingsError
+from iiae.examples import save_examples
+from iiae.model.latents import embed
 from iiae.search.gallery import Gallery
 from iiae.search.index import index_files
 from iiae.search.query import search_files
 from iiae.web.app import create_app
 from iiae.web.guard import Guard, Limits
-from iiae.web.pictures import pen_and_paper
+from iiae.web.pages import FILES, PAGES
+from iiae.web.pictures import ink_extent, pen_and_paper
 from iiae.web.serving import serve
 
 NAMES = ["cat/1.png", "cat/2.png", "dog/3.png", "dog/4.png"]
@@ -108,7 +114,8 @@ def test_copies_are_kept_and_only_the_item_asked_for_is_left_out(place, tmp_path
         assert {hit["distance"] for hit in hits} == {0}
         (tmp_path / "c" / NAMES[0]).unlink()
         gone = next(id_ for path, id_ in rows.items() if path.endswith(NAMES[0]))
-        assert client.get(f"/items/{gone}/image").status_code == 404
+        kept = client.get(f"/items/{gone}/image")  # the thumbnail
+        assert Image.open(io.BytesIO(kept.content)).size == (16, 16)
         assert client.get(f"/items/{rows[first]}/image").status_code == 200
 
 
@@ -157,9 +164,90 @@ def test_pen_and_paper_are_those_of_what_stands_out():
 
 
 def test_what_to_draw_with_is_said_for_both_domains(client):
-    for colours in client.get("/about").json()["colours"].values():
-        assert all(re.fullmatch("#[0-9a-f]{6}", colour) for colour in colours.values())
-        assert set(colours) == {"pen", "paper"}
+    for drawing in client.get("/about").json()["drawing"].values():
+        assert all(re.fullmatch("#[0-9a-f]{6}", drawing[name]) for name in ("pen", "paper"))
+
+
+def test_ink_lies_where_most_images_have_it_and_photos_have_none():
+    images = torch.full((4, 1, 20, 20), -1.0)
+    images[:, :, 2:18, 6:12] = 1.0
+    assert ink_extent(images)[:4] == pytest.approx((0.8, 0.3, 0.45, 0.5))
+    assert ink_extent(images).stroke * 20 == pytest.approx(2 * 96 / (44 * math.pi / 4))
+    assert ink_extent(torch.full((3, 3, 8, 8), 0.1)) is None
+    torch.manual_seed(0)
+    assert ink_extent(torch.rand(4, 3, 16, 16) * 2 - 1) is None
+
+
+def test_content_and_look_are_searched_together(client, place):
+    ids = {row["path"].rsplit("/", 1)[1]: row["id"] for row in place[2].rows("true")}
+    both = {"item": ids["1.png"], "by": "shared=1,exclusive=0.001"}
+    hits = client.get("/search", params=both).json()["hits"]
+    shared = client.get("/search", params={"item": ids["1.png"]}).json()["hits"]
+    assert [hit["id"] for hit in hits] == [hit["id"] for hit in shared]
+    drawn = client.post("/search", params={"by": "shared=1,exclusive=1"}, content=png(place))
+    assert "say by like_item whose it is" in drawn.json()["detail"]
+    look = {"by": "shared=0.001,exclusive=1", "like_item": ids["3.png"]}
+    hits = client.post("/search", params=look, content=png(place)).json()["hits"]
+    alone = client.get("/search", params={"item": ids["3.png"], "by": "exclusive"}).json()["hits"]
+    assert [hit["id"] for hit in hits] == [hit["id"] for hit in alone]
+    assert client.get("/search", params={"item": ids["1.png"], "by": "look"}).status_code == 400
+
+
+def test_looks_lead_a_translation_and_items_are_sources(client, place):
+    source = {"source": png(place)}
+    answer = client.post("/translate", data={"to": "y", "looks": 3}, files=source).json()
+    assert len(answer["images"]) == len({look["id"] for look in answer["looks"]}) == 3
+    likes = [{"to": "y", "like_item": look["id"]} for look in answer["looks"]]
+    singly = [client.post("/translate", data=like, files=source).json() for like in likes]
+    assert answer["images"] == [one["images"][0] for one in singly]
+    item = {"source_item": place[2].rows("true")[0]["id"]}
+    assert len(client.post("/translate", data={"to": "x", **item}).json()["images"]) == 1
+    assert "no examples" in client.post("/translate", data={"to": "x", "looks": 2, **item}).text
+    assert "are of domain y" in client.post("/translate", data={"to": "y", **item}).text
+    assert "send a file" in client.post("/translate", data={"to": "y"}).text
+
+
+def test_examples_of_the_run_are_shown_and_set_the_scale(place, tmp_path):
+    run = save_run(tmp_path / "run")
+    pairs = load(run.settings.data).validation
+    index = pairs.sample(40, 0)
+    save_examples(run.folder, pairs, index, embed(run.model, pairs.batches(40, index)))
+    index_files(run, tmp_path / "g", [place[0] / "c"], "y", progress=False)
+    with TestClient(create_app(run, Gallery.open(tmp_path / "g"))) as client:
+        images = client.get("/examples?domain=x").json()["images"]
+        assert len(images) == 12
+        about = client.get("/about").json()
+        assert about["names"] == {"x": "x", "y": "y"} and "two kinds: x and y" in about["about"]
+        scale = about["scale"]["other"]
+        assert all(sorted(levels) == levels for levels in scale.values())
+        body = base64.b64decode(images[0].split(",")[1])
+        assert client.post("/search", content=body).status_code == 200
+    with TestClient(create_app(run)) as client:  # looks of examples, without a gallery
+        answer = client.post("/translate", data={"to": "y", "looks": 2}, files={"source": body})
+        assert [look["example"] is None for look in answer.json()["looks"]] == [False, False]
+
+
+def test_a_gallery_that_is_moved_with_its_files_still_has_them(place, tmp_path):
+    write_images(tmp_path / "a" / "c", NAMES)
+    index_files(place[1], tmp_path / "a" / "g", [tmp_path / "a" / "c"], "y", progress=False)
+    (tmp_path / "a").rename(tmp_path / "b")
+    gallery = Gallery.open(tmp_path / "b" / "g")
+    assert {row["path"] for row in gallery.rows("true")} == {
+        str(tmp_path / "b" / "c" / name) for name in NAMES
+    }
+    with TestClient(create_app(place[1], gallery)) as client:
+        assert client.get("/about").json()["gallery"]["gone"] == 0
+    (tmp_path / "b" / "c").rename(tmp_path / "elsewhere")
+    with TestClient(create_app(place[1], gallery)) as client:
+        assert client.get("/about").json()["gallery"]["gone"] == 4
+    found = Gallery.open(tmp_path / "b" / "g", root=tmp_path / "elsewhere")
+    assert found.item(str(tmp_path / "elsewhere" / NAMES[0]))["label"] == "cat"
+
+
+def test_items_lie_on_a_plane(client):
+    found = client.get("/map?by=exclusive").json()
+    assert len(found["points"]) == len(found["items"]) == 4
+    assert found["explained"][0] >= found["explained"][1] > 0
 
 
 def bomb():
@@ -282,12 +370,14 @@ def test_other_origins_and_other_hosts_are_kept_out(client):
 
 
 def test_the_page_loads_nothing_from_elsewhere_and_runs_its_own_script_only(client):
-    for path in ("/", "/docs"):
+    for path in (*PAGES, *FILES):
         answer = client.get(path)
-        assert "script-src 'sha256-" in answer.headers["content-security-policy"]
+        assert answer.status_code == 200
+        assert "script-src 'self'" in answer.headers["content-security-policy"]
         assert "default-src 'none'" in answer.headers["content-security-policy"]
-        assert "http://" not in answer.text and "https://" not in answer.text
-        assert "innerHTML" not in answer.text
+        assert "<script>" not in answer.text and "innerHTML" not in answer.text
+        assert "https://" not in answer.text
+        assert "http://" not in answer.text.replace("http://127.0.0.1:8000", "")
     assert client.get("/openapi.json").json()["paths"].keys() >= {"/embed", "/search", "/translate"}
 
 

@@ -58,14 +58,16 @@ def described(run, where, good):
 def mend(case, good, item):
     """Leaves a request as it was made up, but with files that can be read and an item there is."""
     if isinstance(case.body, dict):
-        case.body |= {k: good for k in ("source", "like", "like2") if k in case.body}
+        case.body |= {k: good for k in ("like", "like2") if k in case.body} | {"source": good}
+        case.body |= {k: item for k in ("like_item", "like2_item") if k in case.body}
     elif isinstance(case.body, bytes):
         case.body = good
     elif isinstance(case.body, list):
         case.body = json.loads(good)
     for found in (case.query, case.path_parameters):
-        if found and "item" in found:
-            found["item"] = item
+        for name in ("item", "like_item"):
+            if found and name in found:
+                found[name] = item
 
 
 @pytest.mark.parametrize("kind", ["images", "features"])

@@ -14,7 +14,7 @@ from iiae.errors import SettingsError
 if TYPE_CHECKING:
     from iiae.data.names import Names
     from iiae.report.tables import Table
-    from iiae.results import Evaluation, Evidence
+    from iiae.report.verdict import Verdict
     from iiae.run import Run
 
 # what may be set for a run that is trained: how it is measured, and where its data lies
@@ -82,22 +82,6 @@ def names_of(run: Run | None) -> Names | None:
     return domain_names(run.settings.data) if run else None
 
 
-def show_verdict(run: Run, **measured: Evaluation | Evidence) -> None:
-    """What a run's numbers amount to, a sentence each, with what was just measured."""
-    from rich.console import Console
-    from rich.markup import escape
-
-    from iiae.report.verdict import verdict
-    from iiae.results import load_results
-
-    names, marks = names_of(run), {"pass": "yes", "fail": " NO", "unknown": "  ?"}
-    console = Console(highlight=False)
-    for one in verdict(load_results(run.folder)._replace(**measured)):
-        text = f"{one.claim}[/]: {escape(one.sentence)} {escape(one.remedy or '')}"
-        console.print(f"{marks[one.mark]}  [bold]{names.put(text) if names else text}")
-    console.print()
-
-
 def show_tables(tables: Iterable[Table], names: Names | None = None) -> None:
     """Prints tables; intervals have columns of their own as far as the terminal has room.
 
@@ -148,6 +132,23 @@ def _columns(table: Table, width: int, named: Callable[[str], str]) -> tuple[lis
 def say_next(text: str) -> None:
     """Names what usually comes next, on standard error: output stays clean for other programs."""
     typer.echo(f"next: {text}", err=True)
+
+
+def show_verdicts(found: Iterable[Verdict], names: Names | None = None) -> None:
+    """What a run's numbers amount to, a sentence each."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    console, colours = Console(), {"pass": "green", "fail": "bold red", "unknown": "yellow"}
+    named = names.put if names else str
+    for one in found:
+        mark = f"[{colours[one.mark]}]{one.mark.upper():<7}[/]"
+        console.print(
+            f"{mark} [bold]{named(one.claim)}[/]: {escape(named(one.sentence))}", highlight=False
+        )
+        if one.remedy:
+            console.print(f"        what usually mends it: {escape(one.remedy)}", highlight=False)
+    console.print()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iiae.commands.common import Overrides, path_of, say_next, show_verdict
+from iiae.commands.common import Overrides, names_of, path_of, say_next, show_verdicts
 
 if TYPE_CHECKING:
     from iiae.run import Run
@@ -29,6 +29,7 @@ def demo(
 
     Example: iiae demo --out runs/demo
     """
+    from iiae.report.verdict import run_verdict
     from iiae.run import Run
     from iiae.settings import load_settings
     from iiae.training import fit
@@ -39,7 +40,7 @@ def demo(
     run.evidence()
     report = run.report()
     _make_files(run)
-    show_verdict(run)
+    show_verdicts(run_verdict(out), names_of(run))
     typer.echo(f"wrote {report} and {run.folder / 'translation.png'}")
     say_next(f"iiae serve {out} --gallery {out / 'gallery'}  # draw a digit, search, translate")
 

@@ -18,7 +18,7 @@ from iiae.commands.common import (
     path_of,
     say_next,
     show_tables,
-    show_verdict,
+    show_verdicts,
 )
 from iiae.errors import SettingsError
 
@@ -37,13 +37,14 @@ def evaluate(
     """
     from iiae.files.atomic import json_text
     from iiae.report.tables import result_tables
+    from iiae.report.verdict import run_verdict
 
     opened = open_run(run, overrides)
     found = opened.evaluate(split)
     if as_json:
         typer.echo(json_text(found, indent=2))
         return
-    show_verdict(opened, **{split: found})
+    show_verdicts(run_verdict(run, **{split: found}), names_of(opened))
     show_tables(result_tables(found), names_of(opened))
     say_next(f"iiae disentangle {run}  # what went where, and what leaked")
 
@@ -66,6 +67,13 @@ def disentangle(
             "--set evaluation.seed",
         ),
     ] = None,
+    null: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="number of short copies to train on shuffled pairs; 19 for p = 0.05",
+        ),
+    ] = 0,
     as_json: AsJson = False,
     overrides: Overrides = None,
 ) -> None:
@@ -76,6 +84,7 @@ def disentangle(
     from iiae.evidence.collect import prove_files
     from iiae.files.atomic import json_text
     from iiae.report.evidence_tables import evidence_tables
+    from iiae.report.verdict import run_verdict
 
     if (run is None) == (latents is None):
         raise SettingsError("give a run folder, or --latents with --factors")
@@ -86,17 +95,19 @@ def disentangle(
         )
     if latents is not None and overrides:
         raise SettingsError("--set is for a run; --latents have no settings")
+    if latents is not None and null:
+        raise SettingsError("--null trains copies of a run; --latents have no model")
     opened = open_run(run, overrides) if run else None
     if opened:
-        found = opened.evidence(split)
+        found = opened.evidence(split, null)
     else:
         assert latents is not None
         found = prove_files(latents, factors, seed or 0)
     if as_json:
         typer.echo(json_text(found, indent=2))
         return
-    if opened:
-        show_verdict(opened, evidence=found)
+    if run is not None:
+        show_verdicts(run_verdict(run, evidence=found), names_of(opened))
     show_tables(evidence_tables(found), names_of(opened))
     if opened:
         say_next(f"iiae report {run}  # the same with pictures, as one page")

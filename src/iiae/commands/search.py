@@ -48,7 +48,14 @@ def index(
     from iiae.search.index import index_files
 
     done = index_files(
-        load_run(run), gallery, inputs, domain, distance, metadata, active_only, on_error=on_error
+        load_run(run).for_inference(),
+        gallery,
+        inputs,
+        domain,
+        distance,
+        metadata,
+        active_only,
+        on_error=on_error,
     )
     typer.echo(
         f"{gallery}: {done.added:,} added, {done.replaced:,} replaced, {done.unchanged:,} "
@@ -60,6 +67,17 @@ def index(
             "paths in it are relative to its folder"
         )
     say_next(f"iiae serve {run} --gallery {gallery}  # or: iiae search {run} {gallery} QUERY")
+
+
+def _weights(text: str) -> str:
+    from iiae.errors import GalleryError
+    from iiae.search.weights import read_weights
+
+    try:
+        read_weights(text)
+    except GalleryError as error:
+        raise typer.BadParameter(str(error)) from error
+    return text
 
 
 def search(
@@ -74,9 +92,20 @@ def search(
         str | None, typer.Option(help="SQL condition, as in \"label = 'cat' AND year > 2000\"")
     ] = None,
     by: Annotated[
-        Literal["shared", "exclusive"],
-        typer.Option(help="latent to compare: shared or exclusive"),
+        str,
+        typer.Option(
+            callback=_weights,
+            help="latent to compare, shared or exclusive; or weights of both: "
+            "shared=1,exclusive=0.5 (then --like, unless the queries are of the gallery's domain)",
+        ),
     ] = "shared",
+    like: Annotated[
+        str | None,
+        typer.Option(help="sample of the gallery's domain whose exclusive latent hits should have"),
+    ] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="folder of the gallery's files, if they were moved")
+    ] = None,
     vectors: Annotated[bool, typer.Option("--vectors", help="queries are latents already")] = False,
     on_error: OnErrorOption = "stop",
     as_json: AsJson = False,
@@ -91,7 +120,8 @@ def search(
     from iiae.search.query import search_files
 
     names, found, failed = search_files(
-        load_run(run), gallery, queries, top, source, where, by, vectors, on_error
+        load_run(run).for_inference(),
+        *(gallery, queries, top, source, where, by, vectors, on_error, like, root),
     )  # fmt: skip
     if as_json:
         results = [{"query": q, "hits": h} for q, h in zip(names, found.hits, strict=True)]
@@ -133,6 +163,9 @@ def serve(
     ] = None,
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="port to listen on")] = 8000,
+    root: Annotated[
+        Path | None, typer.Option(help="folder of the gallery's files, if they were moved")
+    ] = None,
     token: Annotated[
         str | None,
         typer.Option(envvar="IIAE_TOKEN", help="bearer token that requests must carry"),
@@ -145,4 +178,4 @@ def serve(
     from iiae.run_folder import load_run
     from iiae.web.serving import serve as start
 
-    start(load_run(run), gallery, host, port, token)
+    start(load_run(run).for_inference(), gallery, host, port, token, root)

@@ -110,14 +110,22 @@ def sweep(
     ] = None,
     seeds: Annotated[str | None, typer.Option(help="values of training.seed, as in 0,1,2")] = None,
     processes: Annotated[int, typer.Option(min=1, help="runs at a time")] = 2,
+    select: Annotated[
+        str | None,
+        typer.Option(help="score without labels by which to name the best run, as in balance"),
+    ] = None,
 ) -> None:
     """Train and evaluate every combination of some settings; repeat the command to go on.
 
     Example: iiae sweep mine.toml --over objective.lam=0,1,2 --out sweeps/lam
     """
     from iiae.sweep.pareto import sweep_table
+    from iiae.sweep.run import check_score
+    from iiae.sweep.run import select as best_by
     from iiae.sweep.run import sweep as run_sweep
 
+    if select is not None:
+        check_score(select)
     chosen = [_whole("--seeds", text) for text in seeds.split(",")] if seeds is not None else []
     with progress_bar("runs") as progress:
         found = run_sweep(experiment, over or [], out, chosen, processes, progress=progress)
@@ -126,6 +134,10 @@ def sweep(
     typer.echo(f"wrote {written}")
     if all(row["status"] == "failed" for row in found.rows):
         raise RunError(f"{out}: every run failed: {found.rows[0]['message']}")
+    if select is not None:
+        best = best_by(found.rows, select)
+        value = best[f"label_free_{select}"]
+        typer.echo(f"most {select} on validation pairs, {value:.3f}: {out / best['run']}")
     say_next(f"iiae report {out}/RUN  # of one that you choose from the table")
 
 

@@ -76,7 +76,7 @@ def translate(
         raise SettingsError(
             "--samples excludes --like and --interpolate: samples, or given latents"
         )
-    opened = load_run(run)
+    opened = load_run(run).for_inference()
     exclusive = Exclusive(tuple(like or ()), samples, interpolate, seed)
     if len(opened.shapes[0]) == 1:
         if grid or full_size or spread:

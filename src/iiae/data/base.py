@@ -151,6 +151,34 @@ class ChosenPairs(PairSet):
         yield from self.rows.content()
 
 
+class ShuffledPairs(PairSet):
+    """The samples of a set, each with another's partner: what a set without structure looks like.
+
+    Args:
+        rows: The set; its pairs must be whole ones.
+        seed: Random seed of the new partners.
+    """
+
+    def __init__(self, rows: PairSet, seed: int):
+        self.rows, self.shapes = rows, rows.shapes
+        self.partner = torch.from_numpy(np.random.default_rng(seed).permutation(len(rows)))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def pairs(self, draw: Draw) -> Pair:
+        others = draw._replace(indices=self.partner[draw.indices])
+        return Pair(self.rows.pairs(draw).x, self.rows.pairs(others).y)
+
+    def factors(self) -> dict[str, Factor]:
+        """None: a factor of both domains is not one of a shuffled pair."""
+        return {}
+
+    def content(self) -> Iterator[bytes]:
+        yield self.partner.numpy().tobytes()
+        yield from self.rows.content()
+
+
 class Splits(NamedTuple):
     """Disjoint sets of pairs; `validation` is never taken from what is trained on."""
 

@@ -13,7 +13,7 @@ from iiae.types import Domain
 
 COLUMNS = ("table", "hugging-face", "parquet-shards")  # whose x and y are names of columns
 # x or y as a word: not in z_x, I(X;Z_x), p(x | z), |x - x'|, objective.x.weight or x.npy
-WORD = re.compile(r"(?<![\w.(|,;/'])[xy](?![\w'|(]|\.\w)")
+WORD = re.compile(r"(?<![\w.(|,;/'])[xy](?![\w|(]|'(?!s\b)|\.\w)")
 
 
 class Names(NamedTuple):

@@ -177,7 +177,7 @@ def _fit_backbone(backbone: Backbone, task: Task, settings: TuneSettings) -> Non
     steps = settings.epochs * (len(task.values) // settings.batch)
     optimiser, schedule = _optimiser(network, weights, settings.learning_rate, steps)
     generator = torch.Generator().manual_seed(settings.seed)
-    bf16 = bf16_pays(task.values.device)
+    bf16 = bf16_pays(task.values.device, True, settings.batch)
     mix = torch.distributions.Beta(settings.mixup, settings.mixup) if settings.mixup else None
     order = _order(len(task.values), settings.batch, generator)
     losses: list[float] = []

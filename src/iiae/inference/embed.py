@@ -73,7 +73,8 @@ class Embedder:
 
     def __init__(self, job: Job):
         self.job = job
-        self.model = load_run(job.run).model.to("cuda" if torch.cuda.is_available() else "cpu")
+        model = load_run(job.run).for_inference().model
+        self.model = model.to("cuda" if torch.cuda.is_available() else "cpu")
 
     def write(self, shards: Sequence[Shard]) -> Iterator[int]:
         """Embeds shards and writes their rows; yields the number of samples of each.

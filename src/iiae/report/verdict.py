@@ -6,12 +6,22 @@ measure says nothing: of a latent that holds nothing, that it leaks nothing is n
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from iiae.metrics.ranking import Scores
 from iiae.metrics.retrieval import InstanceRetrieval
-from iiae.report.tables import Table, number, percent, with_interval
-from iiae.results import Evaluation, Gain, Gains, Matching, Results
+from iiae.report.tables import number, percent, with_interval
+from iiae.results import (
+    Estimate,
+    Evaluation,
+    Evidence,
+    Gain,
+    Gains,
+    Matching,
+    Results,
+    load_results,
+)
 from iiae.types import Domain
 
 Mark = Literal["pass", "fail", "unknown"]
@@ -43,13 +53,9 @@ def verdict(results: Results) -> list[Verdict]:
     return [_partners(results), _only_shared(results), _only_exclusive(results), _styles(results)]
 
 
-def verdict_table(found: list[Verdict]) -> Table:
-    """The same as a table of one column a part; remedies follow below."""
-    marks = {"pass": "yes", "fail": "NO", "unknown": "?"}
-    rows = [[one.claim, marks[one.mark], one.sentence] for one in found]
-    mending = [f"{one.claim}: {one.remedy}" for one in found if one.remedy]
-    note = f"What usually mends it. {' '.join(mending)}" if mending else ""
-    return Table("Verdict", ["claim", "holds", "because"], rows, note)
+def run_verdict(folder: Path, **measured: Evaluation | Evidence) -> list[Verdict]:
+    """`verdict` by what is stored with a run and, by section, what was measured just now."""
+    return verdict(load_results(folder)._replace(**measured))
 
 
 def _partners(results: Results) -> Verdict:
@@ -65,6 +71,13 @@ def _partners(results: Results) -> Verdict:
     if matching:
         said.append(_matched(matching))
         held = held and matching.p_value < SURE and matching.excess > 0
+    if null := evidence and evidence.null:
+        p_value = null.p_values.nats
+        said.append(
+            f"trained for {null.epochs} epochs, {number(null.real.nats, 2)} nats against "
+            f"{number(null.real.nats - null.excess.nats, 2)} on shuffled pairs (p {p_value:.3g})"
+        )
+        held = held and null.excess.nats > 0
     mark, remedy = ("pass", None) if held else ("fail", _train_more(results))
     return Verdict(claim, mark, f"{'; '.join(said)}.", remedy)
 
@@ -170,7 +183,7 @@ def _leaks(claim: str, each: list[tuple[str, str, Gain | None]], beyond: str) ->
         for latent, target, one in each
     ]
     known = [one for _, _, one in each if one]
-    leaking = any(one.gain >= NOTABLE and one.p_value < SURE for one in known)
+    leaking = any(one.gain >= NOTABLE and one.low > 0 and one.p_value < SURE for one in known)
     mark: Mark = "fail" if leaking else "pass" if len(known) == len(each) else "unknown"
     return Verdict(claim, mark, f"{'; '.join(said)}, {beyond}.")
 
@@ -197,6 +210,7 @@ def _styles(results: Results) -> Verdict:
 def _ratios(results: Results) -> dict[Domain, tuple[float, float | None, float | None]]:
     """Difference between draws over the error of a draw, with its interval, by domain."""
     test, evidence = results.test or results.validation, results.evidence
+    pairs: dict[Domain, tuple[Estimate, Estimate]]
     pairs = {to: (s.between, s.error) for to, s in ((evidence and evidence.styles) or {}).items()}
     translated = (test and test.translation) or {}
     domains: tuple[Domain, ...] = ("x", "y")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from iiae.errors import DataError
 from iiae.files.decoding import Skipped, read_batches
+from iiae.files.images import to_image
 from iiae.files.interface import Source
 from iiae.metrics.comparison import Comparison
 from iiae.run_folder import TrainedRun, load_comparison
@@ -19,7 +21,8 @@ from iiae.search.items import Distance, GalleryInfo, Latent, vector_faults
 from iiae.types import Domain
 
 Role = Literal["query", "item"]
-BATCH = 64  # samples a step of the model
+BATCH = 64  # samples per step of the model
+THUMBNAIL = 96  # pixels of its longer side
 
 
 class Vectors(NamedTuple):
@@ -94,10 +97,11 @@ def encode(
 
 
 class EncodedSamples(NamedTuple):
-    """Latents of the samples `kept` of a source, by their numbers."""
+    """Latents of the samples `kept` of a source, by their numbers; thumbnails of images."""
 
     kept: list[int]
     vectors: Vectors
+    thumbnails: list[bytes | None]
 
 
 def encode_samples(
@@ -127,6 +131,7 @@ def encode_samples(
     """
     kept: list[int] = []
     parts: list[Vectors] = []
+    thumbnails: list[bytes | None] = []
     space = make_space(run, info.distance, info.active_only)
     for some in read_batches(source, BATCH, skipped, numbers):
         vectors = encode(run, some.values, domain, space, role)
@@ -137,6 +142,22 @@ def encode_samples(
         good = [i for i in range(len(some.numbers)) if i not in why]
         kept += [some.numbers[i] for i in good]
         parts.append(Vectors(*(latent[good] for latent in vectors)))
+        if role == "item":
+            thumbnails += [thumbnail(some.values[i]) for i in good]
     if not parts:
-        return EncodedSamples([], Vectors(np.empty((0, 1)), np.empty((0, 1))))
-    return EncodedSamples(kept, Vectors(*map(np.concatenate, zip(*parts, strict=True))))
+        return EncodedSamples([], Vectors(np.empty((0, 1)), np.empty((0, 1))), [])
+    vectors = Vectors(*map(np.concatenate, zip(*parts, strict=True)))
+    return EncodedSamples(kept, vectors, thumbnails)
+
+
+def thumbnail(values: Tensor) -> bytes | None:
+    """A small file of an image as the model takes it, exact up to 96 pixels; None of a vector."""
+    if values.ndim != 3:
+        return None
+    image, out = to_image(values), io.BytesIO()
+    if max(image.size) <= THUMBNAIL:
+        image.save(out, "PNG")
+    else:
+        image.thumbnail((THUMBNAIL, THUMBNAIL))
+        image.save(out, "JPEG", quality=85)
+    return out.getvalue()

@@ -16,10 +16,12 @@ from jaxtyping import Float
 from iiae.errors import GalleryError
 from iiae.search.items import (
     OWN,
+    VECTORS,
     Found,
     GalleryInfo,
     Items,
     Latent,
+    by_id_or_path,
     check_columns,
     check_paths,
     check_values,
@@ -40,6 +42,7 @@ from iiae.search.lance import (
     gallery_errors,
     in_list,
 )
+from iiae.search.root import Root, find_root
 
 # 64-d rows searched exactly on two cores: 3 ms over 20,000, 8 ms over 50,000, 16 ms over 100,000
 EXACT_VALUES, EXACT_ROWS = 4_000_000, 10_000
@@ -58,16 +61,17 @@ class Gallery:
     Args:
         table: The LanceDB table; use `create` or `open`.
         where: For messages.
+        root: Folder that paths are relative to; by default as the gallery records it.
     """
 
-    def __init__(self, table: Any, where: str):
+    def __init__(self, table: Any, where: str, root: str | Path | None = None):
         self.table, self.where = table, where
         info = read_info(table.schema)
         if info is None:
             raise GalleryError(
                 f"{where}: is a LanceDB table, but not a gallery; index into a new one"
             )
-        self.info = info
+        self.info, self.root = info, find_root(info.root, where, root)
 
     @classmethod
     def create(cls, where: str | Path, info: GalleryInfo) -> Gallery:
@@ -81,17 +85,20 @@ class Gallery:
             return cls(db.create_table(TABLE, schema=make_schema(info)), str(where))
 
     @classmethod
-    def open(cls, where: str | Path, model: str | None = None) -> Gallery:
+    def open(
+        cls, where: str | Path, model: str | None = None, root: str | Path | None = None
+    ) -> Gallery:
         """The gallery in a folder or at a URL.
 
         Args:
             where: What `create` or `iiae index` wrote.
             model: Digest of the model it must be of; any by default.
+            root: Where the files lie now, if they were moved apart from the gallery.
 
         Raises:
             GalleryError: There is none, or it holds vectors of another model.
         """
-        gallery = cls.find(where)
+        gallery = cls.find(where, root)
         if gallery is None:
             raise GalleryError(f"{where}: no gallery there; iiae index RUN {where} IMAGES makes it")
         if model not in (None, gallery.info.model):
@@ -102,7 +109,7 @@ class Gallery:
         return gallery
 
     @classmethod
-    def find(cls, where: str | Path) -> Gallery | None:
+    def find(cls, where: str | Path, root: str | Path | None = None) -> Gallery | None:
         """The gallery at `where`, or None where there is none yet."""
         if "://" not in str(where) and not Path(where).is_dir():
             if Path(where).exists():
@@ -110,7 +117,7 @@ class Gallery:
             return None
         with gallery_errors(where):
             try:
-                return cls(connect(where).open_table(TABLE), str(where))
+                return cls(connect(where).open_table(TABLE), str(where), root)
             except ValueError as error:
                 if "not found" in str(error):
                     return None
@@ -130,11 +137,45 @@ class Gallery:
         with gallery_errors(self.where):
             return [name for name in self.table.schema.names if name not in OWN]
 
-    def rows(self, where: str, vectors: bool = False) -> list[dict[str, Any]]:
-        """Items that a filter keeps, as they are stored; vectors only where asked for."""
-        names = [n for n in self.table.schema.names if vectors or n not in ("shared", "exclusive")]
+    def rows(self, where: str, more: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """Items that a filter keeps, paths from the root on; `more` columns: see `VECTORS`."""
+        return self.located(self.scan(where, more).to_pylist())
+
+    def held(self, paths: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The items of these paths, by path."""
+        rows = self.rows(in_list("path", [self.root.key(path) for path in paths]))
+        return {row["path"]: row for row in rows}
+
+    def item(self, item: str, more: Sequence[str] = ()) -> dict[str, Any]:
+        """The item of an id, or of a path.
+
+        Raises:
+            GalleryError: There is none.
+        """
+        rows = self.rows(by_id_or_path(self.root.key(item)), more)
+        if not rows:
+            raise GalleryError("the gallery has no such item")
+        return rows[0]
+
+    def scan(self, where: str | None, more: Sequence[str] = ()) -> Any:
+        """An Arrow table of items as they are stored, with `more` of their large columns."""
         with gallery_errors(self.where):
-            return self.table.search().where(where).select(names).to_arrow().to_pylist()
+            search = self.table.search().select([*self._shown, *more])
+            return (search.where(where) if where else search).to_arrow()
+
+    def latents(self, table: Any, latent: Latent) -> Float[np.ndarray, "items size"]:
+        """Vectors of a table that `scan` gave."""
+        flat = table[latent].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        return flat.reshape(len(table), getattr(self.info, latent))
+
+    def located(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Rows with paths as they are now, not as they are stored."""
+        return [{**row, "path": self.root.full(row["path"])} for row in rows]
+
+    @property
+    def _shown(self) -> list[str]:
+        """Columns but for those that are large."""
+        return [n for n in self.table.schema.names if n not in (*VECTORS, "thumbnail")]
 
     def put(self, items: Items) -> None:
         """Adds items, or replaces those of the same path, in one commit.
@@ -149,11 +190,11 @@ class Gallery:
         for latent in ("shared", "exclusive"):
             check_vectors(getattr(items, latent), self.info, latent, items.paths)
         self.add_columns(dict(zip(items.paths, items.metadata, strict=True)))
-        held = {row["path"]: row for row in self.rows(in_list("path", items.paths))}
+        held, keys = self.held(items.paths), [self.root.key(path) for path in items.paths]
 
         def commit() -> None:
             with self._typed():
-                rows = make_table(items, held, self.table.schema)
+                rows = make_table(items, keys, held, self.table.schema)
             merge = self.table.merge_insert("path").when_matched_update_all()
             merge.when_not_matched_insert_all().execute(rows)
 
@@ -166,23 +207,29 @@ class Gallery:
         if own:
             raise GalleryError(f"{own[0]} cannot be set; label and metadata can")
         self.add_columns({path: {k: v for k, v in values.items() if k != "label"}})
+        chosen = equals("path", self.root.key(path))
         with gallery_errors(self.where):
             schema = self.table.schema
             held = values.keys() & set(schema.names)  # None alone makes no column
             new = {name: stored(values[name], schema.field(name).type) for name in held}
             if not new:
-                return self.count(equals("path", path))
-            return again(lambda: self.table.update(equals("path", path), new)).rows_updated
+                return self.count(chosen)
+            return again(lambda: self.table.update(chosen, new)).rows_updated
 
     def delete(self, paths: Sequence[str]) -> int:
         """Removes items of these paths, of folders so named and of rows of array files."""
         removed = 0
         for start in range(0, len(paths), 500):
-            parts = [at_or_below(path) for path in paths[start : start + 500]]
+            parts = [self._at_or_below(path) for path in paths[start : start + 500]]
             with gallery_errors(self.where):
                 done = again(lambda parts=parts: self.table.delete(" OR ".join(parts)))
             removed += done.num_deleted_rows
         return removed
+
+    def _at_or_below(self, path: str) -> str:
+        """`at_or_below` of a path as it is stored; a folder around the root holds all below."""
+        around = Root(path).key(self.root.folder) != self.root.folder if self.root.folder else False
+        return " OR ".join(map(at_or_below, {self.root.key(path), *(["."] if around else [])}))
 
     def search(
         self,
@@ -209,15 +256,16 @@ class Gallery:
         queries = np.ascontiguousarray(queries, dtype=np.float32)
         if not len(queries):
             return Found([], "exact")
-        names = [n for n in self.table.schema.names if n not in ("shared", "exclusive")]
         with gallery_errors(self.where):
             search = self.table.search(list(queries), vector_column_name=by, query_type="vector")
             # LanceDB warns unless _distance is asked for by name
-            search = search.distance_type(self._metric).select([*names, "_distance"]).limit(top)
+            search = (
+                search.distance_type(self._metric).select([*self._shown, "_distance"]).limit(top)
+            )
             search = search.nprobes(PROBES)  # no index, no effect
             if where:
                 search = search.where(where, prefilter=True)
-            rows = search.to_arrow().to_pylist()
+            rows = self.located(search.to_arrow().to_pylist())
             method = f"IVF_FLAT, {PROBES} cells" if self._indexed(by) else "exact"
         return Found(make_hits(rows, len(queries), self.info), method)
 

@@ -16,8 +16,9 @@ from iiae.run_folder import TrainedRun, weights_digest
 from iiae.search.encoding import encode_samples, make_space
 from iiae.search.gallery import Gallery
 from iiae.search.items import Distance, GalleryInfo, Items
-from iiae.search.lance import Value, in_list
+from iiae.search.lance import Value
 from iiae.search.metadata import metadata_key, read_metadata
+from iiae.search.root import choose_root
 from iiae.types import Domain
 
 IMAGES_A_PART, ROWS_A_PART = 256, 8192  # samples that are committed at once
@@ -74,7 +75,7 @@ def index_files(
     """
     known = {} if metadata is None else read_metadata(metadata)
     source = open_source(inputs, run.shapes[0 if domain == "x" else 1], domain)
-    gallery = _gallery(run, where, domain, distance, active_only)
+    gallery = _gallery(run, where, inputs, domain, distance, active_only)
     skipped = Skipped(on_error)
     if known:
         # before any file is read, so that a value that does not fit ends no half-done work
@@ -138,7 +139,7 @@ def _update(
     """Commits those samples of a part that the gallery does not hold as they are."""
     source, info = part.source, gallery.info
     extra = [known.get(metadata_key(path), {}) if known else {} for path in part.paths]
-    held = {row["path"]: row for row in gallery.rows(in_list("path", part.paths))}
+    held = gallery.held(part.paths)
     digests = [source.digest(i) for i in part.numbers]
     rows = list(zip(part.paths, digests, extra, strict=True))
     new = [i for i, row in zip(part.numbers, rows, strict=True) if _differs(*row, held)]
@@ -148,7 +149,9 @@ def _update(
             *(rows[i - part.numbers.start] for i in encoded.kept), strict=True
         )
         labels = [source.label(i) for i in encoded.kept]
-        gallery.put(Items(paths, kept_digests, labels, *encoded.vectors, metadata))
+        gallery.put(
+            Items(paths, kept_digests, labels, *encoded.vectors, metadata, encoded.thumbnails)
+        )
     kept = [part.paths[i - part.numbers.start] for i in encoded.kept]
     changed = {part.paths[i - part.numbers.start] for i in new}
     return _Done(
@@ -159,7 +162,12 @@ def _update(
 
 
 def _gallery(
-    run: TrainedRun, where: str | Path, domain: Domain, distance: Distance | None, active_only: bool
+    run: TrainedRun,
+    where: str | Path,
+    inputs: Sequence[str | Path],
+    domain: Domain,
+    distance: Distance | None,
+    active_only: bool,
 ) -> Gallery:
     """The gallery, made where there is none, and of these properties."""
     if distance not in (None, *get_args(Distance)):
@@ -170,7 +178,8 @@ def _gallery(
         kind = distance or "chosen"
         size = make_space(run, kind, active_only).size
         own = exclusive_size(run.model, domain)
-        return Gallery.create(where, GalleryInfo(model, domain, kind, size, own, active_only))
+        root = choose_root(inputs, where)
+        return Gallery.create(where, GalleryInfo(model, domain, kind, size, own, active_only, root))
     found = Gallery.open(where, model)
     if found.info.domain != domain:
         raise GalleryError(f"{where}: holds items of domain {found.info.domain}, not {domain}")

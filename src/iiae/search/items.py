@@ -18,7 +18,8 @@ from iiae.types import Domain
 
 Latent = Literal["shared", "exclusive"]
 
-OWN = ("path", "id", "digest", "label", "shared", "exclusive")
+OWN = ("path", "id", "digest", "label", "thumbnail", "shared", "exclusive")
+VECTORS: tuple[Latent, Latent] = ("shared", "exclusive")
 RESERVED = (*OWN, "query_index")
 NORMS = (1e-18, 9e18)  # of vectors whose squares and distances float32 can hold
 WHOLE, EXACT = 2**63, 2**53  # bounds of whole numbers, in 64 bits and in a float
@@ -34,7 +35,8 @@ class GalleryInfo(NamedTuple):
     `model` is the digest of the weights that made the vectors; `shared` and `exclusive` are
     their sizes; `active_only` says that `shared` holds the active dimensions of z_s alone.
     `distance` "chosen" is the run's comparison of z_s: vectors of the space that
-    `iiae.metrics.comparison` maps means to, by Euclidean distance.
+    `iiae.metrics.comparison` maps means to, by Euclidean distance. `root` is the folder that paths
+    are relative to, itself relative to the gallery's if that is a folder: see `iiae.search.root`.
     """
 
     model: str
@@ -43,10 +45,14 @@ class GalleryInfo(NamedTuple):
     shared: int
     exclusive: int
     active_only: bool = False
+    root: str = ""
 
 
 class Items(NamedTuple):
-    """Rows to put into a gallery; `digests` tell their content, `metadata` is a mapping a row."""
+    """Rows to put into a gallery; `digests` tell their content, `metadata` is a mapping per row.
+
+    `thumbnails` are small image files to show; none by default.
+    """
 
     paths: Sequence[str]
     digests: Sequence[str]
@@ -54,6 +60,7 @@ class Items(NamedTuple):
     shared: Float[np.ndarray, "items shared"]
     exclusive: Float[np.ndarray, "items exclusive"]
     metadata: Sequence[Mapping[str, Value]]
+    thumbnails: Sequence[bytes | None] = ()
 
 
 class Hit(NamedTuple):
@@ -95,6 +102,7 @@ def make_schema(info: GalleryInfo) -> Any:
         pa.field("id", pa.string()),
         pa.field("digest", pa.string()),
         pa.field("label", pa.string()),
+        pa.field("thumbnail", pa.binary()),
         pa.field("shared", pa.list_(pa.float32(), info.shared)),
         pa.field("exclusive", pa.list_(pa.float32(), info.exclusive)),
     ]
@@ -110,15 +118,25 @@ def read_info(schema: Any) -> GalleryInfo | None:
         return None
 
 
-def make_table(items: Items, held: Mapping[str, Mapping[str, Value]], schema: Any) -> Any:
-    """Items as an Arrow table of the columns; `held` are the rows of the same paths."""
+def make_table(
+    items: Items, keys: Sequence[str], held: Mapping[str, Mapping[str, Value]], schema: Any
+) -> Any:
+    """Items as an Arrow table of the columns.
+
+    Args:
+        items: Of absolute paths.
+        keys: Their paths as the gallery stores them.
+        held: Rows that it has of the same paths.
+        schema: The columns.
+    """
     import pyarrow as pa
 
     columns: dict[str, Any] = {
-        "path": items.paths,
-        "id": [row_id(path) for path in items.paths],
+        "path": keys,
+        "id": [row_id(key) for key in keys],
         "digest": items.digests,
         "label": items.labels,
+        "thumbnail": pa.array(items.thumbnails or [None] * len(keys), pa.binary()),
     }
     for latent in ("shared", "exclusive"):
         flat = pa.array(np.ascontiguousarray(getattr(items, latent), dtype=np.float32).ravel())
@@ -224,12 +242,16 @@ def make_hits(rows: Sequence[dict[str, Any]], queries: int, info: GalleryInfo) -
     for row in rows:
         d = row.pop("_distance")
         d = d if info.distance == "cosine" else d**0.5  # LanceDB's l2 is squared
-        del row["digest"]
-        own = (row.pop("path"), row.pop("id"), row.pop("label"))
-        hits[row.pop("query_index", 0)].append(Hit(*own, d, row))
+        hits[row.pop("query_index", 0)].append(make_hit(row, d))
     for found in hits:
         found.sort(key=lambda hit: (hit.distance, hit.path))
     return hits
+
+
+def make_hit(row: Mapping[str, Any], distance: float) -> Hit:
+    """A row of the gallery, without vectors, as a hit."""
+    metadata = {name: value for name, value in row.items() if name not in OWN}
+    return Hit(row["path"], row["id"], row["label"], distance, metadata)
 
 
 def vector_faults(vectors: np.ndarray, info: GalleryInfo) -> dict[str, np.ndarray]:

@@ -9,14 +9,16 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from iiae.errors import DataError
+from iiae.errors import DataError, GalleryError
 from iiae.files.decoding import OnError, Skipped
+from iiae.files.interface import Source
 from iiae.files.rows import as_rows, read_rows
 from iiae.files.sources import open_source
 from iiae.run_folder import TrainedRun, weights_digest
-from iiae.search.encoding import encode_samples, make_space
+from iiae.search.encoding import EncodedSamples, encode_samples, make_space
 from iiae.search.gallery import Gallery
-from iiae.search.items import Found, Latent
+from iiae.search.items import VECTORS, Found, Latent
+from iiae.search.weights import By, Weights, read_weights, search_weighted
 from iiae.types import Domain, other
 
 
@@ -35,9 +37,11 @@ def search_files(
     top: int = 10,
     domain: Domain | None = None,
     filter: str | None = None,
-    by: Latent = "shared",
+    by: By = "shared",
     vectors: bool = False,
     on_error: OnError = "stop",
+    like: str | Path | None = None,
+    root: str | Path | None = None,
 ) -> Searched:
     """What a gallery holds nearest to each query.
 
@@ -48,31 +52,72 @@ def search_files(
         top: Hits a query.
         domain: Of the queries; by default the one that the gallery does not hold.
         filter: SQL condition on path, label and metadata.
-        by: Which latent to compare.
+        by: Which latent to compare, or how much each counts: see `iiae.search.weights`.
         vectors: The queries are files of latents, to be used as they are.
         on_error: "skip" leaves out queries that cannot be read or have no distances to others.
+        like: A sample of the gallery's domain that lends its exclusive latent to every query; by
+            default each query of that domain has its own.
+        root: Where the gallery's files lie now, if they were moved.
 
     Raises:
         DataError: A query cannot be read, does not fit the model or has no distances to others.
         GalleryError: There is no such gallery, it is of another model, or the filter is wrong.
     """
-    gallery = Gallery.open(where, weights_digest(run.folder))
-    if vectors:
-        latents = len(run.model.active) if by == "shared" else gallery.info.exclusive
-        names, values = _latents(queries, latents)
-        if by == "shared":
-            space = make_space(run, gallery.info.distance, gallery.info.active_only)
-            means = torch.from_numpy(values.astype(np.float32))
-            values = space.vectors(means, domain or other(gallery.info.domain), "query").numpy()
-        return Searched(names, gallery.search(values, top, filter, by), [])
+    gallery, weights = Gallery.open(where, weights_digest(run.folder), root), read_weights(by)
     domain = domain or other(gallery.info.domain)
-    source = open_source(queries, run.shapes[0 if domain == "x" else 1], domain)
+    if weights.alone is None and (vectors or (like is None and domain != gallery.info.domain)):
+        raise GalleryError(
+            f"by {by}: the exclusive latent is that of domain {gallery.info.domain}, which the "
+            "gallery holds; give a sample of it to be like"
+        )
+    if vectors:
+        names, values = _given_latents(run, gallery, queries, domain, weights.alone or "shared")
+        return Searched(names, gallery.search(values, top, filter, weights.alone or "shared"), [])
     skipped = Skipped(on_error)
-    every = range(len(source))
-    encoded = encode_samples(run, source, every, domain, gallery.info, "query", skipped, (by,))
-    skipped.check(len(encoded.kept))
-    results = gallery.search(getattr(encoded.vectors, by), top, filter, by)
+    source, encoded = _encode(run, gallery, queries, domain, weights, skipped)
+    shared, exclusive = encoded.vectors
+    if like is not None:
+        both = Weights(0, 1)
+        lent = _encode(run, gallery, [like], gallery.info.domain, both, Skipped("stop"))[1].vectors
+        exclusive = np.repeat(lent.exclusive[:1], len(shared), 0)
+    if weights.alone:
+        alone = shared if weights.alone == "shared" else exclusive
+        results = gallery.search(alone, top, filter, weights.alone)
+    else:
+        results = search_weighted(gallery, shared, exclusive, weights, top, filter)
     return Searched([source.path(i) for i in encoded.kept], results, skipped.reasons)
+
+
+def _encode(
+    run: TrainedRun,
+    gallery: Gallery,
+    samples: Sequence[str | Path],
+    domain: Domain,
+    weights: Weights,
+    skipped: Skipped,
+) -> tuple[Source, EncodedSamples]:
+    """Latents of queries; those that count must have distances."""
+    source = open_source(samples, run.shapes[0 if domain == "x" else 1], domain)
+    compared: list[Latent] = [
+        latent for latent, weight in zip(VECTORS, weights, strict=True) if weight
+    ]
+    every = range(len(source))
+    encoded = encode_samples(run, source, every, domain, gallery.info, "query", skipped, compared)
+    skipped.check(len(encoded.kept))
+    return source, encoded
+
+
+def _given_latents(
+    run: TrainedRun, gallery: Gallery, files: Sequence[str | Path], domain: Domain, by: Latent
+) -> tuple[list[str], np.ndarray]:
+    """Queries that are latents already."""
+    names, values = _latents(
+        files, len(run.model.active) if by == "shared" else gallery.info.exclusive
+    )
+    if by == "shared":
+        space = make_space(run, gallery.info.distance, gallery.info.active_only)
+        values = space.vectors(torch.from_numpy(values.astype(np.float32)), domain, "query").numpy()
+    return names, values
 
 
 def _latents(files: Sequence[str | Path], size: int) -> tuple[list[str], np.ndarray]:

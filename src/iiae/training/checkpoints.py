@@ -14,6 +14,7 @@ from torch import Tensor
 
 from iiae.data.base import PairSet, Splits
 from iiae.errors import Interrupted, RunError, SettingsError
+from iiae.examples import EXAMPLES
 from iiae.files.atomic import folder_errors, make_folder, write_atomically
 from iiae.run_folder import (
     BEST,
@@ -39,7 +40,7 @@ from iiae.training.processes import any_process
 from iiae.training.signals import StopRequest
 
 VECTOR_STEPS, IMAGE_STEPS = 16, 1  # optimiser steps between two looks at clock, signals and terms
-STATE = ("model", "optimiser", "steps", "history", "sums", "counted", "seconds",
+STATE = ("model", "optimiser", "bf16", "steps", "history", "sums", "counted", "seconds",
          "random_state", "cuda_random_state")  # fmt: skip
 MAY_CHANGE = (
     *(f"data.{name}" for name in ("root", "x", "y", "names")),  # the pairs themselves are compared
@@ -212,7 +213,17 @@ def begin(out: Path, settings: Settings, data: Splits, started: float) -> None:
     """
     earlier = [
         out / name
-        for name in (MODEL, COMPARISON, HISTORY, METRICS, PAIRS, CHECKPOINT, BEST, *DERIVED)
+        for name in (
+            MODEL,
+            COMPARISON,
+            EXAMPLES,
+            HISTORY,
+            METRICS,
+            PAIRS,
+            CHECKPOINT,
+            BEST,
+            *DERIVED,
+        )
     ]
     earlier += [file for file in (out / "tensorboard").glob("*") if _older(file, started)]
     with folder_errors(out):

@@ -6,6 +6,7 @@ import time
 from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -16,7 +17,8 @@ from iiae.data.missing import PartPairs
 from iiae.data.ranges import check_ranges
 from iiae.data.sampling import AlignedBatches, make_batches
 from iiae.errors import SettingsError
-from iiae.hardware import bf16_pays, fastest_algorithms
+from iiae.examples import save_examples
+from iiae.hardware import bf16_pays, fastest_algorithms, keep_freed_memory
 from iiae.metrics.comparison import choose_comparison
 from iiae.model.active import latent_nats, select_active
 from iiae.model.build import build_model, check_parts
@@ -47,7 +49,7 @@ from iiae.training.group_batchnorm import synchronised
 from iiae.training.learner import RANKED_PAIRS, Learner, Plan, best_epoch, out_of_patience
 from iiae.training.loader import Loader, keep_on_device_if_it_fits
 from iiae.training.loggers import check_logger
-from iiae.training.processes import Group, joined
+from iiae.training.processes import Group, any_process, joined
 from iiae.training.progress import Progress
 from iiae.training.signals import stop_on_signals
 
@@ -102,6 +104,8 @@ def fit(
         check_ranges(settings.objective, data)
     if checkpoint:
         check_same_pairs(out, data)
+    state = saved_state(checkpoint) if checkpoint else None
+    keep_freed_memory()
     with joined(settings.training) as group:
         torch.manual_seed(settings.training.seed)
         model = model or build_model(settings.model, settings.objective, data.train.shapes)
@@ -109,11 +113,11 @@ def fit(
         together = synchronised(model, group.device) if group.world > 1 else nullcontext()
         with together, fastest_algorithms(group.device), stop_on_signals() as stop:
             order = _order(data.train, settings, group)
-            learner = Learner(model, settings, _plan(settings, order, data.train, group))
+            learner = Learner(model, settings, _plan(settings, order, data.train, group, state))
             first = None if checkpoint else partial(begin, out, settings, data, started)
             keeper = Keeper(out, learner, data.train.shapes, stop, first)
-            if checkpoint:
-                learner.restore(saved_state(checkpoint))
+            if state:
+                learner.restore(state)
                 order.seek(learner.steps)
                 save_settings(out, settings)
             loader = Loader(data.train, order, settings.training.workers, group.device)
@@ -145,10 +149,22 @@ def _order(train: PairSet, settings: Settings, group: Group) -> AlignedBatches:
     return order
 
 
-def _plan(settings: Settings, order: AlignedBatches, train: PairSet, group: Group) -> Plan:
-    precision = settings.training.precision
-    bf16 = bf16_pays(group.device) if precision == "auto" else precision == "bf16"
-    images = len(train.shapes[0]) == 3
+def _plan(
+    settings: Settings,
+    order: AlignedBatches,
+    train: PairSet,
+    group: Group,
+    state: dict[str, Any] | None,
+) -> Plan:
+    """Steps and precision, which stays that of the first sitting."""
+    training, images = settings.training, len(train.shapes[0]) == 3
+    bf16 = training.precision == "bf16"
+    if state:
+        bf16 = state["bf16"]
+    elif training.precision == "auto":
+        pays = bf16_pays(group.device, images, training.batch)
+        [slower] = any_process([not pays], group.device)  # all processes compute alike
+        bf16 = not slower
     return Plan(len(order) * settings.training.epochs, bf16, images, group)
 
 
@@ -192,6 +208,7 @@ def _finish(learner: Learner, data: Splits, train: PairSet, out: Path) -> None:
         sides = ((one.shared_given_x, one.shared_given_y) for one in (posteriors, held))
         save_comparison(out, choose_comparison(*sides))
     model.cpu()
+    save_examples(out, data.validation, ranked, held)
     active = select_active(posteriors, held, settings.evaluation.active_nats)
     model.keep_active(active)
     model.keep_aggregate(posteriors.exclusive_x, posteriors.exclusive_y)

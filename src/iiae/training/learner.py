@@ -240,6 +240,7 @@ class Learner:
         return {
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "bf16": self.plan.bf16,
             "steps": self.steps,
             "history": self.history,
             "sums": self.sums,

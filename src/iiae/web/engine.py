@@ -17,18 +17,19 @@ from iiae.errors import DataError, GalleryError
 from iiae.files.images import decode_image
 from iiae.model.columns import NO_LATENT
 from iiae.model.translation import (
-    Domain,
     draw_exclusive,
     exclusive_size,
     interpolate,
-    render,
     translate,
 )
 from iiae.run_folder import TrainedRun
 from iiae.search.encoding import Space, Vectors, encode, make_space
 from iiae.search.gallery import Gallery
-from iiae.search.items import Hit, Latent, by_id_or_path
-from iiae.web.pictures import pen_and_paper
+from iiae.search.items import VECTORS, Hit
+from iiae.search.weights import Weights, search_weighted
+from iiae.types import Domain, other
+from iiae.web.guide import Guide, Look
+from iiae.web.pictures import picture
 
 LARGEST = float(np.finfo(np.float32).max)
 
@@ -44,16 +45,18 @@ class Sample(NamedTuple):
 
 
 class Query(NamedTuple):
-    """One search: by a sample, or by the latent of an item, which is itself left out.
+    """One search: by a sample, or by the latents of an item, which is itself left out.
 
-    `item` is the id of an item, or its path.
+    `item` is the id of an item, or its path. `like` lends its exclusive latent: a sample of the
+    gallery's domain, or an item, left out too.
     """
 
     sample: Sample | None
     item: str | None
-    by: Latent
+    weights: Weights
     top: int
     where: str | None
+    like: Sample | str | None = None
 
 
 class Translation(NamedTuple):
@@ -84,6 +87,7 @@ class Engine:
         self.run, self.gallery, self.most_pixels = run, gallery, most_pixels
         info = gallery.info if gallery else None
         self.space = make_space(run, info.distance, info.active_only) if info else None
+        self.guide = Guide(run, gallery, self.space)
 
     def shape(self, domain: Domain) -> Sequence[int]:
         """Of one sample of a domain."""
@@ -106,15 +110,11 @@ class Engine:
             self.embed([Sample(torch.zeros(*self.shape(d)), d) for d in ("x", "y")])
             if self.gallery is not None:
                 sample = Sample(torch.ones(*self.shape("x")), "x")
-                self.search([Query(sample, None, "shared", 1, None)])
-
-    def colours(self, domain: Domain, draws: int = 32) -> dict[str, str]:
-        """Of a pen and of the paper, as images of a domain have them: of draws."""
-        model, generator = self.run.model, torch.Generator().manual_seed(0)
-        shared = torch.randn(draws, len(model.active), generator=generator).to(model.active.device)
-        exclusive = draw_exclusive(model, domain, draws, generator)
-        images = render(model, shared, domain, exclusive).float().cpu()
-        return dict(zip(("pen", "paper"), pen_and_paper(images), strict=True))
+                self.search([Query(sample, None, Weights(), 1, None)])
+                _ = self.guide.scale, self.guide.about_gallery()
+            for domain in ("x", "y"):
+                self.guide.looks(domain)
+            _ = self.guide.drawing
 
     def embed(self, samples: Sequence[Sample]) -> list[Vectors]:
         """Latents of each sample, all dimensions.
@@ -132,24 +132,23 @@ class Engine:
             GalleryError: There is no gallery, or it has no such item.
         """
         gallery = self.open_gallery()
-        samples = [query.sample for query in queries if query.sample]
-        encoded = iter(self._encoded(samples, self.space))
-        vectors = [
-            getattr(next(encoded), q.by)[0] if q.sample else self._like_item(q) for q in queries
-        ]
+        encoded = iter(self._encoded([q.sample for q in queries if q.sample], self.space))
+        vectors = [next(encoded) if q.sample else self._of_item(q.item) for q in queries]
+        vectors = [self._in_look_of(q, v) for q, v in zip(queries, vectors, strict=True)]
 
-        def search(some: Sequence[tuple[Query, np.ndarray]]) -> list[Answer]:
-            rows, first = np.stack([vector for _, vector in some]), some[0][0]
-            # one more, since an item finds itself
-            found = gallery.search(rows, first.top + 1, first.where, first.by)
-            kept = [
-                [hit for hit in hits if query.item not in (hit.id, hit.path)][: query.top]
-                for (query, _), hits in zip(some, found.hits, strict=True)
-            ]
-            return [Answer(hits, found.method) for hits in kept]
+        def search(some: Sequence[tuple[Query, Vectors]]) -> list[Answer]:
+            first, (shared, exclusive) = some[0][0], zip(*(v for _, v in some), strict=True)
+            rows = Vectors(np.concatenate(shared), np.concatenate(exclusive))
+            weights, where, top = first.weights, first.where, first.top + 2  # items find themselves
+            if weights.alone:
+                found = gallery.search(getattr(rows, weights.alone), top, where, weights.alone)
+            else:
+                found = search_weighted(gallery, *rows, weights, top, where)
+            answers = zip(some, found.hits, strict=True)
+            return [Answer(_others(hits, query), found.method) for (query, _), hits in answers]
 
         jobs = list(zip(queries, vectors, strict=True))
-        return grouped(jobs, lambda job: (job[0].by, job[0].top, job[0].where), search)
+        return grouped(jobs, lambda job: (*job[0].weights, job[0].top, job[0].where), search)
 
     def translate(self, jobs: Sequence[Translation]) -> list[Tensor]:
         """Each content in the other domain, `(count, *shape)`.
@@ -187,6 +186,32 @@ class Engine:
             return draw_exclusive(self.run.model, to, draws, generator).cpu()
         return torch.zeros(1, exclusive_size(self.run.model, to))
 
+    def looks(self, source: Tensor, to: Domain, count: int) -> list[Look]:
+        """Looks of samples of `to` whose content is not the source's.
+
+        Raises:
+            DataError: There are none, neither in a gallery nor kept with the run.
+        """
+        query = None
+        if self.space is not None:
+            query = self._encoded([Sample(source, other(to))], self.space)[0].shared[0]
+        found = self.guide.choose_looks(to, query, count)
+        if not found:
+            raise DataError(f"looks: no gallery of domain {to}, and the run keeps no examples")
+        return found
+
+    def sample_of(self, item: str) -> Sample:
+        """An item of the gallery as the model takes it, from its file or else its thumbnail.
+
+        Raises:
+            GalleryError: There is no such item, or it is no image.
+        """
+        gallery = self.open_gallery()
+        data = picture(gallery, item)
+        if data is None:
+            raise GalleryError("the item is no image; send its features as the source")
+        return self.read(data, gallery.info.domain, "the item")
+
     def open_gallery(self) -> Gallery:
         """The gallery.
 
@@ -213,17 +238,26 @@ class Engine:
             return self.embed([like])[0].exclusive
         if (held := self.open_gallery().info.domain) != to:
             raise GalleryError(f"items of the gallery are of domain {held}, not {to}")
-        return self._of_item(like, "exclusive")[None]
+        return self._of_item(like).exclusive
 
-    def _like_item(self, query: Query) -> np.ndarray:
-        vector = self._of_item(query.item, query.by)
-        return self.space.item_as_query(vector) if self.space and query.by == "shared" else vector
+    def _of_item(self, item: str | None) -> Vectors:
+        """Vectors of an item as those of a query, in one row each."""
+        row = self.open_gallery().item(item or "", VECTORS)
+        found = (np.asarray(row[latent], dtype=np.float32) for latent in VECTORS)
+        as_query = self.guide.as_query
+        return Vectors(*(as_query(v, n)[None] for v, n in zip(found, VECTORS, strict=True)))
 
-    def _of_item(self, item: str | None, latent: Latent) -> np.ndarray:
-        rows = self.open_gallery().rows(by_id_or_path(item), vectors=True) if item else []
-        if not rows:
-            raise GalleryError("the gallery has no such item")
-        return np.asarray(rows[0][latent], dtype=np.float32)
+    def _in_look_of(self, query: Query, vectors: Vectors) -> Vectors:
+        """Vectors of a query, the exclusive one that of its `like`."""
+        held = self.open_gallery().info.domain
+        if query.like is not None:
+            return Vectors(vectors.shared, self._reference(query.like, held))
+        if query.weights.alone is None and query.sample and query.sample.domain != held:
+            raise GalleryError(
+                f"by: the exclusive latent is of domain {held}, which the gallery holds; say by "
+                "like_item whose it is"
+            )
+        return vectors
 
 
 def _features(data: bytes, size: int, name: str) -> Float[Tensor, "size"]:
@@ -245,6 +279,12 @@ def _features(data: bytes, size: int, name: str) -> Float[Tensor, "size"]:
         if not abs(value) <= LARGEST:  # NaN too
             raise DataError(f"{name}: number {place} is NaN or too large (at most {LARGEST:.1e})")
     return torch.tensor([float(value) for value in values], dtype=torch.float32)
+
+
+def _others(hits: Sequence[Hit], query: Query) -> list[Hit]:
+    """Hits but for the items that were asked by."""
+    named = {query.item, query.like if isinstance(query.like, str) else None}
+    return [hit for hit in hits if not named & {hit.id, hit.path}][: query.top]
 
 
 def grouped(

@@ -13,8 +13,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from iiae.web.counting import Counts
+from iiae.web.pages import FILES, PAGES
 
-OPEN = ("/", "/health", "/docs")
+OPEN = ("/health", *PAGES, *FILES)
 BEARER = HTTPBearer(scheme_name="token", auto_error=False)
 CLOSE = {"connection": "close"}  # the rest of the body is not waited for
 HEADERS = [

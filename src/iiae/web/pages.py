@@ -1,37 +1,37 @@
-"""The pages: one to search and translate in, one that describes the API."""
+"""The pages: one to search and translate in, one that describes the API, and their files."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 
 from fastapi import APIRouter
-from fastapi.responses import HTMLResponse
+from fastapi.responses import Response
+
+PAGES = {"/": "index.html", "/docs": "docs.html"}
+FILES = {f"/page/{f.name}": f.name for f in files("iiae.web").joinpath("page").iterdir()}
+TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
+# its own files run and nothing else; widths of bars are set by the style of an element
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; "
+    "img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 
 
 def page_routes() -> APIRouter:
-    """Routes of both pages."""
+    """Routes of the pages and of the files that they load; all are open."""
     router = APIRouter(include_in_schema=False)
-    for path, name in (("/", "index.html"), ("/docs", "docs.html")):
-        router.add_api_route(path, _page(name), methods=["GET"])
+    for path, name in {**PAGES, **FILES}.items():
+        router.add_api_route(path, _answer(name), methods=["GET"])
     return router
 
 
-def _page(name: str) -> Callable[[], Awaitable[HTMLResponse]]:
-    """Answers with a page, and the policy that lets its own script run and nothing else."""
-    text = files("iiae.web").joinpath(name).read_text(encoding="utf-8")
-    scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
-    hashes = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts]
-    allowed = " ".join(f"'sha256-{h}'" for h in hashes)
-    policy = (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; connect-src 'self'; "
-        "img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
+def _answer(name: str) -> Callable[[], Awaitable[Response]]:
+    content = files("iiae.web").joinpath("page", name).read_bytes()
+    kind = TYPES[name.rsplit(".", 1)[1]]
+    headers = {"content-security-policy": POLICY, "cache-control": "no-cache"}
 
-    async def shown() -> HTMLResponse:
-        return HTMLResponse(text, headers={"content-security-policy": policy})
+    async def shown() -> Response:
+        return Response(content, media_type=kind, headers=headers)
 
     return shown

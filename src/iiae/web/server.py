@@ -7,8 +7,10 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from typing import Annotated, Any, TypeVar
 
+import torch
 from fastapi import APIRouter, FastAPI, File, Form, Request, UploadFile
 from fastapi import Query as Parameter
 from fastapi.responses import PlainTextResponse, Response
@@ -22,15 +24,21 @@ from iiae.run_folder import TrainedRun, weights_digest
 from iiae.search.gallery import Gallery
 from iiae.search.items import Latent
 from iiae.search.lance import equals, reads
+from iiae.search.weights import read_weights
 from iiae.types import Domain, other
 from iiae.web.batching import Batcher
 from iiae.web.counting import Counts
 from iiae.web.engine import Engine, Query, Sample, Translation
 from iiae.web.guard import Limits
-from iiae.web.pictures import data_urls, thumbnail
+from iiae.web.pictures import data_urls, picture
 
 SEED = 2**31 - 1
 ItemField = Annotated[str | None, Form(description="instead: id or path of an item")]
+By = Annotated[str, Parameter(description="shared, exclusive, or shared=1,exclusive=0.5")]
+Filter = Annotated[list[str] | None, Parameter(description="column=text")]
+LikeItem = Annotated[
+    str | None, Parameter(description="an item that lends its exclusive latent, by id or path")
+]
 Result = TypeVar("Result")
 
 
@@ -59,15 +67,11 @@ class Server:
         self.search = Batcher(self.engine.search, self.worker, batch)
         self.translate = Batcher(self.engine.translate, self.worker, batch)
         self.counts = Counts((self.embed, self.search, self.translate))
-        self.colours: dict[Domain, dict[str, str]] = {}
 
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         """Threads end with the server; what is slow the first time is done before it answers."""
         await _run_in(self.worker, self.engine.warm)
-        if not self.features:
-            for domain in ("x", "y"):
-                self.colours[domain] = await _run_in(self.worker, self.engine.colours, domain)
         yield
         self.worker.shutdown()
         self.readers.shutdown()
@@ -83,6 +87,8 @@ class Server:
         add("/translate", self.post_translate, methods=post, response_model=found)
         picture: Any = {200: {"content": {"image/png": {}}}, 404: PROBLEM}
         add("/items/{item}/image", self.get_image, response_class=Response, responses=picture)
+        add("/examples", self.get_examples, response_model=found)
+        add("/map", self.get_map, response_model=found)
         add("/about", self.get_about)
         add("/metrics", self.get_metrics, response_class=PlainTextResponse)
         return router
@@ -97,13 +103,14 @@ class Server:
         request: Request,
         domain: Domain | None = None,
         top: Annotated[int, Parameter(ge=1)] = 10,
-        by: Latent = "shared",
+        by: By = "shared",
         label: str | None = None,
-        filter: Annotated[list[str] | None, Parameter(description="column=text")] = None,
+        filter: Filter = None,
+        like_item: LikeItem = None,
     ) -> Response:
         """Items nearest to one sample, by default of the domain that the gallery does not hold."""
         gallery = self.engine.open_gallery()
-        query = self._query(None, top, by, label, filter)
+        query = self._query(None, top, by, label, filter, like_item)
         sample = await self._read_body(request, domain or other(gallery.info.domain))
         return await self._answer(query._replace(sample=sample))
 
@@ -111,63 +118,108 @@ class Server:
         self,
         item: str,
         top: Annotated[int, Parameter(ge=1)] = 10,
-        by: Latent = "shared",
+        by: By = "shared",
         label: str | None = None,
-        filter: Annotated[list[str] | None, Parameter(description="column=text")] = None,
+        filter: Filter = None,
+        like_item: LikeItem = None,
     ) -> Response:
         """Items nearest to one of the gallery, by its id or its path; itself is left out."""
-        return await self._answer(self._query(item, top, by, label, filter))
+        return await self._answer(self._query(item, top, by, label, filter, like_item))
 
     async def post_translate(
         self,
-        source: Annotated[UploadFile, File(description="sample of the domain that `to` is not")],
         to: Annotated[Domain, Form()],
-        like: Annotated[UploadFile | None, File(description="reference of `to`")] = None,
-        like2: Annotated[UploadFile | None, File(description="a second reference")] = None,
+        # None is a default, not a value that a client may send: so the schema has plain files
+        source: UploadFile = File(None, description="sample of the domain that `to` is not"),
+        source_item: ItemField = None,
+        like: UploadFile = File(None, description="reference of `to`"),
+        like2: UploadFile = File(None, description="a second reference"),
         like_item: ItemField = None,
         like2_item: ItemField = None,
         steps: Annotated[int, Form(ge=2, description="from the first to the second")] = 9,
         draws: Annotated[int, Form(ge=0, description="without reference")] = 0,
+        looks: Annotated[
+            int, Form(ge=0, description="without reference: those of so many samples of `to`")
+        ] = 0,
         seed: Annotated[int, Form(ge=0, le=SEED)] = 0,
     ) -> Response:
         """The content of `source` in the other domain: PNGs as data URLs, or features."""
-        if max(steps, draws) > self.limits.images:
-            raise DataError(f"at most {self.limits.images} results a request")
-        sample = await self._read(await source.read(), other(to), "source")
+        if max(steps, draws, looks) > self.limits.images:
+            raise DataError(f"at most {self.limits.images} results per request")
+        sample = await self._source(source, source_item, other(to))
         likes: list[Sample | str] = []
         for name, file, item in (("like", like, like_item), ("like2", like2, like2_item)):
             if file is not None:
                 likes.append(await self._read(await file.read(), to, name))
             elif item:
                 likes.append(item)
-        exclusive = await _run_in(self.worker, self.engine.exclusive, to, likes, steps, draws, seed)
+        work, engine = self.worker, self.engine
+        chosen = await _run_in(work, engine.looks, sample.values, to, looks) if looks else []
+        if chosen and not likes:
+            exclusive = torch.stack([look.exclusive for look in chosen])
+        else:
+            exclusive = await _run_in(work, engine.exclusive, to, likes, steps, draws, seed)
         found = await self.translate(Translation(sample.values, to, exclusive))
+        names = [{"id": look.id, "name": look.name, "example": look.example} for look in chosen]
         if found.ndim == 2:
-            return _json({"features": found})
-        return _json({"images": await _run_in(self.readers, data_urls, found)})
+            return _json({"features": found, "looks": names})
+        return _json({"images": await _run_in(self.readers, data_urls, found), "looks": names})
+
+    async def _source(self, file: UploadFile | None, item: str | None, domain: Domain) -> Sample:
+        if file is not None:
+            return await self._read(await file.read(), domain, "source")
+        if not item:
+            raise DataError("source: send a file, or source_item")
+        if (held := self.engine.open_gallery().info.domain) != domain:
+            raise GalleryError(f"source_item: items of the gallery are of domain {held}")
+        return await _run_in(self.worker, self.engine.sample_of, item)
 
     async def get_image(self, item: str) -> Response:
         """An item's picture, at most 256 pixels a side."""
         gallery = self.engine.open_gallery()
-        data = await _run_in(self.readers, thumbnail, gallery, item)
+        try:
+            data = await _run_in(self.readers, picture, gallery, item)
+        except GalleryError as error:
+            raise HTTPException(404, str(error)) from error
         if data is None:
-            raise HTTPException(404, "no such item, or its file is gone")
-        return Response(data, media_type="image/png", headers={"cache-control": "max-age=3600"})
+            raise HTTPException(404, "the item is no image")
+        kind = "image/png" if data.startswith(b"\x89PNG") else "image/jpeg"
+        return Response(data, media_type=kind, headers={"cache-control": "max-age=3600"})
+
+    async def get_examples(self, domain: Domain) -> Response:
+        """Held-out samples of a domain that the run keeps: PNGs as data URLs, or features."""
+        examples = self.engine.guide.examples
+        if examples is None:
+            return _json({"features" if self.features else "images": []})
+        samples = examples.samples[domain]
+        if self.features:
+            return _json({"features": samples})
+        return _json({"images": await _run_in(self.readers, data_urls, samples)})
+
+    async def get_map(self, by: Latent = "shared") -> Response:
+        """Items of the gallery on the plane of the main directions of a latent (PCA)."""
+        self.engine.open_gallery()
+        return _json(await _run_in(self.worker, self.engine.guide.map, by))
 
     async def get_about(self) -> dict[str, Any]:
         """The run's model and the gallery's contents."""
+        guide = self.engine.guide
         about = {
             "title": self.run.settings.title or self.run.folder.name,
+            "about": guide.purpose(),
+            "names": guide.names._asdict(),
+            "version": version("iiae"),
             "model": self.model,
             "shapes": {"x": list(self.run.shapes[0]), "y": list(self.run.shapes[1])},
-            "colours": self.colours,
+            "drawing": guide.drawing,
+            "scale": guide.scale,
             "gallery": None,
             "limits": self.limits._asdict(),
         }
         if self.gallery is not None:
             items = await _run_in(self.worker, len, self.gallery)
             info = {**self.gallery.info._asdict(), "items": items, "columns": self.gallery.columns}
-            about["gallery"] = info
+            about["gallery"] = info | await _run_in(self.worker, guide.about_gallery)
         return about
 
     async def get_metrics(self) -> PlainTextResponse:
@@ -176,7 +228,13 @@ class Server:
         return PlainTextResponse(text, media_type=CONTENT_TYPE_LATEST)
 
     def _query(
-        self, item: str | None, top: int, by: Latent, label: str | None, filter: list[str] | None
+        self,
+        item: str | None,
+        top: int,
+        by: str,
+        label: str | None,
+        filter: list[str] | None,
+        like: str | None,
     ) -> Query:
         if top > self.limits.top:
             raise DataError(f"top {top}: at most {self.limits.top} hits")
@@ -187,7 +245,7 @@ class Server:
             if not found or column not in known:
                 raise GalleryError(f"filter: write column=text; columns are {', '.join(known)}")
             terms.append(reads(column, value))
-        return Query(None, item, by, top, " AND ".join(terms) or None)
+        return Query(None, item, read_weights(by), top, " AND ".join(terms) or None, like)
 
     async def _answer(self, query: Query) -> Response:
         found = await self.search(query)

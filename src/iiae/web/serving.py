@@ -26,6 +26,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     token: str | None = None,
+    root: str | Path | None = None,
 ) -> None:
     """Answers requests until SIGTERM or Ctrl-C; what is under way is finished first.
 
@@ -35,6 +36,7 @@ def serve(
         host: Address to listen on; others than loopback need a token.
         port: To listen on.
         token: Bearer token that requests must carry.
+        root: Where the gallery's files lie now, if they were moved.
 
     Raises:
         GalleryError: There is no such gallery, or it is of another model.
@@ -42,7 +44,7 @@ def serve(
     """
     if not token and not _loopback(host):
         raise SettingsError(f"--host {host}: others could reach the server; give it a --token")
-    opened = None if gallery is None else Gallery.open(gallery)
+    opened = None if gallery is None else Gallery.open(gallery, root=root)
     hosts = LOCAL if _loopback(host) else ("*",)
     limits = Limits()
     config = uvicorn.Config(

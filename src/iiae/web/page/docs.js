@@ -1,20 +1,4 @@
-<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>API</title>
-<link rel="icon" href="data:,">
-<style>
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-h2 code { font-size: 1.1rem; }
-td, th { text-align: left; padding: .2rem 1rem .2rem 0; vertical-align: top; }
-</style>
-<h1>API</h1>
-<p>Described for programs in <a href="openapi.json">openapi.json</a>. With a token, send
-<code>Authorization: Bearer TOKEN</code>.</p>
-<main id="routes"></main>
-<script>
+// The description of the API, out of openapi.json.
 const add = (parent, tag, text) => {
   const node = document.createElement(tag);
   node.textContent = text ?? "";
@@ -23,7 +7,7 @@ const add = (parent, tag, text) => {
 const describe = (row, schema, required, text) => {
   const values = schema.enum ?? (schema.anyOf ?? []).flatMap((one) => one.enum ?? []);
   add(row, "td", required ? "required" : "default" in schema ? `by default ${schema.default}` : "");
-  add(row, "td", [text ?? schema.description ?? "", values.join(" or ")].filter(Boolean).join("; "));
+  add(row, "td", [(text ?? schema.description ?? "").replaceAll("`", ""), values.join(" or ")].filter(Boolean).join("; "));
 };
 const token = sessionStorage.getItem("token");
 fetch("openapi.json", { headers: token ? { Authorization: `Bearer ${token}` } : {} })
@@ -34,7 +18,7 @@ fetch("openapi.json", { headers: token ? { Authorization: `Bearer ${token}` } : 
     for (const [path, methods] of Object.entries(api.paths)) {
       for (const [method, route] of Object.entries(methods)) {
         add(add(main, "h2"), "code", `${method.toUpperCase()} ${path}`);
-        add(main, "p", route.description);
+        add(main, "p", (route.description ?? "").replaceAll("`", ""));
         const table = add(main, "table");
         for (const field of route.parameters ?? []) {
           const row = add(table, "tr");
@@ -56,5 +40,3 @@ fetch("openapi.json", { headers: token ? { Authorization: `Bearer ${token}` } : 
       }
     }
   });
-</script>
-</html>

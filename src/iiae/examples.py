@@ -1,0 +1,96 @@
+"""Held-out pairs that a run keeps, for people to try: some as they are, more as latents."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from iiae.data.base import PairSet
+from iiae.errors import RunError
+from iiae.files.atomic import write_arrays
+from iiae.files.images import image_bytes
+from iiae.metrics.spread_out import typical
+from iiae.model.latents import Embeddings
+from iiae.types import Domain, Draw
+
+EXAMPLES = "examples.npz"
+KEPT = {4: 12, 2: 64}  # pairs kept as they are: of images, of vectors
+LATENTS = 256  # pairs whose latents are kept
+DOMAINS: tuple[Domain, Domain] = ("x", "y")
+
+
+class Examples(NamedTuple):
+    """Held-out pairs of a run.
+
+    `samples` are a few pairs of different content, by domain; `shared` and `exclusive` are the
+    means of r and of the exclusive posteriors of more pairs, row i of x and of y of one pair.
+    """
+
+    samples: dict[Domain, Tensor]
+    shared: dict[Domain, Tensor]
+    exclusive: dict[Domain, Tensor]
+
+
+def save_examples(folder: Path, pairs: PairSet, index: Tensor, held: Embeddings) -> None:
+    """Writes examples.npz.
+
+    Args:
+        folder: Run folder.
+        pairs: Held-out pairs.
+        index: Which of them `held` has.
+        held: Their posteriors.
+
+    Raises:
+        RunError: The folder cannot be written to.
+    """
+    index = index[:LATENTS]
+    arrays: dict[str, np.ndarray] = {}
+    kept = KEPT[1 + len(pairs.shapes[0])]
+    chosen = typical(held.shared_given_x.mean[: len(index)], kept)
+    pair = pairs.pairs(Draw(index[chosen]))
+    for domain, values in zip(DOMAINS, (pair.x, pair.y), strict=True):
+        values = values.detach().cpu()
+        arrays[domain] = image_bytes(values) if values.ndim == 4 else values.float().numpy()
+    for domain, shared, exclusive in (
+        ("x", held.shared_given_x, held.exclusive_x),
+        ("y", held.shared_given_y, held.exclusive_y),
+    ):
+        arrays[f"shared_{domain}"] = shared.mean[: len(index)].float().cpu().numpy()
+        arrays[f"exclusive_{domain}"] = exclusive.mean[: len(index)].float().cpu().numpy()
+    write_arrays(folder / EXAMPLES, arrays)
+
+
+def load_examples(folder: str | Path) -> Examples | None:
+    """What `save_examples` wrote; None if there is no such file.
+
+    Raises:
+        RunError: The file is damaged.
+    """
+    path = Path(folder) / EXAMPLES
+    if not path.is_file():
+        return None
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
+            parts = [_both(held, name) for name in ("", "shared_", "exclusive_")]
+        return Examples(*parts)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise RunError(
+            f"{path}: damaged: {error}; without the file, pages have no examples"
+        ) from error
+
+
+def _both(held: Mapping[str, np.ndarray], name: str) -> dict[Domain, Tensor]:
+    return {"x": _tensor(held[f"{name}x"]), "y": _tensor(held[f"{name}y"])}
+
+
+def _tensor(values: np.ndarray) -> Tensor:
+    """Bytes of images as floats in [-1, 1]; other values as they are."""
+    if values.dtype == np.uint8:
+        return torch.from_numpy(values).movedim(-1, 1).float() / 127.5 - 1
+    return torch.from_numpy(values)

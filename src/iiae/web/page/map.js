@@ -1,0 +1,105 @@
+// Items of the gallery on the plane of the main directions of a latent.
+import { $, json, make, say, state } from "./api.js";
+import * as query from "./query.js";
+
+const canvas = $("points");
+const MARGIN = 30;
+let found = null;
+let places = [];
+let at = -1;
+let loaded = null;
+const COLOURS = ["#4477aa", "#ee6677", "#228833", "#aa8800", "#66ccee", "#aa3377", "#999999", "#ee7733", "#009988", "#cc3311"];
+
+export async function load() {
+  const by = $("map-by").value;
+  if (loaded !== by) {
+    say("map-status", "Loading ...");
+    try {
+      found = await json(`map?by=${by}`);
+    } catch (error) {
+      return say("map-status", error.message, true);
+    }
+    loaded = by;
+    const told = found.explained.map((share) => `${Math.round(100 * share)}%`);
+    $("map-note").textContent = `${found.items.length.toLocaleString()} items by the two main directions (PCA), which hold ${told.join(" and ")} of the variance. Click one for more like it; with the keyboard: arrows and Enter.`;
+    columns();
+    say("map-status", "");
+  }
+  paint();
+}
+function columns() {
+  const before = $("map-colour").value;
+  const names = ["label", ...state.about.gallery.columns];
+  $("map-colour").replaceChildren(...names.map((name) => make("option", name)));
+  if (names.includes(before)) $("map-colour").value = before;
+}
+const value = (item) => ($("map-colour").value === "label" ? item.label : item.metadata[$("map-colour").value]);
+function colouring() {
+  const values = found.items.map(value);
+  const some = values.filter((one) => one !== null && one !== undefined);
+  const different = [...new Set(some)].sort();
+  const numeric = some.every((one) => typeof one === "number") && different.length > COLOURS.length;
+  if (numeric) {
+    const [low, high] = [Math.min(...some), Math.max(...some)];
+    const shade = (one) => `hsl(${240 - (240 * (one - low)) / (high - low || 1)} 70% 50%)`;
+    return { of: (one) => (typeof one === "number" ? shade(one) : "#9999"), legend: [[low, shade(low)], [high, shade(high)]] };
+  }
+  const index = new Map(different.map((one, i) => [one, COLOURS[Math.min(i, COLOURS.length - 1)]]));
+  const legend = [...index].slice(0, COLOURS.length - 1);
+  if (different.length >= COLOURS.length) legend.push(["others", COLOURS.at(-1)]);
+  return { of: (one) => index.get(one) ?? "#9999", legend };
+}
+function paint() {
+  const [xs, ys] = [0, 1].map((i) => found.points.map((point) => point[i]));
+  const spread = (values, size) => {
+    const [low, high] = [Math.min(...values), Math.max(...values)];
+    return (one) => MARGIN + ((one - low) * (size - 2 * MARGIN)) / (high - low || 1);
+  };
+  const [x, y] = [spread(xs, canvas.width), spread(ys, canvas.height)];
+  places = found.points.map((point) => [x(point[0]), canvas.height - y(point[1])]);
+  const colours = colouring();
+  const brush = canvas.getContext("2d");
+  brush.clearRect(0, 0, canvas.width, canvas.height);
+  found.items.forEach((item, i) => {
+    brush.fillStyle = colours.of(value(item));
+    brush.beginPath();
+    brush.arc(...places[i], i === at ? 16 : 7, 0, 7);
+    brush.fill();
+  });
+  $("legend").replaceChildren(...colours.legend.map(([text, colour]) => {
+    const [item, dot] = [make("li"), make("i")];
+    dot.style.background = colour;
+    item.append(dot, String(text));
+    return item;
+  }));
+  canvas.setAttribute("aria-label", `${found.items.length} items, coloured by ${$("map-colour").value}`);
+}
+function go(to) {
+  if (to === at || !found) return;
+  at = to;
+  paint();
+  const item = found.items[at];
+  say("map-status", item ? [item.name, item.label, ...Object.entries(item.metadata).map(([k, v]) => `${k}: ${v}`)].filter(Boolean).join(" · ") : "");
+}
+canvas.addEventListener("pointermove", (event) => {
+  const box = canvas.getBoundingClientRect();
+  const [x, y] = [((event.clientX - box.left) * canvas.width) / box.width, ((event.clientY - box.top) * canvas.height) / box.height];
+  const far = places.map((place) => Math.hypot(place[0] - x, place[1] - y));
+  const nearest = far.indexOf(Math.min(...far));
+  go(far[nearest] < 30 ? nearest : -1);
+});
+function open() {
+  const item = found?.items[at];
+  if (item) $("tab-search").click();
+  if (item) query.like(item.id, item.name);
+}
+canvas.addEventListener("click", open);
+canvas.addEventListener("keydown", (event) => {
+  const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+  if (event.key === "Enter") open();
+  if (!step || !found) return;
+  event.preventDefault();
+  go((at + step + found.items.length) % found.items.length);
+});
+$("map-by").addEventListener("change", load);
+$("map-colour").addEventListener("change", paint);

@@ -1,0 +1,194 @@
+// What is asked: a drawing, a picture, an example, an item of the gallery, or numbers.
+import { $, blobOf, flat, json, make, named, one, picture, show, state } from "./api.js";
+import * as pad from "./pad.js";
+import { numbers } from "./vectors.js";
+
+let query = { kind: "drawing" };
+let changed = () => {};
+const kept = []; // queries by their place in the history
+const examples = { x: [], y: [] };
+
+export const current = () => query;
+export const isEmpty = () => query.kind === "drawing" && (flat() ? !$("values").value.trim() : pad.isEmpty());
+export const domain = () => (query.kind === "item" ? state.about.gallery.domain : $("domain").value);
+export const example = (side, i) => examples[side][i];
+export function onChange(call) {
+  changed = call;
+}
+export function body() { // what is sent of a query that is no item
+  if (query.kind === "file" || query.kind === "example") return query.body;
+  return flat() ? numbers($("values").value, domain()) : blobOf(pad.file());
+}
+
+// the history: each query that is not a further stroke of the last one has a place in it
+function remember(push) {
+  if (push) kept.length = (history.state?.n ?? 0) + 1;
+  const n = push ? kept.length : (history.state?.n ?? 0);
+  kept[n] = { ...query, pad: flat() ? $("values").value : pad.snapshot(), domain: $("domain").value };
+  const words = new URLSearchParams();
+  if (query.kind === "item") words.set("item", query.item);
+  if (query.kind === "example") words.set("example", query.example);
+  const address = words.size ? `?${words}` : location.pathname;
+  history[push ? "pushState" : "replaceState"]({ n }, "", address);
+}
+window.addEventListener("popstate", async (event) => {
+  const before = kept[event.state?.n ?? 0];
+  if (!before) return opening(false);
+  $("domain").value = before.domain;
+  if (flat()) $("values").value = before.pad;
+  else pad.restore(before.pad);
+  query = before;
+  await supplyExamples();
+  shown();
+});
+function put(next, push = true) {
+  query = next;
+  remember(push);
+  shown();
+}
+function shown() {
+  const card = query.kind !== "drawing";
+  $("wrong").textContent = "";
+  if (flat()) {
+    $("like-item").hidden = query.kind !== "item";
+    if (query.kind === "item") $("like-name").textContent = query.name;
+  } else {
+    for (const id of ["pad", "ghost"]) $(id).hidden = card;
+    $("card").hidden = !card;
+    if (card) {
+      $("card-name").textContent = query.kind === "item" ? `Like ${query.name}` : query.name;
+      if (query.kind === "item") picture($("card-image"), query.item);
+      else show($("card-image"), query.shown);
+      $("card-image").alt = `The query: ${query.name}`;
+    }
+  }
+  for (const [i, button] of [...$("examples").children].entries())
+    button.setAttribute("aria-pressed", query.kind === "example" && query.example === i);
+  changed();
+}
+export function like(item, name) {
+  put({ kind: "item", item, name });
+}
+function draw() {
+  put({ kind: "drawing" });
+  (flat() ? $("values") : $("pad")).focus();
+}
+$("close").addEventListener("click", draw);
+$("unlike").addEventListener("click", draw);
+
+// examples
+export async function supplyExamples() {
+  for (const side of ["x", "y"]) {
+    if (examples[side].length) continue;
+    const found = await json(`examples?domain=${side}`);
+    examples[side] = found.images ?? found.features;
+  }
+  const side = $("domain").value;
+  $("examples").replaceChildren(...examples[side].slice(0, 5).map((value, i) => {
+    const button = make("button");
+    button.setAttribute("aria-label", `Example ${i + 1}, ${named(side)}`);
+    if (flat()) button.textContent = `Row ${i + 1}`;
+    else {
+      const image = make("img");
+      image.alt = "";
+      show(image, value);
+      button.append(image);
+    }
+    button.addEventListener("click", () => choose(i));
+    return button;
+  }));
+  const what = flat() ? `Numbers of ${one(side)}, or try:` : `Draw ${one(side)}, drop a picture, or try:`;
+  $("invite").textContent = examples[side].length ? what : what.replace(", or try:", flat() ? "" : " or upload one");
+}
+function choose(i, push = true) {
+  const value = examples[$("domain").value][i];
+  if (flat()) {
+    $("values").value = value.map((number) => Number(number.toPrecision(6))).join(", ");
+    return put({ kind: "example", example: i, name: `row ${i + 1}`, body: JSON.stringify(value) }, push);
+  }
+  put({ kind: "example", example: i, name: `Example ${i + 1}`, body: blobOf(value), shown: value }, push);
+}
+export async function opening(push) { // what the address names, or the first example
+  const words = new URLSearchParams(location.search);
+  await supplyExamples();
+  const item = words.get("item");
+  if (item && state.about.gallery) return put({ kind: "item", item, name: words.get("name") ?? "an item of the gallery" }, push);
+  const wanted = Number(words.get("example") ?? 0);
+  if (examples[$("domain").value][wanted]) choose(wanted, push);
+  else put({ kind: "drawing" }, push);
+}
+
+// drawing
+pad.onChange(() => {
+  const push = query.kind !== "drawing";
+  query = { kind: "drawing" };
+  remember(push);
+  changed();
+});
+
+// files: chosen, dropped or pasted
+const MOST = 1024; // pixels of a side of a picture that is made smaller here
+export async function readFile(file) {
+  const { bytes, pixels } = state.about.limits;
+  const image = await createImageBitmap(file).catch(() => null);
+  if (!image && file.size > bytes) throw new Error(`${file.name}: ${(file.size / 1e6).toFixed(1)} MB; at most ${Math.round(bytes / 1e6)} MB.`);
+  if (!image) {
+    const known = /\.tiff?$|\.bmp$|\.p[pgn]m$/i.test(file.name); // the server reads more than browsers do
+    if (!known) throw new Error(`${file.name} is not a picture. JPEG, PNG, WebP and GIF work.`);
+    return { body: file, shown: "data:," };
+  }
+  if (file.size <= bytes && image.width * image.height <= pixels) return { body: file, shown: URL.createObjectURL(file) };
+  const scale = Math.min(1, MOST / Math.max(image.width, image.height));
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [Math.max(1, Math.round(image.width * scale)), Math.max(1, Math.round(image.height * scale))];
+  canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+  const address = canvas.toDataURL("image/png");
+  return { body: blobOf(address), shown: address };
+}
+async function take(file) {
+  if (!file) return;
+  try {
+    if (flat()) {
+      $("values").value = await file.text();
+      return put({ kind: "drawing" });
+    }
+    put({ kind: "file", name: file.name || "Pasted picture", ...(await readFile(file)) });
+  } catch (error) {
+    $("wrong").textContent = error.message; // the last query stays
+  }
+}
+for (const id of ["upload", "values-file"]) $(id).addEventListener("change", () => {
+  take($(id).files[0]);
+  $(id).value = "";
+});
+for (const kind of ["dragover", "dragleave", "drop"]) window.addEventListener(kind, (event) => {
+  event.preventDefault(); // or the browser would leave the page
+  $("frame").classList.toggle("over", kind === "dragover");
+  if (kind === "drop" && !event.target.closest?.(".slot")) take(event.dataTransfer.files[0]);
+});
+window.addEventListener("paste", (event) => {
+  if (event.target.closest?.("textarea, input")) return;
+  take(event.clipboardData.files[0]);
+});
+$("find").addEventListener("click", () => put({ kind: "drawing" }));
+$("values").addEventListener("input", () => (query = { kind: "drawing" }));
+
+// options
+export function expect() {
+  const side = $("domain").value;
+  $("expected").textContent = `${state.about.shapes[side][0]} numbers`;
+  $("values-label").textContent = `Paste ${state.about.shapes[side][0]} numbers, separated by commas or spaces`;
+}
+export function supply() {
+  const side = $("domain").value;
+  if (flat()) expect();
+  else pad.supply(state.about.drawing[side], state.about.shapes[side][1]);
+}
+$("domain").addEventListener("change", async () => {
+  if (flat()) expect();
+  else if (pad.isEmpty()) supply();
+  await supplyExamples();
+  if (query.kind === "example" || (query.kind === "drawing" && isEmpty())) choose(0);
+  else put(query, false);
+});
+$("label").addEventListener("change", () => changed());
