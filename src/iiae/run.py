@@ -487,10 +487,6 @@ def fit(
         if x is None or y is None:
             raise SettingsError("give x and y, pairs=..., or settings")
         sides = _side(x, "x"), _side(y, "y")
-        if covariates and not isinstance(covariates, Mapping):
-            raise SettingsError(
-                "covariates of arrays are given with their values, {'batch': array}"
-            )
         columns = _columns(_with_values(covariates), sizes or {})
         chosen = make_settings(suggest_settings_of(make_pairs(*sides)), overrides)
         data = split_rows(*sides, chosen.data, columns)
