@@ -68,8 +68,8 @@ def suggest_settings_of(pairs: ArrayPairs, data: Mapping[str, Any] | None = None
             elif _are_counts(values):
                 log.info(
                     "%s holds whole numbers from 0: if these are counts, objective.%s.kind = "
-                    "'negative-binomial' takes them as such, or give log1p of them to the suggested "
-                    "normal likelihood",
+                    "'negative-binomial' takes them as such; or give log1p of them to the "
+                    "suggested normal likelihood",
                     side,
                     side,
                 )
