@@ -1,4 +1,4 @@
-# make demo: train, evaluate and report on bundled digits.  make test: every check.
+# make demo: train, evaluate, prove and report on bundled digits.  make test: every check.
 TORCH ?= torch==2.13.0
 PYTHON ?= python3
 BIN := .venv/bin
@@ -20,6 +20,7 @@ setup: .venv/ready
 demo: setup
 	$(BIN)/iiae train experiments/digits-cdcb.toml --out runs/demo --overwrite
 	$(BIN)/iiae evaluate runs/demo
+	$(BIN)/iiae disentangle runs/demo
 	$(BIN)/iiae data digits-cdcb --export runs/demo/samples --size 16 --count 8
 	$(BIN)/iiae translate runs/demo runs/demo/samples/x --to y --samples 4 --out runs/demo/translation.png
 	$(BIN)/iiae report runs/demo

@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--set", action="append", default=[], help="section.name=value")
     parser.add_argument("--plot", type=Path)
     given = parser.parse_args(arguments)
-    columns = ("interaction_lower", "interaction_upper", "interaction_fitted", "joint_lower")
+    columns = ("interaction_lower", "interaction_normal", "interaction_upper", "interaction_fitted")
     print(f"{'I(X;Y)':>8}{'Wyner':>8}{'seed':>6}" + "".join(f"{name:>22}" for name in columns))
     found: dict[float, list[InformationTerms]] = {}
     for level in given.levels:

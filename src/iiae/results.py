@@ -113,7 +113,8 @@ class TranslationQuality(NamedTuple):
     `l1`, `ssim` and `perceptual` compare a translation with the true partner, by where its
     exclusive latent came from: "partner" (the partner's own), "prior mean", "draw" (from the
     aggregate posterior), "prior draw".
-    `perceptual` is 1 - cosine of a backbone's features, None without a backbone.
+    `perceptual` is 1 - cosine of a backbone's features, `kernel` the distance of translations from
+    all partners as a set (KID, unbiased); both None without a backbone.
     `diversity` is the mean absolute difference between translations with two draws of the
     exclusive latent. `content_recall` is Recall@1 of each source among all sources, searched with
     the shared latent of its translation with a draw, equal sources being one,
@@ -132,6 +133,7 @@ class TranslationQuality(NamedTuple):
     prior_content_recall: Estimate
     content_chance: float
     content_distance: float | None
+    kernel: dict[str, Measured] | None = None
 
 
 class Readability(NamedTuple):
@@ -177,7 +179,8 @@ class Evaluation(NamedTuple):
     is by the domain translated to, `to_x` and `to_y`, None for features.
     `largest_nats` is the most that a dimension of z_s holds on these pairs (None of one pair),
     `active_nats` the least that an active one must. `comparison` says how z_s is compared if that
-    is not as the paper does. `tasks` holds what each of
+    is not as the paper does. `degraded` is retrieval of copies of the images as files often have
+    them (`iiae.data.degrade.DegradedPairs`), None unless asked for. `tasks` holds what each of
     `settings.evaluation.tasks` returned, by its name.
     """
 
@@ -196,6 +199,7 @@ class Evaluation(NamedTuple):
     active_nats: float
     tasks: dict[str, Any]
     comparison: str | None = None
+    degraded: Retrieval | None = None
 
     @property
     def none_active(self) -> bool:
@@ -268,25 +272,31 @@ class InformationTerms(NamedTuple):
 
     | field | bounds | from |
     |---|---|---|
-    | `exclusive_x`, `exclusive_y` | I(X;Z_x), I(Y;Z_y) | above |
+    | `exclusive_x`, `exclusive_y` | I(X;Z_x), I(Y;Z_y): the smaller of two | above |
+    | `exclusive_x_lower`, `exclusive_y_lower` | the same | below |
     | `only_x`, `only_y` | I(X;Z_s given Y), I(Y;Z_s given X) | above |
     | `joint_prior`, `joint_upper` | I(X,Y;Z_s): by the prior, leaving one out | above |
+    | `joint_normal` | I(X,Y;Z_s): by a normal aggregate posterior | above |
     | `joint_lower` | I(X,Y;Z_s) | below |
     | `shared_x_lower`, `shared_y_lower` | I(X;Z_s), I(Y;Z_s) | below |
     | `shared_x_fitted`, `shared_y_fitted` | I(X;Z_s), I(Y;Z_s) | above, if r_x and r_y are right |
     | `interaction_lower` | I(X;Y;Z_s), and so I(X;Y) | below: the largest of three |
-    | `interaction_upper` | I(X;Y;Z_s) | above: the smaller of both above for I(X,Y;Z_s) |
+    | `interaction_upper` | I(X;Y;Z_s) | above: the smallest of three for I(X,Y;Z_s) |
     | `interaction_fitted` | I(X;Y;Z_s) | above, if r_x and r_y are right: the smaller of two |
+    | `interaction_normal` | I(X;Y;Z_s), and so I(X;Y) | below, if the aggregate is normal |
 
-    The last two bound I(X;Y) as well if z_s says all that x and y share.
+    Those from above bound I(X;Y) as well if z_s says all that x and y share.
     """
 
     pairs: int
     exclusive_x: Bound
     exclusive_y: Bound
+    exclusive_x_lower: Bound
+    exclusive_y_lower: Bound
     only_x: Bound
     only_y: Bound
     joint_prior: Bound
+    joint_normal: Bound
     joint_upper: Bound
     joint_lower: Bound
     shared_x_lower: Bound
@@ -296,6 +306,110 @@ class InformationTerms(NamedTuple):
     interaction_lower: Bound
     interaction_upper: Bound
     interaction_fitted: Bound
+    interaction_normal: Bound
+
+
+class Matching(NamedTuple):
+    """Do held-out partners match better than shuffled ones? `iiae.evidence.matching` measures it.
+
+    `nats` is what z_s tells of which item is the partner, of at most `most` (log of the number of
+    items); `null` and `null_high` are the mean and the 95th percentile of shuffled pairs, `recall`
+    and `null_recall` the share of partners that come first. `p_value` is the share of shuffled
+    pairs, and the pairs as they are, with as many nats.
+    """
+
+    pairs: int
+    nats: Bound
+    null: Measured
+    null_high: Measured
+    most: float
+    recall: Measured
+    null_recall: Measured
+    p_value: float
+    permutations: int
+
+    @property
+    def excess(self) -> float:
+        """Nats beyond what shuffled pairs reach on average."""
+        return self.nats.value - self.null
+
+
+class Gain(NamedTuple):
+    """What a second latent adds to a linear prediction of a domain, on held-out pairs.
+
+    `without` is the R2 by the first latent alone, `gain` the R2 by both less that, with its 95%
+    bootstrap interval. `null_high` is the 95th percentile of gains by shuffled second latents,
+    `p_value` the share of them, and the real one, that gain as much.
+    """
+
+    without: Measured
+    gain: Measured
+    low: Measured
+    high: Measured
+    null_high: Measured
+    p_value: float
+
+
+class Gains(NamedTuple):
+    """Leakage without known factors: None where the latent is the same for every pair.
+
+    | field | predicts | from | beyond |
+    |---|---|---|---|
+    | `shared_in_z_x` | y | z_x | z_s given x |
+    | `shared_in_z_y` | x | z_y | z_s given y |
+    | `exclusive_in_z_s_x` | x | z_s given x | z_s given y |
+    | `exclusive_in_z_s_y` | y | z_s given y | z_s given x |
+    """
+
+    shared_in_z_x: Gain | None
+    shared_in_z_y: Gain | None
+    exclusive_in_z_s_x: Gain | None
+    exclusive_in_z_s_y: Gain | None
+
+
+class Style(NamedTuple):
+    """Translations to a domain with drawn exclusive latents, as mean absolute differences.
+
+    `between` is between two draws of one source, `error` between a draw and the true partner. In a
+    right model both are equal; if draws are all alike, the first is 0.
+    """
+
+    between: Estimate
+    error: Estimate
+
+
+class NullCopy(NamedTuple):
+    """What one short training reached on held-out pairs: nats and recall as in `Matching`.
+
+    `interaction` is the lower bound of I(X;Y;Z_s) in nats.
+    """
+
+    nats: Measured
+    recall: Measured
+    interaction: Measured
+
+
+class NullRuns(NamedTuple):
+    """Short trainings on the pairs as they are and on shuffled pairs, all of so many epochs.
+
+    `p_values` and `excess` are by measure, as `NullCopy` names them: the share of all trainings
+    that reach as much as the real one, and what it reaches beyond the mean of the shuffled.
+    """
+
+    epochs: int
+    real: NullCopy
+    shuffled: list[NullCopy]
+
+    @property
+    def p_values(self) -> NullCopy:
+        k = len(self.shuffled)
+        columns = zip(self.real, zip(*self.shuffled, strict=True), strict=True)
+        return NullCopy(*((1 + sum(v >= real for v in null)) / (k + 1) for real, null in columns))
+
+    @property
+    def excess(self) -> NullCopy:
+        columns = zip(self.real, zip(*self.shuffled, strict=True), strict=True)
+        return NullCopy(*(real - sum(null) / len(null) for real, null in columns))
 
 
 class Evidence(NamedTuple):
@@ -303,7 +417,8 @@ class Evidence(NamedTuple):
 
     `probes`, `leakage` and `domains` are by view: what is taken of the posteriors. `dependence` is
     of the first view, by pair of blocks and estimator: a value, or the reason why the estimator
-    refused. `split`, `information` and `swap` (by factor) need a run.
+    refused. `split`, `information`, `swap` (by factor), `matching`, `gains` (by view), `styles` (by
+    the domain translated to) and `null` need a run; `null` only if shuffled copies were trained.
     """
 
     pairs: int
@@ -317,6 +432,32 @@ class Evidence(NamedTuple):
     split: str | None = None
     information: InformationTerms | None = None
     swap: dict[str, list[Origin]] | None = None
+    matching: Matching | None = None
+    gains: dict[str, Gains] | None = None
+    styles: dict[Domain, Style] | None = None
+    null: NullRuns | None = None
+
+
+class LabelFree(NamedTuple):
+    """Scores of a run that need no known factors, on validation pairs; more is better.
+
+    | field | what |
+    |---|---|
+    | `nats`, `retrieval` | of `Matching` |
+    | `interaction` | lower bound of I(X;Y;Z_s), nats |
+    | `inter_kl` | minus the nats of z_s that only one domain says |
+    | `crossed` | R2 of a domain by the other's z_s, mean of both |
+    | `kept_apart` | minus the gains of `Gains` beyond shuffled ones, by active means |
+    | `balance` | `retrieval` times (1 + `kept_apart`) |
+    """
+
+    nats: Measured
+    retrieval: Measured
+    interaction: Measured
+    inter_kl: Measured
+    crossed: Measured
+    kept_apart: Measured
+    balance: Measured
 
 
 class Results(NamedTuple):
@@ -326,6 +467,7 @@ class Results(NamedTuple):
     test: Evaluation | None = None
     validation: Evaluation | None = None
     evidence: Evidence | None = None
+    label_free: LabelFree | None = None
 
 
 # the type of each section, and the command that writes it
@@ -334,6 +476,7 @@ SECTIONS: dict[str, tuple[Any, str]] = {
     "test": (Evaluation, "iiae evaluate {0}"),
     "validation": (Evaluation, "iiae evaluate {0} --split validation"),
     "evidence": (Evidence, "iiae disentangle {0}"),
+    "label_free": (LabelFree, "iiae sweep"),
 }
 
 

@@ -26,12 +26,14 @@ from iiae.covariates import Covariates
 from iiae.data.base import Splits
 from iiae.errors import RunError
 from iiae.files.atomic import json_text, write_arrays, write_atomically, write_text
+from iiae.files.interface import Source
+from iiae.files.sources import open_source
 from iiae.metrics.comparison import Choice, Comparison
 from iiae.model.build import build_model
 from iiae.model.folded import folded
 from iiae.model.iiae import IIAE
 from iiae.settings import Settings, dump_settings, load_settings
-from iiae.types import plain
+from iiae.types import Domain, plain
 
 SETTINGS, MODEL, METRICS, HISTORY, PAIRS = (
     "settings.toml",
@@ -40,7 +42,7 @@ SETTINGS, MODEL, METRICS, HISTORY, PAIRS = (
     "history.csv",
     "pairs.npz",
 )
-COMPARISON = "comparison.safetensors"
+COMPARISON, FEATURES = "comparison.safetensors", "features.json"
 CHECKPOINT, BEST = "checkpoints/last.ckpt", "checkpoints/best.safetensors"
 
 VERSION = 1  # of the form of sections in metrics.json
@@ -242,6 +244,42 @@ def load_pairs(folder: str | Path) -> dict[str, PairRecord] | None:
             }
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise RunError(f"{path}: damaged: {error}") from error
+
+
+Features = tuple[list[str] | None, list[str] | None]
+
+
+def save_features(folder: Path, features: Features) -> None:
+    """Writes features.json: names of the values of an x and of a y, if either has names.
+
+    Raises:
+        RunError: The folder cannot be written to.
+    """
+    if any(features):
+        write_text(folder / FEATURES, json_text(dict(zip("xy", features, strict=True))) + "\n")
+
+
+def load_features(folder: str | Path) -> Features:
+    """What `save_features` wrote; None for a domain whose values have no names.
+
+    Raises:
+        RunError: The file is damaged.
+    """
+    path = Path(folder) / FEATURES
+    if not path.is_file():
+        return None, None
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+        return held["x"], held["y"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path}: damaged: {error}") from error
+
+
+def open_samples(run: TrainedRun, inputs: Sequence[str | Path], domain: Domain) -> Source:
+    """Samples of one domain in files, as a run takes them; errors as for `open_source`."""
+    side = "xy".index(domain)
+    columns, pad = load_features(run.folder)[side], run.settings.data.pad
+    return open_source(inputs, run.shapes[side], domain, columns, pad)
 
 
 def save_settings(folder: Path, settings: Settings) -> None:

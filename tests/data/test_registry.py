@@ -60,11 +60,16 @@ def test_a_data_set_without_files_says_so():
 
 
 OTHER = {
+    "factors": ("type",),
     "root": "a",
     "x": "a",
     "y": "a",
     "flip": True,
     "crop": 0.1,
+    "turn": True,
+    "pad": True,
+    "bands": 4,
+    "degrade": 0.5,
     "on_error": "skip",
     "split": "sake25",
     "pairing": "instance",
@@ -116,7 +121,8 @@ def test_data_sets_read_what_they_say(tmp_path):
         settings = Recorder(name=name, **values)
         read.clear()
         DATASETS[name].load(settings)
-        assert read & OTHER.keys() == DATASETS[name].reads, name
+        by_itself = DATASETS[name].reads - {"degrade"}  # which `load` reads for all
+        assert read & OTHER.keys() == by_itself, name
 
 
 def test_settings_of_images_are_refused_where_the_data_is_vectors(tmp_path):

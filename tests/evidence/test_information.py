@@ -10,7 +10,7 @@ from iiae.data.arrays import ArrayPairs
 from iiae.data.synthetic import LinearGaussianPairs
 from iiae.distributions import DiagonalNormal
 from iiae.errors import DataError
-from iiae.evidence.information import contrast, information_terms
+from iiae.evidence.information import aggregate_kl, contrast, information_terms
 from iiae.model.iiae import IIAE
 from iiae.networks.interface import Networks, SharedEncoding
 from iiae.settings import make_settings
@@ -107,8 +107,37 @@ def test_the_bounds_meet_the_closed_form_at_the_exact_posterior(rho):
         "interaction_lower": truth,
         "interaction_upper": wyner,
         "interaction_fitted": one,
+        "joint_normal": wyner,
+        "interaction_normal": truth,
     }.items():
         assert getattr(found, name).value == pytest.approx(value, abs=0.05), name
+
+
+def test_a_normal_aggregate_posterior_gives_the_least_divergence_and_is_exact_if_it_is_normal():
+    mix = torch.randn(6, 6).double()
+    loc = torch.randn(N, 6).double() @ mix
+    q = DiagonalNormal(loc, torch.full_like(loc, math.log(0.3)))
+    covariance = mix.T @ mix + 0.3 * torch.eye(6)
+    truth = 0.5 * (torch.logdet(covariance) - 6 * math.log(0.3))  # I(X,Y;Z_s)
+    found = aggregate_kl(q, torch.Generator().manual_seed(0)).mean()
+    assert found == pytest.approx(float(truth), abs=0.05)
+    assert found < q.kl_standard().mean()
+
+
+def test_the_divergence_from_an_aggregate_is_its_definition(monkeypatch):
+    from iiae.evidence import information
+
+    monkeypatch.setattr(information, "FOLDS", 2)
+    q = DiagonalNormal(torch.randn(8, 2).double(), torch.randn(8, 2).double())
+    found = aggregate_kl(q, torch.Generator().manual_seed(0))
+    order = torch.randperm(8, generator=torch.Generator().manual_seed(0))
+    for mine, rest in ((order[:4], order[4:]), (order[4:], order[:4])):
+        around = torch.cov(q.loc[rest].T, correction=0) + q.variance[rest].mean(0).diag()
+        normal = torch.distributions.MultivariateNormal(q.loc[rest].mean(0), around)
+        for i in mine:
+            own = torch.distributions.MultivariateNormal(q.loc[i], q.variance[i].diag())
+            wanted = torch.distributions.kl_divergence(own, normal)
+            assert found[i] == pytest.approx(float(wanted))
 
 
 def test_intervals_hold_their_means_and_repeat_for_a_seed():

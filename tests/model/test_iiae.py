@@ -104,13 +104,13 @@ def test_what_one_domain_alone_knows_is_not_active_in_z_s():
         (
             "small",
             ((3, 28, 28), (3, 28, 28)),
-            "power of two from 16 to 64 (channels x height x width); resize",
+            "power of two from 16 to 128 (channels x height x width); resize",
         ),
         ("small", ((3, 32, 32), (3, 64, 64)), "one side"),
         (
             "small",
-            ((3, 128, 128), (3, 128, 128)),
-            "or choose another family; the data is 3x128x128 and 3x128x128",
+            ((3, 256, 256), (3, 256, 256)),
+            "or choose another family; the data is 3x256x256 and 3x256x256",
         ),
         ("image-map", ((3, 32, 32), (3, 32, 32)), "from 64 to 512"),
         ("features", ((3, 32, 32), (5,)), "for images; the data is 3x32x32 and 5"),

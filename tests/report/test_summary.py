@@ -106,7 +106,9 @@ def test_equal_items_and_one_pair_are_told():
 
 def test_values_that_are_missing_are_left_out():
     nothing = matrix(HOME, digit={"z_s": math.nan, "z_x": 0.1}, colour={"z_s": 0.1, "z_x": None})
-    bounds = InformationTerms(100, *[Bound(math.nan, math.nan, math.nan)] * 14)
+    bounds = InformationTerms(
+        100, *[Bound(math.nan, math.nan, math.nan)] * len(InformationTerms._fields[1:])
+    )
     evidence = EVIDENCE._replace(
         probes=dict.fromkeys(EVIDENCE.probes, nothing), information=bounds,
         swap={"digit": [Origin("x", "R2", "shared", math.nan, 0.1, 0.9)]},

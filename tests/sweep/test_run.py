@@ -16,7 +16,7 @@ from iiae.results import CategoryRetrieval, Readability, load_results
 from iiae.run_folder import CHECKPOINT, MODEL, load_history, load_run
 from iiae.settings import dump_settings
 from iiae.sweep.pareto import LEAKS, sweep_table
-from iiae.sweep.run import LOG, _retrieval, plan, sweep
+from iiae.sweep.run import LOG, _retrieval, plan, select, sweep
 from results_made import evaluation, scores
 
 
@@ -222,3 +222,27 @@ def test_the_command_keeps_finished_runs_and_says_what_failed(swept, experiment,
     code, _, err = iiae(*command, "--seeds", "a")
     assert code == 2
     assert "--seeds a: is not a whole number" in err
+
+
+def test_a_sweep_scores_its_runs_without_labels_and_selects_the_highest(swept):
+    rows = swept[2].rows
+    done = [row for row in rows if row["status"] == "done"]
+    assert all(isinstance(row["label_free_balance"], float) for row in done)
+    assert select(rows, "nats")["status"] == "done"
+    made = [
+        {"run": "a", "label_free_nats": 0.1},
+        {"run": "b", "label_free_nats": 0.2},
+        {"run": "c"},
+    ]
+    assert select(made, "nats")["run"] == "b"
+
+
+def test_a_score_that_is_none_or_that_no_run_has_is_refused(tmp_path, iiae):
+    with pytest.raises(SettingsError, match="--select fame: is no score; choose one of nats"):
+        select([], "fame")
+    with pytest.raises(RunError, match="no run of the sweep has this score"):
+        select([{"run": "a", "status": "failed"}], "nats")
+    over = ["--over", "objective.lam=0,1", "--out", tmp_path / "out", "--select", "fame"]
+    code, _, err = iiae("sweep", tmp_path / "none.toml", *over)
+    assert code == 2
+    assert "is no score" in err

@@ -13,6 +13,7 @@ from iiae.errors import SettingsError
 
 if TYPE_CHECKING:
     from iiae.report.tables import Table
+    from iiae.report.verdict import Verdict
     from iiae.run import Run
 
 # what may be set for a run that is trained: how it is measured, and where its data lies
@@ -89,6 +90,19 @@ def show_tables(tables: Iterable[Table]) -> None:
             console.print(shown)
         console.print(escape(table.note), style="dim", highlight=False)
         console.print()
+
+
+def show_verdicts(found: Iterable[Verdict]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    console, colours = Console(), {"pass": "green", "fail": "bold red", "unknown": "yellow"}
+    for one in found:
+        mark = f"[{colours[one.mark]}]{one.mark.upper():<7}[/]"
+        console.print(f"{mark} [bold]{one.claim}[/]: {escape(one.sentence)}", highlight=False)
+        if one.remedy:
+            console.print(f"        what usually mends it: {escape(one.remedy)}", highlight=False)
+    console.print()
 
 
 @contextmanager

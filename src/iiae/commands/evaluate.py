@@ -16,6 +16,7 @@ from iiae.commands.common import (
     open_run,
     path_of,
     show_tables,
+    show_verdicts,
 )
 from iiae.errors import SettingsError
 
@@ -25,6 +26,10 @@ Distance = Literal["cosine", "euclidean", "hamming"]
 def evaluate(
     run: RunFolder,
     split: PartOption = "test",
+    degrade: Annotated[
+        bool,
+        typer.Option("--degrade", help="retrieve degraded copies of the images too"),
+    ] = False,
     as_json: AsJson = False,
     overrides: Overrides = None,
 ) -> None:
@@ -34,11 +39,14 @@ def evaluate(
     """
     from iiae.files.atomic import json_text
     from iiae.report.tables import result_tables
+    from iiae.report.verdict import run_verdict
 
-    found = open_run(run, overrides).evaluate(split)
+    changed = [*(overrides or []), *["evaluation.degrade=true"] * degrade]
+    found = open_run(run, changed).evaluate(split)
     if as_json:
         typer.echo(json_text(found, indent=2))
     else:
+        show_verdicts(run_verdict(run, **{split: found}))
         show_tables(result_tables(found))
 
 
@@ -60,6 +68,13 @@ def disentangle(
             "--set evaluation.seed",
         ),
     ] = None,
+    null: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="number of short copies to train on shuffled pairs; 19 for p = 0.05",
+        ),
+    ] = 0,
     as_json: AsJson = False,
     overrides: Overrides = None,
 ) -> None:
@@ -70,6 +85,7 @@ def disentangle(
     from iiae.evidence.collect import prove_files
     from iiae.files.atomic import json_text
     from iiae.report.evidence_tables import evidence_tables
+    from iiae.report.verdict import run_verdict
 
     if (run is None) == (latents is None):
         raise SettingsError("give a run folder, or --latents with --factors")
@@ -80,14 +96,18 @@ def disentangle(
         )
     if latents is not None and overrides:
         raise SettingsError("--set is for a run; --latents have no settings")
+    if latents is not None and null:
+        raise SettingsError("--null trains copies of a run; --latents have no model")
     if run is not None:
-        found = open_run(run, overrides).evidence(split)
+        found = open_run(run, overrides).evidence(split, null)
     else:
         assert latents is not None
         found = prove_files(latents, factors, seed or 0)
     if as_json:
         typer.echo(json_text(found, indent=2))
     else:
+        if run is not None:
+            show_verdicts(run_verdict(run, evidence=found))
         show_tables(evidence_tables(found))
 
 

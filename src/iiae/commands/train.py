@@ -18,21 +18,24 @@ def train(
     x: Annotated[
         str | None,
         typer.Option(
-            help="x side: folder or URL of images, array or table of numbers, or .npz with x and y",
+            help="x side: folder or URL of images, array or table of numbers, .npz with x and y, "
+            "or cells.h5ad:layer; of cells in --pairs a place, as in rna:counts",
             parser=place_of("--x"),
         ),
     ] = None,
     y: Annotated[
         str | None,
         typer.Option(
-            help="y side: folder or URL of images, array or table of numbers",
+            help="y side: folder or URL of images, array or table of numbers; of cells in --pairs "
+            "a place, as in protein or obsm:panel",
             parser=place_of("--y"),
         ),
     ] = None,
     pairs: Annotated[
         str | None,
         typer.Option(
-            help="folder or URL of images with x and y side by side, or a .csv, .tsv or .parquet",
+            help="folder or URL of images with x and y side by side, a .csv, .tsv or .parquet, or "
+            "cells (.h5mu, .h5ad)",
             parser=place_of("--pairs"),
         ),
     ] = None,
@@ -55,12 +58,14 @@ def train(
     Example: iiae train --x left/ --y right/ --out runs/mine
     """
     from iiae.data import suggest_settings
+    from iiae.files.cells import is_cells
     from iiae.run_folder import SETTINGS
     from iiae.settings import load_settings, make_settings
 
     if on_error:
         overrides = [*(overrides or []), f'data.on_error="{on_error}"']
-    if sum(map(bool, (experiment, x, pairs))) > 1:
+    cells = bool(pairs) and is_cells(pairs)  # in which x and y are places
+    if sum(map(bool, (experiment, x and not cells, pairs))) > 1:
         raise SettingsError("give one of: a settings file, --x with --y, --pairs")
     if y and not x:
         raise SettingsError(f"--y {y}: belongs with --x; a settings file or --pairs names both")
@@ -80,7 +85,7 @@ def train(
         )
     from iiae.training import first_process, fit  # takes seconds: after all that can be wrong
 
-    named = experiment or x or pairs
+    named = experiment or pairs or x
     out = out or Path("runs") / (Path(named).stem if named else "run")
     run = fit(settings, out, resume=resume, overwrite=overwrite)
     if first_process():
@@ -99,14 +104,22 @@ def sweep(
     ] = None,
     seeds: Annotated[str | None, typer.Option(help="values of training.seed, as in 0,1,2")] = None,
     processes: Annotated[int, typer.Option(min=1, help="runs at a time")] = 2,
+    select: Annotated[
+        str | None,
+        typer.Option(help="score without labels by which to name the best run, as in balance"),
+    ] = None,
 ) -> None:
     """Train and evaluate every combination of some settings; repeat the command to go on.
 
     Example: iiae sweep mine.toml --over objective.lam=0,1,2 --out sweeps/lam
     """
     from iiae.sweep.pareto import sweep_table
+    from iiae.sweep.run import check_score
+    from iiae.sweep.run import select as best_by
     from iiae.sweep.run import sweep as run_sweep
 
+    if select is not None:
+        check_score(select)
     chosen = [_whole("--seeds", text) for text in seeds.split(",")] if seeds is not None else []
     with progress_bar("runs") as progress:
         found = run_sweep(experiment, over or [], out, chosen, processes, progress=progress)
@@ -115,6 +128,10 @@ def sweep(
     typer.echo(f"wrote {written}")
     if all(row["status"] == "failed" for row in found.rows):
         raise RunError(f"{out}: every run failed: {found.rows[0]['message']}")
+    if select is not None:
+        best = best_by(found.rows, select)
+        value = best[f"label_free_{select}"]
+        typer.echo(f"most {select} on validation pairs, {value:.3f}: {out / best['run']}")
 
 
 def _whole(option: str, text: str) -> int:

@@ -7,7 +7,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -19,7 +19,15 @@ from iiae.types import Context, Domain, Draw, Pair, PartPaired
 DIGEST_PAIRS = 64  # hashed of a set that holds no tensors
 
 
+B = TypeVar("B", Pair, PartPaired)
+
 log = logging.getLogger("iiae")
+
+
+class Augment(Protocol):
+    """Changes a training batch at random, by seed."""
+
+    def __call__(self, batch: B, seed: int) -> B: ...
 
 
 class Factor(NamedTuple):
@@ -45,13 +53,18 @@ class PairSet(ABC):
     `shapes` are those of one x and one y, without the batch axis. `held` names the attributes
     that are tensors with a row a pair, or None: what `pairs` picks from; nothing where pairs are
     read from disk. `keys` are the identities of the pairs, by which they are held out and
-    recognised later; None if the set has none. `annotations` are columns of numbers or texts by
-    name, a row a pair: covariates, and library sizes as `size_x` and `size_y`.
+    recognised later; None if the set has none. `features` are the names of the values of an x and
+    of a y, None where they have none. `of_bytes` says whether images have 8 bits a channel.
+    `augment` changes a batch to train on, by the seed of its draw. `annotations` are columns of
+    numbers or texts by name, a row a pair: covariates, and library sizes as `size_x` and `size_y`.
     """
 
     shapes: tuple[Sequence[int], Sequence[int]]
     held: tuple[str, ...] = ()
     keys: np.ndarray | None = None
+    features: tuple[list[str] | None, list[str] | None] = (None, None)
+    of_bytes: bool = True
+    augment: Augment | None = None
     annotations: Mapping[str, np.ndarray] = {}
 
     @abstractmethod
@@ -68,7 +81,11 @@ class PairSet(ABC):
 
     def __getitem__(self, draw: Draw) -> Pair | PartPaired:
         """A batch to train on."""
-        return self.pairs(draw)
+        return self.augmented(self.pairs(draw), draw.seed)
+
+    def augmented(self, batch: B, seed: int | None) -> B:
+        """The batch as `augment` changes it; as it is for a draw without a seed."""
+        return batch if self.augment is None or seed is None else self.augment(batch, seed)
 
     @property
     def held_bytes(self) -> int:
@@ -134,6 +151,8 @@ class ChosenPairs(PairSet):
 
     def __init__(self, rows: PairSet, index: Tensor):
         self.rows, self.index, self.shapes = rows, index, rows.shapes
+        self.features = rows.features
+        self.of_bytes = rows.of_bytes
         self.keys = None if rows.keys is None else rows.keys[index.numpy()]
         self.annotations = {k: values[index.numpy()] for k, values in rows.annotations.items()}
 
@@ -151,6 +170,35 @@ class ChosenPairs(PairSet):
 
     def content(self) -> Iterator[bytes]:
         yield self.index.numpy().tobytes()
+        yield from self.rows.content()
+
+
+class ShuffledPairs(PairSet):
+    """The samples of a set, each with another's partner: what a set without structure looks like.
+
+    Args:
+        rows: The set; its pairs must be whole ones.
+        seed: Random seed of the new partners.
+    """
+
+    def __init__(self, rows: PairSet, seed: int):
+        self.rows, self.shapes = rows, rows.shapes
+        self.partner = torch.from_numpy(np.random.default_rng(seed).permutation(len(rows)))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def pairs(self, draw: Draw) -> Pair:
+        others = draw._replace(indices=self.partner[draw.indices])
+        own, given = self.rows.pairs(draw), self.rows.pairs(others)
+        return Pair(own.x, given.y, own.context_x, given.context_y)
+
+    def factors(self) -> dict[str, Factor]:
+        """None: a factor of both domains is not one of a shuffled pair."""
+        return {}
+
+    def content(self) -> Iterator[bytes]:
+        yield self.partner.numpy().tobytes()
         yield from self.rows.content()
 
 

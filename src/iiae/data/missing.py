@@ -37,8 +37,8 @@ class PartPairs(PairSet):
 
     def __init__(self, rows: PairSet, sides: np.ndarray):
         self.rows, self.sides = rows, sides
-        self.shapes = rows.shapes
-        self.keys = rows.keys
+        self.shapes, self.features = rows.shapes, rows.features
+        self.keys, self.of_bytes = rows.keys, rows.of_bytes
         self.annotations = rows.annotations
         self.complete = torch.from_numpy(np.flatnonzero(sides == Sides.BOTH))
         if len(self.complete) < 2:
@@ -84,13 +84,14 @@ class PartPairs(PairSet):
         both, lone_x, lone_y = (np.flatnonzero(sides == side) for side in Sides)
         x, y, known_x, known_y = self.rows.pairs(draw)
         of_x, of_y = (torch.from_numpy(np.concatenate([both, lone])) for lone in (lone_x, lone_y))
-        return PartPaired(
+        batch = PartPaired(
             pick(x, of_x),
             pick(y, of_y),
             len(both),
             mapped(known_x, lambda v: pick(v, of_x)),
             mapped(known_y, lambda v: pick(v, of_y)),
         )
+        return self.augmented(batch, draw.seed)
 
 
 def take_partners(pairs: PairSet, share: float, seed: int) -> PartPairs:

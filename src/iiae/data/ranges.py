@@ -117,7 +117,7 @@ def check_ranges(objective: ObjectiveSettings, data: Splits) -> None:
     """
     counted = "counts" in (_support(objective.x), _support(objective.y))
     for part in ("train", "validation", *(["test"] if counted else [])):
-        for side, values in zip("xy", _sides(getattr(data, part)), strict=True):
+        for side, values in zip("xy", sides_of(getattr(data, part)), strict=True):
             likelihood = getattr(objective, side)
             check_values(values, likelihood, f"{part} {side}")
             low, high = _ends(values, f"{part} {side}")
@@ -136,11 +136,12 @@ def _support(likelihood: LikelihoodSettings) -> str:
     return imported(likelihood.kind, LIKELIHOODS, LikelihoodKind).support
 
 
-def _sides(pairs: PairSet) -> Sequence[Tensor]:
+def sides_of(pairs: PairSet) -> Sequence[Tensor]:
+    """Samples of x and of y to look at: all if they are held as floats, else of some pairs."""
     while isinstance(pairs, ChosenPairs | ContextPairs):
         pairs = pairs.rows
     if isinstance(pairs, PartPairs):
-        x, y = _sides(pairs.rows)
+        x, y = sides_of(pairs.rows)
         if len(x) != len(pairs.sides):
             return x, y
         return x[torch.from_numpy(pairs.sides != Sides.Y)], y[

@@ -8,16 +8,19 @@ from torch import Tensor
 
 from iiae.data.base import PairSet
 from iiae.data.classes.pairs import ClassPairs
+from iiae.data.degrade import DegradedPairs
+from iiae.errors import SettingsError
 from iiae.evaluation.classes import retrieve_classes
-from iiae.evaluation.instances import ItemHashes, retrieve_partners
+from iiae.evaluation.instances import Identities, ItemHashes, retrieve_partners
 from iiae.evaluation.readability import probe_factors
 from iiae.evaluation.translations import translation_quality
 from iiae.features.backbone import load_backbone
+from iiae.metrics.comparison import Comparison
 from iiae.model.active import latent_nats
 from iiae.model.iiae import IIAE
 from iiae.model.latents import embed, embed_sides
 from iiae.objectives import Terms, elbo, iiae_terms, information_bound
-from iiae.results import Evaluation, Nats, Readability, TranslationQuality
+from iiae.results import Evaluation, Nats, Readability, Retrieval, TranslationQuality
 from iiae.run_folder import TrainedRun, load_comparison
 from iiae.settings import imported_task
 from iiae.types import mapped, plain
@@ -38,7 +41,7 @@ def evaluate(run: TrainedRun, pairs: PairSet, split: str = "test") -> Evaluation
     hashes = ItemHashes()
     if isinstance(pairs, ClassPairs):
         found = embed_sides(model, *pairs.sides(settings.batch))
-        choice = None
+        choice, comparison, same = None, None, None
         retrieval = None
         categories = retrieve_classes(found, model.active, pairs, settings.cutoffs, settings.seed)
         readability, items = Readability({}, {}), {}
@@ -69,8 +72,19 @@ def evaluate(run: TrainedRun, pairs: PairSet, split: str = "test") -> Evaluation
         active_nats=settings.active_nats,
         items=items,
         comparison=choice.comparison.name if choice and choice.comparison.is_another else None,
+        degraded=_degraded(run, pairs, same, comparison) if settings.degrade else None,
         tasks={name: plain(imported_task(name)(run, pairs)) for name in settings.tasks},
     )
+
+
+def _degraded(
+    run: TrainedRun, pairs: PairSet, same: Identities | None, comparison: Comparison | None
+) -> Retrieval:
+    """Retrieval of degraded copies, x by y and y by x."""
+    if isinstance(pairs, ClassPairs):
+        raise SettingsError("evaluation.degrade: pairs of classes have no partners to find")
+    found = embed(run.model, DegradedPairs(pairs).batches(run.settings.evaluation.batch))
+    return retrieve_partners(found, run.model.active, same, comparison)
 
 
 def _translate(run: TrainedRun, pairs: PairSet) -> dict[str, TranslationQuality]:

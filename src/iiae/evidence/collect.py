@@ -12,8 +12,11 @@ import numpy as np
 from iiae.data import Splits
 from iiae.data.base import Factor
 from iiae.errors import DataError
+from iiae.evidence.gains import leakage_gains
 from iiae.evidence.information import information_terms
+from iiae.evidence.matching import match_held_out
 from iiae.evidence.measure import Blocks, measure_evidence, views
+from iiae.evidence.styles import draw_styles
 from iiae.evidence.swap import swap_consistency
 from iiae.files.arrays import array_names, read_array
 from iiae.files.atomic import EXACT, is_measure, read_csv
@@ -43,7 +46,14 @@ def prove_run(run: TrainedRun, data: Splits, split: str = "test") -> Evidence:
     evidence = measure_evidence(latents, factors, settings.seed)
     terms = information_terms(run.model, pairs, settings.batch, settings.seed)
     swap = swap_consistency(run.model, data.train, pairs, settings.seed) if factors else None
-    return evidence._replace(split=split, information=terms, swap=swap)
+    return evidence._replace(
+        split=split,
+        information=terms,
+        swap=swap,
+        matching=match_held_out(run.model, data, split, settings),
+        gains=leakage_gains(latents, pairs, settings.batch, settings.seed),
+        styles=draw_styles(run.model, pairs, settings.batch, settings.seed),
+    )
 
 
 def prove_files(latents: Path, factors: Path | None, seed: int = 0) -> Evidence:

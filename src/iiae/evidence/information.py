@@ -4,10 +4,13 @@ All are of the joint distribution of the data and the encoders, so each holds fo
 trained or not. $q_s$ is the exact conditional of z_s; $r_x$, $r_y$ are not those of z_s given one
 domain, $p(z_s|x) = E_{y|x}\, q_s$, and stand in for them. With N pairs and one sample z of each:
 
-- I(X;Z_x) $\le E\,KL[q(z_x \mid x) \| p]$: equal less $KL[q(z_x) \| p] \ge 0$; the same for y.
+- I(X;Z_x) $\le E\,KL[q(z_x \mid x) \| m]$: equal less $KL[q(z_x) \| m] \ge 0$, for any m that
+  does not depend on the pair: the smaller of the prior and the normal with the mean and covariance
+  of the aggregate posterior of other pairs (`aggregate_kl`). The same for y.
+- I(X;Z_x) $\ge E \log q(z_i \mid x_i) / \frac1N \sum_j q(z_i \mid x_j)$: InfoNCE; the same for y.
 - I(X;Z_s given Y) $\le E\,KL[q_s \| r_y]$: equal less $E\,KL[p(z_s \mid y) \| r_y] \ge 0$; the same
   for I(Y;Z_s given X) with $r_x$.
-- I(X,Y;Z_s) $\le E\,KL[q_s \| p]$, as the first.
+- I(X,Y;Z_s) $\le E\,KL[q_s \| m]$, as the first.
 - I(X,Y;Z_s) $\le E \log q_s(z_i \mid i) / \frac{1}{N-1} \sum_{j \ne i} q_s(z_i \mid j)$, leave one
   out (Poole et al. 2019), by Jensen's inequality; needs the exact conditional, which $q_s$ is.
 - I(X,Y;Z_s) $\ge E \log q_s(z_i \mid i) / \frac1N \sum_j q_s(z_i \mid j)$: InfoNCE, at most log N.
@@ -21,6 +24,8 @@ The interaction information $I(X;Y;Z_s) = I(X;Z_s) - I(X;Z_s|Y) = I(X;Y) - I(X;Y
 - at least InfoNCE(X;Z_s) - KL[q_s ‖ r_y], InfoNCE(Y;Z_s) - KL[q_s ‖ r_x], and InfoNCE(X,Y;Z_s) -
   KL[q_s ‖ r_x] - KL[q_s ‖ r_y], from $I(X,Y;Z_s) = I(X;Y;Z_s) + I(Y;Z_s|X) + I(X;Z_s|Y)$. It never
   exceeds I(X;Y), so these are lower bounds of I(X;Y) as well, without any assumption;
+- at least $E\,KL[q_s \| m] - KL[q_s \| r_x] - KL[q_s \| r_y]$ if the aggregate posterior is the
+  normal m; no bound otherwise, as it is too large by $KL[q(z_s) \| m]$. It has no limit of log N;
 - at most I(X;Z_s), I(Y;Z_s) and so I(X,Y;Z_s). A bound of I(X;Y) from above follows only if z_s
   says all that x and y share, I(X;Y|Z_s) = 0. The gap cannot close: such a z_s has
   $I(X,Y;Z_s) \ge$ Wyner's common information $\ge I(X;Y)$.
@@ -44,6 +49,7 @@ from iiae.types import mapped
 
 PAIRS = 10_000  # beyond it, so many drawn at random: the work grows with the square
 RESAMPLES = 1000
+FOLDS = 5  # of the normal that stands for the aggregate posterior
 
 
 class Contrast(NamedTuple):
@@ -72,14 +78,19 @@ def information_terms(
     if n < 3:
         raise DataError(f"information bounds contrast each pair with others: {n} are too few")
     generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(q.shared.loc.shape, generator=generator, dtype=torch.float64)
-    z = q.shared.loc + noise * q.shared.variance.sqrt()
+    z = _drawn(q.shared, generator)
+    own = (q.exclusive_x, q.exclusive_y)
+    own_x, own_y = (_smallest(r.kl_standard(), aggregate_kl(r, generator)) for r in own)
+    least_x, least_y = (contrast(_drawn(r, generator), r).lower for r in own)
     kl = {
-        "exclusive_x": q.exclusive_x.kl_standard(),
-        "exclusive_y": q.exclusive_y.kl_standard(),
+        "exclusive_x": own_x,
+        "exclusive_y": own_y,
+        "exclusive_x_lower": least_x,
+        "exclusive_y_lower": least_y,
         "only_x": q.shared.kl(q.shared_given_y),
         "only_y": q.shared.kl(q.shared_given_x),
         "joint_prior": q.shared.kl_standard(),
+        "joint_normal": aggregate_kl(q.shared, generator),
     }
     joint, x, y = (contrast(z, r) for r in (q.shared, q.shared_given_x, q.shared_given_y))
     each = {
@@ -95,8 +106,9 @@ def information_terms(
             y.lower - kl["only_y"],
             joint.lower - kl["only_x"] - kl["only_y"],
         ),
-        "interaction_upper": -_largest(-joint.upper, -kl["joint_prior"]),
-        "interaction_fitted": -_largest(-x.upper, -y.upper),
+        "interaction_upper": _smallest(joint.upper, kl["joint_prior"], kl["joint_normal"]),
+        "interaction_fitted": _smallest(x.upper, y.upper),
+        "interaction_normal": kl["joint_normal"] - kl["only_x"] - kl["only_y"],
     }
     return InformationTerms(n, **_bounds(each, generator))
 
@@ -124,6 +136,36 @@ def contrast(z: Float64[Tensor, "pairs size"], q: DiagonalNormal, block: int = 1
     return Contrast(torch.cat(lower), torch.cat(upper))
 
 
+def aggregate_kl(q: DiagonalNormal, generator: torch.Generator) -> Float64[Tensor, " pairs"]:
+    r"""KL of each posterior from a normal with the aggregate's mean and covariance, in nats.
+
+    $\tfrac12 (\log |\Sigma| - \log |S_i| + tr(\Sigma^{-1} S_i) + d_i^T \Sigma^{-1} d_i - D)$,
+    with the covariance of means and the mean variance of other pairs (five folds) as $\Sigma$.
+
+    Args:
+        q: Posterior of each pair, in float64.
+        generator: Draws the folds.
+    """
+    found = torch.empty(len(q.loc), dtype=torch.float64)
+    order = torch.randperm(len(q.loc), generator=generator)
+    for part in order.tensor_split(min(FOLDS, len(order))):
+        rest = torch.ones(len(order), dtype=torch.bool).index_fill_(0, part, False)
+        means, variance = q.loc[rest], q.variance[rest].mean(0)
+        around = means - means.mean(0)
+        factor = torch.linalg.cholesky(around.T @ around / len(means) + variance.diag())
+        inverse = torch.cholesky_inverse(factor)
+        far = q.loc[part] - means.mean(0)
+        terms = (far @ inverse * far).sum(1) + q.variance[part] @ inverse.diagonal()
+        size = 2 * factor.diagonal().log().sum() - q.loc.shape[1]
+        found[part] = (terms + size - q.log_variance[part].sum(1)) / 2
+    return found
+
+
+def _drawn(q: DiagonalNormal, generator: torch.Generator) -> Float64[Tensor, "pairs size"]:
+    noise = torch.randn(q.loc.shape, generator=generator, dtype=torch.float64)
+    return q.loc + noise * q.variance.sqrt()
+
+
 @torch.inference_mode()
 def _posteriors(model: IIAE, pairs: PairSet, index: Tensor, batch: int) -> Posteriors:
     """Every posterior of the pairs at these indices, on the CPU in float64."""
@@ -148,6 +190,11 @@ def _largest(*each: Float[Tensor, " pairs"]) -> Float[Tensor, " pairs"]:
         return value if math.isfinite(value) else -math.inf
 
     return max(each, key=mean)
+
+
+def _smallest(*each: Float[Tensor, " pairs"]) -> Float[Tensor, " pairs"]:
+    """Of several bounds from above, the one with the smallest mean that is finite."""
+    return -_largest(*(-values for values in each))
 
 
 def _bounds(each: dict[str, Tensor], generator: torch.Generator) -> dict[str, Bound]:

@@ -22,6 +22,7 @@ from iiae.report.evidence_tables import evidence_tables
 from iiae.report.hits import first_hits, picture_reader
 from iiae.report.summary import summarise
 from iiae.report.tables import result_tables
+from iiae.report.verdict import verdict
 from iiae.results import load_results
 from iiae.run_folder import TrainedRun, load_history
 from iiae.settings import dump_settings
@@ -62,6 +63,7 @@ def write_report(run: TrainedRun, pairs: PairSet, out: Path, images: Path | None
         folder=run.folder.name,
         training=results.training,
         threshold=run.settings.evaluation.active_nats,
+        verdicts=verdict(results) if results.test or results.evidence else [],
         summary=summarise(results),
         tables=[
             *(result_tables(results.test) if results.test else []),

@@ -24,7 +24,7 @@ from iiae.data.base import Splits
 from iiae.errors import IIAEError, Interrupted, MissingExtra, RunError, SettingsError
 from iiae.files.atomic import write_text
 from iiae.metrics.leakage import largest_leak
-from iiae.results import Evaluation, load_results
+from iiae.results import Evaluation, LabelFree, load_results
 from iiae.run_folder import (
     CHECKPOINT,
     METRICS,
@@ -138,8 +138,10 @@ def plan(over: Sequence[str], seeds: Sequence[int] = ()) -> list[Combination]:
 def run_one(folder: Path) -> None:
     """Trains what wanted.toml asks for, from where the folder stands, and evaluates it."""
     from iiae.data import load
+    from iiae.data.classes.pairs import ClassPairs
+    from iiae.evidence.label_free import label_free_scores
     from iiae.run import Run
-    from iiae.run_folder import load_run
+    from iiae.run_folder import load_run, save_metrics
     from iiae.training import fit
 
     settings = load_settings(folder / WANTED)
@@ -151,6 +153,8 @@ def run_one(folder: Path) -> None:
         resume = (folder / CHECKPOINT).is_file() and (folder / SETTINGS).is_file()
         run = fit(settings, folder, data, resume=resume, progress=False, overwrite=not resume)
     Run(run, data).evaluate()
+    if not isinstance(data.validation, ClassPairs):
+        save_metrics(folder, "label_free", label_free_scores(run, data), data.validation.digest())
 
 
 def _check_same_data(folder: Path, settings: Settings, data: Splits) -> None:
@@ -280,7 +284,34 @@ def _row(folder: Path, one: Combination, message: str | None) -> dict[str, Any]:
         }
     row |= plain(test.nats)
     row |= {"active_dimensions": test.active_dimensions, "pairs": test.pairs}
+    row |= {f"label_free_{k}": v for k, v in plain(results.label_free or {}).items()}
     return {**row, "seconds": results.training.seconds}
+
+
+def check_score(name: str) -> None:
+    """Raises SettingsError if there is no such score, before hours of training."""
+    if name not in LabelFree._fields:
+        raise SettingsError(
+            f"--select {name}: is no score; choose one of {', '.join(LabelFree._fields)}"
+        )
+
+
+def select(rows: Sequence[Mapping[str, Any]], score: str) -> Mapping[str, Any]:
+    """The run of a sweep that has most of a score of `LabelFree`, on its validation pairs.
+
+    Args:
+        rows: Of `Sweep`.
+        score: A field of `iiae.results.LabelFree`.
+
+    Raises:
+        SettingsError: There is no such score.
+        RunError: No run has it: all failed, or their pairs are made of classes.
+    """
+    check_score(score)
+    known = [row for row in rows if row.get(f"label_free_{score}") is not None]
+    if not known:
+        raise RunError(f"--select {score}: no run of the sweep has this score")
+    return max(known, key=lambda row: row[f"label_free_{score}"])
 
 
 def _retrieval(test: Evaluation) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from iiae.model.active import latent_nats, select_active
 from iiae.model.build import build_model, check_parts
 from iiae.model.iiae import IIAE, Active
 from iiae.model.latents import Embeddings, embed
+from iiae.model.moments import recompute_moments
 from iiae.model.units import DataUnits
 from iiae.run_folder import (
     BEST,
@@ -215,6 +216,9 @@ def _finish(learner: Learner, data: Splits, train: PairSet, out: Path) -> None:
     active = select_active(posteriors, held, settings.evaluation.active_nats)
     model.keep_active(active)
     model.keep_aggregate(posteriors.exclusive_x, posteriors.exclusive_y)
+    if settings.training.translation_moments:
+        batches = data.train.batches(settings.training.batch, index.sort().values)
+        recompute_moments(model, batches, settings.training.seed)
     shapes: Shapes = data.train.shapes
     save_weights(out / MODEL, model.state_dict(), shapes, model.covariates)
     summary = {**_summary(learner, data), "latents": _latents(posteriors, active)}

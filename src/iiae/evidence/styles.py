@@ -1,0 +1,62 @@
+"""Do exclusive latents make a difference? Translations with drawn ones, of any kind of data."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from iiae.data.base import PairSet, side_of
+from iiae.model.iiae import IIAE
+from iiae.model.translation import content, draw_exclusive, render
+from iiae.results import Estimate, Style
+from iiae.types import Domain, mapped, other
+
+PAIRS = 500  # at most
+
+
+@torch.inference_mode()
+def draw_styles(
+    model: IIAE, pairs: PairSet, batch: int = 100, seed: int = 0
+) -> dict[Domain, Style]:
+    """Two draws of every source's exclusive latent, compared with each other and the true partner.
+
+    Args:
+        model: Left in evaluation mode.
+        pairs: Held-out pairs; of more than 500 a random 500.
+        batch: Pairs a step.
+        seed: Random seed of pairs and draws.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    domains: tuple[Domain, ...] = ("x", "y")
+    rows: dict[Domain, list[tuple[Tensor, Tensor]]] = {domain: [] for domain in domains}
+    for pair in pairs.batches(batch, pairs.sample(PAIRS, seed)):
+        pair = mapped(pair, lambda v: v.to(model.active.device))
+        for to in domains:
+            source, of_source = side_of(pair, other(to))
+            partner, of_partner = side_of(pair, to)
+            shared = content(model, source, to, of_source)
+            first, second = (
+                render(
+                    model,
+                    *(shared, to, draw_exclusive(model, to, len(source), generator)),
+                    context=of_partner,
+                )
+                for _ in range(2)
+            )
+            rows[to].append((_difference(first, second), _difference(first, partner)))
+    return {
+        to: Style(*(_estimate(torch.cat(column)) for column in zip(*parts, strict=True)))
+        for to, parts in rows.items()
+    }
+
+
+def _difference(a: Tensor, b: Tensor) -> Tensor:
+    return (a - b).abs().flatten(1).mean(1).double().cpu()
+
+
+def _estimate(values: Tensor) -> Estimate:
+    mean = values.mean().item()
+    if len(values) == 1:
+        return Estimate(mean, None, None)
+    half = 1.96 * values.std().item() / len(values) ** 0.5
+    return Estimate(mean, mean - half, mean + half)
