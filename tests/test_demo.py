@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 @pytest.mark.slow
 def test_the_demo_reaches_its_numbers(tmp_path):
     (tmp_path / "experiments").symlink_to(ROOT / "experiments")
-    here = [f"BIN={Path(sys.executable).parent}", "-o", ".venv/ready"]  # set up already
+    here = [f"BIN={Path(sys.executable).parent}", "-o", ".venv/demo"]  # set up already
     command = ["make", "-f", ROOT / "Makefile", *here, "demo"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -219,7 +219,7 @@ class Run:
         from iiae.evaluation.evaluate import evaluate
 
         if x is not None or y is not None:
-            columns = _columns(covariates or {}, sizes or {})
+            columns = _columns(_with_values(covariates), sizes or {})
             pairs = ArrayPairs(as_array(x), as_array(y), columns=columns)
             known = with_context(pairs, self.model.covariates, self.settings.objective)
             return evaluate(self._stored, known, "given")
@@ -491,7 +491,7 @@ def fit(
             raise SettingsError(
                 "covariates of arrays are given with their values, {'batch': array}"
             )
-        columns = _columns(covariates or {}, sizes or {})
+        columns = _columns(_with_values(covariates), sizes or {})
         chosen = make_settings(suggest_settings_of(make_pairs(*sides)), overrides)
         data = split_rows(*sides, chosen.data, columns)
     folder = tempfile.mkdtemp(prefix="iiae-") if out is None else out
@@ -554,6 +554,12 @@ def as_array(values: Any) -> np.ndarray:
     if array.dtype.kind not in "buif":
         raise DataError(f"{type(values).__name__}: holds {array.dtype}, not numbers")
     return array
+
+
+def _with_values(covariates: Mapping[str, Any] | Sequence[str] | None) -> Mapping[str, Any]:
+    if covariates is None or isinstance(covariates, Mapping):
+        return covariates or {}
+    raise SettingsError("covariates of arrays are given with their values, {'batch': array}")
 
 
 def _columns(covariates: Mapping[str, Any], sizes: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -376,6 +376,10 @@ class TrainingSettings(_Section):
     strategy: Literal["auto", "ddp"] = Field(
         "auto", description="of several processes; auto is ddp where there are several"
     )
+    logger: Literal["auto", "tensorboard", "wandb", "mlflow", "none"] = Field(
+        "auto",
+        description="where curves go beside history.csv; auto is TensorBoard if it is installed",
+    )
     seed: int = Field(0, ge=0, le=MOST_SEED, description="of weights, order, draws and samples")
 
 

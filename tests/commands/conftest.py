@@ -10,9 +10,9 @@ def digits_run(tmp_path_factory, iiae):
         'title = "digits"\n[data]\nname = "digits-cdcb"\nsize = 16\nlimit = 100\n'
         "[model]\nwidth = 4\nshared = 2\nexclusive = 2\n[training]\nepochs = 1\nbatch = 32\n"
     )
-    code, out, err = iiae("train", folder / "digits.toml", "--out", folder / "run")
+    code, _, err = iiae("train", folder / "digits.toml", "--out", folder / "run")
     assert code == 0, err
-    assert "next: iiae evaluate" in out
+    assert "next: iiae evaluate" in err
     return folder / "run"
 
 

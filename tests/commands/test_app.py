@@ -43,6 +43,8 @@ def test_help_is_quick_and_imports_neither_torch_nor_lightning():
         (["train", "none.toml"], "SettingsError: none.toml: cannot be read"),
         (["train", "--resume"], "SettingsError: --resume needs --out"),
         (["train", "--x", "none.npy", "--y", "n.npy"], "DataError: none.npy: no such file"),
+        (["train", "training.epochs=2"], "SettingsError: training.epochs=2 is not a file; did you"),
+        (["train", "--x", ".", "--y", "no/"], "DataError: no/: no such folder; give two folders"),
         (["evaluate", "nowhere"], "RunError: nowhere: not a run folder"),
         (["push", "nowhere", "there"], "RunError: nowhere: not a run folder"),
         (["pull", "hf://ada", "there"], "RunError: hf://ada: write hf://owner/name"),
@@ -125,6 +127,37 @@ def test_seeds_out_of_range_are_refused_by_every_command(iiae, command, seed):
     code, _, err = iiae(command, *given[command], "--seed", seed)
     assert code == 2
     assert "--seed" in err
+
+
+def test_every_command_says_what_comes_next_and_keeps_its_output_clean(
+    digits_run, digits, tmp_path, iiae
+):
+    given = {
+        "evaluate": (digits_run,), "report": (digits_run,), "settings": (), "data": (),
+        "translate": (digits_run, digits / "x", "--to", "y", "--out", tmp_path / "t.png"),
+        "push": (digits_run, tmp_path / "shared"),
+        "pull": (tmp_path / "shared", tmp_path / "mine"),
+    }  # fmt: skip
+    for command, words in given.items():
+        code, out, err = iiae(command, *words)
+        assert code == 0, err
+        assert "next: " in err and "next: " not in out, command
+    assert "next: " not in iiae("evaluate", digits_run, "--json")[2]
+
+
+def test_a_terminal_says_loading_at_once(digits_run):
+    code = (
+        "import io, sys\n"
+        "class Terminal(io.StringIO):\n    def isatty(self): return True\n"
+        "sys.stderr = Terminal()\n"
+        "from iiae.commands.app import main\n"
+        "shown = sys.stderr\nsys.argv = ['iiae', 'evaluate', 'nowhere']\n"
+        "assert 'torch' not in sys.modules\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print(repr(shown.getvalue()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.startswith("'loading ...\\r\\x1b[K"), done.stderr
 
 
 def test_the_version_is_that_of_the_package(iiae):

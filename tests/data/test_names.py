@@ -36,6 +36,29 @@ def test_names_in_settings_win():
     assert found.of("x") == "sketch" and found.of("y") == "pencil drawing"
 
 
+SKETCHES = Names("sketch", "photo")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("shared, x to y", "shared, sketch to photo"),
+        ("Given x, the nearest y", "Given sketch, the nearest photo"),
+        ("x and y share 2 nats.", "Sketch and photo share 2 nats."),
+        ("only x's, yet in z_s", "only sketch's, yet in z_s"),
+        ("only y says; z_x and z_s given y", "only photo says; z_x and z_s given photo"),
+        ("objective.x.weight, objective.y.weight", "objective.x.weight, objective.y.weight"),
+        ("KL[q(z_x|x) || p], I(X;Z_x)", "KL[q(z_x|x) || p], I(X;Z_x)"),
+        ("-log p(x | z_s, z_x)", "-log p(x | z_s, z_x)"),
+        ("mean |x - x'| of an element", "mean |x - x'| of an element"),
+        ("pairs/x.npy, x.npy, max", "pairs/x.npy, x.npy, max"),
+    ],
+)
+def test_names_take_the_place_of_the_words_x_and_y_alone(text, named):
+    assert SKETCHES.put(text) == named
+    assert Names("x", "y").put(text) == text
+
+
 @pytest.mark.parametrize("names", ['["a", "a"]', '["", "b"]', '["a"]', f'["a", "{"b" * 41}"]'])
 def test_names_that_cannot_be_used_are_refused(names):
     with pytest.raises(SettingsError, match=r"data\.names"):

@@ -50,6 +50,11 @@ def test_pairs_are_exported_as_pictures(tmp_path):
     assert list(image_files(tmp_path / "x")) == ["0000.png", "0001.png", "0002.png"]
     image = read_image(tmp_path / "y" / "0001.png", (3, 16, 16))
     torch.testing.assert_close(image, pairs.pairs(Draw(torch.tensor([1]))).y[0], atol=0.005, rtol=0)
+    digits = load(DataSettings(name="digits-cdcb", size=16)).test
+    export_pairs(digits, tmp_path / "by", 2, by="digit")
+    first, second = digits.labels[:2]
+    named = sorted([f"{first}/0000.png", f"{second}/0001.png"])
+    assert sorted(image_files(tmp_path / "by" / "y")) == named
     with pytest.raises(DataError, match="only images"):
         export_pairs(SyntheticPairs(5, 0), tmp_path, 3)
 

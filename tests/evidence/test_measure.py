@@ -134,7 +134,13 @@ def test_results_repeat_and_tables_show_every_part(plain_evidence):
     one, same = plain_evidence, measured(latents()._replace(given_y=shared))
     assert one.probes == same.probes
     titles = " ".join(table.title for table in evidence_tables(one))
-    for part in ("Leakage", "What each latent tells", "Exclusive retrieval", "Dependence", "Axis"):
+    for part in (
+        "Leakage",
+        "What each latent predicts",
+        "Exclusive retrieval",
+        "Dependence",
+        "Axis",
+    ):
         assert part in titles
     assert not [t for t in evidence_tables(measured(factors={})) if "Leak" in t.title]
 

@@ -2,12 +2,15 @@ import numpy as np
 import torch
 from PIL import Image
 
+from helpers import save_run
+from iiae.data import load
 from iiae.data.classes.collections import Labelled
 from iiae.data.classes.pairs import ClassPairs
 from iiae.files.pictures import framed
 from iiae.model.build import build_model
-from iiae.report.hits import first_hits, picture_reader
+from iiae.report.hits import first_hits, nearest_partners, picture_reader
 from iiae.settings import make_settings
+from iiae.types import Draw
 
 
 def make():
@@ -35,6 +38,22 @@ def test_hits_are_the_nearest_and_marked_by_their_class():
         assert one.items == (x[one.query] @ y.T).topk(4).indices.tolist()
         assert one.right == [bool(pairs.y.labels[i] == one.label) for i in one.items]
     assert chosen == first_hits(model, pairs, 100, seed=0, top=4)
+
+
+def test_partners_are_the_nearest_items_by_z_s(tmp_path):
+    run = save_run(tmp_path)
+    pairs = load(run.settings.data).test
+    found = nearest_partners(run, pairs, count=4, top=3)
+    assert found.items == len(pairs) and len(found.hits) == 4
+    index = torch.arange(len(pairs))
+    with torch.inference_mode():
+        all_pairs = pairs.pairs(Draw(index))
+        x = run.model.encode_x(all_pairs.x).shared.mean
+        y = run.model.encode_y(all_pairs.y).shared.mean
+    for one in found.hits:
+        nearest = torch.cdist(x[[int(one.query)]], y)[0].argsort()[:3]
+        assert one.items.tolist() == nearest.tolist()
+        assert one.right == [int(item) == int(one.query) for item in one.items]
 
 
 def test_pictures_are_read_where_they_are(tmp_path):

@@ -72,13 +72,15 @@ def said(test=TEST, evidence=EVIDENCE):
 def test_every_part_says_what_was_measured():
     found = said()
     assert list(found) == ["What is shared", "What is exclusive", "What leaked", "How sure"]
-    assert "finds its own y among 100 in 98.00 [97.00, 99.00]% of cases" in found["What is shared"]
-    assert "z_s tells the digit: accuracy 0.900" in found["What is shared"]
-    assert "z_x tells the colour: R2 0.950" in found["What is exclusive"]
+    assert (
+        "is its true partner in 98.00% of cases (95% CI 97.00 to 99.00" in found["What is shared"]
+    )
+    assert "z_s predicts the digit: accuracy 0.900" in found["What is shared"]
+    assert "z_x predicts the colour: R2 0.950" in found["What is exclusive"]
     assert "no better than guessing" in found["What is exclusive"]
     assert "most of all the colour, 0.40, from z_s" in found["What leaked"]
     assert "By active means: 0.000 of 1 on average over factors; nothing" in found["What leaked"]
-    assert "Means show more than samples" in found["What leaked"]
+    assert "Posterior means leak more than samples" in found["What leaked"]
     assert "told from z_s given y in 70% of cases" in found["How sure"]
     assert "was not estimated by ksg;" in found["How sure"]
     assert "This is one run, of seed 3: they do not say" in found["How sure"]
@@ -100,8 +102,8 @@ def test_equal_items_and_one_pair_are_told():
     retrieval = TEST.retrieval._replace(shared_y_to_x=rate(1.0, chance=1.0))
     items = {"x": ItemCounts(100, 0), "y": ItemCounts(20, 100)}
     shared = said(TEST._replace(items=items, retrieval=retrieval))["What is shared"]
-    assert "its own y among 20 that differ" in shared
-    assert "From y alone nothing can be missed: every x is a right answer" in shared
+    assert "the nearest y of 20 that differ is" in shared
+    assert "Given y, nothing can be missed: every x is a right answer" in shared
 
 
 def test_values_that_are_missing_are_left_out():
@@ -114,7 +116,7 @@ def test_values_that_are_missing_are_left_out():
         swap={"digit": [Origin("x", "R2", "shared", math.nan, 0.1, 0.9)]},
     )  # fmt: skip
     found = said(evidence=evidence)
-    assert "tells the" not in found["What is shared"] + found["What is exclusive"]
+    assert "predicts the" not in found["What is shared"] + found["What is exclusive"]
     assert "x and y share" not in found["What is shared"]
     assert "z_s holds at most - nats" in found["What leaked"]
     assert "wrong latent" not in found["What leaked"]
@@ -122,8 +124,8 @@ def test_values_that_are_missing_are_left_out():
 
 def test_without_evidence_the_linear_readings_stand_in():
     found = said(evidence=None)
-    assert "z_s tells the digit: accuracy 0.800" in found["What is shared"]
-    assert "z_x tells the colour: R2 0.700" in found["What is exclusive"]
+    assert "z_s predicts the digit: accuracy 0.800" in found["What is shared"]
+    assert "z_x predicts the colour: R2 0.700" in found["What is exclusive"]
     assert "Not measured yet" in found["What leaked"]
     assert summarise(Results()) == []
 

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from iiae.report.tables import number, result_tables, with_interval
+from iiae.report.tables import number, result_tables, split_interval, with_interval
 from iiae.results import (
     CategoryRetrieval,
     Estimate,
@@ -42,6 +42,13 @@ def test_numbers_that_are_missing_are_dashes_and_huge_ones_have_exponents():
     assert with_interval(0.5, 0.4, 0.6, 2, 1) == "0.50 [0.4, 0.6]"
     assert with_interval(0.5, None, None, 2) == "0.50 [-]"
     assert with_interval(None, None, None, 2) == "-"
+
+
+def test_a_cell_is_split_into_its_number_and_its_interval():
+    assert split_interval("3.33 [0.59, 16.67]") == ("3.33", "0.59, 16.67")
+    assert split_interval("0.50 [-]") == ("0.50", "-")
+    for cell in ("0.28", "-", "KL[q(z_x|x) || p]", "refused (a)"):
+        assert split_interval(cell) == (cell, "")
 
 
 def test_the_chance_row_is_one_where_both_ways_agree():

@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperCommand
 
 from iiae.commands.data import data, settings
+from iiae.commands.demo import demo
 from iiae.commands.evaluate import disentangle, evaluate, report, score
 from iiae.commands.features import features, finetune, head
 from iiae.commands.search import gallery, index, search, serve
@@ -21,7 +22,7 @@ from iiae.commands.translate import embed, translate
 from iiae.errors import IIAEError, Interrupted, NothingReadable
 
 PANELS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Learn": (train, sweep),
+    "Learn": (demo, train, sweep),
     "Measure": (evaluate, disentangle, score, report),
     "Use": (translate, embed),
     "Search": (index, search, gallery, serve),
@@ -29,6 +30,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Share": (push, pull, export),
     "Look up": (data, settings),
 }
+LIGHT = ("settings",)  # commands that start at once
 
 
 def _print_version(asked: bool) -> None:
@@ -57,6 +59,15 @@ class Command(TyperCommand):
         except typer.BadParameter as error:
             error.message = error.message.removeprefix("Value error, ")
             raise
+
+    def invoke(self, ctx: Any) -> Any:
+        """Shows on a terminal, at once, that something happens: torch takes seconds to import."""
+        if self.name not in LIGHT and sys.stderr.isatty():
+            print("loading ...", end="\r", file=sys.stderr, flush=True)
+            import torch  # noqa: F401
+
+            print("\x1b[K", end="", file=sys.stderr, flush=True)
+        return super().invoke(ctx)
 
 
 def build_app() -> typer.Typer:

@@ -12,6 +12,7 @@ import typer
 from iiae.errors import SettingsError
 
 if TYPE_CHECKING:
+    from iiae.data.names import Names
     from iiae.report.tables import Table
     from iiae.report.verdict import Verdict
     from iiae.run import Run
@@ -74,32 +75,77 @@ def open_run(folder: Path, overrides: list[str] | None) -> Run:
     return Run(stored._replace(settings=load_settings(folder / SETTINGS, overrides or [])))
 
 
-def show_tables(tables: Iterable[Table]) -> None:
+def names_of(run: Run | None) -> Names | None:
+    """What the domains of a run are called."""
+    from iiae.data.names import domain_names
+
+    return domain_names(run.settings.data) if run else None
+
+
+def show_tables(tables: Iterable[Table], names: Names | None = None) -> None:
+    """Prints tables; intervals have columns of their own as far as the terminal has room.
+
+    Args:
+        tables: What to print.
+        names: Of the domains, in place of x and y.
+    """
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
     console = Console()
+    named = names.put if names else str
     for table in tables:
-        shown = Table(title=table.title, title_justify="left", caption_justify="left")
-        for i, column in enumerate(table.columns):
-            shown.add_column(escape(column), justify="left" if i == 0 else "right")
-        for row in table.rows:
+        shown = Table(title=named(table.title), title_justify="left", caption_justify="left")
+        columns, left_out = _columns(table, console.width, named)
+        for i, (heading, *_) in enumerate(columns):
+            shown.add_column(escape(heading), justify="left" if i == 0 else "right")
+        for row in zip(*(cells for _, *cells in columns), strict=True):
             shown.add_row(*map(escape, row))
         if table.columns:
             console.print(shown)
-        console.print(escape(table.note), style="dim", highlight=False)
+        note = named(table.note) + left_out
+        console.print(escape(note), style="dim", highlight=False)
         console.print()
 
 
-def show_verdicts(found: Iterable[Verdict]) -> None:
+def _columns(table: Table, width: int, named: Callable[[str], str]) -> tuple[list[list[str]], str]:
+    """Columns, each with its heading first, and a sentence if intervals were left out."""
+    from iiae.report.tables import split_interval
+
+    parts = [[split_interval(cell) for cell in row] for row in table.rows]
+    columns: list[list[str]] = []
+    intervals: list[list[str]] = []
+    for j, heading in enumerate(table.columns):
+        columns.append([named(heading), *(named(row[j][0]) for row in parts)])
+        if any(row[j][1] for row in parts):
+            columns.append(["95% CI", *(row[j][1] for row in parts)])
+            intervals.append(columns[-1])
+    needed = sum(max(map(len, column)) + 3 for column in columns) + 1
+    if needed <= width or len(intervals) < 2:
+        return columns, ""
+    dropped = {id(column) for column in intervals[1:]}
+    kept = [column for column in columns if id(column) not in dropped]
+    return kept, " A wider terminal, --json and the report show all intervals."
+
+
+def say_next(text: str) -> None:
+    """Names what usually comes next, on standard error: output stays clean for other programs."""
+    typer.echo(f"next: {text}", err=True)
+
+
+def show_verdicts(found: Iterable[Verdict], names: Names | None = None) -> None:
+    """What a run's numbers amount to, a sentence each."""
     from rich.console import Console
     from rich.markup import escape
 
     console, colours = Console(), {"pass": "green", "fail": "bold red", "unknown": "yellow"}
+    named = names.put if names else str
     for one in found:
         mark = f"[{colours[one.mark]}]{one.mark.upper():<7}[/]"
-        console.print(f"{mark} [bold]{one.claim}[/]: {escape(one.sentence)}", highlight=False)
+        console.print(
+            f"{mark} [bold]{named(one.claim)}[/]: {escape(named(one.sentence))}", highlight=False
+        )
         if one.remedy:
             console.print(f"        what usually mends it: {escape(one.remedy)}", highlight=False)
     console.print()

@@ -7,8 +7,22 @@ from typing import Annotated
 
 import typer
 
-from iiae.commands.common import path_of
+from iiae.commands.common import path_of, say_next
 from iiae.errors import SettingsError
+
+ABOUT = {  # for users; what loads each says more to those who write code
+    "mnist-cdcb": "MNIST digits: white on a colour, and coloured on black",
+    "digits-cdcb": "the same from scikit-learn's small digits; nothing to download",
+    "arrays": "rows of two files of numbers, or byte images: .npy, .npz, .csv, .tsv, .parquet",
+    "side-by-side": "a folder of images whose left half is x and right half is y",
+    "two-folders": "two folders of images; files of one name are partners",
+    "table": "a .csv or .parquet with a pair of image paths a row",
+    "hugging-face": "two image columns of a Hugging Face data set",
+    "parquet-shards": "pairs in many Parquet files, streamed from disk or a URL",
+    "classes": "labelled sketches and photos, or features; classes to test on are unseen",
+    "cars": "car models seen from 24 sides: the front and another side",
+    "synthetic": "random vectors with known shared and exclusive factors",
+}
 
 
 def data(
@@ -39,7 +53,8 @@ def data(
         raise SettingsError("--root and --export are of one data set; `iiae data` lists them all")
     if name is None:
         for known, kind in DATASETS.items():
-            typer.echo(f"{known:14}{(kind.load.__doc__ or '').splitlines()[0]}")
+            typer.echo(f"{known:16}{ABOUT.get(known) or (kind.load.__doc__ or '').splitlines()[0]}")
+        say_next("iiae data NAME --export pairs/  # to look at some pairs")
         return
     if export is None:
         typer.echo(fetch(name, root))
@@ -47,6 +62,7 @@ def data(
     settings = data_settings(name=name, root=str(root) if root else None, size=size)
     written = export_pairs(load(settings).test, export, count or 16)
     typer.echo(f"wrote {written} pairs into {export / 'x'} and {export / 'y'}")
+    say_next(f"iiae train --x {export / 'x'} --y {export / 'y'} --out runs/mine")
 
 
 def settings() -> None:
@@ -58,3 +74,4 @@ def settings() -> None:
 
     for name, default, text in describe_settings():
         typer.echo(f"{name:34}{default:12}{text}")
+    say_next("iiae train ... --set NAME=VALUE, or a line in a settings file")

@@ -13,8 +13,10 @@ from iiae.commands.common import (
     Overrides,
     PartOption,
     RunFolder,
+    names_of,
     open_run,
     path_of,
+    say_next,
     show_tables,
     show_verdicts,
 )
@@ -42,12 +44,14 @@ def evaluate(
     from iiae.report.verdict import run_verdict
 
     changed = [*(overrides or []), *["evaluation.degrade=true"] * degrade]
-    found = open_run(run, changed).evaluate(split)
+    opened = open_run(run, changed)
+    found = opened.evaluate(split)
     if as_json:
         typer.echo(json_text(found, indent=2))
-    else:
-        show_verdicts(run_verdict(run, **{split: found}))
-        show_tables(result_tables(found))
+        return
+    show_verdicts(run_verdict(run, **{split: found}), names_of(opened))
+    show_tables(result_tables(found), names_of(opened))
+    say_next(f"iiae disentangle {run}  # what went where, and what leaked")
 
 
 def disentangle(
@@ -98,17 +102,20 @@ def disentangle(
         raise SettingsError("--set is for a run; --latents have no settings")
     if latents is not None and null:
         raise SettingsError("--null trains copies of a run; --latents have no model")
-    if run is not None:
-        found = open_run(run, overrides).evidence(split, null)
+    opened = open_run(run, overrides) if run else None
+    if opened:
+        found = opened.evidence(split, null)
     else:
         assert latents is not None
         found = prove_files(latents, factors, seed or 0)
     if as_json:
         typer.echo(json_text(found, indent=2))
-    else:
-        if run is not None:
-            show_verdicts(run_verdict(run, evidence=found))
-        show_tables(evidence_tables(found))
+        return
+    if run is not None:
+        show_verdicts(run_verdict(run, evidence=found), names_of(opened))
+    show_tables(evidence_tables(found), names_of(opened))
+    if opened:
+        say_next(f"iiae report {run}  # the same with pictures, as one page")
 
 
 def score(
@@ -153,3 +160,4 @@ def report(
     Example: iiae report runs/mine --out mine.html
     """
     typer.echo(f"wrote {open_run(run, overrides).report(out, images)}")
+    say_next(f"iiae serve {run}  # draw or upload, translate, search")

@@ -7,7 +7,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from iiae.commands.common import AsJson, Domain, Inputs, OnErrorOption, RunFolder, show_tables
+from iiae.commands.common import (
+    AsJson,
+    Domain,
+    Inputs,
+    OnErrorOption,
+    RunFolder,
+    say_next,
+    show_tables,
+)
 
 GalleryFolder = Annotated[str, typer.Argument(help="folder or URL, as iiae index writes it")]
 
@@ -58,6 +66,7 @@ def index(
             f"{done.unmatched:,} of {done.described:,} rows of {metadata} name no indexed sample; "
             "paths in it are relative to its folder"
         )
+    say_next(f"iiae serve {run} --gallery {gallery}  # or: iiae search {run} {gallery} QUERY")
 
 
 def _weights(text: str) -> str:
@@ -121,6 +130,7 @@ def search(
     else:
         rows = [[(h.distance, h.label or "", h.path) for h in some] for some in found.hits]
         show_tables(hit_tables(names, rows, found.method))
+        say_next(f"iiae serve {run} --gallery {gallery}  # the same with pictures")
 
 
 def gallery(
@@ -143,6 +153,7 @@ def gallery(
     for name, value in {"items": len(opened), **opened.info._asdict()}.items():
         typer.echo(f"{name:12}{value}")
     typer.echo(f"{'metadata':12}{', '.join(opened.columns) or 'none'}")
+    say_next(f"iiae search RUN {gallery} QUERY")
 
 
 def serve(

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from iiae.commands.common import RunFolder, path_of
+from iiae.commands.common import RunFolder, path_of, say_next
 
 
 def push(
@@ -22,6 +22,7 @@ def push(
     from iiae.hub import push as push_run
 
     typer.echo(f"pushed to {push_run(run, target, private)}")
+    say_next(f"iiae pull {target} runs/copy  # as others get it")
 
 
 def pull(
@@ -35,6 +36,7 @@ def pull(
     from iiae.hub import pull as pull_run
 
     typer.echo(f"wrote {pull_run(source, out).folder}")
+    say_next(f"iiae serve {out}  # or: iiae translate, iiae index")
 
 
 def export(
@@ -53,3 +55,4 @@ def export(
 
     written = (export_onnx if kind == "onnx" else export_torch)(load_run(run), folder)
     typer.echo(f"wrote {written}")
+    say_next("docs/sharing.md has how other programs call them")

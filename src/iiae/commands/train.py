@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from iiae.commands.common import OnError, Overrides, path_of, place_of, progress_bar, show_tables
+from iiae.commands.common import (
+    OnError,
+    Overrides,
+    path_of,
+    place_of,
+    progress_bar,
+    say_next,
+    show_tables,
+)
 from iiae.errors import RunError, SettingsError
 
 
@@ -62,6 +70,8 @@ def train(
     from iiae.run_folder import SETTINGS
     from iiae.settings import load_settings, make_settings
 
+    if experiment and "=" in experiment.name and not experiment.is_file():
+        raise SettingsError(f"{experiment} is not a file; did you mean --set {experiment}?")
     if on_error:
         overrides = [*(overrides or []), f'data.on_error="{on_error}"']
     cells = bool(pairs) and is_cells(pairs)  # in which x and y are places
@@ -89,7 +99,8 @@ def train(
     out = out or Path("runs") / (Path(named).stem if named else "run")
     run = fit(settings, out, resume=resume, overwrite=overwrite)
     if first_process():
-        typer.echo(f"wrote {run.folder}; next: iiae evaluate {run.folder}")
+        typer.echo(f"wrote {run.folder}")
+        say_next(f"iiae evaluate {run.folder}  # are partners found among held-out pairs?")
 
 
 def sweep(
@@ -132,6 +143,7 @@ def sweep(
         best = best_by(found.rows, select)
         value = best[f"label_free_{select}"]
         typer.echo(f"most {select} on validation pairs, {value:.3f}: {out / best['run']}")
+    say_next(f"iiae report {out}/RUN  # of one that you choose from the table")
 
 
 def _whole(option: str, text: str) -> int:

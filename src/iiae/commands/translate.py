@@ -17,6 +17,7 @@ from iiae.commands.common import (
     path_of,
     place_of,
     progress_bar,
+    say_next,
 )
 from iiae.errors import SettingsError
 
@@ -105,6 +106,7 @@ def translate(
             )
         out = out or Path("translation.npy")
         typer.echo(f"wrote {translate_array(opened, inputs, to, out, exclusive, on_error)}")
+        say_next(f"iiae serve {run}  # the same in a browser")
         return
     if tiles:
         if grid or full_size or spread or (out and picture_format(out) and not out.is_dir()):
@@ -124,6 +126,8 @@ def translate(
     done = translate_files(opened, inputs, to, outputs, exclusive, on_error)
     written = " and ".join(str(path) for path in (outputs.folder, outputs.grid) if path)
     typer.echo(f"wrote {done} translation{'s' * (done != 1)} to {written}")
+    more = f"iiae serve {run}  # the same in a browser"
+    say_next(more if samples or like else f"the same with --samples 4: four looks of each; {more}")
 
 
 def _tiles(text: str) -> Tiles:
@@ -197,3 +201,4 @@ def embed(
         )  # fmt: skip
     left_out = f"; {done.failed} left out, see {done.failures}" if done.failed else ""
     typer.echo(f"wrote {done.rows} rows into {done.output}{left_out}")
+    say_next(f"iiae index {run} gallery/ {source} --domain {domain}  # to search them")

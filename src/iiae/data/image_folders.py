@@ -55,7 +55,10 @@ def load_two_folders(settings: DataSettings) -> Splits:
     alone = [str(x[stem]) for stem in sorted(x.keys() - y.keys())]
     alone += [str(y[stem]) for stem in sorted(y.keys() - x.keys())]
     if alone:
-        raise DataError(f"no partner of the same name for {first_five(alone)}")
+        raise DataError(
+            f"no partner of the same name for {first_five(alone)}; rename them, or pair them in a "
+            "table with columns x and y: --pairs pairs.csv"
+        )
     files = [PairFiles(x[stem], y[stem]) for stem in sorted(x)]
     return split_files(files, settings, f"{left} and {right}", (left, right))
 

@@ -95,13 +95,14 @@ class ImagePairs(PairSet):
         self.pixels = None
         if needed <= MEMORY_SHARE * free:
             self.pixels = torch.from_numpy(np.stack(in_threads(self._decode, self.files)))
-        log.info(
-            "%d pairs, %.0f MiB decoded, %.0f MiB of memory free: %s",
-            len(self.files),
-            needed / 2**20,
-            free / 2**20,
-            "kept in memory" if self.pixels is not None else "streamed from disk",
-        )
+        else:
+            log.info(
+                "%s pairs are decoded at each draw: %.0f MiB of pixels, %.0f MiB of memory free; "
+                "training.workers = 2 or more decode beside training",
+                f"{len(self.files):,}",
+                needed / 2**20,
+                free / 2**20,
+            )
 
     def __len__(self) -> int:
         return len(self.files)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -11,6 +12,8 @@ from iiae.settings import DataSettings
 from iiae.types import Domain
 
 COLUMNS = ("table", "hugging-face", "parquet-shards")  # whose x and y are names of columns
+# x or y as a word: not in z_x, I(X;Z_x), p(x | z), |x - x'|, objective.x.weight or x.npy
+WORD = re.compile(r"(?<![\w.(|,;/'])[xy](?![\w|(]|'(?!s\b)|\.\w)")
 
 
 class Names(NamedTuple):
@@ -22,6 +25,16 @@ class Names(NamedTuple):
     def of(self, domain: Domain) -> str:
         """The name of a domain."""
         return self.x if domain == "x" else self.y
+
+    def put(self, text: str) -> str:
+        """A sentence, heading or cell about x and y, with their names in place of these words.
+
+        >>> Names("sketch", "photo").put("z_x: from x to y, p(x | z_s, z_x)")
+        'z_x: from sketch to photo, p(x | z_s, z_x)'
+        """
+        named = WORD.sub(lambda word: self.x if word[0] == "x" else self.y, text)
+        starts = WORD.match(text) is not None and self.known
+        return named[:1].upper() + named[1:] if starts and text.endswith(".") else named
 
     @property
     def known(self) -> bool:

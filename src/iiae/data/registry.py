@@ -172,8 +172,14 @@ def fetch(name: str, root: Path | None) -> str:
     return f"{name}: four files in {folder}, checksums right"
 
 
-def export_pairs(pairs: PairSet, folder: Path, count: int) -> int:
+def export_pairs(pairs: PairSet, folder: Path, count: int, by: str | None = None) -> int:
     """Writes the first pairs as `x/0000.png` and `y/0000.png`, and says how many there are.
+
+    Args:
+        pairs: Of images.
+        folder: To write into.
+        count: Number of pairs, at most.
+        by: Known factor whose value names a folder between: `x/7/0000.png`.
 
     Raises:
         DataError: The pairs are not images.
@@ -181,8 +187,10 @@ def export_pairs(pairs: PairSet, folder: Path, count: int) -> int:
     if any(len(shape) != 3 for shape in pairs.shapes):
         raise DataError("only images can be written as PNG; this data set holds features")
     pair = pairs.pairs(Draw(torch.arange(min(count, len(pairs)))))
+    classes = [] if by is None else pairs.factors()[by].values
     for side, values in zip("xy", pair[:2], strict=True):
-        (folder / side).mkdir(parents=True, exist_ok=True)
         for i, value in enumerate(values):
-            to_image(value).save(folder / side / f"{i:04d}.png")
+            place = folder / side if by is None else folder / side / str(classes[i])
+            place.mkdir(parents=True, exist_ok=True)
+            to_image(value).save(place / f"{i:04d}.png")
     return len(pair.x)

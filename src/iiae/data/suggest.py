@@ -15,6 +15,8 @@ from iiae.data.omics import read_omics
 from iiae.data.ranges import sides_of
 from iiae.errors import DataError
 from iiae.files.cells import is_cells
+from iiae.files.folders import image_files
+from iiae.files.images import open_image
 from iiae.files.remote import is_url
 from iiae.files.tables import is_table
 from iiae.settings import DataSettings, data_settings
@@ -48,16 +50,49 @@ def suggest_settings(
         data = {"name": "omics", "root": str(pairs), "x": x and str(x), "y": y and str(y)}
         return suggest_settings_of(read_omics(pairs, data_settings(**data)), data)
     if pairs is not None:
-        kind = "table" if is_table(Path(pairs)) else "side-by-side"
-        return _images({"name": kind, "root": str(pairs), **OF_FILES}, FOLDER_SIZE)
+        if is_table(Path(pairs)):
+            return _images({"name": "table", "root": str(pairs), **OF_FILES}, FOLDER_SIZE)
+        size = _size(pairs, halves=True)
+        return _images({"name": "side-by-side", "root": str(pairs), **OF_FILES, "size": size}, size)
     sides = {name: str(side) for name, side in (("x", x), ("y", y)) if side is not None}
     folders = [is_url(side) or Path(side).is_dir() for side in sides.values()]
     if any(folders):
-        if folders != [True, True]:
-            raise DataError("give two folders of images (--x, --y), or two array files")
-        return _images({"name": "two-folders", **OF_FILES, **sides}, FOLDER_SIZE)
+        for side, folder in zip(sides.values(), folders, strict=True):
+            if not folder:
+                there = "is a file, the other side a folder" if Path(side).exists() else ""
+                raise DataError(f"{side}: {there or 'no such folder'}; give two folders of images")
+        if len(sides) == 1:
+            raise DataError(f"--x {x}: is a folder of images; give --y, the folder of the partners")
+        size = _size(sides["x"])
+        return _images({"name": "two-folders", **OF_FILES, "size": size, **sides}, size)
     data = {"name": "arrays", **sides}
     return suggest_settings_of(read_arrays(DataSettings.model_validate(data)), data)
+
+
+def _size(folder: str | Path, halves: bool = False) -> int:
+    """Side that suits the pictures of a folder, of which the first is looked at; says so.
+
+    Warns of pictures in halves that are no wider than high: those are seldom pairs.
+    """
+    if is_url(str(folder)):
+        return FOLDER_SIZE
+    first = next(iter(image_files(folder).values()), None) if Path(folder).is_dir() else None
+    if first is None:
+        return FOLDER_SIZE
+    width, height = open_image(first).size
+    if halves:
+        if width < 1.2 * height:
+            log.warning(
+                "%s: %dx%d pictures are split into two of %dx%d; are these pairs, side by side?",
+                folder, width, height, width // 2, height,
+            )  # fmt: skip
+        width //= 2
+    size = next((s for s in (16, 32) if max(width, height) <= s), FOLDER_SIZE)
+    log.info(
+        "pictures of %dx%d are trained on at %dx%d; --set data.size=... chooses another size",
+        width, height, size, size,
+    )  # fmt: skip
+    return size
 
 
 def suggest_settings_of(

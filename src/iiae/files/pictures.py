@@ -56,6 +56,22 @@ def grid(title: str, rows: Sequence[Row]) -> Image.Image:
     return canvas
 
 
+def strip(images: Sequence[Tensor | None]) -> Image.Image:
+    """Images in [-1, 1] beside one another, in their own size, with transparent gaps.
+
+    Args:
+        images: `(channels, height, width)` each, all of one size; None leaves a place empty.
+    """
+    tiles = [None if one is None else to_image(one).convert("RGB") for one in images]
+    width, height = next(tile.size for tile in tiles if tile)
+    step = width + max(1, width // 16)
+    canvas = Image.new("RGBA", (step * len(tiles) - (step - width), height), (0, 0, 0, 0))
+    for i, tile in enumerate(tiles):
+        if tile:
+            canvas.paste(tile, (step * i, 0))
+    return canvas
+
+
 @cache
 def picture_formats() -> dict[str, str]:
     """Format of pictures by the ending of their name, of those that Pillow writes."""

@@ -13,6 +13,7 @@ import torch
 
 from iiae.errors import DataError, first_five
 from iiae.files.arrays import array_names, read_array, read_texts
+from iiae.files.folders import SUFFIXES
 from iiae.files.interface import Sample, Source, absolute
 from iiae.files.matrices import Matrix, with_columns
 from iiae.files.remote import is_url
@@ -129,6 +130,11 @@ def read_rows(path: Path, name: str) -> Rows:
         rows = _of_table(path, name)
     elif path.suffix.lower() == ".npz":
         rows = _of_npz(path, name)
+    elif path.suffix.lower() in SUFFIXES:
+        raise DataError(
+            f"{path}: is a picture; rows of numbers are needed here: .npy, .npz, .csv, .tsv or "
+            ".parquet"
+        )
     else:
         rows = Rows(_mapped(path))
     values = as_rows(rows.values)

@@ -83,7 +83,7 @@ def _probes(kind: str, matrix: ProbeMatrix) -> Table:
             rows.append([name, *map(_reading, each), chance])
     blocks = next(iter(matrix.cells.values()))
     return Table(
-        f"What each latent tells of each factor, by its {kind}",
+        f"What each latent predicts of each factor, by its {kind}",
         ["factor and probe", *blocks, "chance, its 95%"],
         rows,
         f"R2 or accuracy on held-out pairs ({matrix.samples:,} used, five folds) with 95% "

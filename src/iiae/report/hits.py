@@ -1,4 +1,4 @@
-"""First hits of category retrieval, as pictures: what was asked, what came, right or wrong."""
+"""First hits of queries: what was asked, what came, right or wrong."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from iiae.data.base import PairSet
 from iiae.data.classes.collections import Labelled
 from iiae.data.classes.pairs import ClassPairs, as_float
 from iiae.files.images import read_image
+from iiae.metrics.comparison import plain_comparison
 from iiae.metrics.ranking import ranking_values
 from iiae.model.iiae import IIAE
-from iiae.model.latents import embed_sides
+from iiae.model.latents import embed, embed_sides
+from iiae.run_folder import TrainedRun, load_comparison
 
 SIDE = 64  # of pictures
+MOST_ITEMS = 2000  # that are searched for pictures
 
 
 class Hits(NamedTuple):
@@ -73,6 +77,47 @@ def first_hits(model: IIAE, pairs: ClassPairs, batch: int, seed: int, top: int =
         [one_of(name) for name in ordered[:3]],
         [one_of(name) for name in ordered[::-1][:3]],
     )
+
+
+class Nearest(NamedTuple):
+    """A query of x and its nearest items of y, by their places in the set."""
+
+    query: Tensor
+    items: Tensor
+    right: list[bool]
+
+
+class Partners(NamedTuple):
+    """Hits of some queries, of so many items."""
+
+    hits: list[Nearest]
+    items: int
+
+
+@torch.inference_mode()
+def nearest_partners(run: TrainedRun, pairs: PairSet, count: int = 6, top: int = 5) -> Partners:
+    """The nearest items of y for some queries of x, as the run compares z_s.
+
+    Args:
+        run: A trained run.
+        pairs: Instance pairs, of which at most `MOST_ITEMS`, drawn at random, are searched.
+        count: Number of queries, drawn at random from these.
+        top: Number of hits per query.
+    """
+    evaluation = run.settings.evaluation
+    index = pairs.sample(MOST_ITEMS, evaluation.seed)
+    q = embed(run.model, pairs.batches(evaluation.batch, index))
+    x, y = q.shared_given_x.mean, q.shared_given_y.mean
+    choice = load_comparison(run.folder)
+    how = choice.comparison if choice else plain_comparison(x.shape[1])
+    items = how.items(y, "y")
+    chosen = np.random.default_rng(evaluation.seed).permutation(len(index))[:count]
+    found: list[Nearest] = []
+    for place in chosen.tolist():
+        nearest = torch.cdist(how.queries(x[[place]], "x"), items)[0].argsort()[:top]
+        same = torch.cdist(y[[place]], y[nearest])[0] == 0  # equal items are partners too
+        found.append(Nearest(index[place], index[nearest], same.tolist()))
+    return Partners(found, len(index))
 
 
 def picture_reader(

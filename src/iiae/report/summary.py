@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from iiae.metrics.leakage import ProbeMatrix
 from iiae.metrics.ranking import Scores
-from iiae.report.tables import number, percent_interval, with_interval
+from iiae.report.tables import number, percent, percent_interval, with_interval
 from iiae.results import CategoryRetrieval, Evaluation, Evidence, Origin, Results, Retrieval
 from iiae.types import Domain
 
@@ -50,26 +50,27 @@ def summarise(results: Results) -> list[Statement]:
 def _partners(test: Evaluation, found: Retrieval) -> Iterator[str]:
     for (given, sought), one in zip(WAYS, (found.shared_x_to_y, found.shared_y_to_x), strict=True):
         count = test.items[sought].different
-        among = f"{count:,}" if count == test.pairs else f"{count:,} that differ"
+        among = f"{count:,} candidates" if count == test.pairs else f"{count:,} that differ"
         if one.chance[1] >= 1:
-            yield f"From {given} alone nothing can be missed: every {sought} is a right answer."
+            yield f"Given {given}, nothing can be missed: every {sought} is a right answer."
             continue
+        found_first = one.recall[1]
         yield (
-            f"From {given} alone, z_s finds its own {sought} among {among} in "
-            f"{percent_interval(one.recall[1])}% of cases; guessing would in "
-            f"{_guess(one.chance[1])}."
+            f"Given {given}, the nearest {sought} of {among} is its true partner in "
+            f"{percent(found_first.rate)}% of cases (95% CI {percent(found_first.low)} to "
+            f"{percent(found_first.high)}; chance {_guess(one.chance[1])})."
         )
 
 
 def _classes(found: CategoryRetrieval) -> Iterator[str]:
     for (given, sought), one in zip(WAYS, (found.shared_x_to_y, found.shared_y_to_x), strict=True):
-        yield f"From {given} alone, z_s ranks the {sought} of its class with {_ranked(one)}."
+        yield f"Given {given}, z_s ranks the {sought} of its class with {_ranked(one)}."
 
 
 def _classes_apart(found: CategoryRetrieval) -> Iterator[str]:
     if found.exclusive_x_to_y:
         scored = _ranked(found.exclusive_x_to_y)
-        yield f"By z_x and z_y, an x ranks the y of its class with {scored}."
+        yield f"By z_x and z_y, the y of the class of x are ranked with {scored}."
 
 
 def _ranked(found: Scores) -> str:
@@ -123,8 +124,8 @@ def _readings(test: Evaluation, evidence: Evidence | None, latents: Sequence[str
         if home in latents and own:
             best = max(own, key=lambda one: one.score)
             yield (
-                f"{home} tells the {factor}: {matrix.measure[factor]} "
-                f"{with_interval(*best[:3], 3)} of 1, guessing {max(best.chance, 0):.2f} (by its "
+                f"{home} predicts the {factor}: {matrix.measure[factor]} "
+                f"{with_interval(*best[:3], 3)} of 1, chance {max(best.chance, 0):.2f} (by its "
                 f"{view})."
             )
 
@@ -147,15 +148,15 @@ def _leaks(evidence: Evidence | None) -> Iterator[str]:
     means, samples = values.get("means"), values.get("samples")
     if means is not None and samples is not None and means > 1.5 * samples + NOTABLE:
         yield (
-            "Means show more than samples: part of it is order far below the noise, which use of "
-            "the active dimensions avoids."
+            "Posterior means leak more than samples do: some dimensions carry a signal weaker than "
+            "their own noise. Using only active dimensions avoids this."
         )
     for origins in (evidence.swap or {}).items():
         yield from _misled(*origins)
 
 
 def _source(matrix: ProbeMatrix, factor: str) -> str:
-    """The latent that tells most of a factor of another one."""
+    """The latent that predicts best a factor of another one."""
     foreign = matrix.sides(factor)[1]
     return max(foreign, key=lambda latent: foreign[latent].above_chance)
 

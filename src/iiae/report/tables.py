@@ -41,11 +41,11 @@ DIRECTIONS = {
 TERMS = {
     "nll_x": "-log p(x | z_s, z_x)",
     "nll_y": "-log p(y | z_s, z_y)",
-    "kl_x": "KL[q(z_x|x) || p], at least I(X;Z_x)",
-    "kl_y": "KL[q(z_y|y) || p], at least I(Y;Z_y)",
-    "kl_s": "KL[q(z_s|x,y) || p], at least I(X,Y;Z_s)",
-    "kl_s_x": "KL[q(z_s|x,y) || r_x], at least I(Y;Z_s|X)",
-    "kl_s_y": "KL[q(z_s|x,y) || r_y], at least I(X;Z_s|Y)",
+    "kl_x": "KL[q(z_x|x) || p], an upper bound on I(X;Z_x)",
+    "kl_y": "KL[q(z_y|y) || p], an upper bound on I(Y;Z_y)",
+    "kl_s": "KL[q(z_s|x,y) || p], an upper bound on I(X,Y;Z_s)",
+    "kl_s_x": "KL[q(z_s|x,y) || r_x], an upper bound on I(Y;Z_s|X)",
+    "kl_s_y": "KL[q(z_s|x,y) || r_y], an upper bound on I(X;Z_s|Y)",
     "elbo": "ELBO",
     "information_bound": "information bound",
 }
@@ -81,6 +81,12 @@ def with_interval(
     both = [number(low, ends), number(high, ends)]
     interval = "-" if "-" in both else ", ".join(both)
     return shown if shown == "-" else f"{shown} [{interval}]"
+
+
+def split_interval(cell: str) -> tuple[str, str]:
+    """A cell's number and its interval without brackets, which is empty if it has none."""
+    value, _, rest = cell.partition(" [")
+    return (value, rest.removesuffix("]")) if rest.endswith("]") else (cell, "")
 
 
 def result_tables(results: Evaluation) -> list[Table]:
@@ -313,11 +319,11 @@ def _translation(found: Mapping[str, TranslationQuality]) -> Table:
         [f"kernel distance (KID), z of the {source}", *(number(k.get(source), 4) for k in kernels)]
         for source in _union(kernels)
     ]
-    rows.append(["difference between draws", *(_estimate(f.diversity) for f in found.values())])
+    rows.append(["difference between samples", *(_estimate(f.diversity) for f in found.values())])
     kept = [_estimate(f.content_recall) for f in found.values()]
     rows.append(["source found again from its translation, rate", *kept])
     kept = [_estimate(f.prior_content_recall) for f in found.values()]
-    rows.append(["the same with a draw from the prior N(0, I)", *kept])
+    rows.append(["the same with a sample of the prior N(0, I)", *kept])
     guessed = [number(f.content_chance, 4) for f in found.values()]
     rows.append(["source found again by guessing, rate", *guessed])
     far = [number(f.content_distance, 4) for f in found.values()]
@@ -328,12 +334,12 @@ def _translation(found: Mapping[str, TranslationQuality]) -> Table:
         ["measure", *(name.replace("_", " ") for name in found)],
         rows,
         "Means over pairs with 95% intervals; values lie in [-1, 1]. Against the true partner, "
-        "with the exclusive latent of that partner, of the prior mean, or drawn: from the "
+        "with the exclusive latent of that partner, of the prior mean, or sampled: from the "
         "aggregate posterior of training samples, or from the prior; "
         "SSIM is 1 for equal images; the kernel distance is about 0 where translations as a set "
         "look like partners, by the features of evaluation.backbone. "
-        "Draws should differ in what is exclusive; z_s read back from "
-        "a translation with a drawn exclusive latent should still be that of its source.",
+        "Samples should differ in what is exclusive; z_s read back from "
+        "a translation with a sampled exclusive latent should still be that of its source.",
     )
 
 
@@ -349,7 +355,7 @@ def _nats(results: Evaluation) -> Table:
     ]
     lost = " A dash: not finite, as a pair lies far outside the range of the training pairs."
     return Table(
-        "Terms of the objective, nats a pair",
+        "Terms of the objective, nats per pair",
         ["term", "value"],
         rows,
         "Means over the set. KL terms bound from above what a latent holds; the information "

@@ -37,8 +37,8 @@ from iiae.run_folder import (
 )
 from iiae.settings import Settings, load_settings
 from iiae.training.learner import Learner, out_of_patience
+from iiae.training.loggers import Logger, open_logger
 from iiae.training.processes import any_process
-from iiae.training.progress import tensorboard
 from iiae.training.signals import StopRequest
 
 VECTOR_STEPS, IMAGE_STEPS = 16, 1  # optimiser steps between two looks at clock, signals and terms
@@ -58,6 +58,7 @@ MAY_CHANGE = (
             "devices",
             "nodes",
             "strategy",
+            "logger",
         )
     ),
 )
@@ -91,7 +92,7 @@ class Keeper:
         self.saved = time.monotonic()
         self.best: dict[str, Tensor] | None = None  # not yet written
         self.every = IMAGE_STEPS if learner.plan.images else VECTOR_STEPS
-        self.board: Any = None
+        self.logger: Logger | None = None
 
     def after_step(self, last: bool) -> None:
         """Saves now and then, and when asked to stop; `last`: the end of the epoch saves instead.
@@ -111,9 +112,9 @@ class Keeper:
         training = self.learner.settings.training
         if self.writes:
             save_history(self.out, self.learner.history)
-            self.board = self.board or tensorboard(self.out)
-            for name, value in row.items() if self.board else ():
-                self.board.add_scalar(name, value, self.learner.steps)
+            self.logger = self.logger or open_logger(self.learner.settings, self.out)
+            if self.logger:
+                self.logger.log(row, self.learner.steps)
         if self.learner.improved():
             weights = self.learner.model.state_dict()
             self.best = {name: value.detach().clone() for name, value in weights.items()}
@@ -121,6 +122,11 @@ class Keeper:
         last = len(losses) == training.epochs or out_of_patience(losses, training.patience)
         if self._due() or last:
             self._save()
+
+    def close(self) -> None:
+        """Ends what the logger writes."""
+        if self.logger:
+            self.logger.close()
 
     def check_finite(self) -> None:
         """Raises RunError, in every process, if any term of this epoch is NaN or infinite."""

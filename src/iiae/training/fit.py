@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ from iiae.training.group_batchnorm import synchronised
 from iiae.training.learner import RANKED_PAIRS, Learner, Plan, best_epoch, out_of_patience
 from iiae.training.library_sizes import warn_of_sizes
 from iiae.training.loader import Loader, keep_on_device_if_it_fits
+from iiae.training.loggers import check_logger
 from iiae.training.processes import Group, any_process, joined
 from iiae.training.progress import Progress
 from iiae.training.signals import stop_on_signals
@@ -84,6 +85,7 @@ def fit(
 
     Raises:
         DataError: The data is missing or damaged.
+        MissingExtra: `training.logger` is not installed.
         SettingsError: Settings do not fit the data, or those of the run to resume.
         RunError: The folder cannot be used or holds a run already, or training had to stop.
         Interrupted: Ctrl-C or SIGTERM; the state was saved.
@@ -91,6 +93,7 @@ def fit(
     out, started = Path(out), time.time()
     checkpoint = check_folder(out, settings, resume, overwrite)
     settings = settings.model_copy(update={"data": with_absolute_paths(settings.data)})
+    check_logger(settings.training.logger)
     if model is None:
         check_parts(settings)
     given = data or load(settings.data)
@@ -126,7 +129,7 @@ def fit(
                 save_settings(out, settings)
             loader = Loader(data.train, order, settings.training.workers, group.device)
             validation = keep_on_device_if_it_fits(data.validation, group.device)
-            with Progress(learner, progress and group.rank == 0) as bar:
+            with Progress(learner, data, progress and group.rank == 0) as bar, closing(keeper):
                 _train(learner, loader, validation, keeper, bar)
         if group.rank == 0:
             _finish(learner, data, loader.pairs, out)

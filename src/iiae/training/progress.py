@@ -1,44 +1,57 @@
-"""What training shows on a terminal, and writes for TensorBoard."""
+"""What training shows on a terminal."""
 
 from __future__ import annotations
 
+import math
 import time
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-from iiae.objectives import Terms
+from iiae.data.base import Splits
+from iiae.data.classes.pairs import ClassPairs
+from iiae.data.names import domain_names
 from iiae.training.learner import Learner
+
+LINES = 10  # of epochs, at most, that stay on the terminal
+SETTLED_SECONDS = 3.0  # of training, after which its length is estimated
 
 
 class Progress:
-    """A progress bar with the terms that matter; one line per epoch without a terminal.
+    """What is trained, a bar with the time left, and at most ten lines of epochs.
+
+    A line has the validation loss and the share of validation pairs whose partner is nearest
+    (Recall@1, of both directions), which is measured for these lines alone.
 
     Args:
         learner: What trains.
+        data: All pairs.
         shown: Whether to print at all.
     """
 
-    def __init__(self, learner: Learner, shown: bool):
+    def __init__(self, learner: Learner, data: Splits, shown: bool):
         from rich.console import Console
-        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
-        self.learner, self.shown = learner, shown
-        self.console = Console(stderr=True)
+        self.learner, self.data, self.shown = learner, data, shown
+        self.epochs = learner.settings.training.epochs
+        self.console = Console(stderr=True, highlight=False)
         self.bar = Bar(
             TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed}/{task.total} steps"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[terms]}"),
+            BarColumn(bar_width=None),
+            TaskProgressColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("left  {task.fields[quality]}"),
             console=self.console,
             disable=not (shown and self.console.is_terminal),
+            expand=True,
         )
-        self.task = self.bar.add_task("training", total=learner.plan.total, terms="")
-        self.drawn = 0.0
+        self.task = self.bar.add_task(self._epoch(), total=learner.plan.total, quality="")
+        self.begun, self.drawn = time.monotonic(), 0.0
+        self.first_step, self.estimated = learner.steps, False
 
     def __enter__(self) -> Progress:
+        if self.shown:
+            self.console.print(_plan(self.learner, self.data), soft_wrap=True)
         self.bar.start()
         return self
 
@@ -46,33 +59,70 @@ class Progress:
         self.bar.stop()
 
     def step(self) -> None:
-        """Draws the bar, at most twice a second."""
+        """Draws the bar, at most twice a second; once, says how long all of it will take."""
         now = time.monotonic()
-        if self.bar.disable or now - self.drawn < 0.5:
+        if not self.shown or now - self.drawn < 0.5:
             return
         self.drawn = now
-        means = Terms(*(self.learner.sums / max(1, self.learner.counted)).tolist())
-        text = (
-            f"nll {means.nll_x:.0f} {means.nll_y:.0f}  kl s {means.kl_s:.1f} x {means.kl_x:.1f} "
-            f"y {means.kl_y:.1f}  s|x {means.kl_s_x:.1f} s|y {means.kl_s_y:.1f}"
-        )
-        self.bar.update(self.task, completed=self.learner.steps, terms=text)
+        self.bar.update(self.task, completed=self.learner.steps, description=self._epoch())
+        if not self.estimated and now - self.begun > SETTLED_SECONDS:
+            self.estimated = True
+            left = self.learner.plan.total - self.first_step
+            seconds = (now - self.begun) * left / max(1, self.learner.steps - self.first_step)
+            self.console.print(f"about {_duration(seconds)} in all; Ctrl-C stops, --resume goes on")
 
     def epoch(self, row: dict[str, float]) -> None:
-        """Prints the line of an epoch."""
-        if self.shown:
-            self.console.print(
-                f"epoch {row['epoch']:.0f}/{self.learner.settings.training.epochs}  "
-                f"{row['seconds']:.0f} s  validation loss {row['validation_loss']:.1f}  "
-                f"elbo {row['validation_elbo']:.1f}  bound "
-                f"{row['validation_information_bound']:.1f} nats per pair"
-            )
+        """Prints the line of an epoch, if it is one of the few that are shown."""
+        number = round(row["epoch"])
+        if not self.shown or (number % math.ceil(self.epochs / LINES) and number != self.epochs):
+            return
+        quality = f"loss {row['validation_loss']:.1f}"
+        if not isinstance(self.data.validation, ClassPairs):
+            found = row.get("validation_recall")
+            found = self.learner.recall(self.data.validation) if found is None else found
+            quality = f"Recall@1 {100 * found:.1f}%"
+        self.bar.update(self.task, completed=self.learner.steps, quality=quality)
+        loss = f"loss {row['validation_loss']:.1f}"
+        both = loss if quality == loss else f"{loss}, {quality}"
+        self.console.print(
+            f"epoch {number:>{len(str(self.epochs))}}/{self.epochs}  {_duration(row['seconds'])}  "
+            f"validation: {both}"
+        )
+
+    def _epoch(self) -> str:
+        """The epoch that runs, as `epoch 3/20`."""
+        done = self.learner.steps * self.epochs // max(1, self.learner.plan.total)
+        return f"epoch {min(done + 1, self.epochs)}/{self.epochs}"
 
 
-def tensorboard(out: Path) -> Any:
-    """A writer of TensorBoard's files in a run folder; None if it is not installed."""
-    if find_spec("tensorboard") is None:
-        return None
-    from torch.utils.tensorboard import SummaryWriter
+def _plan(learner: Learner, data: Splits) -> str:
+    """What is trained on what, in a line."""
+    settings = learner.settings
+    shapes = [_form(shape) for shape in data.train.shapes]
+    names = domain_names(settings.data)
+    each = (
+        f"{names.x} and {names.y} of {shapes[0]}"
+        if shapes[0] == shapes[1]
+        else f"{names.x} of {shapes[0]}, {names.y} of {shapes[1]}"
+    )
+    train, validation, test = (f"{len(part):,}" for part in data)
+    return (
+        f"{train} pairs to train on, {validation} to validate, {test} to test: {each}\n"
+        f"network {settings.model.family!r}, {settings.training.epochs} "
+        f"epoch{'s' * (settings.training.epochs > 1)} of "
+        f"{learner.plan.total // settings.training.epochs} steps, on {learner.device.type}"
+    )
 
-    return SummaryWriter(str(out / "tensorboard"))
+
+def _form(shape: Sequence[int]) -> str:
+    return f"{shape[0]} values" if len(shape) == 1 else "x".join(map(str, shape[1:])) + " pixels"
+
+
+def _duration(seconds: float) -> str:
+    """As people write it: 50 s, 1 min 10 s, 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
