@@ -85,6 +85,10 @@ def test_evaluation_and_evidence_read_covariates_as_factors_of_no_latent(run):
     assert matrix.sides("age")[0] == {}
 
 
+def test_shuffled_pairs_keep_what_is_known_of_each_side(run):
+    assert len(run.evidence(null=1, epochs=1).null.shuffled) == 1
+
+
 def test_the_decoder_reads_the_library_size_where_it_is_given(run):
     x, y = counts()
     sized = iiae.fit(

@@ -44,7 +44,7 @@ def test_p_values_count_the_real_training_and_ties():
 
 def test_shuffled_pairs_keep_every_sample_and_no_partner():
     pairs = ShuffledPairs(DATA.test, 3)
-    x, y = next(pairs.batches(len(pairs)))
+    x, y, *_ = next(pairs.batches(len(pairs)))
     assert torch.equal(x, DATA.test.x)
     assert torch.equal(y, DATA.test.y[pairs.partner])
     assert sorted(pairs.partner.tolist()) == list(range(len(pairs)))

@@ -190,7 +190,8 @@ class ShuffledPairs(PairSet):
 
     def pairs(self, draw: Draw) -> Pair:
         others = draw._replace(indices=self.partner[draw.indices])
-        return Pair(self.rows.pairs(draw).x, self.rows.pairs(others).y)
+        own, given = self.rows.pairs(draw), self.rows.pairs(others)
+        return Pair(own.x, given.y, own.context_x, given.context_y)
 
     def factors(self) -> dict[str, Factor]:
         """None: a factor of both domains is not one of a shuffled pair."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from iiae.covariates import Covariates, learn_covariates
-from iiae.data.base import Factor, PairSet, Splits, pick
+from iiae.data.base import Factor, PairSet, ShuffledPairs, Splits, pick
 from iiae.data.missing import PartPairs
 from iiae.errors import DataError, first_five
 from iiae.settings import DataSettings, ObjectiveSettings
@@ -112,7 +112,7 @@ def with_context(pairs: PairSet, covariates: Covariates, objective: ObjectiveSet
     sized = objective.x.size == "given", objective.y.size == "given"
     if isinstance(pairs, ContextPairs) or not (covariates.names or any(sized)):
         return pairs
-    if isinstance(pairs, PartPairs):
+    if isinstance(pairs, PartPairs | ShuffledPairs):
         known = copy(pairs)
         known.rows = with_context(pairs.rows, covariates, objective)
         return known
@@ -127,6 +127,8 @@ def learn_context(
     Raises:
         DataError: As `ContextPairs`, and as `iiae.covariates.learn_covariates`.
     """
-    train = data.train.rows if isinstance(data.train, PartPairs) else data.train
+    train = data.train
+    if isinstance(train, PartPairs | ShuffledPairs):
+        train = train.rows
     covariates = learn_covariates(settings.covariates, train.annotations)
     return Splits(*(with_context(part, covariates, objective) for part in data)), covariates
