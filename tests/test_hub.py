@@ -81,6 +81,11 @@ def test_the_card_tells_what_was_measured(folder, tmp_path):
     assert measured["Recall@1, x to y"] == expected
     assert "### Instance retrieval among 60 items, %" in card
     assert "- pairs trained on: 200" in card
+    settings = load_run(folder).settings
+    data = settings.data.model_copy(update={"names": ("sketch", "photo")})
+    named = model_card(settings.model_copy(update={"data": data}), results, ((8,), (8,)))
+    assert "shared, x to y" in card and "shared, sketch to photo" in named
+    assert "Pairs (x, y), sketch and photo, are split" in named
 
 
 def test_the_card_is_one_the_hub_takes(folder, tmp_path):

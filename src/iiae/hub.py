@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
+from iiae.data.names import domain_names
 from iiae.errors import MissingExtra, RunError
 from iiae.files.atomic import write_atomically, write_text
 from iiae.report.tables import Table, result_tables
@@ -103,11 +104,13 @@ def model_card(settings: Settings, results: Results, shapes: Any) -> str:
     title = settings.title or "IIAE run"
     tables = result_tables(results.test) if results.test else []
     data = f"{settings.data.name}: x is {_shown(shapes[0])}, y is {_shown(shapes[1])}"
+    names = domain_names(settings.data)
     sections = [
         _front_matter(settings, results.test),
         f"# {title}",
-        "Pairs (x, y) are split into a shared latent z_s and exclusive latents z_x and z_y "
-        "(Hwang et al., NeurIPS 2020), by `iiae`.",
+        f"Pairs (x, y){f', {names.x} and {names.y},' if names.known else ''} are split into a "
+        "shared latent z_s and exclusive latents z_x and z_y (Hwang et al., NeurIPS 2020), by "
+        "`iiae`.",
         f"Trained on {data}.",
         "## Use",
         "```console\n$ iiae pull hf://OWNER/NAME runs/pulled\n```\n\n"
@@ -115,7 +118,7 @@ def model_card(settings: Settings, results: Results, shapes: Any) -> str:
         "z_s = model.encode_x(x).shared.mean\n```",
         "Images are floats in [-1, 1], channels first.",
         "## Results",
-        *(_markdown(table) for table in tables),
+        *(names.put(_markdown(table)) for table in tables),
     ]
     if not tables:
         sections.append("Not evaluated on test pairs: `iiae evaluate` writes these tables.")

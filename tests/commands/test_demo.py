@@ -17,3 +17,5 @@ def test_the_demo_ends_with_a_verdict_a_report_and_the_command_of_the_page(tmp_p
     assert len(list((out / "collection" / "y").iterdir())) == 10  # a folder a digit
     code, _, err = iiae("demo", "--out", out, *short)
     assert code == 2 and "holds" in err
+    code, _, err = iiae("demo", "--out", out, "--overwrite", *short, "--set", "training.seed=1")
+    assert code == 0, err  # the gallery of the weights before is replaced

@@ -88,7 +88,7 @@ def test_folder_and_grid_come_together(run, tmp_path):
     outputs = Outputs(tmp_path / "out", tmp_path / "grid.png", spread=True)
     translate_files(run, [folder], "x", outputs, Exclusive(samples=2))
     names = sorted(p.name for p in (tmp_path / "out").iterdir())
-    assert names[:3] == ["a ü 00 draw 1.png", "a ü 00 draw 2.png", "a ü 00 spread.png"]
+    assert names[:3] == ["a ü 00 sample 1.png", "a ü 00 sample 2.png", "a ü 00 spread.png"]
     assert len(names) == 9
     assert pixels(tmp_path / "grid.png").shape[1] > 3 * 64
 
@@ -98,7 +98,7 @@ def test_draws_repeat_for_a_seed_and_differ_between_seeds(run, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         chosen = Exclusive(samples=1, seed=seed)
         translate_files(run, [folder], "y", Outputs(folder=tmp_path / name), chosen)
-    one, same, other = (pixels(tmp_path / n / "a ü 00 draw 1.png") for n in "abc")
+    one, same, other = (pixels(tmp_path / n / "a ü 00 sample 1.png") for n in "abc")
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
 

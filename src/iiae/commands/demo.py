@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from iiae.run import Run
 
 SETTINGS = "digits-cdcb.toml"
+MADE = ("samples", "collection", "gallery")  # folders in the run's
 SHOWN = 8  # pairs that are translated as pictures
 
 
@@ -58,9 +60,11 @@ def _make_files(run: Run) -> None:
     from iiae.inference.translate import Exclusive, Outputs, translate_files
 
     pairs = load(run.settings.data).test
-    samples, collection = run.folder / "samples", run.folder / "collection"
+    samples, collection, gallery = (run.folder / name for name in MADE)
+    for place in (samples, collection, gallery):  # of a run that was replaced
+        shutil.rmtree(place, ignore_errors=True)
     export_pairs(pairs, samples, SHOWN)
     export_pairs(pairs, collection, len(pairs), by="digit")
     outputs = Outputs(None, run.folder / "translation.png")
     translate_files(run, [str(samples / "x")], "y", outputs, Exclusive(samples=4))
-    run.index(collection / "y", "y")
+    run.index(collection / "y", "y", gallery)

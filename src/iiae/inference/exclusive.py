@@ -57,7 +57,7 @@ def exclusive_latents(
         return list(steps.split(1)), [f"step {i + 1}" for i in range(len(steps))]
     if exclusive.samples:
         drawn = draw_exclusive(run.model, to, exclusive.samples, generator)
-        return list(drawn.split(1)), [f"draw {i + 1}" for i in range(exclusive.samples)]
+        return list(drawn.split(1)), [f"sample {i + 1}" for i in range(exclusive.samples)]
     if len(like) > 1:
         raise DataError(f"{len(like)} references; give one, or --interpolate between two")
     return [exclusive_means(run.model, like[0], to) if like else None], [""]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from iiae.console import tracked
+from iiae.data.names import domain_names
 from iiae.data.ranges import check_values
 from iiae.errors import DataError
 from iiae.files.atomic import (
@@ -101,7 +102,7 @@ def translate_files(
         some = f", {len(chosen)} of {len(latents)}" if len(chosen) < len(latents) else ""
         like = open_samples(run, exclusive.like, to)
         save_grid(
-            f"translated to {to}{some}",
+            f"translated to {domain_names(run.settings.data).of(to)}{some}",
             shown,
             [labels[i] for i in chosen],
             read_all(like) if len(like) else torch.zeros(0),

@@ -12,7 +12,8 @@ from iiae.data.names import domain_names
 from iiae.training.learner import Learner
 
 LINES = 10  # of epochs, at most, that stay on the terminal
-SETTLED_SECONDS = 3.0  # of training, after which its length is estimated
+SETTLED_SECONDS = 3.0  # of training, and an epoch, after which its length is estimated
+LATEST_SECONDS = 60.0  # after which it is estimated from what there is
 
 
 class Progress:
@@ -65,10 +66,11 @@ class Progress:
             return
         self.drawn = now
         self.bar.update(self.task, completed=self.learner.steps, description=self._epoch())
-        if not self.estimated and now - self.begun > SETTLED_SECONDS:
+        spent, steps = now - self.begun, self.learner.steps - self.first_step
+        settled = spent > SETTLED_SECONDS and steps >= self.learner.plan.total / self.epochs
+        if not self.estimated and (settled or spent > LATEST_SECONDS):
             self.estimated = True
-            left = self.learner.plan.total - self.first_step
-            seconds = (now - self.begun) * left / max(1, self.learner.steps - self.first_step)
+            seconds = spent * (self.learner.plan.total - self.first_step) / steps
             self.console.print(f"about {_duration(seconds)} in all; Ctrl-C stops, --resume goes on")
 
     def epoch(self, row: dict[str, float]) -> None:
