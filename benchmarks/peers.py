@@ -193,8 +193,8 @@ def measure(peer: Peer, pairs: PairSet, size: int, spent: Spent) -> Row:
     """On the first `size` test pairs; everything from posterior means."""
     peer.module.eval()
     pair = pairs.pairs(Draw(torch.arange(size)))
-    s_x, s_y = (f(v) for f, v in zip(peer.shared, pair, strict=True))
-    e_x, e_y = (f(v) for f, v in zip(peer.exclusive, pair, strict=True))
+    s_x, s_y = (f(v) for f, v in zip(peer.shared, pair[:2], strict=True))
+    e_x, e_y = (f(v) for f, v in zip(peer.exclusive, pair[:2], strict=True))
     made_y, made_x = peer.decode[1](s_x, e_y), peer.decode[0](s_y, e_x)
     factors = pairs.factors()
     fold = np.arange(size) % 5

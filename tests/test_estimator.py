@@ -226,13 +226,14 @@ def test_threads_that_fit_get_what_each_gets_alone(views):
             assert np.array_equal(model.transform(views[0]), alone[seed])
 
 
-def test_sparse_tables_are_refused_in_one_line(views, fitted):
-    sparse = csr_array(views[1])
-    for call in (quick().fit, fitted.score):
-        with pytest.raises(TypeError, match=r"Y is sparse, but dense data is required"):
-            call(views[0], sparse)
-    with pytest.raises(TypeError, match=r"Y is sparse, .*; give Y.toarray\(\)"):
-        fitted.transform_y(sparse)
+def test_sparse_tables_and_counts_are_taken_as_dense_ones(views, fitted):
+    x, y = views
+    again = quick().fit(csr_array(x), csr_array(y))
+    assert np.array_equal(again.transform(csr_array(x)), fitted.transform(x))
+    assert np.array_equal(again.transform_y(csr_array(y)), fitted.transform_y(y))
+    assert again.score(csr_array(x), csr_array(y)) == fitted.score(x, y)
+    counts = np.random.default_rng(0).poisson(2, (40, 3))
+    assert quick().fit(csr_array(counts), counts).transform(counts).shape == (40, 4)
 
 
 def test_sizes_are_integers_of_any_kind_and_are_saved(views, tmp_path):

@@ -118,7 +118,7 @@ def test_exclusive_latents_have_one_size_or_one_each(tmp_path):
 
 @pytest.mark.parametrize("sizes", ["0", "[3,0]", "[3,8,9]", "[]", "wide", "2.5"])
 def test_sizes_of_exclusive_latents_that_are_none_are_refused(sizes):
-    with pytest.raises(SettingsError, match=r"model.exclusive = .*: .*or two: \[of z_x, of z_y\]"):
+    with pytest.raises(SettingsError, match=r"model.exclusive = .*: .*or two: \[of x, of y\]"):
         make_settings(LEAST, [f"model.exclusive={sizes}"])
 
 

@@ -56,10 +56,10 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
     """Shared and exclusive latents of two views of the same items.
 
     Row i of `X` and row i of `Y` (scikit-learn's `y`) belong together; both are tables of
-    numbers. Each feature is standardised with the mean and scale of the pairs that `fit` was
-    given; they are kept, saved, and undone by `translate`. Parameters are those settings of
-    the same name; see `iiae settings`. Of several threads that fit, one trains at a time, so that
-    `random_state` decides the result; processes train side by side.
+    numbers; sparse ones are made dense. Each feature is standardised with the mean and scale of
+    the pairs that `fit` was given; they are kept, saved, and undone by `translate`. Parameters are
+    those settings of the same name; see `iiae settings`. Of several threads that fit, one trains at
+    a time, so that `random_state` decides the result; processes train side by side.
 
     Args:
         shared: Size of z_s.
@@ -142,7 +142,6 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
 
         Raises:
             ValueError: The tables are not numbers, hold NaN, differ in length, or are too short.
-            TypeError: A table is sparse.
             DataError: Values are so large that they cannot be standardised.
             SettingsError: A parameter is outside its range.
             RunError: Training diverged or the shared latent collapsed.
@@ -258,6 +257,7 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
         tags.target_tags.required = True
         tags.target_tags.multi_output = True
         tags.transformer_tags.preserves_dtype = ["float32"]
@@ -268,8 +268,8 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
             raise ValueError(
                 "This IIAETransformer estimator requires y to be passed, but the target y is None"
             )
-        _refuse_sparse(y)
         names = _names(y)
+        X, y = _dense(X), _dense(y)
         x, y = self._validate(X, y, reset=reset, multi_output=True, y_numeric=True)
         y = y.astype(np.float64).reshape(len(y), -1)
         if reset and len(x) < LEAST_PAIRS:
@@ -286,9 +286,8 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
     def _rows(self, values: Any, side: Domain) -> Tensor:
         check_is_fitted(self)
         if side == "x":
-            return self.standard_x_.apply(self._validate(values, reset=False), "X")
-        _refuse_sparse(values)
-        y = check_array(values, ensure_2d=False, dtype=NUMBERS)
+            return self.standard_x_.apply(self._validate(_dense(values), reset=False), "X")
+        y = check_array(_dense(values), ensure_2d=False, dtype=NUMBERS)
         y = y.reshape(len(y), -1)
         self._check_columns(y, _names(values))
         return self.standard_y_.apply(y, "Y")
@@ -394,6 +393,6 @@ def _listed(names: np.ndarray | None) -> list[str] | None:
     return None if names is None else [str(name) for name in names]
 
 
-def _refuse_sparse(y: Any) -> None:
-    if issparse(y):
-        raise TypeError("Y is sparse, but dense data is required; give Y.toarray()")
+def _dense(table: Any) -> Any:
+    """A sparse table as a dense one: standardised rows have no zeros to leave out."""
+    return table.toarray() if issparse(table) else table

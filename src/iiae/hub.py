@@ -17,6 +17,7 @@ from iiae.report.tables import Table, result_tables
 from iiae.results import Evaluation, Results, Training, read_results
 from iiae.run_folder import (
     COMPARISON,
+    FEATURES,
     HISTORY,
     METRICS,
     MODEL,
@@ -33,7 +34,7 @@ from iiae.settings import Settings
 HUB = "hf://"
 CARD, ESTIMATOR = "README.md", "estimator.json"
 # nothing else is sent or fetched
-FILES = (SETTINGS, MODEL, COMPARISON, METRICS, HISTORY, PAIRS, CARD, ESTIMATOR)
+FILES = (SETTINGS, MODEL, COMPARISON, FEATURES, METRICS, HISTORY, PAIRS, CARD, ESTIMATOR)
 
 
 def push(run: str | Path, target: str | Path, private: bool = False) -> str:
@@ -131,7 +132,7 @@ def _write(run: TrainedRun, folder: Path) -> None:
     metrics = _without_paths(current_metrics(run.folder))
     save_settings(folder, settings)
     write_metrics(folder, metrics)
-    for name in (MODEL, COMPARISON, HISTORY, PAIRS, ESTIMATOR):
+    for name in (MODEL, COMPARISON, FEATURES, HISTORY, PAIRS, ESTIMATOR):
         source = run.folder / name
         if source.is_file():
             write_atomically(folder / name, lambda path, f=source: shutil.copyfile(f, path))

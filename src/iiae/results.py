@@ -113,7 +113,8 @@ class TranslationQuality(NamedTuple):
     `l1`, `ssim` and `perceptual` compare a translation with the true partner, by where its
     exclusive latent came from: "partner" (the partner's own), "prior mean", "draw" (from the
     aggregate posterior), "prior draw".
-    `perceptual` is 1 - cosine of a backbone's features, None without a backbone.
+    `perceptual` is 1 - cosine of a backbone's features, `kernel` the distance of translations from
+    all partners as a set (KID, unbiased); both None without a backbone.
     `diversity` is the mean absolute difference between translations with two draws of the
     exclusive latent. `content_recall` is Recall@1 of each source among all sources, searched with
     the shared latent of its translation with a draw, equal sources being one,
@@ -132,6 +133,7 @@ class TranslationQuality(NamedTuple):
     prior_content_recall: Estimate
     content_chance: float
     content_distance: float | None
+    kernel: dict[str, Measured] | None = None
 
 
 class Readability(NamedTuple):
@@ -177,7 +179,8 @@ class Evaluation(NamedTuple):
     is by the domain translated to, `to_x` and `to_y`, None for features.
     `largest_nats` is the most that a dimension of z_s holds on these pairs (None of one pair),
     `active_nats` the least that an active one must. `comparison` says how z_s is compared if that
-    is not as the paper does. `tasks` holds what each of
+    is not as the paper does. `degraded` is retrieval of copies of the images as files often have
+    them (`iiae.data.degrade.DegradedPairs`), None unless asked for. `tasks` holds what each of
     `settings.evaluation.tasks` returned, by its name.
     """
 
@@ -196,6 +199,7 @@ class Evaluation(NamedTuple):
     active_nats: float
     tasks: dict[str, Any]
     comparison: str | None = None
+    degraded: Retrieval | None = None
 
     @property
     def none_active(self) -> bool:

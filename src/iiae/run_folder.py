@@ -22,15 +22,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model, save_file
 from torch import Tensor
 
+from iiae.covariates import Covariates
 from iiae.data.base import Splits
 from iiae.errors import RunError
 from iiae.files.atomic import json_text, write_arrays, write_atomically, write_text
+from iiae.files.interface import Source
+from iiae.files.sources import open_source
 from iiae.metrics.comparison import Choice, Comparison
 from iiae.model.build import build_model
 from iiae.model.folded import folded
 from iiae.model.iiae import IIAE
 from iiae.settings import Settings, dump_settings, load_settings
-from iiae.types import plain
+from iiae.types import Domain, plain
 
 SETTINGS, MODEL, METRICS, HISTORY, PAIRS = (
     "settings.toml",
@@ -39,7 +42,7 @@ SETTINGS, MODEL, METRICS, HISTORY, PAIRS = (
     "history.csv",
     "pairs.npz",
 )
-COMPARISON = "comparison.safetensors"
+COMPARISON, FEATURES = "comparison.safetensors", "features.json"
 CHECKPOINT, BEST = "checkpoints/last.ckpt", "checkpoints/best.safetensors"
 
 VERSION = 1  # of the form of sections in metrics.json
@@ -113,9 +116,11 @@ def load_run(folder: str | Path, model: IIAE | None = None) -> StoredRun:
     settings = load_settings(folder / SETTINGS)
     try:
         with safe_open(path, "pt") as file:
-            shape_x, shape_y = json.loads((file.metadata() or {}).get("shapes", "null"))
+            notes = file.metadata() or {}
+            shape_x, shape_y = json.loads(notes.get("shapes", "null"))
         shapes = (tuple(shape_x), tuple(shape_y))
-        model = model or build_model(settings.model, settings.objective, shapes)
+        covariates = Covariates.from_json(notes.get("covariates", "[]"))
+        model = model or build_model(settings.model, settings.objective, shapes, covariates)
         load_model(model, path)
     except (SafetensorError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
@@ -123,13 +128,20 @@ def load_run(folder: str | Path, model: IIAE | None = None) -> StoredRun:
     return StoredRun(folder, settings, model.eval(), shapes)
 
 
-def save_weights(path: Path, weights: Mapping[str, Tensor], shapes: Shapes) -> None:
-    """Writes a state dict with the data's shapes, atomically, as safetensors.
+def save_weights(
+    path: Path,
+    weights: Mapping[str, Tensor],
+    shapes: Shapes,
+    covariates: Covariates = Covariates(),
+) -> None:
+    """Writes a state dict with the data's shapes and covariates, atomically, as safetensors.
 
     Raises:
         RunError: The file cannot be written.
     """
     metadata = {"format": "pt", "shapes": json.dumps([list(shape) for shape in shapes])}
+    if covariates.names:
+        metadata["covariates"] = covariates.to_json()
     # a copy in plain layout: safetensors keeps no strides
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in weights.items()}
 
@@ -144,7 +156,7 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], shapes: Shapes) -> N
 
 def weights_digest(folder: str | Path) -> str:
     """SHA-256 of what a run computes with, hexadecimal: the weights' names, types, shapes and
-    values, the shapes of samples, the family of networks and how z_s is compared.
+    values, the shapes of samples, the covariates, the family of networks and how z_s is compared.
 
     It is not that of the file, whose header has no fixed order.
 
@@ -155,7 +167,8 @@ def weights_digest(folder: str | Path) -> str:
     total = hashlib.sha256(load_settings(Path(folder) / SETTINGS).model.family.encode())
     try:
         with safe_open(path, "pt") as file:
-            total.update((file.metadata() or {}).get("shapes", "").encode())
+            notes = file.metadata() or {}
+            total.update((notes.get("shapes", "") + notes.get("covariates", "")).encode())
             for name in sorted(file.keys()):
                 tensor = file.get_tensor(name)
                 total.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
@@ -231,6 +244,42 @@ def load_pairs(folder: str | Path) -> dict[str, PairRecord] | None:
             }
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise RunError(f"{path}: damaged: {error}") from error
+
+
+Features = tuple[list[str] | None, list[str] | None]
+
+
+def save_features(folder: Path, features: Features) -> None:
+    """Writes features.json: names of the values of an x and of a y, if either has names.
+
+    Raises:
+        RunError: The folder cannot be written to.
+    """
+    if any(features):
+        write_text(folder / FEATURES, json_text(dict(zip("xy", features, strict=True))) + "\n")
+
+
+def load_features(folder: str | Path) -> Features:
+    """What `save_features` wrote; None for a domain whose values have no names.
+
+    Raises:
+        RunError: The file is damaged.
+    """
+    path = Path(folder) / FEATURES
+    if not path.is_file():
+        return None, None
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+        return held["x"], held["y"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path}: damaged: {error}") from error
+
+
+def open_samples(run: TrainedRun, inputs: Sequence[str | Path], domain: Domain) -> Source:
+    """Samples of one domain in files, as a run takes them; errors as for `open_source`."""
+    side = "xy".index(domain)
+    columns, pad = load_features(run.folder)[side], run.settings.data.pad
+    return open_source(inputs, run.shapes[side], domain, columns, pad)
 
 
 def save_settings(folder: Path, settings: Settings) -> None:

@@ -30,7 +30,7 @@ MOST_SEED = 2**32 - 1  # NumPy's older generators take no larger one
 LONGEST_NAME = 40  # of a domain
 # where each name that settings choose by is; a name of your own is written as module:object
 FAMILIES = {
-    "small": "iiae.networks.conv:SMALL",
+    "small": "iiae.networks.small:SMALL",
     "image-map": "iiae.networks.conv:IMAGE_MAP",
     "image-flat": "iiae.networks.conv:IMAGE_FLAT",
     "features": "iiae.networks.mlp:FEATURES",
@@ -40,10 +40,14 @@ LIKELIHOODS = {
     "normal": "iiae.distributions:NORMAL",
     "bernoulli": "iiae.distributions:BERNOULLI",
     "categorical": "iiae.distributions:CATEGORICAL",
+    "poisson": "iiae.distributions:POISSON",
+    "negative-binomial": "iiae.distributions:NEGATIVE_BINOMIAL",
+    "zero-inflated": "iiae.distributions:ZERO_INFLATED",
 }
 # settings that only some likelihoods, or families of networks, read
 READ_BY = {
     "weight": ("laplace", "normal"),
+    "size": ("poisson", "negative-binomial", "zero-inflated"),
     "width": ("small", "features"),
     "dropout": ("features",),
 }
@@ -106,18 +110,38 @@ def _two_names(names: tuple[str, str] | None) -> tuple[str, str] | None:
     return x, y
 
 
+def _one_or_two_sizes(value: Any) -> Any:
+    pair = isinstance(value, (list, tuple))
+    sizes = value if pair else [value]
+    whole = all(isinstance(size, Integral) and not isinstance(size, bool) for size in sizes)
+    if len(sizes) != 1 + pair or not whole or min(sizes) < 1:
+        raise ValueError("give one number, of 1 or more, or two: [of x, of y]")
+    return tuple(map(int, sizes)) if pair else int(value)
+
+
 class DataSettings(_Section):
     """Which pairs, and how they are split."""
 
     name: str = Field(description="data set: see `iiae data`")
     root: str | None = Field(
-        None, description="folder of the data set's files, a table of paths, or a URL of shards"
+        None,
+        description="folder of the data set's files, a table of paths, a URL of shards, or cells "
+        "(.h5mu, .h5ad)",
     )
     x: str | None = Field(
-        None, description="array file, folder of images, or column of a table, of the x side"
+        None,
+        description="array file, folder of images, column of a table, or place in cells (rna, "
+        "rna:counts, obsm:panel), of the x side",
     )
     y: str | None = Field(
-        None, description="array file, folder of images, or column of a table, of the y side"
+        None,
+        description="array file, folder of images, column of a table, or place in cells (rna, "
+        "rna:counts, obsm:panel), of the y side",
+    )
+    factors: tuple[str, ...] = Field(
+        (),
+        description="columns of `obs` of cells that latents are probed for, each with the latent "
+        'it belongs in if you know, as in "cell_type" or "phase:x"; by default all',
     )
     names: Annotated[tuple[str, str] | None, AfterValidator(_two_names)] = Field(
         None,
@@ -130,6 +154,24 @@ class DataSettings(_Section):
         ge=0,
         le=1,
         description="enlarge training images by this part, then cut a random window out of both",
+    )
+    turn: bool = Field(
+        False, description="show training pairs in all eight ways: mirrored, turned by quarters"
+    )
+    pad: bool = Field(
+        False, description="keep the aspect of images and repeat their edges, instead of stretching"
+    )
+    bands: Annotated[int | tuple[int, int], BeforeValidator(_one_or_two_sizes)] = Field(
+        3,
+        description="of image files, one number or two: [of x, of y]; 3 is RGB of 8 bits, others "
+        "keep their bits (greys, TIFF pages, .npy)",
+    )
+    degrade: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of training images that get mild JPEG compression, blur, interpolation "
+        "or noise, x and y each on its own",
     )
     on_error: Literal["stop", "skip"] = Field(
         "stop", description="where an image cannot be read: stop, or skip and list the pair"
@@ -157,7 +199,20 @@ class DataSettings(_Section):
         16_384, ge=1, description="pairs of shards that a process holds in memory and shuffles"
     )
     limit: int | None = Field(None, ge=2, description="use only so many training pairs")
+    columns: str | None = Field(
+        None, description="file with a row a pair beside array files: covariates and sizes by name"
+    )
+    covariates: tuple[str, ...] = Field(
+        (),
+        description="columns that encoders and decoders are given, such as the batch; `features` "
+        "only. Whole numbers are categories; `age:continuous` says otherwise",
+    )
     seed: int = Field(0, ge=0, le=MOST_SEED, description="of the splits and of fixed appearances")
+
+    @property
+    def bands_of_sides(self) -> tuple[int, int]:
+        """Number of bands of x and of y."""
+        return self.bands if isinstance(self.bands, tuple) else (self.bands, self.bands)
 
 
 def _refuse_unread(section: _Section, chooser: str) -> None:
@@ -173,15 +228,6 @@ def _refuse_unread(section: _Section, chooser: str) -> None:
             )
 
 
-def _one_or_two_sizes(value: Any) -> Any:
-    pair = isinstance(value, (list, tuple))
-    sizes = value if pair else [value]
-    whole = all(isinstance(size, Integral) and not isinstance(size, bool) for size in sizes)
-    if len(sizes) != 1 + pair or not whole or min(sizes) < 1:
-        raise ValueError("give one size, of 1 or more, or two: [of z_x, of z_y]")
-    return tuple(map(int, sizes)) if pair else int(value)
-
-
 def _one_or_two_shares(value: Any) -> Any:
     shares = value if isinstance(value, (list, tuple)) else [value]
     numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in shares)
@@ -195,7 +241,7 @@ class ModelSettings(_Section):
 
     family: Annotated[str, AfterValidator(_one_of(FAMILIES))] = Field(
         "small",
-        description="networks: small (16 to 64 pixels), image-map, image-flat, features, or "
+        description="networks: small (16 to 128 pixels), image-map, image-flat, features, or "
         "module:object of your own",
     )
     exclusive: Annotated[int | tuple[int, int], BeforeValidator(_one_or_two_sizes)] = Field(
@@ -247,12 +293,18 @@ class LikelihoodSettings(_Section):
     kind: Annotated[str, AfterValidator(_one_of(LIKELIHOODS))] = Field(
         "laplace",
         description="laplace (L1), normal (squared error), bernoulli (binary in [0, 1]), "
-        "categorical (one-hot on axis 1), or module:object of your own",
+        "categorical (one-hot on axis 1), poisson, negative-binomial or zero-inflated (counts in "
+        "vectors), or module:object of your own",
     )
     weight: Annotated[float | Literal["auto"], BeforeValidator(_number_or_auto)] = Field(
         1000.0,
         description="w: of the mean error over the elements (laplace, normal), or auto: the "
         "likelihood's scale is learned, and nothing is to be chosen",
+    )
+    size: Literal["none", "given", "observed"] = Field(
+        "none",
+        description="library size that counts are in proportion to: none, given as column size_x "
+        "or size_y of the data, or observed, the sum of the row",
     )
 
     @model_validator(mode="after")
@@ -310,6 +362,11 @@ class TrainingSettings(_Section):
         description="weights kept: of the lowest validation loss, of most partners found among "
         "validation pairs (authors' program), or of the last epoch",
     )
+    translation_moments: bool = Field(
+        False,
+        description="when training ends, recompute the decoders' BatchNorm moments over "
+        "translations too",
+    )
     checkpoint_seconds: float = Field(
         120.0, ge=0, description="most seconds lost to a crash: how often the state is saved"
     )
@@ -343,8 +400,11 @@ class EvaluationSettings(_Section):
     translations: int = Field(
         500, ge=0, description="pairs that the quality of translated images is measured on; 0: none"
     )
+    degrade: bool = Field(
+        False, description="retrieve degraded copies of the images too: enlarged, JPEG, reduced"
+    )
     backbone: str | None = Field(
-        None, description="folder or hub name of a vision model, for the perceptual distance"
+        None, description="folder or hub name of a vision model, for perceptual distance and KID"
     )
     tasks: tuple[str, ...] = Field(
         (), description="measures of your own: module:function of a run and pairs"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from jaxtyping import Float, Int64
 from pydantic import BeforeValidator
 from torch import Tensor
 
+T = TypeVar("T")
 Domain = Literal["x", "y"]
 # a number that `plain` writes as None if it is not finite
 Measured = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
@@ -18,6 +19,17 @@ Measured = Annotated[float, BeforeValidator(lambda value: math.nan if value is N
 def other(domain: Domain) -> Domain:
     """The domain that `domain` is not."""
     return "y" if domain == "x" else "x"
+
+
+class Context(NamedTuple):
+    """What is known of samples beside their values, and what their posteriors are given.
+
+    `size` is the library size of each sample of counts, `covariates` the columns that
+    `iiae.covariates.Covariates.encode` makes. None where a model takes none.
+    """
+
+    size: Float[Tensor, " batch"] | None = None
+    covariates: Float[Tensor, "batch columns"] | None = None
 
 
 class Pair(NamedTuple):
@@ -29,6 +41,8 @@ class Pair(NamedTuple):
 
     x: Float[Tensor, "batch *shape_x"]
     y: Float[Tensor, "batch *shape_y"]
+    context_x: Context = Context()
+    context_y: Context = Context()
 
 
 class PartPaired(NamedTuple):
@@ -40,6 +54,17 @@ class PartPaired(NamedTuple):
     x: Float[Tensor, "all_x *shape_x"]
     y: Float[Tensor, "all_y *shape_y"]
     pairs: int
+    context_x: Context = Context()
+    context_y: Context = Context()
+
+
+def mapped(value: T, change: Callable[[Tensor], Tensor]) -> T:
+    """The same named tuple with every tensor changed, those of named tuples within it too."""
+    if isinstance(value, Tensor):
+        return change(value)  # pyright: ignore[reportReturnType]
+    if hasattr(value, "_asdict"):
+        return type(value)(*(mapped(part, change) for part in value))  # pyright: ignore
+    return value
 
 
 class Draw(NamedTuple):

@@ -70,3 +70,15 @@ def test_latents_without_a_model_have_no_null(tmp_path, iiae):
     code, _, err = iiae("disentangle", "--latents", tmp_path / "z.npz", "--null", 3)
     assert code == 2
     assert "--latents have no model" in err
+
+
+def test_degraded_copies_stand_beside_clean_images(digits_run, iiae):
+    code, out, err = iiae("evaluate", digits_run, "--degrade")
+    assert code == 0, err
+    assert "Recall@1 of clean images and of degraded copies" in out
+    found = json.loads(iiae("evaluate", digits_run, "--degrade", "--json")[1])
+    assert found["degraded"] != found["retrieval"]
+    assert found["degraded"]["shared_x_to_y"]["recall"].keys() == {
+        *found["retrieval"]["shared_x_to_y"]["recall"]
+    }
+    assert json.loads(iiae("evaluate", digits_run, "--json")[1])["degraded"] is None

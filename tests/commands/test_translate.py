@@ -76,7 +76,7 @@ def test_translated_features_are_npy_and_take_no_options_of_images(iiae, tmp_pat
 def test_a_folder_is_embedded(digits_run, digits, iiae):
     (digits / "x" / "broken.png").write_bytes(b"no image")
     output = digits / "z.npz"
-    common = ("embed", digits_run, "--input", digits / "x", "--output", output)
+    common = ("embed", digits_run, digits / "x", "--out", output)
     words = ("--domain", "x", "--block", "exclusive")
     code, _, err = iiae(*common, *words)
     assert (code, output.exists()) == (2, False)
@@ -86,7 +86,27 @@ def test_a_folder_is_embedded(digits_run, digits, iiae):
     with np.load(output) as found:
         assert found["path"].tolist() == ["0000.png", "0001.png", "0002.png"]
         assert found["vector"].shape == (3, 2)
-    common = ("embed", digits_run, "--input", digits / "x" / "broken.png", "--output", output)
+    common = ("embed", digits_run, digits / "x" / "broken.png", "--out", output)
     code, _, err = iiae(*common, *words, "--on-error", "skip")
     assert code == 1
     assert "NothingReadable: none of 1 samples could be read; the first: " in err
+
+
+def test_tiles_write_images_at_their_own_size_and_wrong_ones_are_explained(
+    digits_run, iiae, tmp_path
+):
+    Image.new("RGB", (70, 41)).save(tmp_path / "wide.png")
+    given = ("translate", digits_run, tmp_path / "wide.png", "--to", "y")
+    code, out, err = iiae(*given, "--tiles", "16", "--out", tmp_path / "out")
+    assert (code, out.splitlines()[-1]) == (
+        0,
+        f"wrote translations of 1 image to {tmp_path / 'out'}",
+    ), err
+    with Image.open(tmp_path / "out" / "wide.png") as image:
+        assert image.size == (70, 41)
+    for wrong, says in (("a", "write SIZE,OVERLAP"), ("16,16", "the size must be above")):
+        code, _, err = iiae(*given, "--tiles", wrong, "--out", tmp_path / "out")
+        assert code == 2
+        assert says in err
+    code, _, err = iiae(*given, "--tiles", "16", "--out", tmp_path / "one.png")
+    assert code == 2 and "--out FOLDER" in err

@@ -1,12 +1,15 @@
+import gzip
+
 import numpy as np
 import pytest
 import torch
 
 from iiae.data import load, suggest_settings
-from iiae.data.arrays import ArrayPairs
+from iiae.data.arrays import ArrayPairs, load_arrays, read_arrays
 from iiae.errors import DataError
 from iiae.files.arrays import array_names, read_array, read_texts
-from iiae.settings import DataSettings, make_settings
+from iiae.files.rows import read_rows
+from iiae.settings import DataSettings, data_settings, make_settings
 from iiae.types import Draw
 
 rng = np.random.default_rng(0)
@@ -198,3 +201,59 @@ def test_what_float32_loses_is_said_once_and_not_where_it_is_kept(tmp_path, capl
 def test_tables_are_known_by_their_ending_in_any_case(ending):
     assert suggest_settings(pairs=f"pairs{ending}")["data"]["name"] == "table"
     assert suggest_settings(pairs="pairs")["data"]["name"] == "side-by-side"
+
+
+def write_named(folder, order, ending=".csv"):
+    """Two tables of the same rows, y in the order given; column 0 holds the row's number."""
+    rows = [f"r{i},{i}.0,1" for i in range(20)]
+    (folder / "x.csv").write_text("\n".join([",a,b", *rows]), "utf-8")
+    other = "\n".join(["name,c", *(f"r{i},{i}" for i in order)])
+    content = (other.replace(",", "\t") if ending.startswith(".tsv") else other).encode()
+    path = folder / f"y{ending}"
+    path.write_bytes(gzip.compress(content) if ending.endswith(".gz") else content)
+    return {"name": "arrays", "x": str(folder / "x.csv"), "y": str(path)}
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".csv.gz", ".tsv.gz"])
+def test_tables_with_names_of_rows_are_matched_by_name(tmp_path, ending):
+    pairs = read_arrays(data_settings(**write_named(tmp_path, range(24, 4, -1), ending)))
+    assert len(pairs) == 15
+    x, y = pairs.pairs(Draw(torch.arange(15)))
+    assert torch.equal(x[:, :1], y)
+    assert pairs.features == (["a", "b"], ["c"])
+
+
+def test_a_table_as_r_writes_it_has_names_of_rows(tmp_path):
+    (tmp_path / "r.tsv").write_text('"a"\t"b"\n"r1"\t1\t2\n"r2"\t3\t4\n', "utf-8")
+    rows = read_rows(tmp_path / "r.tsv", "x")
+    assert (rows.names, rows.columns) == (["r1", "r2"], ["a", "b"])
+    assert rows.values.tolist() == [[1, 2], [3, 4]]
+
+
+def test_tables_of_numbers_alone_are_matched_by_position_and_keep_names_of_columns(tmp_path):
+    for name in "xy":
+        (tmp_path / f"{name}.csv").write_text("a,b\n" + "1,2\n3,4\n5,6\n7,8\n9,0\n", "utf-8")
+    given = data_settings(
+        name="arrays", x=str(tmp_path / "x.csv"), y=str(tmp_path / "y.csv"), validation=1, test=1
+    )
+    train = load_arrays(given).train
+    assert train.features == (["a", "b"], ["a", "b"])
+    assert torch.equal(*train.pairs(Draw(torch.arange(3))))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (",a\nr1,1\nr1,2\n", "1 names of rows occur more than once: r1"),
+        (",a,b\nr1,1,2\nr2,3,high\n", "column b, row 2: 'high' is not a number"),
+        (",a\nr1,1\nr2,\n", "NaN or infinite values.* in r2"),
+        (",a\nq1,1\nq2,2\n", "share no name of a row"),
+    ],
+)
+def test_tables_of_named_rows_that_are_wrong_say_where(tmp_path, text, message):
+    given = write_named(tmp_path, range(20))
+    (tmp_path / "y.csv").write_text(text, "utf-8")
+    names = "".join(f"r{i},{i},1\n" for i in range(20))
+    (tmp_path / "x.csv").write_text(",d,e\n" + names, "utf-8")
+    with pytest.raises(DataError, match=message):
+        read_arrays(data_settings(**given))

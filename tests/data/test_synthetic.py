@@ -1,10 +1,13 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from iiae.data.synthetic import LinearGaussianPairs
+import iiae
+from iiae.data.synthetic import LinearGaussianPairs, PlantedCounts
 from iiae.metrics.information import gaussian_information
+from iiae.settings import make_settings
 from iiae.types import Draw
 
 
@@ -31,3 +34,43 @@ def test_seeds_share_the_mixing_and_not_the_factors():
     rank = torch.linalg.matrix_rank(torch.cat([one.x, two.x]).double(), atol=1e-3)
     assert rank == 8
     assert one.pairs(Draw(torch.tensor([3]))).y.shape == (1, 16)
+
+
+@pytest.mark.slow
+def test_planted_factors_of_counts_are_read_from_their_own_latent_alone():
+    """After a short training: one of two exclusive axes a side, and nothing elsewhere."""
+    settings = make_settings(
+        {
+            "data": {"name": "planted-counts"},
+            "model": {"family": "features", "exclusive": 2, "shared": 2, "width": 64},
+            "objective": {
+                "beta": 0.5,
+                "tau": 100.0,
+                "x": {"kind": "negative-binomial"},
+                "y": {"kind": "negative-binomial"},
+            },
+            "training": {"epochs": 30, "batch": 50, "adam_beta1": 0.5},
+        }
+    )
+    run = iiae.fit(settings, progress=False)
+    matrix = run.evaluate().readability.probes["means"]
+    least = {"shared": 0.8, "exclusive to x": 0.4, "exclusive to y": 0.3}
+    for factor in matrix.cells:
+        own, others = matrix.sides(factor)
+        assert min(cell.linear.score for cell in own.values()) > least[factor]
+        assert max(cell.linear.score for cell in others.values()) <= 0.05
+
+
+def test_planted_counts_are_overdispersed_whole_numbers_of_their_factors():
+    pairs = PlantedCounts(4000, 0)
+    rate = math.log(PlantedCounts.MEAN)
+    for side, own in zip((pairs.x, pairs.y), pairs.exclusive, strict=True):
+        assert torch.equal(side, side.round())
+        assert (side >= 0).all()
+        assert side.mean(0).log().mean().item() == pytest.approx(rate + 0.37 / 2, abs=0.05)
+        column = side[:, 2].log1p().numpy()  # of the first exclusive axis
+        assert abs(np.corrcoef(column, own[:, 0])[0, 1]) > 0.5
+        assert abs(np.corrcoef(column, pairs.shared[:, 0])[0, 1]) < 0.05
+    again = PlantedCounts(4000, 0)
+    assert torch.equal(again.x, pairs.x)
+    assert not torch.equal(PlantedCounts(4000, 1).x, pairs.x)

@@ -5,6 +5,7 @@ import torch
 
 from iiae.data.base import PairSet
 from iiae.evaluation.translations import translation_quality
+from iiae.metrics.kernel import kernel_distance
 from iiae.model.build import build_model
 from iiae.model.iiae import IIAE
 from iiae.model.translation import translate
@@ -56,6 +57,9 @@ def test_the_true_partner_itself_would_be_perfect(model, monkeypatch):
     assert found.l1["prior mean"].mean == 0
     assert found.ssim["prior mean"].mean == pytest.approx(1, abs=1e-6)
     assert found.perceptual["draw"].mean == pytest.approx(0, abs=1e-6)
+    assert found.kernel.keys() == {"partner", "prior mean", "draw", "prior draw"}
+    pixels = pair.x.flatten(1)
+    assert found.kernel["draw"] == pytest.approx(kernel_distance(pixels, pixels), rel=1e-6)
     assert found.diversity.mean == 0
 
 
@@ -72,7 +76,7 @@ def test_content_that_is_kept_is_found_again(model, monkeypatch):
 
     # encoders that read z_s off the image without fail
     class Given:
-        def __init__(self, images):
+        def __init__(self, images, context=None):
             self.shared = self.exclusive = type("Posterior", (), {"mean": images.flatten(1)})
 
     pair = Noise().pairs(Draw(torch.arange(10)))

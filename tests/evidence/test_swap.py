@@ -50,14 +50,14 @@ class Split(IIAE):
         torch.nn.Module.__init__(self)
         self.swapped = swapped
 
-    def encode_x(self, x):
+    def encode_x(self, x, context):
         parts = Posterior(x[:, :3]), Posterior(x[:, 3:])
         pair = parts[::-1] if self.swapped else parts
         return type("Found", (), {"shared": pair[0], "exclusive": pair[1]})
 
     encode_y = encode_x
 
-    def decode_x(self, shared, exclusive):
+    def decode_x(self, shared, exclusive, context):
         parts = (exclusive, shared) if self.swapped else (shared, exclusive)
         return Posterior(torch.cat(parts, 1))
 

@@ -188,7 +188,7 @@ def server(images):
 @pytest.mark.slow
 def test_the_command_reads_from_a_server(run, images, server, tmp_path, iiae):
     here = embed_files(run, images, tmp_path / "here.npz", "x", on_error="skip")
-    words = ["--input", f"{server}/a b", "--output", tmp_path / "there.npz", "--domain", "x"]
+    words = [f"{server}/a b", "--out", tmp_path / "there.npz", "--domain", "x"]
     code, _, err = iiae("embed", run, *words, "--on-error", "skip")
     assert code == 0, err
     names, vectors = read(tmp_path / "there.npz")

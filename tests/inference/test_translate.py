@@ -14,7 +14,7 @@ from iiae.files.images import read_image
 from iiae.files.sources import open_source
 from iiae.inference import translate as translating
 from iiae.inference.exclusive import Exclusive
-from iiae.inference.picture_files import Outputs, Translated, _fit, evenly
+from iiae.inference.picture_files import Outputs, Translated, _size, evenly
 from iiae.inference.translate import translate_array, translate_files
 from iiae.model.build import build_model
 from iiae.model.translation import draw_exclusive, exclusive_means, interpolate, translate
@@ -67,6 +67,20 @@ def test_the_aspect_of_the_source_is_kept(run, tmp_path):
     translate_files(run, [folder], "y", Outputs(folder=tmp_path / "full", full_size=True))
     assert pixels(tmp_path / "small" / "a ü 00.png").shape == (16, 24, 3)
     assert pixels(tmp_path / "full" / "a ü 00.png").shape == (60, 90, 3)
+
+
+def test_padding_is_cut_off_again(run, tmp_path):
+    data = run.settings.data.model_copy(update={"pad": True})
+    padded = run._replace(settings=run.settings.model_copy(update={"data": data}))
+    folder = write_images(tmp_path / "in", 1, size=(90, 60))
+    translate_files(padded, [folder], "y", Outputs(folder=tmp_path / "full", full_size=True))
+    translate_files(padded, [folder], "y", Outputs(folder=tmp_path / "out"))
+    assert pixels(tmp_path / "full" / "a ü 00.png").shape == (60, 90, 3)
+    source = open_source([folder], SHAPE, "x", pad=True).read([0])[0].values[None]
+    inner = translate(run.model, source, "y")[0][:, 2:13]  # 16 x 11 of 16 x 16
+    expected = Image.fromarray(as_bytes(inner).astype(np.uint8)).resize((16, 11))
+    made = Image.open(tmp_path / "out" / "a ü 00.png").resize((16, 11))
+    assert np.abs(np.asarray(made).astype(int) - np.asarray(expected)).mean() < 12
 
 
 def test_folder_and_grid_come_together(run, tmp_path):
@@ -188,14 +202,14 @@ def test_a_reference_gives_its_own_exclusive_mean(run):
 
 @given(st.integers(1, 4000), st.integers(1, 4000))
 def test_translations_have_a_bounded_longer_side(width, height):
-    image = _fit(Image.new("RGB", (16, 16)), (width, height), full_size=False)
+    size = _size((16, 16), (width, height), full_size=False)
     longer, shorter = max(width, height), min(width, height)
-    assert max(image.size) <= max(16, min(longer, 16 * 16))
-    assert min(image.size) >= 1
+    assert max(size) <= max(16, min(longer, 16 * 16))
+    assert min(size) >= 1
     if shorter >= 16 and longer <= 16 * shorter:
-        assert min(image.size) == 16
-        assert max(image.size) == round(16 * longer / shorter)
-    assert _fit(Image.new("RGB", (16, 16)), (width, 3), full_size=True).size == (width, 3)
+        assert min(size) == 16
+        assert max(size) == round(16 * longer / shorter)
+    assert _size((16, 16), (width, 3), full_size=True) == (width, 3)
 
 
 def test_draws_in_blocks_are_those_at_once(run, tmp_path, monkeypatch):

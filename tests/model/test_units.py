@@ -8,16 +8,17 @@ import iiae
 from iiae.data.arrays import ArrayPairs
 from iiae.data.base import Splits
 from iiae.data.suggest import suggest_settings_for
-from iiae.distributions import ScaledNormal
+from iiae.distributions import Poisson, ScaledNormal
 from iiae.errors import SettingsError
-from iiae.model.units import StandardUnits, moments
+from iiae.model.units import CountUnits, StandardUnits, moments
 from iiae.settings import make_settings
+from iiae.types import Context
 
 
 def test_a_rescaled_likelihood_is_the_density_of_the_data():
     units = StandardUnits(3)
     rows = torch.randn(50, 3) * torch.tensor([2.0, 0.1, 0.0]) + torch.tensor([5.0, -1.0, 4.0])
-    units.learn([rows[:20], rows[20:]])
+    units.learn([(rows[:20], Context()), (rows[20:], Context())])
     inner = ScaledNormal(torch.zeros(50, 3), torch.zeros(3))
     outer = units.likelihood(inner)
     torch.testing.assert_close(outer.mean, rows.mean(0).expand(50, 3))
@@ -36,7 +37,7 @@ def test_moments_of_large_offsets_are_exact():
 
 def test_a_value_far_away_counts_as_ten_deviations_away():
     units = StandardUnits(1)
-    units.learn([torch.tensor([[0.0], [2.0]])])
+    units.learn([(torch.tensor([[0.0], [2.0]]), Context())])
     assert units(torch.tensor([[1e9], [-1e9], [1.5]])).flatten().tolist() == [10, -10, 0.5]
 
 
@@ -81,3 +82,31 @@ def test_images_have_units_already():
     images = np.zeros((9, 1, 16, 16))
     with pytest.raises(SettingsError, match=r"model.standardise is for vectors"):
         iiae.fit(images, images, progress=False, standardise=True)
+
+
+COUNTS = torch.tensor([[0.0, 3.0, 0.0], [2.0, 5.0, 0.0], [10.0, 1.0, 0.0]])
+
+
+def test_means_of_counts_begin_at_those_of_the_training_rows_and_stay_counts():
+    units = CountUnits(3)
+    units.learn([(COUNTS[:1], Context()), (COUNTS[1:], Context())])
+    likelihood = units.likelihood(Poisson(torch.zeros(2, 3)))
+    expected = torch.tensor([4.0, 3.0, 0.5 / 3])
+    torch.testing.assert_close(likelihood.mean, expected.expand(2, 3))
+    seen = units(COUNTS)
+    torch.testing.assert_close(seen.mean(0), torch.zeros(3))
+    assert (seen[:, 2] == 0).all()
+
+
+@pytest.mark.parametrize("size", ["given", "observed"])
+def test_means_of_counts_are_in_proportion_to_the_library_size(size):
+    units = CountUnits(3, size)
+    given = Context(torch.tensor([3.0, 7.0, 11.0]))
+    units.learn([(COUNTS, given)])
+    assert units.median_size == 7
+    raw = Poisson(torch.zeros(3, 3))
+    known = units.known(COUNTS, given)
+    middle = units.likelihood(raw).mean  # of the median size
+    torch.testing.assert_close(
+        units.likelihood(raw, known).mean, middle * torch.tensor([[3 / 7], [1.0], [11 / 7]])
+    )

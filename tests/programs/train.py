@@ -9,7 +9,7 @@ from iiae.data import PairSet, Splits, load
 from iiae.distributions import DiagonalNormal
 from iiae.settings import load_settings
 from iiae.training import fit
-from iiae.types import Pair
+from iiae.types import mapped
 
 
 class Double(PairSet):
@@ -22,7 +22,7 @@ class Double(PairSet):
         return len(self.inner)
 
     def pairs(self, draw):
-        return Pair(*(side.double() for side in self.inner.pairs(draw)))
+        return mapped(self.inner.pairs(draw), torch.Tensor.double)
 
     def factors(self):
         return {}

@@ -28,6 +28,10 @@ Distance = Literal["cosine", "euclidean", "hamming"]
 def evaluate(
     run: RunFolder,
     split: PartOption = "test",
+    degrade: Annotated[
+        bool,
+        typer.Option("--degrade", help="retrieve degraded copies of the images too"),
+    ] = False,
     as_json: AsJson = False,
     overrides: Overrides = None,
 ) -> None:
@@ -39,7 +43,8 @@ def evaluate(
     from iiae.report.tables import result_tables
     from iiae.report.verdict import run_verdict
 
-    opened = open_run(run, overrides)
+    changed = [*(overrides or []), *["evaluation.degrade=true"] * degrade]
+    opened = open_run(run, changed)
     found = opened.evaluate(split)
     if as_json:
         typer.echo(json_text(found, indent=2))

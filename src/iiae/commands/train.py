@@ -26,21 +26,24 @@ def train(
     x: Annotated[
         str | None,
         typer.Option(
-            help="x side: folder or URL of images, array or table of numbers, or .npz with x and y",
+            help="x side: folder or URL of images, array or table of numbers, .npz with x and y, "
+            "or cells.h5ad:layer; of cells in --pairs a place, as in rna:counts",
             parser=place_of("--x"),
         ),
     ] = None,
     y: Annotated[
         str | None,
         typer.Option(
-            help="y side: folder or URL of images, array or table of numbers",
+            help="y side: folder or URL of images, array or table of numbers; of cells in --pairs "
+            "a place, as in protein or obsm:panel",
             parser=place_of("--y"),
         ),
     ] = None,
     pairs: Annotated[
         str | None,
         typer.Option(
-            help="folder or URL of images with x and y side by side, or a .csv, .tsv or .parquet",
+            help="folder or URL of images with x and y side by side, a .csv, .tsv or .parquet, or "
+            "cells (.h5mu, .h5ad)",
             parser=place_of("--pairs"),
         ),
     ] = None,
@@ -63,6 +66,7 @@ def train(
     Example: iiae train --x left/ --y right/ --out runs/mine
     """
     from iiae.data import suggest_settings
+    from iiae.files.cells import is_cells
     from iiae.run_folder import SETTINGS
     from iiae.settings import load_settings, make_settings
 
@@ -70,7 +74,8 @@ def train(
         raise SettingsError(f"{experiment} is not a file; did you mean --set {experiment}?")
     if on_error:
         overrides = [*(overrides or []), f'data.on_error="{on_error}"']
-    if sum(map(bool, (experiment, x, pairs))) > 1:
+    cells = bool(pairs) and is_cells(pairs)  # in which x and y are places
+    if sum(map(bool, (experiment, x and not cells, pairs))) > 1:
         raise SettingsError("give one of: a settings file, --x with --y, --pairs")
     if y and not x:
         raise SettingsError(f"--y {y}: belongs with --x; a settings file or --pairs names both")
@@ -90,7 +95,7 @@ def train(
         )
     from iiae.training import first_process, fit  # takes seconds: after all that can be wrong
 
-    named = experiment or x or pairs
+    named = experiment or pairs or x
     out = out or Path("runs") / (Path(named).stem if named else "run")
     run = fit(settings, out, resume=resume, overwrite=overwrite)
     if first_process():

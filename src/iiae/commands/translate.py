@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -21,6 +21,9 @@ from iiae.commands.common import (
 )
 from iiae.errors import SettingsError
 
+if TYPE_CHECKING:
+    from iiae.inference.tiles import Tiles
+
 Block = Literal["shared", "active", "exclusive", "both"]
 
 
@@ -31,8 +34,9 @@ def translate(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="grid, if it ends as an image does, else a folder for one file each; .npy for "
-            "features; translation.png or translation.npy by default",
+            help="grid, if it ends as an image does, else a folder for one file each; .npy, .csv "
+            "or .tsv for features; of cells a copy; translation.png, translation.npy or "
+            "cells.iiae.h5mu by default",
             parser=path_of("--out"),
         ),
     ] = None,
@@ -61,6 +65,13 @@ def translate(
     full_size: Annotated[
         bool, typer.Option("--full-size", help="enlarge results to the size of their source")
     ] = False,
+    tiles: Annotated[
+        str | None,
+        typer.Option(
+            help="SIZE,OVERLAP in pixels: translate images of any size in squares that overlap "
+            "and blend, into a folder; OVERLAP is a quarter of SIZE by default"
+        ),
+    ] = None,
     seed: Seed = 0,
     on_error: OnErrorOption = "stop",
 ) -> None:
@@ -68,7 +79,10 @@ def translate(
 
     Example: iiae translate runs/mine photo.png --to y --samples 4 --out grid.png
     """
+    from iiae.files.cells import is_cells
     from iiae.files.pictures import picture_format
+    from iiae.inference.cells import write_cells_file
+    from iiae.inference.tiles import translate_large
     from iiae.inference.translate import Exclusive, Outputs, translate_array, translate_files
     from iiae.run_folder import load_run
 
@@ -77,13 +91,32 @@ def translate(
             "--samples excludes --like and --interpolate: samples, or given latents"
         )
     opened = load_run(run).for_inference()
+    if any(map(is_cells, inputs)):
+        if len(inputs) > 1 or samples or like or interpolate or grid or full_size or spread:
+            raise SettingsError("cells are translated one file at a time, without other options")
+        domain = "y" if to == "x" else "x"
+        only = None if opened.settings.data.name == "omics" else domain
+        typer.echo(f"wrote {write_cells_file(opened, inputs[0], out, to, only)}")
+        return
     exclusive = Exclusive(tuple(like or ()), samples, interpolate, seed)
     if len(opened.shapes[0]) == 1:
-        if grid or full_size or spread:
-            raise SettingsError("--grid, --full-size and --spread are for images, not for features")
+        if grid or full_size or spread or tiles:
+            raise SettingsError(
+                "--grid, --full-size, --spread and --tiles are for images, not for features"
+            )
         out = out or Path("translation.npy")
         typer.echo(f"wrote {translate_array(opened, inputs, to, out, exclusive, on_error)}")
         say_next(f"iiae serve {run}  # the same in a browser")
+        return
+    if tiles:
+        if grid or full_size or spread or (out and picture_format(out) and not out.is_dir()):
+            raise SettingsError(
+                "--tiles writes one file each, in the size of its source, to --out FOLDER; it "
+                "excludes --grid, --full-size and --spread"
+            )
+        out, cut = out or Path("translations"), _tiles(tiles)
+        done = translate_large(opened, inputs, to, out, cut, exclusive, on_error)
+        typer.echo(f"wrote translations of {done} image{'s' * (done != 1)} to {out}")
         return
     out = out or Path("translation.png")
     alone = picture_format(out) is not None and not out.is_dir()
@@ -97,18 +130,37 @@ def translate(
     say_next(more if samples or like else f"the same with --samples 4: four looks of each; {more}")
 
 
+def _tiles(text: str) -> Tiles:
+    from iiae.inference.tiles import Tiles
+
+    size, _, overlap = text.partition(",")
+    try:
+        return Tiles(int(size), int(overlap) if overlap else int(size) // 4).checked()
+    except ValueError as error:
+        raise SettingsError(f"--tiles {text}: write SIZE,OVERLAP in pixels, as in 64,16") from error
+
+
 def embed(
     run: RunFolder,
     source: Annotated[
-        str, typer.Option("--input", help=f"one of: {SAMPLES}", parser=place_of("--input"))
-    ],
-    output: Annotated[
-        Path,
-        typer.Option(
-            help=".parquet, .npz, or .npy with its paths beside it", parser=path_of("--output")
+        str,
+        typer.Argument(
+            metavar="INPUT",
+            help=f"one of: {SAMPLES}; or cells, .h5mu or .h5ad",
+            parser=place_of("INPUT"),
         ),
     ],
-    domain: Annotated[Domain, typer.Option(help="domain of the input: x or y")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help=".parquet, .npz, or .npy with its paths beside it; of cells a copy with the "
+            "latents in obsm, cells.iiae.h5mu by default",
+            parser=path_of("--out"),
+        ),
+    ] = None,
+    domain: Annotated[
+        Domain | None, typer.Option(help="domain of the input: x or y; cells may have both")
+    ] = None,
     block: Annotated[Block, typer.Option(help="shared, active, exclusive or both")] = "shared",
     batch: Annotated[int, typer.Option(min=1, help="items the model takes at once")] = 128,
     shard: Annotated[int, typer.Option(min=1, help="items lost at most when killed")] = 4096,
@@ -122,16 +174,28 @@ def embed(
 ) -> None:
     """Write the latents of many files, a row each; repeat the command to go on after a stop.
 
-    Example: iiae embed runs/mine --input photos/ --domain x --output z.parquet
+    Example: iiae embed runs/mine photos/ --domain x --out z.parquet
     """
+    from iiae.files.cells import is_cells
+    from iiae.inference.cells import write_cells_file
     from iiae.inference.embed import embed_files, embed_here
     from iiae.inference.ray import embed_on_ray
+    from iiae.run_folder import load_run
 
     if workers and engine == "local":
         raise SettingsError(f"--workers {workers}: is for --engine ray")
+    if is_cells(source):
+        if block != "shared" or engine == "ray" or on_error == "skip":
+            raise SettingsError(
+                "--block, --engine and --on-error are not for cells, whose copy gets all latents"
+            )
+        typer.echo(f"wrote {write_cells_file(load_run(run), source, out, domain=domain)}")
+        return
+    if out is None or domain is None:
+        raise SettingsError(f"{source}: give --out, the file to write, and --domain, x or y")
     with progress_bar("embedding") as progress:
         done = embed_files(
-            run, source, output, domain, block=block, batch=batch, shard=shard,
+            run, source, out, domain, block=block, batch=batch, shard=shard,
             engine=embed_on_ray(workers or 2) if engine == "ray" else embed_here,
             progress=progress, on_error=on_error,
         )  # fmt: skip

@@ -1,17 +1,23 @@
-"""Pairs in array files: `.npy` for each side, or one `.npz` with `x` and `y`."""
+"""Pairs in files of rows: arrays, tables and cells for each side, or one `.npz` with both."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from iiae.covariates import plain_name
 from iiae.data.base import Factor, PairSet, Splits, pick
+from iiae.data.matched import MatchedPairs, make_matched, split_matched
 from iiae.data.ranges import check_images, to_float32, warn_of_steps
 from iiae.data.splits import PairKeys, key, limited, pair_keys, split_by_key
 from iiae.errors import DataError
 from iiae.files.arrays import read_array
+from iiae.files.cells import find_place, open_cells, read_place, split_place
+from iiae.files.columns import read_named_columns
+from iiae.files.matrices import Matrix, is_sparse
 from iiae.files.rows import read_rows
 from iiae.settings import DataSettings
 from iiae.types import Draw, Pair
@@ -31,7 +37,13 @@ class ArrayPairs(PairSet):
 
     held = ("x", "y")
 
-    def __init__(self, x: np.ndarray, y: np.ndarray, names: tuple[str, str] = ("x", "y")):
+    def __init__(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        names: tuple[str, str] = ("x", "y"),
+        columns: Mapping[str, np.ndarray] = {},
+    ):
         _check_shape(x, names[0])
         _check_shape(y, names[1])
         if len(x) != len(y):
@@ -42,25 +54,47 @@ class ArrayPairs(PairSet):
         if len(x) == 0:
             raise DataError(f"{names[0]} and {names[1]} are empty")
         self.x, self.y = _checked(x, names[0]), _checked(y, names[1])
+        self.of_bytes = self.x.dtype == self.y.dtype == torch.uint8
+        self.annotations = _checked_columns(columns, len(x))
         self.shapes = (tuple(_rows(self.x[:1]).shape[1:]), tuple(_rows(self.y[:1]).shape[1:]))
 
     def __len__(self) -> int:
         return len(self.x)
 
     def pairs(self, draw: Draw) -> Pair:
-        return Pair(*(_rows(pick(side, draw.indices)) for side in (self.x, self.y)))
+        return Pair(_rows(pick(self.x, draw.indices)), _rows(pick(self.y, draw.indices)))
 
     def factors(self) -> dict[str, Factor]:
         return {}
 
 
-def read_arrays(settings: DataSettings) -> ArrayPairs:
+def read_arrays(settings: DataSettings) -> ArrayPairs | MatchedPairs:
     """All pairs of `settings.x` and `settings.y`, or of one `.npz` given as `x`.
+
+    Rows of two files that name them are matched by name; what is in one alone is left out.
 
     Raises:
         DataError: A file is missing, damaged or holds objects, or the pairs do not fit.
     """
-    return ArrayPairs(*_read(settings))
+    return make_pairs(*_read(settings), _read_columns(settings))
+
+
+def make_pairs(
+    x: Matrix, y: Matrix, columns: Mapping[str, np.ndarray] = {}
+) -> ArrayPairs | MatchedPairs:
+    """`read_arrays` of what is in memory."""
+    if _matched(x, y):
+        _refuse_columns(columns, x, y)
+        return make_matched(x, y)[0]
+    return ArrayPairs(x.values, y.values, (x.place, y.place), columns)
+
+
+def _refuse_columns(columns: Mapping[str, np.ndarray], x: Matrix, y: Matrix) -> None:
+    if columns:
+        raise DataError(
+            f"{x.place} and {y.place} are sparse or matched by name, and columns "
+            f"({', '.join(columns)}) are by row; give covariates as columns of obs in cells"
+        )
 
 
 def load_arrays(settings: DataSettings) -> Splits:
@@ -73,34 +107,45 @@ def load_arrays(settings: DataSettings) -> Splits:
         DataError: A file is missing, damaged or holds objects; the pairs do not fit or are
             too few.
     """
-    return split_arrays(*_read(settings), settings)
+    return split_rows(*_read(settings), settings, _read_columns(settings))
 
 
-def split_arrays(
-    x: np.ndarray, y: np.ndarray, names: tuple[str, str], settings: DataSettings
+def split_rows(
+    x: Matrix, y: Matrix, settings: DataSettings, columns: Mapping[str, np.ndarray] = {}
 ) -> Splits:
-    """`load_arrays` of arrays in memory; `names` are for messages."""
-    everything = ArrayPairs(x, y, names)
+    """`load_arrays` of what is in memory."""
+    if _matched(x, y):
+        _refuse_columns(columns, x, y)
+        return split_matched(make_matched(x, y)[0], settings)
+    everything = ArrayPairs(x.values, y.values, (x.place, y.place), columns)
     total = min(len(everything), settings.limit or len(everything))
     if total < 4:
         raise DataError(
-            f"{names[0]}: {total} pair{'s' * (total != 1)}; at least 4 are needed: 2 to train on, "
+            f"{x.place}: {total} pair{'s' * (total != 1)}; at least 4 are needed: 2 to train on, "
             "1 for validation, 1 for testing"
         )
     keys = pair_keys(*(_row_names(side) for side in (everything.x, everything.y)))
     used = limited(keys.own, settings.limit, settings.seed)
     parts = split_by_key(keys.group[used], settings.validation, settings.test, settings.seed)
-    warn_of_steps(x, names[0])
-    warn_of_steps(y, names[1])
-    return Splits(*(_part(x, y, names, keys, used[part]) for part in parts))
+    warn_of_steps(x.values, x.place)
+    warn_of_steps(y.values, y.place)
+    return Splits(*(_part(x, y, everything.annotations, keys, used[part]) for part in parts))
 
 
 def _part(
-    x: np.ndarray, y: np.ndarray, names: tuple[str, str], keys: PairKeys, rows: np.ndarray
+    x: Matrix, y: Matrix, columns: Mapping[str, np.ndarray], keys: PairKeys, rows: np.ndarray
 ) -> ArrayPairs:
-    pairs = ArrayPairs(x[rows], y[rows], names)
-    pairs.keys = keys.own[rows]
+    some = {name: values[rows] for name, values in columns.items()}
+    pairs = ArrayPairs(x.values[rows], y.values[rows], (x.place, y.place), some)
+    pairs.keys, pairs.features = keys.own[rows], (x.columns, y.columns)
     return pairs
+
+
+def _matched(x: Matrix, y: Matrix) -> bool:
+    """Whether rows are matched by name, or stay sparse until a batch takes them."""
+    return (x.rows is not None and y.rows is not None) or any(
+        is_sparse(side.values) for side in (x, y)
+    )
 
 
 def _row_names(rows: torch.Tensor) -> list[str]:
@@ -108,17 +153,49 @@ def _row_names(rows: torch.Tensor) -> list[str]:
     return [str(key(row.tobytes())) for row in rows.numpy()]
 
 
-def _read(settings: DataSettings) -> tuple[np.ndarray, np.ndarray, tuple[str, str]]:
+def _read(settings: DataSettings) -> tuple[Matrix, Matrix]:
     if settings.x is None:
         raise DataError("data.x is missing: give an array or table for x and for y, or an .npz")
-    path = Path(settings.x)
     if settings.y is not None:
-        y = Path(settings.y)
-        x, other = (read_rows(side, name).values for side, name in ((path, "x"), (y, "y")))
-        return np.array(x), np.array(other), (str(path), str(y))
+        return _side(settings.x, "x"), _side(settings.y, "y")
+    path = Path(settings.x)
     if path.suffix.lower() != ".npz":
         raise DataError(f"data.y is missing; {path} alone must be an .npz with arrays x and y")
-    return read_array(path, "x"), read_array(path, "y"), (f"{path} x", f"{path} y")
+    x, y = (Matrix(read_array(path, name), place=f"{path} {name}") for name in "xy")
+    return x, y
+
+
+def _side(text: str, name: str) -> Matrix:
+    """Rows of one file, with their names and those of their columns if it has them."""
+    file, place = split_place(text)
+    if place is not None:
+        with open_cells(file) as cells:
+            return read_place(cells, find_place(cells, place, f"data.{name}"))
+    rows = read_rows(Path(text), name)
+    return Matrix(np.array(rows.values), rows.names, rows.columns, text)
+
+
+def _read_columns(settings: DataSettings) -> dict[str, np.ndarray]:
+    """Columns of the file that settings name; of an `.npz` with x and y, those that are asked for.
+
+    Raises:
+        DataError: As `iiae.files.columns.read_named_columns`.
+    """
+    if settings.columns is not None:
+        return read_named_columns(Path(settings.columns))
+    if settings.y is not None or settings.x is None:
+        return {}
+    wanted = {*map(plain_name, settings.covariates), "size_x", "size_y"}
+    return read_named_columns(Path(settings.x), wanted)
+
+
+def _checked_columns(columns: Mapping[str, np.ndarray], pairs: int) -> dict[str, np.ndarray]:
+    for name, values in columns.items():
+        if np.shape(values) != (pairs,):
+            raise DataError(
+                f"column {name} has shape {np.shape(values)}; {pairs} pairs need ({pairs},)"
+            )
+    return dict(columns)
 
 
 def _check_shape(array: np.ndarray, name: str) -> None:

@@ -5,38 +5,46 @@ from __future__ import annotations
 import hashlib
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from iiae.settings import DataSettings
-from iiae.types import Domain, Draw, Pair, PartPaired
+from iiae.types import Context, Domain, Draw, Pair, PartPaired
 
 DIGEST_PAIRS = 64  # hashed of a set that holds no tensors
 
 
+B = TypeVar("B", Pair, PartPaired)
+
 log = logging.getLogger("iiae")
+
+
+class Augment(Protocol):
+    """Changes a training batch at random, by seed."""
+
+    def __call__(self, batch: B, seed: int) -> B: ...
 
 
 class Factor(NamedTuple):
     """A known cause of variation, for evaluation only: training never sees it.
 
     `values` is `(pairs,)`, or `(pairs, axes)` for a continuous factor of several axes;
-    `block` says which latent ought to hold it.
+    `block` says which latent ought to hold it: none, if networks are given it as a covariate.
     """
 
     values: np.ndarray
     kind: Literal["continuous", "categorical"]
-    block: Literal["shared", "x", "y"]
+    block: Literal["shared", "x", "y", "none"]
 
     @property
     def latent(self) -> str:
-        """The latent that ought to hold it: z_s, z_x or z_y."""
-        return "z_s" if self.block == "shared" else f"z_{self.block}"
+        """The latent that ought to hold it: z_s, z_x, z_y, or none."""
+        return {"shared": "z_s", "none": "none"}.get(self.block, f"z_{self.block}")
 
 
 class PairSet(ABC):
@@ -45,12 +53,19 @@ class PairSet(ABC):
     `shapes` are those of one x and one y, without the batch axis. `held` names the attributes
     that are tensors with a row a pair, or None: what `pairs` picks from; nothing where pairs are
     read from disk. `keys` are the identities of the pairs, by which they are held out and
-    recognised later; None if the set has none.
+    recognised later; None if the set has none. `features` are the names of the values of an x and
+    of a y, None where they have none. `of_bytes` says whether images have 8 bits a channel.
+    `augment` changes a batch to train on, by the seed of its draw. `annotations` are columns of
+    numbers or texts by name, a row a pair: covariates, and library sizes as `size_x` and `size_y`.
     """
 
     shapes: tuple[Sequence[int], Sequence[int]]
     held: tuple[str, ...] = ()
     keys: np.ndarray | None = None
+    features: tuple[list[str] | None, list[str] | None] = (None, None)
+    of_bytes: bool = True
+    augment: Augment | None = None
+    annotations: Mapping[str, np.ndarray] = {}
 
     @abstractmethod
     def __len__(self) -> int:
@@ -66,7 +81,11 @@ class PairSet(ABC):
 
     def __getitem__(self, draw: Draw) -> Pair | PartPaired:
         """A batch to train on."""
-        return self.pairs(draw)
+        return self.augmented(self.pairs(draw), draw.seed)
+
+    def augmented(self, batch: B, seed: int | None) -> B:
+        """The batch as `augment` changes it; as it is for a draw without a seed."""
+        return batch if self.augment is None or seed is None else self.augment(batch, seed)
 
     @property
     def held_bytes(self) -> int:
@@ -88,10 +107,10 @@ class PairSet(ABC):
         for part in index.split(size):
             yield self.pairs(Draw(part))
 
-    def domain_batches(self, domain: Domain, size: int) -> Iterator[Tensor]:
-        """Batches of every x or every y of the set, in its fixed appearance."""
+    def domain_batches(self, domain: Domain, size: int) -> Iterator[tuple[Tensor, Context]]:
+        """Batches of every x or every y of the set, with what is known of them."""
         for pair in self.batches(size):
-            yield pair.x if domain == "x" else pair.y
+            yield side_of(pair, domain)
 
     def sample(self, count: int, seed: int) -> Tensor:
         """Indices of at most `count` pairs drawn at random, ascending; all if there are no more."""
@@ -114,7 +133,7 @@ class PairSet(ABC):
         if not any(tensor is not None for tensor in tensors):
             count = min(len(self), DIGEST_PAIRS)
             index = torch.linspace(0, len(self) - 1, count).round().long()
-            tensors = list(self.pairs(Draw(index)))
+            tensors = list(self.pairs(Draw(index))[:2])
         for tensor in tensors:
             if tensor is not None:
                 yield (
@@ -132,7 +151,10 @@ class ChosenPairs(PairSet):
 
     def __init__(self, rows: PairSet, index: Tensor):
         self.rows, self.index, self.shapes = rows, index, rows.shapes
+        self.features = rows.features
+        self.of_bytes = rows.of_bytes
         self.keys = None if rows.keys is None else rows.keys[index.numpy()]
+        self.annotations = {k: values[index.numpy()] for k, values in rows.annotations.items()}
 
     def __len__(self) -> int:
         return len(self.index)
@@ -232,3 +254,8 @@ def digest_of(*parts: object) -> str:
 def pick(rows: Tensor, index: Tensor) -> Tensor:
     """Some rows, on their own device, wherever the index is."""
     return rows.index_select(0, index.to(rows.device))
+
+
+def side_of(pair: Pair | PartPaired, domain: Domain) -> tuple[Tensor, Context]:
+    """Samples of one domain, and what is known of them."""
+    return (pair.x, pair.context_x) if domain == "x" else (pair.y, pair.context_y)

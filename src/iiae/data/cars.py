@@ -51,9 +51,8 @@ class CarPairs(PairSet):
         car, elevation = self.car[draw.indices], self.elevation[draw.indices]
         azimuth = self.azimuth[draw.indices]
         views = (self.images[car, elevation, 0], self.images[car, elevation, azimuth])
-        return Pair(
-            *(v.permute(0, 3, 1, 2).float().div_(127.5).sub_(1).contiguous() for v in views)
-        )
+        x, y = (v.permute(0, 3, 1, 2).float().div_(127.5).sub_(1).contiguous() for v in views)
+        return Pair(x, y)
 
     def factors(self) -> dict[str, Factor]:
         return {

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from iiae.data.base import Splits
-from iiae.data.image_pairs import PairFiles, hold_out, split_files
+from iiae.data.image_pairs import PairFiles
+from iiae.data.image_splits import hold_out, split_files
 from iiae.errors import DataError, first_five
 from iiae.files.folders import image_files, same_name
 from iiae.files.remote import RemoteFile, is_url
@@ -25,7 +26,7 @@ def load_side_by_side(settings: DataSettings) -> Splits:
         DataError: The folder is missing, holds too few pairs, or an image cannot be read.
     """
     root = find_folder(settings.root, "data.root")
-    every = image_files(root)
+    every = image_files(root, arrays=settings.bands != 3)
     parts: dict[str, list[PairFiles]] = {}
     for name, file in every.items():
         parts.setdefault(name.partition("/")[0], []).append(PairFiles(file, None))
@@ -47,7 +48,10 @@ def load_two_folders(settings: DataSettings) -> Splits:
         DataError: A folder is missing, a file has no partner, or an image cannot be read.
     """
     left, right = find_folder(settings.x, "data.x"), find_folder(settings.y, "data.y")
-    x, y = (_by_stem(folder) for folder in (left, right))
+    x, y = (
+        _by_stem(folder, bands != 3)
+        for folder, bands in zip((left, right), settings.bands_of_sides, strict=True)
+    )
     alone = [str(x[stem]) for stem in sorted(x.keys() - y.keys())]
     alone += [str(y[stem]) for stem in sorted(y.keys() - x.keys())]
     if alone:
@@ -79,9 +83,9 @@ def find_folder(name: str | None, setting: str) -> Path | str:
     )
 
 
-def _by_stem(folder: Path | str) -> dict[str, Path | RemoteFile]:
+def _by_stem(folder: Path | str, arrays: bool) -> dict[str, Path | RemoteFile]:
     files: dict[str, Path | RemoteFile] = {}
-    for name, file in image_files(folder).items():
+    for name, file in image_files(folder, arrays).items():
         stem = same_name(os.path.splitext(name)[0])
         if stem in files:
             raise DataError(f"{files[stem]} and {file} have one name; which is meant?")

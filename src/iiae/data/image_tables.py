@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from iiae.data.base import Splits
-from iiae.data.image_pairs import PairFiles, hold_out, split_files
+from iiae.data.image_pairs import PairFiles
+from iiae.data.image_splits import hold_out, split_files
 from iiae.data.missing import Sides
 from iiae.errors import DataError, MissingExtra
 from iiae.files.images import Encoded

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from iiae.data.base import Factor, PairSet, pick
+from iiae.data.base import Factor, PairSet, pick, side_of
 from iiae.errors import DataError
-from iiae.types import Domain, Draw, Pair, PartPaired
+from iiae.types import Context, Domain, Draw, Pair, PartPaired, mapped
 
 
 class Sides(IntEnum):
@@ -37,8 +37,9 @@ class PartPairs(PairSet):
 
     def __init__(self, rows: PairSet, sides: np.ndarray):
         self.rows, self.sides = rows, sides
-        self.shapes = rows.shapes
-        self.keys = rows.keys
+        self.shapes, self.features = rows.shapes, rows.features
+        self.keys, self.of_bytes = rows.keys, rows.of_bytes
+        self.annotations = rows.annotations
         self.complete = torch.from_numpy(np.flatnonzero(sides == Sides.BOTH))
         if len(self.complete) < 2:
             raise DataError(
@@ -52,11 +53,11 @@ class PartPairs(PairSet):
     def pairs(self, draw: Draw) -> Pair:
         return self.rows.pairs(draw._replace(indices=self.complete[draw.indices]))
 
-    def domain_batches(self, domain: Domain, size: int) -> Iterator[Tensor]:
+    def domain_batches(self, domain: Domain, size: int) -> Iterator[tuple[Tensor, Context]]:
         """Batches of every x or every y, with or without a partner."""
         index = np.flatnonzero(self.sides != (Sides.Y if domain == "x" else Sides.X))
         for pair in self.rows.batches(size, torch.from_numpy(index)):
-            yield pair.x if domain == "x" else pair.y
+            yield side_of(pair, domain)
 
     def factors(self) -> dict[str, Factor]:
         return {
@@ -81,9 +82,16 @@ class PartPairs(PairSet):
         """Rows of a draw over all rows: pairs first, then x alone, then y alone."""
         sides = self.sides[draw.indices.numpy()]
         both, lone_x, lone_y = (np.flatnonzero(sides == side) for side in Sides)
-        x, y = self.rows.pairs(draw)
+        x, y, known_x, known_y = self.rows.pairs(draw)
         of_x, of_y = (torch.from_numpy(np.concatenate([both, lone])) for lone in (lone_x, lone_y))
-        return PartPaired(pick(x, of_x), pick(y, of_y), len(both))
+        batch = PartPaired(
+            pick(x, of_x),
+            pick(y, of_y),
+            len(both),
+            mapped(known_x, lambda v: pick(v, of_x)),
+            mapped(known_y, lambda v: pick(v, of_y)),
+        )
+        return self.augmented(batch, draw.seed)
 
 
 def take_partners(pairs: PairSet, share: float, seed: int) -> PartPairs:

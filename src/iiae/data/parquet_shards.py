@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import get_worker_info
 
 from iiae.data.base import Factor, PairSet, Splits, warn_of_given
-from iiae.data.image_pairs import appear
+from iiae.data.image_pairs import Looks, appear
 from iiae.data.ranges import to_float32
 from iiae.data.splits import key, shuffled_by_key
 from iiae.errors import DataError, MissingExtra
@@ -37,14 +37,6 @@ class Images(NamedTuple):
 
     name: str
     content: Any
-
-
-class Looks(NamedTuple):
-    """How images appear; see `appear`."""
-
-    size: int
-    flip: bool = False
-    crop: float = 0.0
 
 
 Column = np.ndarray | Images
@@ -123,7 +115,7 @@ class ShardPairs(PairSet):
         x, y = (torch.cat(side)[order] for side in zip(*values, strict=True))
         if x.dtype != torch.uint8:
             return Pair(x, y)
-        return appear(torch.stack([x, y], 1), self.looks.size, self.looks.flip, draw.seed)
+        return appear(torch.cat([x, y], 3), self.looks, draw.seed)
 
     def _columns(self, group: int) -> tuple[Column, Column]:
         """Both columns of a row group; those not used for longest make way for it."""
@@ -142,12 +134,14 @@ class ShardPairs(PairSet):
         """Floats `(rows, size)`, or bytes `(rows, side, side, 3)`."""
         if isinstance(column, np.ndarray):
             return torch.from_numpy(column[rows])
-        side = self.looks.size + round(self.looks.size * self.looks.crop)
+        side = self.looks.side
         images = (
             open_image(Encoded(f"{column.name}, row {row}", column.content[row].as_py()), side=side)
             for row in rows.tolist()
         )
-        return torch.from_numpy(np.stack([np.asarray(fit_image(i, side, side)) for i in images]))
+        return torch.from_numpy(
+            np.stack([np.asarray(fit_image(i, side, side, self.looks.pad)) for i in images])
+        )
 
 
 def read_group(files: Any, group: RowGroup, columns: tuple[str, str]) -> tuple[Column, Column]:
@@ -231,8 +225,8 @@ def load_shards(settings: DataSettings) -> Splits:
     parts = _parts(shards, root, settings)
     train = _limited(parts["train"], settings.limit, root, settings.seed)
     columns = (settings.x or "x", settings.y or "y")
-    drawn = Looks(settings.size, settings.flip, settings.crop)
-    fixed = Looks(settings.size)
+    drawn = Looks(settings.size, settings.flip, settings.crop, settings.turn, settings.pad)
+    fixed = Looks(settings.size, pad=settings.pad)
     return Splits(
         ShardPairs(files, train, columns, drawn, settings.buffer),
         ShardPairs(files, parts["validation"], columns, fixed, 0),

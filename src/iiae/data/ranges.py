@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from iiae.data.base import ChosenPairs, PairSet, Splits
-from iiae.data.missing import PartPairs
+from iiae.data.context import ContextPairs
+from iiae.data.missing import PartPairs, Sides
 from iiae.data.scaling import find_standard
 from iiae.distributions import LikelihoodKind
 from iiae.errors import DataError, first_five
@@ -85,11 +86,14 @@ def check_images(values: Tensor, name: str) -> None:
 def check_values(values: Tensor, likelihood: LikelihoodSettings, name: str) -> None:
     """Raises DataError if samples, `(rows, *shape)`, are none that a likelihood is of.
 
-    Bernoulli is of values in [0, 1], categorical of shares that sum to 1 on axis 1; of images,
-    the others are of values in [-1, 1], to which their decoders are bounded.
+    Bernoulli is of values in [0, 1], categorical of shares that sum to 1 on axis 1, Poisson and
+    negative binomial of whole numbers; of images, the others are of values in [-1, 1], to which
+    their decoders are bounded.
     """
     support = _support(likelihood)
-    if support != "real":
+    if support == "counts":
+        _check_counts(values, likelihood, name)
+    if support in ("unit", "simplex"):
         _check_shares(values, likelihood.kind, name)
     if support == "simplex":
         off = (values.sum(1) - 1).abs().max().item()
@@ -105,13 +109,15 @@ def check_values(values: Tensor, likelihood: LikelihoodSettings, name: str) -> N
 def check_ranges(objective: ObjectiveSettings, data: Splits) -> None:
     """Refuses pairs to train and validate on whose values their likelihoods cannot hold.
 
-    Tensors of floats are looked at in full, of other sets some pairs.
+    Of counts, pairs to test on too, whose sizes would be found to be 0 after training. Tensors of
+    floats are looked at in full, of other sets some pairs.
 
     Raises:
         DataError: As `check_values`, or a value is NaN or infinite.
     """
-    for part in ("train", "validation"):
-        for side, values in zip("xy", _sides(getattr(data, part)), strict=True):
+    counted = "counts" in (_support(objective.x), _support(objective.y))
+    for part in ("train", "validation", *(["test"] if counted else [])):
+        for side, values in zip("xy", sides_of(getattr(data, part)), strict=True):
             likelihood = getattr(objective, side)
             check_values(values, likelihood, f"{part} {side}")
             low, high = _ends(values, f"{part} {side}")
@@ -130,13 +136,39 @@ def _support(likelihood: LikelihoodSettings) -> str:
     return imported(likelihood.kind, LIKELIHOODS, LikelihoodKind).support
 
 
-def _sides(pairs: PairSet) -> Sequence[Tensor]:
-    while isinstance(pairs, PartPairs | ChosenPairs):
+def sides_of(pairs: PairSet) -> Sequence[Tensor]:
+    """Samples of x and of y to look at: all if they are held as floats, else of some pairs."""
+    while isinstance(pairs, ChosenPairs | ContextPairs):
         pairs = pairs.rows
+    if isinstance(pairs, PartPairs):
+        x, y = sides_of(pairs.rows)
+        if len(x) != len(pairs.sides):
+            return x, y
+        return x[torch.from_numpy(pairs.sides != Sides.Y)], y[
+            torch.from_numpy(pairs.sides != Sides.X)
+        ]
     held = [getattr(pairs, side) for side in "xy" if side in pairs.held]
     if len(held) == 2 and all(tensor.is_floating_point() for tensor in held):
         return held
-    return pairs.pairs(Draw(pairs.sample(DRAWN_PAIRS, 0)))
+    return pairs.pairs(Draw(pairs.sample(DRAWN_PAIRS, 0)))[:2]
+
+
+def _check_counts(values: Tensor, likelihood: LikelihoodSettings, name: str) -> None:
+    _ends(values, name)
+    off = (values < 0) | (values != values.round())
+    if off.any():
+        row, column = off.nonzero()[0].tolist()
+        raise DataError(
+            f"{name}: {values[row, column].item():g} in row {row}, column {column} is no count; "
+            f"{likelihood.kind} is of whole numbers from 0, so give raw counts (the layer that "
+            "holds them), not normalised or log values, or use normal"
+        )
+    empty = (values.sum(1) == 0).nonzero()[:, 0].tolist()
+    if likelihood.size == "observed" and empty:
+        raise DataError(
+            f"{name}: no count at all in row {first_five(empty)}, whose library size would be 0; "
+            "leave such rows out, or use size = 'none'"
+        )
 
 
 def _check_shares(values: Tensor, kind: str, name: str) -> None:

@@ -13,40 +13,47 @@ from iiae.data.arrays import load_arrays
 from iiae.data.base import DataSet, PairSet, Splits
 from iiae.data.cars import load_cars
 from iiae.data.classes.pairs import ClassPairs, load_classes
+from iiae.data.degrade import Degrade, check_bytes
 from iiae.data.digits import fetch_mnist, load_digits, load_mnist, mnist_folders
 from iiae.data.image_folders import load_side_by_side, load_two_folders
 from iiae.data.image_tables import load_hugging_face, load_table
 from iiae.data.missing import PartPairs, take_partners
+from iiae.data.omics import load_omics
 from iiae.data.parquet_shards import ShardPairs, load_shards
-from iiae.data.synthetic import load_synthetic
+from iiae.data.synthetic import load_planted_counts, load_synthetic
 from iiae.errors import DataError, SettingsError
+from iiae.files.cells import split_place
 from iiae.files.images import to_image
 from iiae.settings import DataSettings, imported
 from iiae.types import Draw
 
 HELD_OUT = frozenset({"validation", "test", "limit"})
-OF_IMAGES = frozenset({"size", "flip", "crop", "on_error"})
+OF_IMAGES = frozenset({"size", "flip", "crop", "turn", "pad", "degrade", "on_error", "bands"})
 IMAGES = HELD_OUT | OF_IMAGES
 ROOT, SIDES = frozenset({"root"}), frozenset({"x", "y"})
 
 DATASETS: dict[str, DataSet] = {
-    "mnist-cdcb": DataSet(load_mnist, ROOT | {"size", "validation", "limit"}, ROOT),
-    "digits-cdcb": DataSet(load_digits, HELD_OUT | {"size"}),
-    "arrays": DataSet(load_arrays, SIDES | HELD_OUT, SIDES),
+    "mnist-cdcb": DataSet(load_mnist, ROOT | {"size", "validation", "limit", "degrade"}, ROOT),
+    "digits-cdcb": DataSet(load_digits, HELD_OUT | {"size", "degrade"}),
+    "arrays": DataSet(
+        load_arrays, SIDES | HELD_OUT | {"degrade", "columns", "covariates"}, SIDES | {"columns"}
+    ),
+    "omics": DataSet(load_omics, ROOT | SIDES | HELD_OUT | {"factors", "covariates"}, ROOT),
     "side-by-side": DataSet(load_side_by_side, ROOT | IMAGES, ROOT),
     "two-folders": DataSet(load_two_folders, SIDES | IMAGES, SIDES),
     "table": DataSet(load_table, ROOT | SIDES | IMAGES, ROOT),
     "hugging-face": DataSet(load_hugging_face, ROOT | SIDES | IMAGES, ROOT),
     "parquet-shards": DataSet(
-        load_shards, ROOT | SIDES | HELD_OUT | OF_IMAGES - {"on_error"} | {"buffer"}, ROOT
+        load_shards, ROOT | SIDES | HELD_OUT | OF_IMAGES - {"on_error", "bands"} | {"buffer"}, ROOT
     ),
     "classes": DataSet(
         load_classes,
         ROOT | SIDES | {"split", "pairing", "size", "validation", "on_error"},
         ROOT | {"split"},
     ),
-    "cars": DataSet(load_cars, ROOT | {"size", "validation"}, ROOT),
+    "cars": DataSet(load_cars, ROOT | {"size", "validation", "degrade"}, ROOT),
     "synthetic": DataSet(load_synthetic, HELD_OUT),
+    "planted-counts": DataSet(load_planted_counts, HELD_OUT),
 }
 READ_BY_ALL = frozenset({"name", "names", "seed", "missing"})
 
@@ -67,14 +74,22 @@ def load(settings: DataSettings) -> Splits:
         raise SettingsError(
             f"data.{min(unread)}: has no effect on vectors, only on images; leave it out"
         )
-    if settings.missing == 0:
-        return parts
-    if isinstance(parts.train, ClassPairs | PartPairs | ShardPairs):
+    if settings.missing:
+        parts = parts._replace(train=_with_gaps(parts.train, settings))
+    if settings.degrade:
+        check_bytes(parts.train, f"data.degrade = {settings.degrade}, which must be 0 here")
+        parts.train.augment = Degrade(settings.degrade)
+    return parts
+
+
+def _with_gaps(train: PairSet, settings: DataSettings) -> PartPairs:
+    """The training pairs, of which a share lose x or y."""
+    if isinstance(train, ClassPairs | PartPairs | ShardPairs):
         raise DataError(
             f"data.missing = {settings.missing}: no partners can be taken from {settings.name}, "
             "whose pairs are of classes, are streamed, or lack partners already; leave it at 0"
         )
-    return parts._replace(train=take_partners(parts.train, settings.missing, settings.seed))
+    return take_partners(train, settings.missing, settings.seed)
 
 
 def find(name: str) -> DataSet:
@@ -122,8 +137,13 @@ def with_absolute_paths(settings: DataSettings) -> DataSettings:
     except DataError:  # pairs in memory, under a name of the user's
         return settings
     given = {name: getattr(settings, name) for name in paths}
-    local = {n: os.path.abspath(v) for n, v in given.items() if v and os.path.exists(v)}
+    local = {n: os.path.abspath(v) for n, v in given.items() if v and _is_local(v)}
     return settings.model_copy(update=local)
+
+
+def _is_local(place: str) -> bool:
+    """Whether a file or folder is there; cells may have a place in them, `cells.h5ad:counts`."""
+    return os.path.exists(split_place(place)[0])
 
 
 def check_shapes(shapes: Sequence[Sequence[int]], taken: Sequence[Sequence[int]]) -> None:
@@ -168,7 +188,7 @@ def export_pairs(pairs: PairSet, folder: Path, count: int, by: str | None = None
         raise DataError("only images can be written as PNG; this data set holds features")
     pair = pairs.pairs(Draw(torch.arange(min(count, len(pairs)))))
     classes = [] if by is None else pairs.factors()[by].values
-    for side, values in pair._asdict().items():
+    for side, values in zip("xy", pair[:2], strict=True):
         for i, value in enumerate(values):
             place = folder / side if by is None else folder / side / str(classes[i])
             place.mkdir(parents=True, exist_ok=True)

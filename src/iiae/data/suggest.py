@@ -7,16 +7,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from iiae.data.arrays import ArrayPairs, read_arrays
+from iiae.data.matched import MatchedPairs
+from iiae.data.omics import read_omics
+from iiae.data.ranges import sides_of
 from iiae.errors import DataError
+from iiae.files.cells import is_cells
 from iiae.files.folders import image_files
 from iiae.files.images import open_image
 from iiae.files.remote import is_url
 from iiae.files.tables import is_table
-from iiae.settings import DataSettings
+from iiae.settings import DataSettings, data_settings
 
 FOLDER_SIZE = 64
+# half of the images are degraded mildly: without, copies of another quality lose partners
+OF_FILES = {"size": FOLDER_SIZE, "degrade": 0.5}
 STEPS = 2500  # of training on vectors, about
+FEW_LEVELS = 20  # up to which whole numbers may be grades
 MANY_COLUMNS = 50  # of which one can be dropped and guessed from the others
 
 log = logging.getLogger("iiae")
@@ -28,19 +37,23 @@ def suggest_settings(
     """Settings that suit the data: feature networks for vectors, image networks for images.
 
     Args:
-        x: Array file, table of numbers, or folder or URL of images; an `.npz` may hold both.
+        x: Array file, table of numbers, cells, or folder or URL of images; an `.npz` may hold both.
+            Of cells in `pairs`, the place of x.
         y: The same of the y side.
         pairs: Instead of both, a folder of images whose left half is x and right half y, or a
-            .csv, .tsv or .parquet table with columns x and y.
+            .csv, .tsv or .parquet table with columns x and y; or, with both, a .h5mu or .h5ad.
 
     Raises:
         DataError: A file cannot be read, or x and y are not of one kind.
     """
+    if pairs is not None and is_cells(pairs):
+        data = {"name": "omics", "root": str(pairs), "x": x and str(x), "y": y and str(y)}
+        return suggest_settings_of(read_omics(pairs, data_settings(**data)), data)
     if pairs is not None:
         if is_table(Path(pairs)):
-            return _images({"name": "table", "root": str(pairs), "size": FOLDER_SIZE}, FOLDER_SIZE)
+            return _images({"name": "table", "root": str(pairs), **OF_FILES}, FOLDER_SIZE)
         size = _size(pairs, halves=True)
-        return _images({"name": "side-by-side", "root": str(pairs), "size": size}, size)
+        return _images({"name": "side-by-side", "root": str(pairs), **OF_FILES, "size": size}, size)
     sides = {name: str(side) for name, side in (("x", x), ("y", y)) if side is not None}
     folders = [is_url(side) or Path(side).is_dir() for side in sides.values()]
     if any(folders):
@@ -51,7 +64,7 @@ def suggest_settings(
         if len(sides) == 1:
             raise DataError(f"--x {x}: is a folder of images; give --y, the folder of the partners")
         size = _size(sides["x"])
-        return _images({"name": "two-folders", "size": size, **sides}, size)
+        return _images({"name": "two-folders", **OF_FILES, "size": size, **sides}, size)
     data = {"name": "arrays", **sides}
     return suggest_settings_of(read_arrays(DataSettings.model_validate(data)), data)
 
@@ -82,7 +95,9 @@ def _size(folder: str | Path, halves: bool = False) -> int:
     return size
 
 
-def suggest_settings_of(pairs: ArrayPairs, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def suggest_settings_of(
+    pairs: ArrayPairs | MatchedPairs, data: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Settings for these pairs: as `suggest_settings_for`, and what suits their values.
 
     Vectors of zeros and ones alone get a Bernoulli likelihood.
@@ -93,14 +108,28 @@ def suggest_settings_of(pairs: ArrayPairs, data: Mapping[str, Any] | None = None
     """
     chosen = suggest_settings_for(pairs.shapes, data, len(pairs))
     if len(pairs.shapes[0]) == 1:
-        for side in "xy":
-            if bool(((values := getattr(pairs, side)) == values.square()).all()):
+        for side, values in zip("xy", sides_of(pairs), strict=True):
+            if bool((values == values.square()).all()):
                 chosen["objective"][side] = {"kind": "bernoulli"}
+            elif _are_counts(values):
+                log.info(
+                    "%s holds whole numbers from 0: if these are counts, objective.%s.kind = "
+                    "'negative-binomial' takes them as such, or give log1p of them to the "
+                    "suggested normal likelihood",
+                    side,
+                    side,
+                )
         _say(chosen, pairs)
     return chosen
 
 
-def _say(chosen: Mapping[str, Any], pairs: ArrayPairs) -> None:
+def _are_counts(values: Tensor) -> bool:
+    """Whether all are whole numbers from 0, with many levels."""
+    whole = bool(((values >= 0) & (values == values.round())).all())
+    return whole and len(values.unique()) > FEW_LEVELS
+
+
+def _say(chosen: Mapping[str, Any], pairs: ArrayPairs | MatchedPairs) -> None:
     kinds = [chosen["objective"][side]["kind"] for side in "xy"]
     log.info(
         "suggested for %d pairs of %d and %d columns: standardised, %s and %s likelihoods%s, "

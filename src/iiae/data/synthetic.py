@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 
 from iiae.data.base import Factor, PairSet, Splits, pick
@@ -49,17 +50,67 @@ class SyntheticPairs(PairSet):
         return Pair(pick(self.x, draw.indices), pick(self.y, draw.indices))
 
     def factors(self) -> dict[str, Factor]:
-        return {
-            "shared": Factor(self.shared.numpy(), "continuous", "shared"),
-            "exclusive to x": Factor(self.exclusive[0].numpy(), "continuous", "x"),
-            "exclusive to y": Factor(self.exclusive[1].numpy(), "continuous", "y"),
-        }
+        return _factors(self.shared.numpy(), *(own.numpy() for own in self.exclusive))
 
 
 def load_synthetic(settings: DataSettings) -> Splits:
     """Independent sets of synthetic pairs: `limit` (2,000 by default) to train on."""
     sizes = (settings.limit or 2000, settings.validation or 200, settings.test or 500)
     return Splits(*(SyntheticPairs(n, 3 * settings.seed + i) for i, n in enumerate(sizes)))
+
+
+class PlantedCounts(PairSet):
+    r"""Counts with known factors, as of RNA (x, 120 columns) and protein (y, 40 columns).
+
+    Negative binomial of dispersion 5 with log-means $\log 4 + A [s, u]$ and $\log 4 + B [s, v]$; s
+    (2 axes) is shared, u and v (2 axes each) are exclusive to x and to y, all from N(0, I). Every
+    column is of one factor alone, so that no two are alike in what they load on. The loadings A, B
+    are the same for every `seed`; factors and counts are not.
+    """
+
+    COLUMNS, AXES, MEAN, DISPERSION = (120, 40), 2, 4.0, 5.0
+    held = ("x", "y")
+
+    def __init__(self, pairs: int, seed: int):
+        loading = np.random.default_rng(0)
+        rng = np.random.default_rng(seed + 1)
+        self.shared, *self.exclusive = rng.normal(size=(3, pairs, self.AXES))
+        sides: list[torch.Tensor] = []
+        for columns, own in zip(self.COLUMNS, self.exclusive, strict=True):
+            size = loading.uniform(0.4, 0.8, columns) * loading.choice([-1, 1], columns)
+            weights = np.eye(2 * self.AXES)[np.arange(columns) % (2 * self.AXES)].T * size
+            mean = self.MEAN * np.exp(np.hstack([self.shared, own]) @ weights)
+            rate = rng.gamma(self.DISPERSION, mean / self.DISPERSION)
+            sides.append(torch.from_numpy(rng.poisson(rate).astype(np.float32)))
+        self.x, self.y = sides
+        self.seed = seed
+        self.shapes = ((self.COLUMNS[0],), (self.COLUMNS[1],))
+
+    def content(self) -> Iterator[bytes]:
+        yield str(self.seed).encode()
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def pairs(self, draw: Draw) -> Pair:
+        return Pair(pick(self.x, draw.indices), pick(self.y, draw.indices))
+
+    def factors(self) -> dict[str, Factor]:
+        return _factors(self.shared, *self.exclusive)
+
+
+def load_planted_counts(settings: DataSettings) -> Splits:
+    """Independent sets of planted counts: `limit` (2,000 by default) to train on."""
+    sizes = (settings.limit or 2000, settings.validation or 200, settings.test or 500)
+    return Splits(*(PlantedCounts(n, 3 * settings.seed + i) for i, n in enumerate(sizes)))
+
+
+def _factors(shared: np.ndarray, own_x: np.ndarray, own_y: np.ndarray) -> dict[str, Factor]:
+    return {
+        "shared": Factor(shared, "continuous", "shared"),
+        "exclusive to x": Factor(own_x, "continuous", "x"),
+        "exclusive to y": Factor(own_y, "continuous", "y"),
+    }
 
 
 class LinearGaussianPairs(PairSet):

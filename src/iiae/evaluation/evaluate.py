@@ -8,19 +8,22 @@ from torch import Tensor
 
 from iiae.data.base import PairSet
 from iiae.data.classes.pairs import ClassPairs
+from iiae.data.degrade import DegradedPairs
+from iiae.errors import SettingsError
 from iiae.evaluation.classes import retrieve_classes
-from iiae.evaluation.instances import ItemHashes, retrieve_partners
+from iiae.evaluation.instances import Identities, ItemHashes, retrieve_partners
 from iiae.evaluation.readability import probe_factors
 from iiae.evaluation.translations import translation_quality
 from iiae.features.backbone import load_backbone
+from iiae.metrics.comparison import Comparison
 from iiae.model.active import latent_nats
 from iiae.model.iiae import IIAE
 from iiae.model.latents import embed, embed_sides
 from iiae.objectives import Terms, elbo, iiae_terms, information_bound
-from iiae.results import Evaluation, Nats, Readability, TranslationQuality
+from iiae.results import Evaluation, Nats, Readability, Retrieval, TranslationQuality
 from iiae.run_folder import TrainedRun, load_comparison
 from iiae.settings import imported_task
-from iiae.types import Pair, plain
+from iiae.types import mapped, plain
 
 
 def evaluate(run: TrainedRun, pairs: PairSet, split: str = "test") -> Evaluation:
@@ -38,7 +41,7 @@ def evaluate(run: TrainedRun, pairs: PairSet, split: str = "test") -> Evaluation
     hashes = ItemHashes()
     if isinstance(pairs, ClassPairs):
         found = embed_sides(model, *pairs.sides(settings.batch))
-        choice = None
+        choice, comparison, same = None, None, None
         retrieval = None
         categories = retrieve_classes(found, model.active, pairs, settings.cutoffs, settings.seed)
         readability, items = Readability({}, {}), {}
@@ -69,8 +72,19 @@ def evaluate(run: TrainedRun, pairs: PairSet, split: str = "test") -> Evaluation
         active_nats=settings.active_nats,
         items=items,
         comparison=choice.comparison.name if choice and choice.comparison.is_another else None,
+        degraded=_degraded(run, pairs, same, comparison) if settings.degrade else None,
         tasks={name: plain(imported_task(name)(run, pairs)) for name in settings.tasks},
     )
+
+
+def _degraded(
+    run: TrainedRun, pairs: PairSet, same: Identities | None, comparison: Comparison | None
+) -> Retrieval:
+    """Retrieval of degraded copies, x by y and y by x."""
+    if isinstance(pairs, ClassPairs):
+        raise SettingsError("evaluation.degrade: pairs of classes have no partners to find")
+    found = embed(run.model, DegradedPairs(pairs).batches(run.settings.evaluation.batch))
+    return retrieve_partners(found, run.model.active, same, comparison)
 
 
 def _translate(run: TrainedRun, pairs: PairSet) -> dict[str, TranslationQuality]:
@@ -95,11 +109,12 @@ def _reconstruct(
     with torch.random.fork_rng(devices):
         torch.manual_seed(seed)
         for pair in pairs.batches(batch):
-            pair = Pair(*(v.to(device) for v in pair))
+            pair = mapped(pair, lambda v: v.to(device))
             q = model.encode(pair)
-            rows.append(iiae_terms(pair, q, model.decode(q.rsample())))
-            means = model.decode(q.mean())
-            for i, (value, likelihood) in enumerate(zip(pair, means, strict=True)):
+            known = model.known(pair)
+            rows.append(iiae_terms(pair, q, model.decode(q.rsample(), known)))
+            means = model.decode(q.mean(), known)
+            for i, (value, likelihood) in enumerate(zip(pair[:2], means, strict=True)):
                 errors[i] += (value - likelihood.mean).abs().flatten(1).mean(1).sum().item()
     terms = Terms(*(torch.cat(parts).cpu() for parts in zip(*rows, strict=True)))
     return terms, errors / len(pairs)

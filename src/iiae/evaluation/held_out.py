@@ -10,6 +10,7 @@ import torch
 
 from iiae.data import Splits, check_shapes, load
 from iiae.data.base import ChosenPairs, PairSet
+from iiae.data.context import with_context
 from iiae.errors import DataError, SettingsError
 from iiae.run_folder import PairRecord, TrainedRun, load_pairs
 
@@ -45,6 +46,8 @@ def held_out_pairs(run: TrainedRun, split: str, data: Splits | None = None) -> H
         raise SettingsError(f"--split {split}: must be test or validation")
     data = data or load(run.settings.data)
     check_shapes(data.train.shapes, run.shapes)
+    known = run.model.covariates, run.settings.objective
+    data = Splits(*(with_context(part, *known) for part in data))
     pairs: PairSet = getattr(data, split)
     record = load_pairs(run.folder)
     digest = pairs.digest()

@@ -40,7 +40,7 @@ class ItemHashes:
     def watch(self, batches: Iterable[Pair]) -> Iterator[Pair]:
         """The same batches."""
         for pair in batches:
-            for digests, side in zip(self._digests, pair, strict=True):
+            for digests, side in zip(self._digests, pair[:2], strict=True):
                 rows = side.detach().cpu().flatten(1).contiguous().numpy()
                 digests += [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in rows]
             yield pair

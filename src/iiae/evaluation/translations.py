@@ -10,6 +10,7 @@ from torch import Tensor
 
 from iiae.data.base import PairSet
 from iiae.evaluation.instances import ItemHashes
+from iiae.metrics.kernel import kernel_distance
 from iiae.metrics.retrieval import instance_retrieval
 from iiae.model.iiae import IIAE
 from iiae.model.translation import (
@@ -20,9 +21,10 @@ from iiae.model.translation import (
     render,
 )
 from iiae.results import Estimate, TranslationQuality
-from iiae.types import Domain, Pair, other
+from iiae.types import Domain, other
 
 DRAWS = 5
+SOURCES = ("partner", "prior mean", "draw", "prior draw")  # of the exclusive latent
 
 Perceptual = Callable[[Tensor], Tensor]
 
@@ -39,8 +41,6 @@ def translation_quality(
 ) -> TranslationQuality:
     """Quality of translations to one domain, over at most `limit` pairs drawn at random.
 
-    SSIM: Wang et al. 2004, Gaussian window of 11 pixels.
-
     Args:
         model: Left in evaluation mode.
         pairs: Held-out pairs of images.
@@ -48,24 +48,29 @@ def translation_quality(
         batch: Pairs a step.
         limit: Number of pairs to look at, at most.
         seed: Random seed of the pairs and of the exclusive latents.
-        features: Images in [-1, 1] to feature vectors, for the perceptual distance.
+        features: Images in [-1, 1] to feature vectors, for the perceptual and kernel distances.
     """
     generator = torch.Generator().manual_seed(seed)
     device = model.active.device
     rows: dict[str, list[Tensor]] = {}
+    sets: dict[str, list[Tensor]] = {}  # of features
     shared: list[Tensor] = []
     again: dict[str, list[Tensor]] = {"draw": [], "prior draw": []}
     hashes = ItemHashes()
     for pair in hashes.watch(pairs.batches(batch, pairs.sample(limit, seed))):
-        pair = Pair(*(side.to(device) for side in pair))
-        source, partner = (pair.x, pair.y) if to == "y" else (pair.y, pair.x)
+        x, y = (v.to(device) for v in pair[:2])
+        source, partner = (x, y) if to == "y" else (y, x)
         content_of = content(model, source, to)
         made = _translations(model, content_of, partner, to, generator)
-        for name in ("partner", "prior mean", "draw", "prior draw"):
-            rows.setdefault(f"l1 {name}", []).append(_l1(made[name], partner))
-            rows.setdefault(f"ssim {name}", []).append(_ssim(made[name], partner))
-            if features is not None:
-                far = _perceptual(features, made[name], partner)
+        real = None if features is None else features(partner)
+        if real is not None:
+            sets.setdefault("real", []).append(real)
+        for name in SOURCES:
+            rows.setdefault(f"l1 {name}", []).append(l1(made[name], partner))
+            rows.setdefault(f"ssim {name}", []).append(ssim(made[name], partner))
+            if features is not None and real is not None:
+                sets.setdefault(name, []).append(features(made[name]))
+                far = 1 - torch.nn.functional.cosine_similarity(sets[name][-1], real)
                 rows.setdefault(f"perceptual {name}", []).append(far)
         rows.setdefault("diversity", []).append(_diversity(made["draws"]))
         shared.append(content(model, source, to))
@@ -73,7 +78,14 @@ def translation_quality(
             parts.append(model.encoder(to)(made[name]).shared.mean)
     sources = getattr(hashes.identities(), other(to))
     read = {name: torch.cat(parts).cpu() for name, parts in again.items()}
-    return _summary(rows, torch.cat(shared).cpu(), read, sources)
+    found = _summary(rows, torch.cat(shared).cpu(), read, sources)
+    return found if found.pairs < 2 else found._replace(kernel=_kernel(sets) or None)
+
+
+def _kernel(sets: dict[str, list[Tensor]]) -> dict[str, float]:
+    """Kernel distance of each set of translations to the partners; nothing without features."""
+    whole = {name: torch.cat(parts) for name, parts in sets.items()}
+    return {n: kernel_distance(one, whole["real"]) for n, one in whole.items() if n != "real"}
 
 
 def _translations(
@@ -90,11 +102,13 @@ def _translations(
     }
 
 
-def _l1(made: Tensor, partner: Tensor) -> Tensor:
+def l1(made: Tensor, partner: Tensor) -> Float[Tensor, " batch"]:
+    """Mean absolute difference of each pair of images."""
     return (made - partner).abs().flatten(1).mean(1)
 
 
-def _ssim(made: Tensor, partner: Tensor) -> Tensor:
+def ssim(made: Tensor, partner: Tensor) -> Float[Tensor, " batch"]:
+    """SSIM of each pair of images in [-1, 1]: Wang et al. 2004, Gaussian window of 11 pixels."""
     from torchmetrics.functional.image import structural_similarity_index_measure
 
     found = structural_similarity_index_measure(
@@ -102,10 +116,6 @@ def _ssim(made: Tensor, partner: Tensor) -> Tensor:
     )
     assert isinstance(found, Tensor)
     return found.reshape(-1)
-
-
-def _perceptual(features: Perceptual, made: Tensor, partner: Tensor) -> Tensor:
-    return 1 - torch.nn.functional.cosine_similarity(features(made), features(partner))
 
 
 def _diversity(draws: Float[Tensor, "draws batch *shape"]) -> Float[Tensor, " batch"]:

@@ -18,7 +18,6 @@ from iiae.evidence.measure import Blocks
 from iiae.metrics.leakage import FOLDS, RESAMPLES, alive
 from iiae.metrics.probes import held_out_ridge, standardised
 from iiae.results import Gain, Gains
-from iiae.types import Pair
 
 PAIRS = 1000  # at most
 SIDE = 16  # pixels that images are averaged to
@@ -112,7 +111,7 @@ def domain_components(
     pairs: PairSet, index: torch.Tensor, batch: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Leading principal components of x and of y, `(pairs, components)`, centred."""
-    rows = [Pair(*map(_flat, pair)) for pair in pairs.batches(batch, index)]
+    rows = [(_flat(pair.x), _flat(pair.y)) for pair in pairs.batches(batch, index)]
     sides = [torch.cat(column).double().numpy() for column in zip(*rows, strict=True)]
     images = [len(shape) == 3 for shape in pairs.shapes]
     x, y = (_leading(side, image) for side, image in zip(sides, images, strict=True))

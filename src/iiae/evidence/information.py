@@ -45,7 +45,7 @@ from iiae.distributions import DiagonalNormal, Posteriors
 from iiae.errors import DataError
 from iiae.model.iiae import IIAE
 from iiae.results import Bound, InformationTerms
-from iiae.types import Pair
+from iiae.types import mapped
 
 PAIRS = 10_000  # beyond it, so many drawn at random: the work grows with the square
 RESAMPLES = 1000
@@ -172,8 +172,7 @@ def _posteriors(model: IIAE, pairs: PairSet, index: Tensor, batch: int) -> Poste
     model.eval()
     device = model.active.device
     rows = [
-        model.encode(Pair(*(side.to(device) for side in pair)))
-        for pair in pairs.batches(batch, index)
+        model.encode(mapped(pair, lambda v: v.to(device))) for pair in pairs.batches(batch, index)
     ]
     return Posteriors(
         *(

@@ -162,11 +162,16 @@ def _axes(
     probes: dict[str, ProbeMatrix],
     seed: int,
 ) -> Axes | None:
-    """None where the factors are too few, or of one block: these scores compare factors."""
+    """None where the factors are too few, or of one block: these scores compare factors.
+
+    Of those that belong to a block.
+    """
+    matrix = next(iter(probes.values()))
+    factors = {name: factor for name, factor in factors.items() if factor.block != "none"}
     try:
         return Axes(
             dci(blocks, factors, seed),
-            dci_by_block(next(iter(probes.values()))),
+            dci_by_block(matrix._replace(cells={name: matrix.cells[name] for name in factors})),
             mig(blocks, factors),
             sap(blocks, factors),
         )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from iiae.data.base import PairSet
+from iiae.data.base import PairSet, side_of
 from iiae.model.iiae import IIAE
 from iiae.model.translation import content, draw_exclusive, render
 from iiae.results import Estimate, Style
-from iiae.types import Domain, Pair
+from iiae.types import Domain, mapped, other
 
 PAIRS = 500  # at most
 
@@ -30,12 +30,17 @@ def draw_styles(
     domains: tuple[Domain, ...] = ("x", "y")
     rows: dict[Domain, list[tuple[Tensor, Tensor]]] = {domain: [] for domain in domains}
     for pair in pairs.batches(batch, pairs.sample(PAIRS, seed)):
-        pair = Pair(*(side.to(model.active.device) for side in pair))
+        pair = mapped(pair, lambda v: v.to(model.active.device))
         for to in domains:
-            source, partner = (pair.y, pair.x) if to == "x" else (pair.x, pair.y)
-            shared = content(model, source, to)
+            source, of_source = side_of(pair, other(to))
+            partner, of_partner = side_of(pair, to)
+            shared = content(model, source, to, of_source)
             first, second = (
-                render(model, shared, to, draw_exclusive(model, to, len(source), generator))
+                render(
+                    model,
+                    *(shared, to, draw_exclusive(model, to, len(source), generator)),
+                    context=of_partner,
+                )
                 for _ in range(2)
             )
             rows[to].append((_difference(first, second), _difference(first, partner)))

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from iiae.data.base import Factor, PairSet
+from iiae.data.base import Factor, PairSet, side_of
 from iiae.model.iiae import IIAE
 from iiae.results import Origin
 from iiae.types import Domain, Draw
@@ -156,9 +156,10 @@ def _origins(
     read: list[Tensor] = []
     real: list[Tensor] = []
     for part, givers in zip(index.split(256), other.split(256), strict=True):
-        sample = getattr(test.pairs(Draw(part)), domain)
-        giver = getattr(test.pairs(Draw(givers)), domain)
-        made = decode(encode(sample).shared.mean, encode(giver).exclusive.mean).mean
+        sample, known = side_of(test.pairs(Draw(part)), domain)
+        giver, of_giver = side_of(test.pairs(Draw(givers)), domain)
+        own = encode(sample, known).shared.mean
+        made = decode(own, encode(giver, of_giver).exclusive.mean, known).mean
         read.append(reader(made))
         real.append(reader(sample))
     swapped, untouched = torch.cat(read), torch.cat(real)

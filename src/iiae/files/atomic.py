@@ -5,12 +5,14 @@ from __future__ import annotations
 import codecs
 import csv
 import errno
+import gzip
 import io
 import json
 import math
 import os
 import re
 import tempfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -109,7 +111,8 @@ def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
 
 
 def read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Heading and rows of a table in UTF-8, `.tsv` or CSV; blank lines are left out.
+    """Heading and rows of a table in UTF-8, `.tsv` or CSV, or `.gz` of either; blank lines are left
+    out, and a heading that lacks the name of the first column, as R writes it, gets an empty one.
 
     Raises:
         DataError: The file is missing, not such a table, empty, names a column twice, or has a row
@@ -117,13 +120,15 @@ def read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
     """
     try:
         text = io.StringIO(_decoded(path), newline="")
-        delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+        delimiter = "\t" if table_ending(path) == ".tsv" else ","
         lines = [line for line in csv.reader(text, delimiter=delimiter) if line]
-    except (OSError, ValueError, csv.Error) as error:
+    except (OSError, EOFError, ValueError, zlib.error, csv.Error) as error:
         raise DataError(f"{path}: not a CSV table in UTF-8: {error}") from error
     if not lines:
         raise DataError(f"{path}: is empty; expected a heading and rows")
     heading, *rows = lines
+    if rows and all(len(row) == len(heading) + 1 for row in rows):
+        heading = ["", *heading]
     twice = [name for name, count in Counter(heading).items() if count > 1]
     if twice:
         raise DataError(f"{path}: has several columns called {', '.join(twice)}")
@@ -133,6 +138,32 @@ def read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
                 f"{path}: row {number} has {len(row)} cells and the heading {len(heading)}"
             )
     return heading, rows
+
+
+def write_table(
+    path: Path, values: np.ndarray, rows: Sequence[str], columns: Sequence[str] | None
+) -> None:
+    """Writes numbers `(rows, columns)` with a name each, atomically, as `.csv` or `.tsv`.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    heading = columns or [str(i) for i in range(values.shape[1])]
+    delimiter = "\t" if table_ending(path) == ".tsv" else ","
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+            writer.writerow(["", *heading])
+            writer.writerows([name, *row] for name, row in zip(rows, values.tolist(), strict=True))
+
+    write_atomically(path, write)
+
+
+def table_ending(path: Path) -> str:
+    """The ending of a table's name in lower case; of `rna.csv.gz` it is `.csv`."""
+    name = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    return name.suffix.lower()
 
 
 def read_lines(path: Path) -> list[str]:
@@ -161,6 +192,8 @@ def _decoded(path: Path) -> str:
         ValueError: It is in another encoding.
     """
     content = path.read_bytes()
+    if path.suffix.lower() == ".gz":
+        content = gzip.decompress(content)
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:
         raise ValueError("is binary, or text in UTF-16; save it as UTF-8")
     try:

@@ -36,6 +36,7 @@ BESIDE = frozenset(
     ]
 )
 
+ARRAY = ".npy"  # an image of any bands
 UNWRITABLE = "the name is not UTF-8, or has a line break; rename it"
 
 log = logging.getLogger("iiae")
@@ -53,37 +54,38 @@ class Listing(NamedTuple):
     others: Counter[str]
 
 
-def image_files(folder: str | Path) -> dict[str, Path | RemoteFile]:
+def image_files(folder: str | Path, arrays: bool = False) -> dict[str, Path | RemoteFile]:
     """Images of a folder, here or at a URL, and of all folders below it, by name relative to it.
 
     Hidden files are left out, and so are names that cannot be written in a list and files with
-    other endings, which the log names.
+    other endings, which the log names. With `arrays`, each `.npy` is an image too.
 
     Raises:
         DataError: There are none, or the folder cannot be listed.
     """
     if is_url(folder):
         files = remote_files(str(folder))
-        listing = sort_out(files)
+        listing = sort_out(files, arrays)
         report(listing, folder)
         return {name: files[name] for name in some_images(listing, folder)}
-    listing = list_images(Path(folder))
+    listing = list_images(Path(folder), arrays)
     report(listing, folder)
     return {name: Path(folder) / name for name in some_images(listing, folder)}
 
 
-def list_images(folder: Path) -> Listing:
+def list_images(folder: Path, arrays: bool = False) -> Listing:
     """Images of a folder and of all folders below it.
 
     Links to folders are followed, but each folder is entered once; hidden ones are left out.
+    With `arrays`, each `.npy` is an image too.
 
     Raises:
         DataError: The folder cannot be listed.
     """
-    return sort_out(_files_below(folder))
+    return sort_out(_files_below(folder), arrays)
 
 
-def sort_out(names: Iterable[str]) -> Listing:
+def sort_out(names: Iterable[str], arrays: bool = False) -> Listing:
     """Images among the files of a folder, given by their names relative to it, `/` between."""
     images: list[str] = []
     unwritable: list[str] = []
@@ -92,7 +94,7 @@ def sort_out(names: Iterable[str]) -> Listing:
         if any(part.startswith(".") for part in name.split("/")):
             continue
         ending = os.path.splitext(name)[1].lower()
-        if ending not in SUFFIXES:
+        if ending not in SUFFIXES and not (arrays and ending == ARRAY):
             if ending not in BESIDE:
                 others[ending] += 1
         elif is_writable(name):

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from iiae.errors import DataError
+from iiae.files.bands import band_tensor, read_bands
 from iiae.files.folders import (
     SUFFIXES,
     UNWRITABLE,
@@ -36,6 +37,7 @@ class Images(Source):
         names: Those of the files.
         shape: (channels, height, width) wanted.
         places: Where a file is, if not below the folder under its name.
+        pad: As for `iiae.files.images.fit_image`.
     """
 
     def __init__(
@@ -44,9 +46,10 @@ class Images(Source):
         names: Sequence[str],
         shape: Sequence[int],
         places: Mapping[str, Place] | None = None,
+        pad: bool = False,
     ):
         self.folder, self.names, self.shape = folder, names, shape
-        self.places = places or {}
+        self.places, self.pad = places or {}, pad
 
     def __len__(self) -> int:
         return len(self.names)
@@ -54,7 +57,7 @@ class Images(Source):
     def without(self, paths: set[str]) -> Images:
         """Those of other paths."""
         kept = [name for i, name in enumerate(self.names) if self.path(i) not in paths]
-        return Images(self.folder, kept, self.shape, self.places)
+        return Images(self.folder, kept, self.shape, self.places, self.pad)
 
     def place(self, i: int) -> Place:
         """Where the file is."""
@@ -101,32 +104,43 @@ class Images(Source):
         if not is_writable(str(place)):
             return DataError(f"{escaped(str(place))}: {UNWRITABLE}")
         try:
+            if self.shape[0] != 3:
+                values = read_bands(place, self.shape[0])
+                return Sample(band_tensor(values, self.shape, self.pad), values.shape[:0:-1])
             image, size = open_sized(place, side=max(self.shape[1:]))
-            return Sample(image_tensor(image, self.shape), size)
+            return Sample(image_tensor(image, self.shape, self.pad), size)
         except DataError as error:
             return error
 
 
-def open_images(given: str | Path, shape: Sequence[int], domain: Domain) -> Images:
+def open_images(
+    given: str | Path, shape: Sequence[int], domain: Domain, pad: bool = False
+) -> Images:
     """The images of a file, a folder, a URL of either, or a table.
+
+    Those of three channels are RGB of 8 bits; others keep their bands and bits, and a folder may
+    hold them as `.npy` too.
 
     Raises:
         DataError: There are none, or the table has no such column.
     """
     if is_url(given):
-        return _at_url(str(given).rstrip("/"), shape)
+        return _at_url(str(given).rstrip("/"), shape, pad)
     path = Path(given)
     if path.is_dir():
-        return Images(path, _all_named(list_images(path), path), shape)
-    return _of_table(path, shape, domain) if is_table(path) else Images(None, [str(path)], shape)
+        named = _all_named(list_images(path, arrays=shape[0] != 3), path)
+        return Images(path, named, shape, pad=pad)
+    if is_table(path):
+        return _of_table(path, shape, domain, pad)
+    return Images(None, [str(path)], shape, pad=pad)
 
 
-def _at_url(url: str, shape: Sequence[int]) -> Images:
+def _at_url(url: str, shape: Sequence[int], pad: bool) -> Images:
     folder, _, name = url.rpartition("/")
     if os.path.splitext(name)[1].lower() in SUFFIXES:
-        return Images(folder, [name], shape, {name: RemoteFile(folder, name)})
+        return Images(folder, [name], shape, {name: RemoteFile(folder, name)}, pad)
     files = remote_files(url)
-    return Images(url, _all_named(sort_out(files), url), shape, files)
+    return Images(url, _all_named(sort_out(files, shape[0] != 3), url), shape, files, pad)
 
 
 def _all_named(listing: Listing, where: object) -> list[str]:
@@ -136,7 +150,7 @@ def _all_named(listing: Listing, where: object) -> list[str]:
     return names or some_images(listing, where)
 
 
-def _of_table(path: Path, shape: Sequence[int], domain: Domain) -> Images:
+def _of_table(path: Path, shape: Sequence[int], domain: Domain, pad: bool) -> Images:
     """Images of a table's column, called as the cells say; encoded ones `pairs.parquet#3`."""
     columns = read_columns(path, (domain, "path"))
     cells = columns.get(domain, columns.get("path"))
@@ -147,4 +161,4 @@ def _of_table(path: Path, shape: Sequence[int], domain: Domain) -> Images:
         place = image_place(cell, path.parent, f"{path}#{i}")
         name = f"{path.name}#{i}" if isinstance(place, Encoded) else str(cell)
         places.setdefault(name, place)
-    return Images(path.parent, list(places), shape, places)
+    return Images(path.parent, list(places), shape, places, pad)

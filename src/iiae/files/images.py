@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -57,7 +58,11 @@ def read_image(
 
 
 def decode_image(
-    data: bytes, shape: Sequence[int], name: str, most_pixels: int | None = None
+    data: bytes,
+    shape: Sequence[int],
+    name: str,
+    most_pixels: int | None = None,
+    pad: bool = False,
 ) -> Float[Tensor, "channels height width"]:
     """`read_image` of a file's bytes, as they come from elsewhere.
 
@@ -68,20 +73,21 @@ def decode_image(
         shape: (channels, height, width) wanted.
         name: For messages.
         most_pixels: Larger images are refused before they are decoded.
+        pad: As for `fit_image`.
 
     Raises:
         DataError: No image, damaged or cut off, too large, or of values in no known range.
     """
     image = open_image(Encoded(name, data), most_pixels=most_pixels, side=max(shape[1:]))
-    return image_tensor(image, shape)
+    return image_tensor(image, shape, pad)
 
 
 def image_tensor(
-    image: Image.Image, shape: Sequence[int]
+    image: Image.Image, shape: Sequence[int], pad: bool = False
 ) -> Float[Tensor, "channels height width"]:
-    """An RGB image resized by area to `shape`, as floats in [-1, 1]."""
+    """An RGB image resized by area to `shape`, as floats in [-1, 1]; `pad` as for `fit_image`."""
     channels, height, width = shape
-    image = fit_image(image, width, height)
+    image = fit_image(image, width, height, pad)
     image = image.convert("L") if channels == 1 else image
     pixels = np.atleast_3d(np.asarray(image)).transpose(2, 0, 1)
     values = np.empty(pixels.shape, np.float32)  # numpy's calls cost a third of torch's here
@@ -121,7 +127,7 @@ def open_sized(
 ) -> tuple[Image.Image, tuple[int, int]]:
     """`open_image`, and the width and height that the image has in full."""
     name = name or str(path)
-    try:
+    with named_errors(name):
         source = BytesIO(path.read_bytes()) if isinstance(path, Encoded | RemoteFile) else path
         formats = None if most_pixels is None else FORMATS
         with Image.open(source, formats=formats) as file:
@@ -136,6 +142,13 @@ def open_sized(
             if file.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8):  # by a quarter
                 size = size[1], size[0]
             return _plain(turned, name).convert("RGB"), size
+
+
+@contextmanager
+def named_errors(name: str) -> Iterator[None]:
+    """Turns what Pillow and the system raise of an image into a DataError that names it."""
+    try:
+        yield
     except FileNotFoundError as error:
         hint = "; write / between folders, not \\" if "\\" in name else ""
         raise DataError(f"{name}: no such file{hint}") from error
@@ -143,15 +156,47 @@ def open_sized(
         raise DataError(f"{name}: not an image that can be read") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(f"{name}: too many pixels to be read safely: {error}") from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise DataError(f"{name}: damaged or cut off: {error}") from error
 
 
-def fit_image(image: Image.Image, width: int, height: int) -> Image.Image:
-    """Made smaller by area, larger by bilinear interpolation."""
-    smaller = image.width >= width and image.height >= height
+def fit_image(image: Image.Image, width: int, height: int, pad: bool = False) -> Image.Image:
+    """Made smaller by area, larger by bilinear interpolation.
+
+    Args:
+        image: Of any mode.
+        width: Wanted, in pixels.
+        height: Wanted, in pixels.
+        pad: Keep the aspect, and repeat the image's edges around it, instead of stretching it.
+    """
+    left, top, right, bottom = inner_box(image.size, (width, height), pad)
+    inner = right - left, bottom - top
+    smaller = image.width >= inner[0] and image.height >= inner[1]
     kind = Image.Resampling.BOX if smaller else Image.Resampling.BILINEAR
-    return image.resize((width, height), kind)
+    fitted = image.resize(inner, kind)
+    if inner == (width, height):
+        return fitted
+    pixels = np.asarray(fitted)
+    around = [(top, height - bottom), (left, width - right), (0, 0)][: pixels.ndim]
+    return Image.fromarray(np.pad(pixels, around, mode="edge"))
+
+
+def inner_box(
+    size: tuple[int, int], frame: tuple[int, int], pad: bool
+) -> tuple[int, int, int, int]:
+    """Where an image of a size lies in its frame: left, top, right, bottom.
+
+    Args:
+        size: Width and height of the image.
+        frame: Those of what it is made to fit.
+        pad: As for `fit_image`; without, the image fills the frame.
+    """
+    if not pad:
+        return 0, 0, *frame
+    scale = min(whole / own for whole, own in zip(frame, size, strict=True))
+    width, height = (max(1, round(own * scale)) for own in size)
+    left, top = (frame[0] - width) // 2, (frame[1] - height) // 2
+    return left, top, left + width, top + height
 
 
 def _plain(image: Image.Image, name: str) -> Image.Image:

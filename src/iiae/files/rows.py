@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from iiae.errors import DataError
+from iiae.errors import DataError, first_five
 from iiae.files.arrays import array_names, read_array, read_texts
 from iiae.files.folders import SUFFIXES
 from iiae.files.interface import Sample, Source, absolute
+from iiae.files.matrices import Matrix, with_columns
 from iiae.files.remote import is_url
-from iiae.files.tables import is_table, number_columns, read_columns
+from iiae.files.tables import is_number, is_table, number_columns, read_columns
 from iiae.types import Domain
 
 ARRAYS = (".npy", ".npz")
@@ -23,11 +25,16 @@ NAMES, LABELS = ("paths", "path"), ("labels", "label")
 
 
 class Rows(NamedTuple):
-    """Samples of one domain, `(rows, ...)`, with their paths and labels if the file has them."""
+    """Samples of one domain, `(rows, ...)`, with their paths and labels if the file has them.
+
+    Rows and columns of a table whose first column holds no numbers have `names` and `columns`.
+    """
 
     values: np.ndarray
     paths: list[str] | None = None
     labels: list[str] | None = None
+    names: list[str] | None = None
+    columns: list[str] | None = None
 
 
 def is_rows(path: Path) -> bool:
@@ -40,26 +47,37 @@ class ArrayRows(Source):
 
     grain = 1024
 
-    def __init__(self, file: Path, shape: Sequence[int], domain: Domain):
-        self.file, self.shape, self.domain = file, shape, domain
+    def __init__(
+        self,
+        file: Path,
+        shape: Sequence[int],
+        domain: Domain,
+        columns: Sequence[str] | None = None,
+    ):
+        self.file, self.shape, self.domain, self.columns = file, shape, domain, columns
         rows = read_rows(file, domain)
-        self.rows = rows._replace(values=as_rows(rows.values))
+        values = as_rows(rows.values)
+        if columns is not None and rows.columns is not None:
+            values = with_columns(Matrix(values, None, rows.columns, str(file)), columns).values
+        self.rows = rows._replace(values=values)
         check_rows(self.rows.values, shape, file)
         about = file.stat()
         self.changed = (about.st_size, about.st_mtime_ns)
 
     def __reduce__(self):
-        return ArrayRows, (self.file, self.shape, self.domain)
+        return ArrayRows, (self.file, self.shape, self.domain, self.columns)
 
     def __len__(self) -> int:
         return len(self.rows.values)
 
     def name(self, i: int) -> str:
+        if self.rows.names:
+            return self.rows.names[i]
         return self.rows.paths[i] if self.rows.paths else f"{self.file.name}#{i}"
 
     def path(self, i: int) -> str:
         if not self.rows.paths:
-            return f"{absolute(self.file)}#{i}"
+            return f"{absolute(self.file)}#{self.rows.names[i] if self.rows.names else i}"
         path = self.rows.paths[i]
         return path if is_url(path) else absolute(self.file.parent / path)
 
@@ -86,7 +104,8 @@ class ArrayRows(Source):
     def _why(self, i: int, row: np.ndarray) -> DataError:
         finite = np.isfinite(row).all()
         why = "values too large for float32 (above 3.4e38)" if finite else "NaN or infinite values"
-        return DataError(f"{self.file}: row {i}: {why}")
+        name = self.rows.names[i] if self.rows.names else f"row {i}"
+        return DataError(f"{self.file}: {name}: {why}")
 
 
 def read_rows(path: Path, name: str) -> Rows:
@@ -96,7 +115,8 @@ def read_rows(path: Path, name: str) -> Rows:
     - `.npz`: the array `features`, `vector` (as `iiae embed` writes it) or `name`; texts `paths`
       or `path`, and `labels` or `label`.
     - `.csv`, `.tsv`, `.parquet`: a column `features`, `vector` or `name` of lists, or all columns
-      of numbers side by side; columns `path` and `label`.
+      of numbers side by side; columns `path` and `label`. A first column without a name, or of
+      text, has the names of the rows.
 
     Args:
         path: The file.
@@ -168,11 +188,31 @@ def _of_table(path: Path, name: str) -> Rows:
         lists = None
     if lists is None:
         numbers = {key: cells for key, cells in columns.items() if key not in texts}
-        return Rows(number_columns(path, numbers), paths, labels)
+        names = None if paths else _row_names(path, numbers)
+        values = number_columns(path, numbers)
+        return Rows(values, paths, labels, names, list(numbers))
     try:
         return Rows(np.array(columns[lists], np.float64), paths, labels)
     except (TypeError, ValueError) as error:
         raise DataError(f"{path}: column {lists}: not lists of numbers of one length") from error
+
+
+def _row_names(path: Path, columns: dict[str, Sequence[Any]]) -> list[str] | None:
+    """Takes the first column out if it has no name, or holds no number at all.
+
+    Raises:
+        DataError: A name of a row occurs twice.
+    """
+    first = next(iter(columns), None)
+    if first is None or (first and any(cell and is_number(cell) for cell in columns[first])):
+        return None
+    names = [str(cell) for cell in columns.pop(first)]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise DataError(
+            f"{path}: {len(twice):,} names of rows occur more than once: {first_five(twice)}"
+        )
+    return names
 
 
 def _of_npz(path: Path, name: str) -> Rows:

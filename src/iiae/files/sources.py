@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from iiae.errors import DataError
+from iiae.files.cells import is_cells
 from iiae.files.folders import shown
 from iiae.files.image_source import Images, open_images
 from iiae.files.interface import Sample, Source
@@ -23,7 +24,13 @@ from iiae.files.tables import is_table
 from iiae.types import Domain
 
 
-def open_source(inputs: Sequence[str | Path], shape: Sequence[int], domain: Domain) -> Source:
+def open_source(
+    inputs: Sequence[str | Path],
+    shape: Sequence[int],
+    domain: Domain,
+    columns: Sequence[str] | None = None,
+    pad: bool = False,
+) -> Source:
     """The samples of some inputs, in the order given; a file that occurs twice counts once.
 
     Args:
@@ -33,6 +40,8 @@ def open_source(inputs: Sequence[str | Path], shape: Sequence[int], domain: Doma
             vectors, files that `read_rows` reads.
         shape: Of one sample.
         domain: Whose samples they are.
+        columns: Names of the values of a sample, by which tables with names are read.
+        pad: Keep the aspect of images: `data.pad` of the run.
 
     Raises:
         DataError: An input is missing, holds no samples, or does not fit the model.
@@ -40,7 +49,7 @@ def open_source(inputs: Sequence[str | Path], shape: Sequence[int], domain: Doma
     sources: list[Source] = []
     seen: set[str] = set()
     for given in inputs:
-        source = _open(given, shape, domain)
+        source = _open(given, shape, domain, columns, pad)
         if isinstance(source, Images) and len(inputs) > 1:
             source = source.without(seen)
             seen |= {source.path(i) for i in range(len(source))}
@@ -107,15 +116,23 @@ class Joined(Source):
         ]
 
 
-def _open(given: str | Path, shape: Sequence[int], domain: Domain) -> Source:
+def _open(
+    given: str | Path,
+    shape: Sequence[int],
+    domain: Domain,
+    columns: Sequence[str] | None,
+    pad: bool,
+) -> Source:
     path, url = Path(given), is_url(given)
     if not url and not path.exists() and not path.is_symlink():
         raise DataError(f"{shown(str(given))}: no such file or folder")
+    if is_cells(given):
+        raise DataError(f"{given}: cells are read by train, embed and translate alone")
     if len(shape) == 1 and (url or not path.is_file()):
         raise DataError(
             f"{given}: the model takes rows of {shape[0]} values; give an .npy, .npz, .csv, .tsv "
             "or .parquet of them, on this machine"
         )
     if len(shape) == 1 or (is_rows(path) and not is_table(path) and not url):
-        return ArrayRows(path, shape, domain)
-    return open_images(given, shape, domain)
+        return ArrayRows(path, shape, domain, columns)
+    return open_images(given, shape, domain, pad)

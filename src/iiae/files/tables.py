@@ -11,7 +11,7 @@ from unicodedata import normalize
 import numpy as np
 
 from iiae.errors import DataError, MissingExtra
-from iiae.files.atomic import read_csv
+from iiae.files.atomic import read_csv, table_ending
 from iiae.files.images import Encoded
 from iiae.files.remote import RemoteFile, is_url
 
@@ -21,7 +21,7 @@ Place = Path | RemoteFile | Encoded
 
 
 def is_table(path: Path) -> bool:
-    return path.suffix.lower() in TABLES
+    return table_ending(path) in TABLES
 
 
 def read_columns(path: Path, wanted: Sequence[str] = ()) -> dict[str, Sequence[Any]]:
@@ -33,7 +33,7 @@ def read_columns(path: Path, wanted: Sequence[str] = ()) -> dict[str, Sequence[A
         DataError: The file is missing, damaged or no such table.
         MissingExtra: Parquet without pyarrow.
     """
-    if path.suffix.lower() != ".parquet":
+    if table_ending(path) != ".parquet":
         heading, rows = read_csv(path)
         cells = zip(*rows, strict=True) if rows else ([] for _ in heading)
         columns = dict(zip(heading, cells, strict=True))
@@ -50,7 +50,7 @@ def column_names(path: Path) -> list[str]:
         DataError: As `read_columns`.
         MissingExtra: Parquet without pyarrow.
     """
-    if path.suffix.lower() != ".parquet":
+    if table_ending(path) != ".parquet":
         return read_csv(path)[0]
     with _parquet(path) as parquet:
         return parquet.read_schema(path).names
@@ -114,14 +114,15 @@ def _numbers(path: Path, name: str, cells: Sequence[Any]) -> np.ndarray:
     try:
         return np.array([np.nan if cell in ("", None) else cell for cell in cells], np.float64)
     except (TypeError, ValueError) as error:
-        row = next(i for i, cell in enumerate(cells) if not _is_number(cell))
+        row = next(i for i, cell in enumerate(cells) if not is_number(cell))
         raise DataError(
-            f"{path}: column {name}, row {row + 1}: {str(cells[row])[:40]!r} is not a number; only "
-            "columns path and label may hold text"
+            f"{path}: column {name or 1}, row {row + 1}: {str(cells[row])[:40]!r} is not a number; "
+            "only columns path and label, and the first column as names of rows, may hold text"
         ) from error
 
 
-def _is_number(cell: Any) -> bool:
+def is_number(cell: Any) -> bool:
+    """Whether a cell is a number; an empty one is."""
     try:
         float(cell or 0)
     except (TypeError, ValueError):

@@ -21,10 +21,9 @@ from iiae.errors import DataError, RunError, SettingsError
 from iiae.files.atomic import refuse_inputs, write_atomically, write_text
 from iiae.files.decoding import OnError, Skipped, ahead
 from iiae.files.interface import Sample, Source, absolute
-from iiae.files.sources import open_source
 from iiae.files.vectors import WRITERS, Description, ShardRows, read_shard, write_shard
 from iiae.model.columns import NO_LATENT, block_columns, block_names, check_block
-from iiae.run_folder import load_run, weights_digest
+from iiae.run_folder import load_run, open_samples, weights_digest
 from iiae.types import Domain
 
 AHEAD = 3  # batches decoded before the model asks for them
@@ -192,7 +191,7 @@ def embed_files(
     parts = output.with_name(output.name + ".parts")
     threads = threads or os.cpu_count() or 1
     stored = load_run(run)
-    items = open_source([absolute(source)], stored.shapes["xy".index(domain)], domain)
+    items = open_samples(stored, [absolute(source)], domain)
     job = Job(Path(run), items, domain, block, batch, threads, parts, on_error)
     writer = WRITERS[output.suffix]()
     shards = list(_shards(job, shard))

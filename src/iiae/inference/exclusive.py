@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from iiae.errors import DataError
-from iiae.files.sources import open_source, read_all
+from iiae.files.sources import read_all
 from iiae.model.translation import draw_exclusive, exclusive_means, interpolate
-from iiae.run_folder import TrainedRun
+from iiae.run_folder import TrainedRun, open_samples
 from iiae.types import Domain
 
 MOST_DRAWS = 1000  # or steps
@@ -33,7 +33,7 @@ class Exclusive(NamedTuple):
 
 
 def exclusive_latents(
-    run: TrainedRun, to: Domain, exclusive: Exclusive, shape: Sequence[int]
+    run: TrainedRun, to: Domain, exclusive: Exclusive
 ) -> tuple[list[Tensor | None], list[str]]:
     """Exclusive latents, `(1, size)` each, and their names; None for the prior's mean."""
     if max(exclusive.samples, exclusive.interpolate) > MOST_DRAWS:
@@ -42,7 +42,7 @@ def exclusive_latents(
             f"{MOST_DRAWS:,}"
         )
     generator = torch.Generator().manual_seed(exclusive.seed)
-    like = [read_all(open_source([path], shape, to)) for path in exclusive.like]
+    like = [read_all(open_samples(run, [path], to)) for path in exclusive.like]
     if exclusive.interpolate:
         ends = (
             exclusive_means(run.model, torch.cat(like), to)

@@ -11,19 +11,22 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
 from iiae.errors import DataError
 from iiae.files.atomic import refuse_inputs, write_atomically
+from iiae.files.bands import encode_bands, fit_bands
 from iiae.files.decoding import Batch
-from iiae.files.folders import SUFFIXES
-from iiae.files.images import bytes_image, fit_image, image_bytes
+from iiae.files.folders import ARRAY, SUFFIXES
+from iiae.files.images import bytes_image, fit_image, image_bytes, inner_box
 from iiae.files.interface import Source
 from iiae.files.pictures import Row, grid, heat, save_picture
 from iiae.files.remote import is_url
 
 GRID_COLUMNS, GRID_ROWS = 16, 16
+PNG, TIFF = ".png", ".tif"
 MOST_ASPECT = 16  # longer side of a translation, in sides of the model
 ZLIB_RUN_LENGTHS = 3  # Z_RLE
 
@@ -33,8 +36,9 @@ class Outputs(NamedTuple):
 
     Images have the model's resolution on their shorter side and the aspect of their source, but
     for the longer side: it is at most that of the source and 16 times that of the model, and at
-    least the model's. With `full_size` they have the source's own size. `spread` adds the standard
-    deviation over the draws at each pixel, as a heat map.
+    least the model's. With `full_size` they have the source's own size. Images of three bands are
+    PNG, others 16-bit TIFF with a page a band, or `.npy` where the source is one. `spread` adds
+    the standard deviation over the draws at each pixel, as a heat map.
     """
 
     folder: Path | None = None
@@ -81,19 +85,28 @@ class Writer:
         pool: The threads.
         names: What the translations of each sample are called, by its number.
         outputs: What to write.
+        endings: Of each sample's files, as `output_endings` gives them.
+        pad: Whether samples were padded to squares: their translations are cut out again.
     """
 
-    def __init__(self, pool: ThreadPoolExecutor, names: Sequence[str], outputs: Outputs):
+    def __init__(
+        self,
+        pool: ThreadPoolExecutor,
+        names: Sequence[str],
+        outputs: Outputs,
+        endings: Sequence[str],
+        pad: bool = False,
+    ):
         self.pool, self.names, self.outputs = pool, names, outputs
+        self.endings, self.pad = endings, pad
         self.writing: list[Future] = []
 
     def write(self, batch: Batch, made: Tensor, labels: Sequence[str]) -> None:
         """Translations `(latents, batch, channels, height, width)`, a file each."""
-        pixels = image_bytes(made)
         for i, (number, size) in enumerate(zip(batch.numbers, batch.sizes, strict=True)):
             for j, label in enumerate(labels):
-                path = self._path(number, label)
-                self._submit(_write, path, pixels[j, i], size, self.outputs.full_size)
+                path = self._path(number, label, self.endings[number])
+                self._submit(_write, path, self._cut(made[j, i], size), size, self.outputs)
         self.settle(2 * len(batch.numbers))
 
     def write_spread(self, made: Translated) -> None:
@@ -101,24 +114,43 @@ class Writer:
         for number, size, values in zip(
             made.batch.numbers, made.batch.sizes, made.spread, strict=True
         ):
-            image = _fit(heat(values), size, self.outputs.full_size)
-            self._submit(_save, self._path(number, "spread"), image)
+            image = heat(self._cut(values, size))
+            width_height = _size(image.size, size, self.outputs.full_size)
+            self._submit(_save, self._path(number, "spread"), _fit(image, width_height))
 
     def settle(self, keep: int = 0) -> None:
         """Waits until at most `keep` files are still being written."""
         while len(self.writing) > keep:
             self.writing.pop(0).result()
 
-    def _path(self, number: int, label: str) -> Path:
+    def _cut(self, values: Tensor, size: tuple[int, int]) -> Tensor:
+        """The part of an image, `(..., height, width)`, that is no padding."""
+        height, width = values.shape[-2:]
+        left, top, right, bottom = inner_box(size, (width, height), self.pad)
+        return values[..., top:bottom, left:right]
+
+    def _path(self, number: int, label: str, ending: str = PNG) -> Path:
         assert self.outputs.folder is not None
-        return self.outputs.folder / _file_name(self.names[number], label)
+        return self.outputs.folder / file_name(self.names[number], label, ending)
 
     def _submit(self, function, *arguments: object) -> None:
         self.writing.append(self.pool.submit(function, *arguments))
 
 
+def output_endings(source: Source, bands: int) -> list[str]:
+    """How the files of each sample's translations end, of images of so many bands."""
+    if bands == 3:
+        return [PNG] * len(source)
+    paths = (source.path(i).lower() for i in range(len(source)))
+    return [ARRAY if path.endswith(ARRAY) else TIFF for path in paths]
+
+
 def output_names(
-    source: Source, like: Sequence[str | Path], labels: Sequence[str], outputs: Outputs
+    source: Source,
+    like: Sequence[str | Path],
+    labels: Sequence[str],
+    outputs: Outputs,
+    endings: Sequence[str],
 ) -> list[str]:
     """What the translations of each sample are called: its name without an image's ending.
 
@@ -130,15 +162,15 @@ def output_names(
     planned = [outputs.grid] if outputs.grid is not None else []
     if outputs.folder is not None:
         seen: dict[str, str] = {}
-        for name, path in zip(names, paths, strict=True):
+        for name, path, ending in zip(names, paths, endings, strict=True):
             # as file systems that ignore case see it
             if seen.setdefault(name.casefold(), path) != path:
                 raise DataError(
                     f"two inputs are called {name}: {seen[name.casefold()]} and {path}; their "
                     "outputs would clash"
                 )
-            every = (*labels, *["spread"] * outputs.spread)
-            planned += [outputs.folder / _file_name(name, label) for label in every]
+            every = [(label, ending) for label in labels] + [("spread", PNG)] * outputs.spread
+            planned += [outputs.folder / file_name(name, *one) for one in every]
     local = [Path(path) for path in (*paths, *map(str, like)) if not is_url(path)]
     refuse_inputs(planned, local)
     return names
@@ -176,26 +208,49 @@ def evenly(count: int, most: int) -> list[int]:
 
 def _stem(name: str) -> str:
     stem, ending = os.path.splitext(name)
-    return stem if ending.lower() in SUFFIXES else name
+    return stem if ending.lower() in (*SUFFIXES, ARRAY) else name
 
 
-def _file_name(name: str, label: str) -> str:
-    return f"{name} {label}.png" if label else f"{name}.png"
+def file_name(name: str, label: str, ending: str) -> str:
+    """What one translation of a sample is called."""
+    return f"{name} {label}{ending}" if label else f"{name}{ending}"
 
 
-def _write(path: Path, pixels: np.ndarray, size: tuple[int, int], full_size: bool) -> None:
-    _save(path, _fit(bytes_image(pixels), size, full_size))
+def write_picture(path: Path, values: Float[Tensor, "bands height width"]) -> None:
+    """An image in [-1, 1] as the ending says: PNG of 8 bits, TIFF or `.npy` of 16.
+
+    Raises:
+        RunError: It cannot be written.
+    """
+    if path.suffix == PNG:
+        _save(path, bytes_image(image_bytes(values)))
+    else:
+        content = encode_bands(values, path.suffix)
+        write_atomically(path, lambda temporary: temporary.write_bytes(content), durable=False)
 
 
-def _fit(image: Image.Image, size: tuple[int, int], full_size: bool) -> Image.Image:
+def _write(path: Path, values: Tensor, size: tuple[int, int], outputs: Outputs) -> None:
+    height, width = values.shape[-2:]
+    fitted = _size((width, height), size, outputs.full_size)
+    if path.suffix == PNG:
+        _save(path, _fit(bytes_image(image_bytes(values)), fitted))
+    else:
+        write_picture(path, torch.from_numpy(fit_bands(values.contiguous().numpy(), *fitted)))
+
+
+def _size(own: tuple[int, int], source: tuple[int, int], full_size: bool) -> tuple[int, int]:
     """The aspect, or the very size, of the source: see `Outputs`."""
-    width, height = size
-    if not full_size:
-        side, longer, shorter = min(image.size), max(size), min(size)
-        most = max(side, min(longer, MOST_ASPECT * side))
-        scale = min(side / shorter, most / longer)
-        width, height = (max(1, round(length * scale)) for length in size)
-    return image if image.size == (width, height) else fit_image(image, width, height)
+    if full_size:
+        return source
+    side, longer, shorter = min(own), max(source), min(source)
+    most = max(side, min(longer, MOST_ASPECT * side))
+    scale = min(side / shorter, most / longer)
+    width, height = (max(1, round(length * scale)) for length in source)
+    return width, height
+
+
+def _fit(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return image if image.size == size else fit_image(image, *size)
 
 
 def _save(path: Path, image: Image.Image) -> None:

@@ -15,10 +15,16 @@ from iiae.console import tracked
 from iiae.data.names import domain_names
 from iiae.data.ranges import check_values
 from iiae.errors import DataError
-from iiae.files.atomic import make_folder, refuse_inputs, write_atomically
+from iiae.files.atomic import (
+    make_folder,
+    refuse_inputs,
+    table_ending,
+    write_atomically,
+    write_table,
+)
 from iiae.files.decoding import Batch, OnError, Skipped, read_batches
 from iiae.files.pictures import picture_format, picture_formats
-from iiae.files.sources import open_source, read_all
+from iiae.files.sources import read_all
 from iiae.inference.exclusive import Exclusive, exclusive_latents
 from iiae.inference.picture_files import (
     GRID_COLUMNS,
@@ -27,11 +33,12 @@ from iiae.inference.picture_files import (
     Translated,
     Writer,
     evenly,
+    output_endings,
     output_names,
     save_grid,
 )
 from iiae.model.translation import content, render
-from iiae.run_folder import TrainedRun
+from iiae.run_folder import TrainedRun, load_features, open_samples
 from iiae.settings import LikelihoodSettings
 from iiae.types import Domain, other
 
@@ -64,17 +71,18 @@ def translate_files(
         RunError: A file cannot be written.
     """
     source_shape, target_shape = run.shapes if to == "y" else run.shapes[::-1]
-    source = open_source(inputs, source_shape, other(to))
-    latents, labels = exclusive_latents(run, to, exclusive, target_shape)
-    names = output_names(source, exclusive.like, labels, outputs)
-    _check_outputs(outputs, len(latents))
+    source = open_samples(run, inputs, other(to))
+    latents, labels = exclusive_latents(run, to, exclusive)
+    endings = output_endings(source, target_shape[0])
+    names = output_names(source, exclusive.like, labels, outputs, endings)
+    _check_outputs(outputs, len(latents), {source_shape[0], target_shape[0]})
     skipped, likelihood = Skipped(on_error), _likelihood(run, other(to))
     chosen = evenly(len(latents), GRID_ROWS)
     shown: list[Translated] = []
     done = 0
     batches = read_batches(source, BATCH, skipped)
     with ThreadPoolExecutor(max_workers=4) as pool:
-        writer = Writer(pool, names, outputs)
+        writer = Writer(pool, names, outputs, endings, run.settings.data.pad)
         for batch in tracked(batches, "translating", -(-len(source) // BATCH)):
             check_values(batch.values, likelihood, source.path(batch.numbers[0]))
             kept = chosen if outputs.grid is not None and done < GRID_COLUMNS else []
@@ -92,7 +100,7 @@ def translate_files(
     skipped.check(done)
     if outputs.grid is not None:
         some = f", {len(chosen)} of {len(latents)}" if len(chosen) < len(latents) else ""
-        like = open_source(exclusive.like, target_shape, to)
+        like = open_samples(run, exclusive.like, to)
         save_grid(
             f"translated to {domain_names(run.settings.data).of(to)}{some}",
             shown,
@@ -103,10 +111,12 @@ def translate_files(
     return done
 
 
-def _check_outputs(outputs: Outputs, latents: int) -> None:
+def _check_outputs(outputs: Outputs, latents: int, bands: set[int]) -> None:
     """Raises DataError if outputs cannot be made, before the model works."""
     if outputs.grid is not None and picture_format(outputs.grid) is None:
         raise DataError(f"{outputs.grid}: a grid is an image: {', '.join(picture_formats())}")
+    if outputs.grid is not None and not bands <= {1, 3}:
+        raise DataError("a grid shows images of one band or three; give a folder, --out FOLDER")
     if outputs.spread and latents < 2:
         raise DataError("the spread is over draws: ask for at least 2 samples")
     if outputs.folder is not None:
@@ -123,23 +133,33 @@ def translate_array(
 ) -> Path:
     """Translates vectors; `(rows, size)`, or `(draws, rows, size)` for several, as `.npy`.
 
-    `.npy` is appended to a name that does not end so.
+    `.csv` and `.tsv` hold one translation per row, with names of rows and of columns; `.npy` is
+    appended to any other ending.
 
     Raises:
-        DataError: A file cannot be read, does not fit the model, or would be replaced.
+        DataError: A file cannot be read, does not fit the model, or would be replaced; several
+            draws are to be written into a table.
         RunError: `out` cannot be written.
     """
-    out = out if out.suffix.lower() == ".npy" else out.with_name(f"{out.name}.npy")
+    table = table_ending(out) in (".csv", ".tsv")
+    out = out if table or out.suffix.lower() == ".npy" else out.with_name(f"{out.name}.npy")
     refuse_inputs([out], map(Path, (*inputs, *exclusive.like)))
-    source_shape, target_shape = run.shapes if to == "y" else run.shapes[::-1]
-    samples, skipped = open_source(inputs, source_shape, other(to)), Skipped(on_error)
-    parts = [batch.values for batch in read_batches(samples, ROWS, skipped)]
-    skipped.check(sum(map(len, parts)))
-    source = torch.cat(parts)
+    target_shape = run.shapes["xy".index(to)]
+    samples, skipped = open_samples(run, inputs, other(to)), Skipped(on_error)
+    batches = list(read_batches(samples, ROWS, skipped))
+    skipped.check(sum(len(batch.numbers) for batch in batches))
+    source = torch.cat([batch.values for batch in batches])
     check_values(source, _likelihood(run, other(to)), " and ".join(map(str, inputs)))
-    latents, _ = exclusive_latents(run, to, exclusive, target_shape)
+    latents, _ = exclusive_latents(run, to, exclusive)
     shared = content(run.model, source, to)
     several = exclusive.samples or exclusive.interpolate
+    if table and several:
+        raise DataError(f"{out}: a table holds one translation per row; write draws as .npy")
+    if table:
+        rows = [samples.name(i) for batch in batches for i in batch.numbers]
+        values = render(run.model, shared, to, latents[0]).numpy()
+        write_table(out, values, rows, load_features(run.folder)["xy".index(to)])
+        return out
     shape = (*([len(latents)] if several else []), len(source), *target_shape)
 
     def write(path: Path) -> None:

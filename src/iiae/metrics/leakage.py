@@ -1,8 +1,9 @@
 r"""What can be read from each block of latents, and what should not be.
 
 A model splits a pair into blocks ("x", "shared", "y"); each known factor belongs to one of them,
-or to all readings of one: a factor of z_s to "z_s given x" and "z_s given y". Everything here is
-one table, factor by block, and numbers made from it.
+or to all readings of one: a factor of z_s to "z_s given x" and "z_s given y"; or to "none", as a
+covariate that networks are given anyway. Everything here is one table, factor by block, and
+numbers made from it.
 """
 
 from __future__ import annotations
@@ -104,7 +105,8 @@ class Leakage(NamedTuple):
     """Mean over factors of the most that is read where it should not be; see `leakage_score`.
 
     `value` is None if a block is collapsed: from nothing nothing leaks, and that is no merit.
-    `at_home` is the mean of what is read where it should be: low, and no leak means little.
+    `at_home` is the mean of what is read where it should be, over factors that have such a block:
+    low, and no leak means little.
     """
 
     value: float | None
@@ -252,7 +254,9 @@ def leakage_score(matrix: ProbeMatrix) -> Leakage:
         for side in (0, 1)
     )
     value = None if matrix.collapsed else float(np.mean(list(by_factor.values())))
-    return Leakage(value, by_factor, float(np.mean(list(own.values()))), matrix.collapsed)
+    homes = [own[name] for name in own if matrix.sides(name)[0]]
+    at_home = float(np.mean(homes)) if homes else math.nan
+    return Leakage(value, by_factor, at_home, matrix.collapsed)
 
 
 def largest_leak(matrix: ProbeMatrix) -> Leak:
@@ -310,7 +314,7 @@ def checked(blocks: Mapping[str, np.ndarray], factors: Mapping[str, BlockFactor]
             )
     for name, factor in factors.items():
         check_factor(name, factor, n)
-        if factor.block not in blocks:
+        if factor.block not in (*blocks, "none"):
             raise DataError(f"factor {name} belongs to {factor.block}; blocks: {', '.join(blocks)}")
     return n
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from iiae.covariates import Covariates
 from iiae.distributions import Head, LearnedScale, LikelihoodKind
 from iiae.errors import SettingsError
 from iiae.model.iiae import IIAE, Units
-from iiae.model.units import DataUnits, StandardUnits
+from iiae.model.units import CountUnits, DataUnits, StandardUnits
 from iiae.networks.interface import Family, Shapes
 from iiae.settings import (
     FAMILIES,
@@ -23,13 +24,19 @@ from iiae.settings import (
 )
 
 
-def build_model(model: ModelSettings, objective: ObjectiveSettings, shapes: Shapes) -> IIAE:
+def build_model(
+    model: ModelSettings,
+    objective: ObjectiveSettings,
+    shapes: Shapes,
+    covariates: Covariates = Covariates(),
+) -> IIAE:
     """The model that settings describe, for data of these shapes.
 
     Args:
         model: Family and sizes of the networks.
         objective: Its likelihoods become the decoders' heads.
         shapes: Of one x and one y, without the batch axis.
+        covariates: What encoders and decoders take beside.
 
     Raises:
         SettingsError: The family does not take data of these shapes, or cannot be imported.
@@ -48,29 +55,32 @@ def build_model(model: ModelSettings, objective: ObjectiveSettings, shapes: Shap
             raise SettingsError(f"model.{name} has no effect on '{model.family}'; leave it out")
     given = {name: getattr(model, name) for name in family.reads}
     extra = {name: value for name, value in given.items() if value is not None}
+    if covariates.width and not family.covariates:
+        raise SettingsError(
+            f"data.covariates: networks of '{model.family}' take none, those of 'features' do"
+        )
+    if covariates.width:
+        extra["covariates"] = covariates.width
     sizes = model.exclusive_sizes
     networks = family.build(shapes, sizes, model.shared, heads, **extra)
     units = _units(model, objective, shapes)
-    return IIAE(networks, math.prod(family.latent(shapes, model.shared)), sizes, units)
+    return IIAE(networks, math.prod(family.latent(shapes, model.shared)), sizes, units, covariates)
 
 
 def _units(
     model: ModelSettings, objective: ObjectiveSettings, shapes: Shapes
 ) -> tuple[Units, Units]:
-    """Standard units for vectors of real numbers where they are asked for."""
-    if not model.standardise:
-        return DataUnits(), DataUnits()
-    if any(len(shape) == 3 for shape in shapes):
+    """Log counts, and standard units for vectors of real numbers where they are asked for."""
+    if model.standardise and any(len(shape) == 3 for shape in shapes):
         raise SettingsError("model.standardise is for vectors, and these are images; leave it out")
-    real = (
-        imported(one.kind, LIKELIHOODS, LikelihoodKind).support == "real"
-        for one in (objective.x, objective.y)
-    )
-    x, y = (
-        StandardUnits(shape[0]) if own else DataUnits()
-        for shape, own in zip(shapes, real, strict=True)
-    )
-    return x, y
+
+    def unit(likelihood: LikelihoodSettings, shape: Sequence[int]) -> Units:
+        support = imported(likelihood.kind, LIKELIHOODS, LikelihoodKind).support
+        if support == "counts":
+            return CountUnits(shape[0], likelihood.size)
+        return StandardUnits(shape[0]) if model.standardise and support == "real" else DataUnits()
+
+    return unit(objective.x, shapes[0]), unit(objective.y, shapes[1])
 
 
 def check_parts(settings: Settings) -> None:
@@ -92,9 +102,14 @@ def build_head(likelihood: LikelihoodSettings, shape: Sequence[int]) -> Head:
         shape: Of one sample.
 
     Raises:
-        SettingsError: The weight is to be learned and the likelihood has no scale.
+        SettingsError: The weight is to be learned and the likelihood has no scale, or the
+            likelihood is of counts and the samples are images.
     """
     kind = imported(likelihood.kind, LIKELIHOODS, LikelihoodKind)
+    if kind.support == "counts":
+        if len(shape) != 1:
+            raise SettingsError(f"{likelihood.kind} is of vectors of counts, and these are images")
+        return kind.head(shape[0])
     if not kind.weighted:
         return kind.head()
     images = len(shape) == 3

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from iiae.errors import SettingsError
 from iiae.model.iiae import IIAE, DomainPosteriors
-from iiae.types import Domain
+from iiae.types import Context, Domain
 
 NO_LATENT = "its latent is not finite; the values are too large for the model"
 BLOCKS = ("shared", "active", "exclusive", "both")
@@ -22,14 +22,18 @@ def check_block(block: str) -> None:
 
 @torch.inference_mode()
 def block_columns(
-    model: IIAE, values: Float[Tensor, "batch *shape"], domain: Domain, block: str
+    model: IIAE,
+    values: Float[Tensor, "batch *shape"],
+    domain: Domain,
+    block: str,
+    context: Context = Context(),
 ) -> Float[Tensor, "batch columns"]:
     """Posterior means of a block of latents given one domain; the model's mode is kept.
 
     "shared" is z_s, "active" its dimensions whose signal exceeds their noise, "exclusive"
     z_x or z_y, "both" z_s and then the exclusive latent.
     """
-    return _pick(model, model.encoder(domain)(values), block)
+    return _pick(model, model.encoder(domain)(values, context), block)
 
 
 def _pick(model: IIAE, q: DomainPosteriors, block: str) -> Tensor:

@@ -9,10 +9,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from iiae.covariates import Covariates
 from iiae.distributions import DiagonalNormal, Latents, Likelihood, Likelihoods, Posteriors
-from iiae.model.units import DataUnits, StandardUnits
+from iiae.errors import DataError
+from iiae.model.units import CountUnits, DataUnits, StandardUnits
 from iiae.networks.interface import Networks
-from iiae.types import Domain, Pair, PartPaired
+from iiae.types import Context, Domain, Pair, PartPaired
 
 
 class DomainPosteriors(NamedTuple):
@@ -30,7 +32,7 @@ class Active(NamedTuple):
     exclusive_y: Bool[Tensor, " exclusive_y"]
 
 
-Units = DataUnits | StandardUnits
+Units = DataUnits | StandardUnits | CountUnits
 ACTIVE = ("active", "active_x", "active_y")  # buffers of a model
 KEPT = 512  # posteriors of training samples that are kept of each exclusive latent
 
@@ -48,6 +50,7 @@ class IIAE(nn.Module):
         exclusive_sizes: Dimensions of z_x and of z_y.
         units: Of x and of y: what the encoders take and the decoders' likelihoods are in; by
             default those of the data.
+        covariates: What encoders and decoders take beside samples and latents; by default nothing.
     """
 
     active: Tensor
@@ -69,8 +72,10 @@ class IIAE(nn.Module):
         shared_size: int,
         exclusive_sizes: tuple[int, int],
         units: tuple[Units, Units] | None = None,
+        covariates: Covariates = Covariates(),
     ):
         super().__init__()
+        self.covariates = covariates
         self.units_x, self.units_y = units or (DataUnits(), DataUnits())
         self.exclusive_sizes = exclusive_sizes
         for name, network in networks._asdict().items():
@@ -102,56 +107,97 @@ class IIAE(nn.Module):
 
     def encode(self, pair: Pair) -> Posteriors:
         """All five posteriors of a batch of pairs."""
-        x, y = self.units_x(pair.x), self.units_y(pair.y)
-        given_x, given_y = self.shared_given_x(x), self.shared_given_y(y)
+        x = self.units_x(pair.x), *self._covariates(pair.context_x)
+        y = self.units_y(pair.y), *self._covariates(pair.context_y)
+        given_x, given_y = self.shared_given_x(*x), self.shared_given_y(*y)
         return Posteriors(
             shared=self.shared(given_x.features, given_y.features),
             shared_given_x=given_x.posterior,
             shared_given_y=given_y.posterior,
-            exclusive_x=self.exclusive_x(x),
-            exclusive_y=self.exclusive_y(y),
+            exclusive_x=self.exclusive_x(*x),
+            exclusive_y=self.exclusive_y(*y),
         )
 
-    def encode_x(self, x: Float[Tensor, "batch *shape_x"]) -> DomainPosteriors:
-        """r_x(z_s given x) and q(z_x given x): what x alone says."""
-        x = self.units_x(x)
-        return DomainPosteriors(self.shared_given_x(x).posterior, self.exclusive_x(x))
+    def encode_x(
+        self, x: Float[Tensor, "batch *shape_x"], context: Context = Context()
+    ) -> DomainPosteriors:
+        """r_x(z_s given x) and q(z_x given x): what x alone says.
 
-    def encode_y(self, y: Float[Tensor, "batch *shape_y"]) -> DomainPosteriors:
-        """r_y(z_s given y) and q(z_y given y): what y alone says."""
-        y = self.units_y(y)
-        return DomainPosteriors(self.shared_given_y(y).posterior, self.exclusive_y(y))
+        Raises:
+            DataError: The context lacks covariates that the model takes, or has others.
+        """
+        given = self.units_x(x), *self._covariates(context)
+        return DomainPosteriors(self.shared_given_x(*given).posterior, self.exclusive_x(*given))
 
-    def encoder(self, domain: Domain) -> Callable[[Tensor], DomainPosteriors]:
+    def encode_y(
+        self, y: Float[Tensor, "batch *shape_y"], context: Context = Context()
+    ) -> DomainPosteriors:
+        """r_y(z_s given y) and q(z_y given y): what y alone says; errors as `encode_x`."""
+        given = self.units_y(y), *self._covariates(context)
+        return DomainPosteriors(self.shared_given_y(*given).posterior, self.exclusive_y(*given))
+
+    def encoder(self, domain: Domain) -> Callable[..., DomainPosteriors]:
         """`encode_x` or `encode_y`."""
         return self.encode_x if domain == "x" else self.encode_y
 
-    def decode(self, z: Latents) -> Likelihoods:
-        """Likelihoods of both domains."""
+    def known(self, pair: Pair) -> tuple[Context, Context]:
+        """What the decoders of x and of y are given of a pair beside latents: sizes, covariates."""
+        return (
+            self.units_x.known(pair.x, pair.context_x),
+            self.units_y.known(pair.y, pair.context_y),
+        )
+
+    def decode(
+        self, z: Latents, known: tuple[Context, Context] = (Context(), Context())
+    ) -> Likelihoods:
+        """Likelihoods of both domains, given what `known` says of the pairs."""
         return Likelihoods(
-            self.decode_x(z.shared, z.exclusive_x), self.decode_y(z.shared, z.exclusive_y)
+            self.decode_x(z.shared, z.exclusive_x, known[0]),
+            self.decode_y(z.shared, z.exclusive_y, known[1]),
         )
 
     def decode_x(
-        self, shared: Float[Tensor, "batch shared"], exclusive: Float[Tensor, "batch exclusive_x"]
+        self,
+        shared: Float[Tensor, "batch shared"],
+        exclusive: Float[Tensor, "batch exclusive_x"],
+        context: Context = Context(),
     ) -> Likelihood:
-        """p(x given z_s, z_x)."""
-        return self.units_x.likelihood(self.decoder_x(shared, exclusive))
+        """p(x given z_s, z_x); without a size, of the median size. Errors as `encode_x`."""
+        raw = self.decoder_x(shared, exclusive, *self._covariates(context))
+        return self.units_x.likelihood(raw, context)
 
     def decode_y(
-        self, shared: Float[Tensor, "batch shared"], exclusive: Float[Tensor, "batch exclusive_y"]
+        self,
+        shared: Float[Tensor, "batch shared"],
+        exclusive: Float[Tensor, "batch exclusive_y"],
+        context: Context = Context(),
     ) -> Likelihood:
-        """p(y given z_s, z_y)."""
-        return self.units_y.likelihood(self.decoder_y(shared, exclusive))
+        """p(y given z_s, z_y); without a size, of the median size. Errors as `encode_x`."""
+        raw = self.decoder_y(shared, exclusive, *self._covariates(context))
+        return self.units_y.likelihood(raw, context)
 
-    def decoder(self, domain: Domain) -> Callable[[Tensor, Tensor], Likelihood]:
+    def decoder(self, domain: Domain) -> Callable[..., Likelihood]:
         """`decode_x` or `decode_y`."""
         return self.decode_x if domain == "x" else self.decode_y
+
+    def _covariates(self, context: Context) -> tuple[Tensor, ...]:
+        """What networks take beside their input: nothing, or the columns of covariates."""
+        given, width = context.covariates, self.covariates.width
+        if given is None and not width:
+            return ()
+        if given is None:
+            raise DataError(
+                f"the model takes covariates: {', '.join(self.covariates.names)}; give them with "
+                "the samples"
+            )
+        if given.shape[1] != width:
+            raise DataError(f"{given.shape[1]} columns of covariates; the model takes {width}")
+        return (given,)
 
     def forward(self, pair: Pair) -> tuple[Posteriors, Likelihoods]:
         """Encode, sample every latent once, decode: one estimate of the objective."""
         q = self.encode(pair)
-        return q, self.decode(q.rsample())
+        return q, self.decode(q.rsample(), self.known(pair))
 
     def part_paired(self, batch: PartPaired) -> tuple[Posteriors, Likelihoods]:
         """As `forward`; z_s of a sample alone is drawn from r_x or r_y.
@@ -159,19 +205,22 @@ class IIAE(nn.Module):
         `shared` has a row a pair, the others one for every x or y.
         """
         n, lone = batch.pairs, slice(batch.pairs, None)
-        x, y = self.units_x(batch.x), self.units_y(batch.y)
-        given_x, given_y = self.shared_given_x(x), self.shared_given_y(y)
+        known_x = self.units_x.known(batch.x, batch.context_x)
+        known_y = self.units_y.known(batch.y, batch.context_y)
+        x = self.units_x(batch.x), *self._covariates(known_x)
+        y = self.units_y(batch.y), *self._covariates(known_y)
+        given_x, given_y = self.shared_given_x(*x), self.shared_given_y(*y)
         q = Posteriors(
             shared=self.shared(given_x.features[:n], given_y.features[:n]),
             shared_given_x=given_x.posterior,
             shared_given_y=given_y.posterior,
-            exclusive_x=self.exclusive_x(x),
-            exclusive_y=self.exclusive_y(y),
+            exclusive_x=self.exclusive_x(*x),
+            exclusive_y=self.exclusive_y(*y),
         )
         z_s = q.shared.rsample()
         z_s_x = torch.cat([z_s, q.shared_given_x.rows(lone).rsample()])
         z_s_y = torch.cat([z_s, q.shared_given_y.rows(lone).rsample()])
         return q, Likelihoods(
-            self.decode_x(z_s_x, q.exclusive_x.rsample()),
-            self.decode_y(z_s_y, q.exclusive_y.rsample()),
+            self.decode_x(z_s_x, q.exclusive_x.rsample(), known_x),
+            self.decode_y(z_s_y, q.exclusive_y.rsample(), known_y),
         )

@@ -11,7 +11,7 @@ from torch import Tensor
 from iiae.distributions import DiagonalNormal
 from iiae.errors import DataError
 from iiae.model.iiae import IIAE, Active
-from iiae.types import Pair
+from iiae.types import Pair, mapped
 
 
 class Embeddings(NamedTuple):
@@ -34,8 +34,9 @@ def embed(model: IIAE, batches: Iterable[Pair]) -> Embeddings:
     device = model.active.device
 
     def posteriors(pair: Pair) -> tuple[DiagonalNormal, ...]:
-        given_x = model.encode_x(pair.x.to(device))
-        given_y = model.encode_y(pair.y.to(device))
+        pair = mapped(pair, lambda v: v.to(device))
+        given_x = model.encode_x(pair.x, pair.context_x)
+        given_y = model.encode_y(pair.y, pair.context_y)
         return given_x.shared, given_y.shared, given_x.exclusive, given_y.exclusive
 
     return _finite(Embeddings(*_joined(map(posteriors, batches))))

@@ -9,7 +9,7 @@ from torch import Tensor
 from iiae.distributions import DiagonalNormal
 from iiae.errors import DataError
 from iiae.model.iiae import IIAE
-from iiae.types import Domain, other
+from iiae.types import Context, Domain, other
 
 
 @torch.inference_mode()
@@ -20,6 +20,9 @@ def translate(
     like: Float[Tensor, "batch_or_one *target"] | None = None,
     exclusive: Float[Tensor, "batch_or_one exclusive"] | None = None,
     active_only: bool = False,
+    context: Context = Context(),
+    target: Context | None = None,
+    like_context: Context | None = None,
 ) -> Float[Tensor, "batch *target"]:
     """The content of `source` in the other domain.
 
@@ -33,25 +36,37 @@ def translate(
         like: References of domain `to`, one for all or one each.
         exclusive: Latents of domain `to`, one for all or one each: see `draw_exclusive`.
         active_only: Use the prior's mean for dimensions of z_s that are not active.
+        context: Covariates of the source, where the model takes any.
+        target: Covariates and library sizes of the translation; by default the covariates of the
+            source, and the median size of training samples.
+        like_context: Covariates of the references; by default those of the translation.
 
     Raises:
-        DataError: Source and reference differ in number.
+        DataError: Source and reference differ in number, or covariates are missing.
     """
-    shared = content(model, source, to)
+    target = context._replace(size=None) if target is None else target
+    shared = content(model, source, to, context)
     if active_only:
         shared = shared * model.active
     if exclusive is None and like is not None:
-        exclusive = exclusive_means(model, like, to)
-    return render(model, shared, to, exclusive)
+        if like_context is None and len(like) == 1 and target.covariates is not None:
+            like = like.expand(len(source), *like.shape[1:])
+        exclusive = exclusive_means(
+            model, like, to, target if like_context is None else like_context
+        )
+    return render(model, shared, to, exclusive, target)
 
 
 @torch.inference_mode()
 def content(
-    model: IIAE, source: Float[Tensor, "batch *source"], to: Domain
+    model: IIAE,
+    source: Float[Tensor, "batch *source"],
+    to: Domain,
+    context: Context = Context(),
 ) -> Float[Tensor, "batch shared"]:
     """z_s of samples of the domain that `to` is not: the mean of r."""
     model.eval()
-    return model.encoder(other(to))(source).shared.mean
+    return model.encoder(other(to))(source, context).shared.mean
 
 
 @torch.inference_mode()
@@ -60,6 +75,7 @@ def render(
     shared: Float[Tensor, "batch shared"],
     to: Domain,
     exclusive: Float[Tensor, "batch_or_one exclusive"] | None = None,
+    context: Context = Context(),
 ) -> Float[Tensor, "batch *target"]:
     """Domain `to` with the content of `shared`; without `exclusive`, of the prior's mean.
 
@@ -74,7 +90,7 @@ def render(
             f"{len(shared)} samples to translate and {len(exclusive)} references; give one for "
             "all or one for each"
         )
-    return model.decoder(to)(shared, exclusive.expand(len(shared), -1)).mean
+    return model.decoder(to)(shared, exclusive.expand(len(shared), -1), context).mean
 
 
 def draw_exclusive(
@@ -104,11 +120,14 @@ def draw_prior(
 
 @torch.inference_mode()
 def exclusive_means(
-    model: IIAE, reference: Float[Tensor, "batch *shape"], domain: Domain
+    model: IIAE,
+    reference: Float[Tensor, "batch *shape"],
+    domain: Domain,
+    context: Context = Context(),
 ) -> Float[Tensor, "batch exclusive"]:
     """Posterior means of the exclusive latents of references of one domain."""
     model.eval()
-    return model.encoder(domain)(reference).exclusive.mean
+    return model.encoder(domain)(reference, context).exclusive.mean
 
 
 def interpolate(

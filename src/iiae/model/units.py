@@ -1,14 +1,15 @@
-"""The units that a model computes in: those of the data, or each column's deviation."""
+"""The units that a model computes in: those of the data, each column's deviation, or log counts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from iiae.distributions import Likelihood, Rescaled
+from iiae.distributions import Counts, Likelihood, Rescaled
+from iiae.types import Context
 
 LIMIT = 10.0  # deviations from the mean beyond which a value counts as one of so many
 
@@ -19,7 +20,11 @@ class DataUnits(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         return values
 
-    def likelihood(self, inner: Likelihood) -> Likelihood:
+    def known(self, values: Tensor, context: Context) -> Context:
+        """What the likelihood needs to know of samples beside the latents."""
+        return context
+
+    def likelihood(self, inner: Likelihood, context: Context = Context()) -> Likelihood:
         """The likelihood of the data, of one in these units."""
         return inner
 
@@ -47,18 +52,81 @@ class StandardUnits(nn.Module):
         scale = self.deviation.where(varying, self.deviation.new_ones(()))
         return ((values - self.mean) / scale * varying).clamp(-LIMIT, LIMIT)
 
-    def likelihood(self, inner: Likelihood) -> Likelihood:
+    def known(self, values: Tensor, context: Context) -> Context:
+        """What the likelihood needs to know of samples beside the latents."""
+        return context
+
+    def likelihood(self, inner: Likelihood, context: Context = Context()) -> Likelihood:
         """The likelihood of the data, of one in these units: means in the data's own, true nats."""
         return Rescaled(inner, self, self.mean, self.deviation)
 
-    def learn(self, batches: Iterable[Tensor]) -> None:
-        """Takes the mean and deviation of all rows, `(batch, size)` at a time.
+    def learn(self, batches: Iterable[tuple[Tensor, Context]]) -> None:
+        """Takes the mean and deviation of all rows, `(batch, size)` at a time."""
+        self.take(*moments(values for values, _ in batches))
 
-        A column that varies by rounding errors alone is constant.
-        """
-        mean, deviation = moments(batches)
+    def take(self, mean: Float[Tensor, " size"], deviation: Float[Tensor, " size"]) -> None:
+        """Takes these; a column that varies by rounding errors alone is constant."""
         self.mean.copy_(mean)
         self.deviation.copy_(deviation.masked_fill(deviation <= 1e-12 * mean.abs(), 0))
+
+
+class CountUnits(nn.Module):
+    r"""Counts: encoders see log1p of them, standardised; the likelihood stays one of counts.
+
+    A decoder's log-means are in units of each column's training mean, so that it begins there:
+    $m = \bar m\, e^{raw}$, and with a library size s, $m = \bar m\, e^{raw} s / \bar s$ with the
+    median $\bar s$ over training pairs. It is learned, stored with the weights, and stands in where
+    no size is known, as in a translation.
+
+    Args:
+        columns: Number of them.
+        size: "none"; "given", with each sample; or "observed", the sum of its counts.
+    """
+
+    log_mean: Tensor
+    median_size: Tensor
+
+    def __init__(self, columns: int, size: str = "none"):
+        super().__init__()
+        self.size, self.seen = size, StandardUnits(columns)
+        self.register_buffer("log_mean", torch.zeros(columns))
+        self.register_buffer("median_size", torch.ones(()))
+
+    def forward(self, values: Float[Tensor, "batch columns"]) -> Float[Tensor, "batch columns"]:
+        return self.seen(values.log1p())
+
+    def known(self, values: Tensor, context: Context) -> Context:
+        """The context with the observed size, where the model takes that."""
+        return context._replace(size=values.sum(1)) if self.size == "observed" else context
+
+    def likelihood(self, inner: Counts, context: Context = Context()) -> Counts:
+        """The likelihood of the counts, of log-means in these units."""
+        factor = self.log_mean
+        if self.size != "none" and context.size is not None:
+            factor = factor + (context.size / self.median_size).log()[:, None]
+        return inner.times(factor)
+
+    def learn(self, batches: Iterable[tuple[Tensor, Context]]) -> None:
+        """Takes the means of all rows, `(batch, columns)` at a time, and the median size.
+
+        A column without any count in training has the mean of half a count in all.
+        """
+        sizes: list[Tensor] = []
+        rows = 0
+
+        def both() -> Iterator[Tensor]:
+            nonlocal rows
+            for values, context in batches:
+                rows += len(values)
+                if (size := self.known(values, context).size) is not None:
+                    sizes.append(size.cpu())
+                yield torch.cat([values, values.log1p()], 1)
+
+        (mean, seen), (_, deviation) = (part.chunk(2) for part in moments(both()))
+        self.seen.take(seen, deviation)
+        self.log_mean.copy_(mean.clamp_min(0.5 / rows).log())
+        if self.size != "none":
+            self.median_size.copy_(torch.cat(sizes).median())
 
 
 def moments(

@@ -1,4 +1,4 @@
-"""Convolutional networks: the two published image families and a small one."""
+"""Convolutional networks: the two published image families, and what families are made of."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from iiae.distributions import DiagonalNormal, Head, Likelihood, diagonal_normal
 from iiae.networks.interface import Family, Networks, Shapes, SharedEncoding
@@ -35,17 +34,6 @@ class MapEncoder(nn.Module):
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> SharedEncoding:
         features = self.trunk(x)
         return SharedEncoding(diagonal_normal(self.out(features)), features)
-
-
-class ContrastCopy(nn.Module):
-    """Puts a contrast-normalised copy behind the channels of an image.
-
-    Each channel of the copy has mean 0 and variance 1 over its own pixels, so that faint
-    content enters with full strength. The image itself stays, and with it all it says.
-    """
-
-    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Tensor:
-        return torch.cat([x, F.instance_norm(x)], 1)
 
 
 class MapFusion(nn.Module):
@@ -207,8 +195,8 @@ def image_map(
             ),
         )
 
-    x, y = _both(domain, shapes, exclusive, heads)
-    return _assemble(x, y, MapFusion(PUBLISHED_WIDTHS[-1], shared))
+    x, y = both_domains(domain, shapes, exclusive, heads)
+    return assembled(x, y, MapFusion(PUBLISHED_WIDTHS[-1], shared))
 
 
 def image_flat(
@@ -233,37 +221,8 @@ def image_flat(
             ),
         )
 
-    x, y = _both(domain, shapes, exclusive, heads)
-    return _assemble(x, y, FlatFusion(side * side * widths[-1], 256, shared))
-
-
-def small(
-    shapes: tuple[Sequence[int], Sequence[int]],
-    exclusive: tuple[int, int],
-    shared: int,
-    heads: tuple[Head, Head],
-    width: int = 24,
-) -> Networks:
-    """Networks for images of 16 to 64 pixels that a CPU trains in minutes.
-
-    z_s is a 4x4 map of `shared` channels; widths double from `width` at each halving.
-    Paper: encoders see the image. Here: the shared encoders also see it with its contrast
-    normalised, because without that nearly all retrieval errors on MNIST-CDCB were images of
-    little contrast. Arguments as for `image_map`.
-    """
-    size = shapes[0][-1]
-    halvings = size.bit_length() - 3  # down to 4x4
-    widths = [width << i for i in range(halvings - 1)]
-
-    def domain(channels: int, exclusive: int, head: Head) -> Domain:
-        return Domain(
-            ExclusiveEncoder(size, channels, [*widths, width << halvings - 1], exclusive),
-            nn.Sequential(ContrastCopy(), MapEncoder(2 * channels, widths, shared)),
-            MapDecoder(4, shared, exclusive, widths[::-1], [0.0] * len(widths), channels, head),
-        )
-
-    x, y = _both(domain, shapes, exclusive, heads)
-    return _assemble(x, y, MapFusion(widths[-1], shared))
+    x, y = both_domains(domain, shapes, exclusive, heads)
+    return assembled(x, y, FlatFusion(side * side * widths[-1], 256, shared))
 
 
 class Domain(NamedTuple):
@@ -274,19 +233,21 @@ class Domain(NamedTuple):
     decoder: nn.Module
 
 
-def _both(
+def both_domains(
     domain: Callable[[int, int, Head], Domain],
     shapes: tuple[Sequence[int], Sequence[int]],
     exclusive: tuple[int, int],
     heads: tuple[Head, Head],
 ) -> tuple[Domain, Domain]:
+    """The networks of x and of y, made of (channels, size of the exclusive latent, head)."""
     return (
         domain(shapes[0][0], exclusive[0], heads[0]),
         domain(shapes[1][0], exclusive[1], heads[1]),
     )
 
 
-def _assemble(x: Domain, y: Domain, shared: nn.Module) -> Networks:
+def assembled(x: Domain, y: Domain, shared: nn.Module) -> Networks:
+    """All seven parts; `shared` is the joint encoder."""
     return Networks(
         x.exclusive, y.exclusive, x.shared_given, y.shared_given, shared, x.decoder, y.decoder
     )
@@ -315,6 +276,5 @@ def map_of(side: Callable[[int], int]) -> Callable[[Shapes, int], tuple[int, ...
     return lambda shapes, shared: (shared, side(shapes[0][-1]), side(shapes[0][-1]))
 
 
-SMALL = Family(small, map_of(lambda _: 4), square(16, 64), frozenset({"width"}))
 IMAGE_MAP = Family(image_map, map_of(lambda side: side >> 5), square(64, 512))
 IMAGE_FLAT = Family(image_flat, lambda _, shared: (shared,), square(64, 512))

@@ -29,6 +29,8 @@ class Networks(NamedTuple):
     | `shared_given_x`, `shared_given_y` | r_x, r_y | x or y | `SharedEncoding` |
     | `shared` | q(z_s given x, y) | features of x, features of y | `DiagonalNormal` |
     | `decoder_x`, `decoder_y` | p(x given z_s, z_x), p(y ..) | z_s, z_x or z_y | `Likelihood` |
+
+    All but `shared` take columns of covariates as one argument more, where the model has any.
     """
 
     exclusive_x: nn.Module
@@ -44,7 +46,8 @@ class Family(NamedTuple):
     """A family of networks that settings can name.
 
     `build` takes the shapes, (size of z_x, of z_y), that of z_s, the heads of x and y, and those of
-    `reads`, settings of `ModelSettings`, that are given. `latent` is the shape of one z_s for
+    `reads`, settings of `ModelSettings`, that are given; and `covariates`, the number of their
+    columns, where there are any and the family takes them. `latent` is the shape of one z_s for
     those shapes and `model.shared`. `refusal` says why data of some shapes cannot be taken, "" if
     it can.
     """
@@ -53,3 +56,4 @@ class Family(NamedTuple):
     latent: Callable[[Shapes, int], tuple[int, ...]]
     refusal: Callable[[Shapes], str]
     reads: frozenset[str] = frozenset()
+    covariates: bool = False

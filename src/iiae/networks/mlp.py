@@ -19,34 +19,38 @@ def hidden(size: int, width: int, activation: nn.Module) -> nn.Sequential:
 
 
 class Encoder(nn.Module):
-    """q(z_x given x): size -> 2 width -> width -> 2 exclusive."""
+    """q(z_x given x): size -> 2 width -> width -> 2 exclusive; covariates beside x."""
 
-    def __init__(self, size: int, width: int, exclusive: int, dropout: float = 0.0):
+    def __init__(
+        self, size: int, width: int, exclusive: int, dropout: float = 0.0, covariates: int = 0
+    ):
         super().__init__()
         self.drop = nn.Dropout(dropout) if dropout else nn.Identity()
         self.net = nn.Sequential(
-            hidden(size, 2 * width, nn.LeakyReLU(0.2)),
+            hidden(size + covariates, 2 * width, nn.LeakyReLU(0.2)),
             hidden(2 * width, width, nn.LeakyReLU(0.2)),
             dense(width, 2 * exclusive),
         )
 
-    def forward(self, x: Float[Tensor, "batch size"]) -> DiagonalNormal:
-        return diagonal_normal(self.net(self.drop(x)))
+    def forward(self, x: Float[Tensor, "batch size"], *covariates: Tensor) -> DiagonalNormal:
+        return diagonal_normal(self.net(_beside(self.drop(x), *covariates)))
 
 
 class SharedEncoder(nn.Module):
     """r(z_s given x), as `Encoder`; hands its first hidden layer to q_s."""
 
-    def __init__(self, size: int, width: int, shared: int, dropout: float = 0.0):
+    def __init__(
+        self, size: int, width: int, shared: int, dropout: float = 0.0, covariates: int = 0
+    ):
         super().__init__()
         self.drop = nn.Dropout(dropout) if dropout else nn.Identity()
-        self.first = hidden(size, 2 * width, nn.LeakyReLU(0.2))
+        self.first = hidden(size + covariates, 2 * width, nn.LeakyReLU(0.2))
         self.rest = nn.Sequential(
             hidden(2 * width, width, nn.LeakyReLU(0.2)), dense(width, 2 * shared)
         )
 
-    def forward(self, x: Float[Tensor, "batch size"]) -> SharedEncoding:
-        features = self.first(self.drop(x))
+    def forward(self, x: Float[Tensor, "batch size"], *covariates: Tensor) -> SharedEncoding:
+        features = self.first(_beside(self.drop(x), *covariates))
         return SharedEncoding(diagonal_normal(self.rest(features)), features)
 
 
@@ -64,7 +68,7 @@ class Fusion(nn.Module):
 
 
 class Decoder(nn.Module):
-    """p(x given z_s, z_x): both latents -> hidden of the same size -> data."""
+    """p(x given z_s, z_x): both latents, and covariates -> hidden of the same size -> data."""
 
     def __init__(self, latent: int, size: int, head: Head):
         super().__init__()
@@ -74,9 +78,16 @@ class Decoder(nn.Module):
         self.head = head
 
     def forward(
-        self, shared: Float[Tensor, "batch shared"], exclusive: Float[Tensor, "batch exclusive"]
+        self,
+        shared: Float[Tensor, "batch shared"],
+        exclusive: Float[Tensor, "batch exclusive"],
+        *covariates: Tensor,
     ) -> Likelihood:
-        return self.head(self.net(torch.cat([shared, exclusive], 1)))
+        return self.head(self.net(torch.cat([shared, exclusive, *covariates], 1)))
+
+
+def _beside(x: Tensor, *covariates: Tensor) -> Tensor:
+    return torch.cat([x, *covariates], 1) if covariates else x
 
 
 def features(
@@ -86,6 +97,7 @@ def features(
     heads: tuple[Head, Head],
     width: int = 256,
     dropout: float | tuple[float, float] = 0.0,
+    covariates: int = 0,
 ) -> Networks:
     """Published feature networks: 2,470,784 parameters at 512, 64 and 64.
 
@@ -99,17 +111,18 @@ def features(
         width: Of the second hidden layer; the first has twice as many units.
         dropout: Of the encoders' inputs, in training, one for both or (of x, of y); none as
             published.
+        covariates: Number of their columns, which every encoder and decoder takes.
     """
     (size_x,), (size_y,) = shapes
     drop_x, drop_y = dropout if isinstance(dropout, tuple) else (dropout, dropout)
     return Networks(
-        exclusive_x=Encoder(size_x, width, exclusive[0], drop_x),
-        exclusive_y=Encoder(size_y, width, exclusive[1], drop_y),
-        shared_given_x=SharedEncoder(size_x, width, shared, drop_x),
-        shared_given_y=SharedEncoder(size_y, width, shared, drop_y),
+        exclusive_x=Encoder(size_x, width, exclusive[0], drop_x, covariates),
+        exclusive_y=Encoder(size_y, width, exclusive[1], drop_y, covariates),
+        shared_given_x=SharedEncoder(size_x, width, shared, drop_x, covariates),
+        shared_given_y=SharedEncoder(size_y, width, shared, drop_y, covariates),
         shared=Fusion(width, shared),
-        decoder_x=Decoder(shared + exclusive[0], size_x, heads[0]),
-        decoder_y=Decoder(shared + exclusive[1], size_y, heads[1]),
+        decoder_x=Decoder(shared + exclusive[0] + covariates, size_x, heads[0]),
+        decoder_y=Decoder(shared + exclusive[1] + covariates, size_y, heads[1]),
     )
 
 
@@ -124,4 +137,10 @@ def _refusal(shapes: Shapes) -> str:
     return "takes vectors; use 'small', 'image-map' or 'image-flat' for images"
 
 
-FEATURES = Family(features, lambda _, shared: (shared,), _refusal, frozenset({"width", "dropout"}))
+FEATURES = Family(
+    features,
+    lambda _, shared: (shared,),
+    _refusal,
+    frozenset({"width", "dropout"}),
+    covariates=True,
+)

@@ -161,7 +161,7 @@ def _translations(run: TrainedRun, pair: Pair, to: Domain) -> Iterator[Strip]:
 @torch.inference_mode()
 def _reconstructions(run: TrainedRun, pair: Pair) -> Iterator[Strip]:
     names = domain_names(run.settings.data)
-    p = run.model.decode(run.model.encode(pair).mean())
+    p = run.model.decode(run.model.encode(pair).mean(), run.model.known(pair))
     for domain, given, made in (("x", pair.x, p.x.mean), ("y", pair.y, p.y.mean)):
         name = names.x if domain == "x" else names.y
         yield make_strip(name, list(given))

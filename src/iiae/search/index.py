@@ -10,9 +10,8 @@ from typing import NamedTuple, get_args
 from iiae.errors import GalleryError
 from iiae.files.decoding import OnError, Skipped
 from iiae.files.interface import Source
-from iiae.files.sources import open_source
 from iiae.model.translation import exclusive_size
-from iiae.run_folder import TrainedRun, weights_digest
+from iiae.run_folder import TrainedRun, open_samples, weights_digest
 from iiae.search.encoding import encode_samples, make_space
 from iiae.search.gallery import Gallery
 from iiae.search.items import Distance, GalleryInfo, Items
@@ -74,7 +73,7 @@ def index_files(
         GalleryError: The gallery is of another model, domain or distance, or cannot be written.
     """
     known = {} if metadata is None else read_metadata(metadata)
-    source = open_source(inputs, run.shapes[0 if domain == "x" else 1], domain)
+    source = open_samples(run, inputs, domain)
     gallery = _gallery(run, where, inputs, domain, distance, active_only)
     skipped = Skipped(on_error)
     if known:

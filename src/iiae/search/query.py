@@ -13,8 +13,7 @@ from iiae.errors import DataError, GalleryError
 from iiae.files.decoding import OnError, Skipped
 from iiae.files.interface import Source
 from iiae.files.rows import as_rows, read_rows
-from iiae.files.sources import open_source
-from iiae.run_folder import TrainedRun, weights_digest
+from iiae.run_folder import TrainedRun, open_samples, weights_digest
 from iiae.search.encoding import EncodedSamples, encode_samples, make_space
 from iiae.search.gallery import Gallery
 from iiae.search.items import VECTORS, Found, Latent
@@ -97,7 +96,7 @@ def _encode(
     skipped: Skipped,
 ) -> tuple[Source, EncodedSamples]:
     """Latents of queries; those that count must have distances."""
-    source = open_source(samples, run.shapes[0 if domain == "x" else 1], domain)
+    source = open_samples(run, samples, domain)
     compared: list[Latent] = [
         latent for latent, weight in zip(VECTORS, weights, strict=True) if weight
     ]

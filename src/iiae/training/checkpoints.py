@@ -20,6 +20,7 @@ from iiae.run_folder import (
     BEST,
     CHECKPOINT,
     COMPARISON,
+    FEATURES,
     HISTORY,
     METRICS,
     MODEL,
@@ -28,6 +29,7 @@ from iiae.run_folder import (
     PairRecord,
     Shapes,
     load_pairs,
+    save_features,
     save_history,
     save_pairs,
     save_settings,
@@ -43,7 +45,9 @@ VECTOR_STEPS, IMAGE_STEPS = 16, 1  # optimiser steps between two looks at clock,
 STATE = ("model", "optimiser", "bf16", "steps", "history", "sums", "counted", "seconds",
          "random_state", "cuda_random_state")  # fmt: skip
 MAY_CHANGE = (
-    *(f"data.{name}" for name in ("root", "x", "y", "names")),  # the pairs themselves are compared
+    *(
+        f"data.{name}" for name in ("root", "x", "y", "names", "columns")
+    ),  # the pairs themselves are compared
     *(
         f"training.{name}"
         for name in (
@@ -214,15 +218,8 @@ def begin(out: Path, settings: Settings, data: Splits, started: float) -> None:
     earlier = [
         out / name
         for name in (
-            MODEL,
-            COMPARISON,
-            EXAMPLES,
-            HISTORY,
-            METRICS,
-            PAIRS,
-            CHECKPOINT,
-            BEST,
-            *DERIVED,
+            *(MODEL, COMPARISON, EXAMPLES, FEATURES, HISTORY, METRICS, PAIRS),
+            *(CHECKPOINT, BEST, *DERIVED),
         )
     ]
     earlier += [file for file in (out / "tensorboard").glob("*") if _older(file, started)]
@@ -231,6 +228,7 @@ def begin(out: Path, settings: Settings, data: Splits, started: float) -> None:
             path.unlink(missing_ok=True)
     save_settings(out, settings)
     save_pairs(out, data)
+    save_features(out, data.train.features)
 
 
 def _older(file: Path, moment: float) -> bool:

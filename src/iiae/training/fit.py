@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from iiae.data import PairSet, Splits, load, with_absolute_paths
 from iiae.data.classes.pairs import ClassPairs
+from iiae.data.context import learn_context
 from iiae.data.missing import PartPairs
 from iiae.data.ranges import check_ranges
 from iiae.data.sampling import AlignedBatches, make_batches
@@ -24,7 +25,8 @@ from iiae.model.active import latent_nats, select_active
 from iiae.model.build import build_model, check_parts
 from iiae.model.iiae import IIAE, Active
 from iiae.model.latents import Embeddings, embed
-from iiae.model.units import StandardUnits
+from iiae.model.moments import recompute_moments
+from iiae.model.units import DataUnits
 from iiae.run_folder import (
     BEST,
     MODEL,
@@ -47,6 +49,7 @@ from iiae.training.checkpoints import (
 )
 from iiae.training.group_batchnorm import synchronised
 from iiae.training.learner import RANKED_PAIRS, Learner, Plan, best_epoch, out_of_patience
+from iiae.training.library_sizes import warn_of_sizes
 from iiae.training.loader import Loader, keep_on_device_if_it_fits
 from iiae.training.loggers import check_logger
 from iiae.training.processes import Group, any_process, joined
@@ -93,8 +96,9 @@ def fit(
     check_logger(settings.training.logger)
     if model is None:
         check_parts(settings)
-    data = data or load(settings.data)
-    _check_sizes(data)
+    given = data or load(settings.data)
+    _check_sizes(given)
+    data, covariates = learn_context(given, settings.data, settings.objective)
     if settings.training.keep == "retrieval" and isinstance(data.validation, ClassPairs):
         raise SettingsError(
             "training.keep = 'retrieval': validation pairs of classes have no partners to find; "
@@ -108,8 +112,11 @@ def fit(
     keep_freed_memory()
     with joined(settings.training) as group:
         torch.manual_seed(settings.training.seed)
-        model = model or build_model(settings.model, settings.objective, data.train.shapes)
+        model = model or build_model(
+            settings.model, settings.objective, data.train.shapes, covariates
+        )
         _learn_units(model, data.train)
+        warn_of_sizes(model, data.train)
         together = synchronised(model, group.device) if group.world > 1 else nullcontext()
         with together, fastest_algorithms(group.device), stop_on_signals() as stop:
             order = _order(data.train, settings, group)
@@ -131,9 +138,9 @@ def fit(
 
 def _learn_units(model: IIAE, train: PairSet) -> None:
     """The mean and deviation of each column, where the model computes in those units."""
-    if isinstance(model.units_x, StandardUnits):
+    if not isinstance(model.units_x, DataUnits):
         model.units_x.learn(train.domain_batches("x", UNIT_ROWS))
-    if isinstance(model.units_y, StandardUnits):
+    if not isinstance(model.units_y, DataUnits):
         model.units_y.learn(train.domain_batches("y", UNIT_ROWS))
 
 
@@ -212,8 +219,11 @@ def _finish(learner: Learner, data: Splits, train: PairSet, out: Path) -> None:
     active = select_active(posteriors, held, settings.evaluation.active_nats)
     model.keep_active(active)
     model.keep_aggregate(posteriors.exclusive_x, posteriors.exclusive_y)
+    if settings.training.translation_moments:
+        batches = data.train.batches(settings.training.batch, index.sort().values)
+        recompute_moments(model, batches, settings.training.seed)
     shapes: Shapes = data.train.shapes
-    save_weights(out / MODEL, model.state_dict(), shapes)
+    save_weights(out / MODEL, model.state_dict(), shapes, model.covariates)
     summary = {**_summary(learner, data), "latents": _latents(posteriors, active)}
     recorded = load_pairs(out)  # its digest was taken when training began
     save_metrics(out, "training", summary, recorded["train"].digest if recorded else None)

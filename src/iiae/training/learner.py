@@ -29,7 +29,7 @@ from iiae.objectives import (
 from iiae.settings import ObjectiveSettings, Settings
 from iiae.training.processes import Group, all_sum, any_process
 from iiae.training.recorded import RecordedStep
-from iiae.types import Pair, PartPaired
+from iiae.types import Pair, PartPaired, mapped
 
 RANKED_PAIRS = 2000  # validation pairs among which partners are looked for
 LEARNING_STEPS = 500  # by then z_s should hold something
@@ -180,7 +180,7 @@ class Learner:
                     if i % world != rank:
                         continue
                     torch.manual_seed(seed + i)
-                pair = Pair(*(v.to(self.device) for v in pair))
+                pair = mapped(pair, lambda v: v.to(self.device))
                 q, p = self.model(pair)
                 terms = iiae_terms(pair, q, p)
                 broken += [count + place for place in _not_finite(terms)]

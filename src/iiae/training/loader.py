@@ -6,12 +6,13 @@ import logging
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from iiae.data import PairSet
 from iiae.data.sampling import AlignedBatches
 from iiae.hardware import free_memory
-from iiae.types import Pair, PartPaired
+from iiae.types import Pair, PartPaired, mapped
 
 DEVICE_SHARE = 0.5  # of a device's free memory that the training pairs may take
 
@@ -49,10 +50,7 @@ class Loader:
     def epoch(self, number: int) -> Iterator[Pair | PartPaired]:
         """Batches of an epoch, from 0; of the one that `order` seeks, from the place sought."""
         self.order.set_epoch(number)
-        batches = (
-            batch._replace(x=batch.x.to(self.device), y=batch.y.to(self.device))
-            for batch in self._batches()
-        )
+        batches = (mapped(batch, lambda v: v.to(self.device)) for batch in self._batches())
         yield from batches if self.device.type == "cpu" else self._ahead(batches)
 
     def _ahead(self, batches: Iterator[Pair | PartPaired]) -> Iterator[Pair | PartPaired]:
@@ -64,8 +62,7 @@ class Loader:
             if batch is None:
                 return
             main.wait_stream(own)
-            batch.x.record_stream(main)
-            batch.y.record_stream(main)
+            mapped(batch, lambda v: _recorded(v, main))
             yield batch
 
     def _batches(self) -> Iterator[Pair | PartPaired]:
@@ -81,3 +78,9 @@ class Loader:
                 generator=torch.Generator(),
             )
         )
+
+
+def _recorded(tensor: Tensor, stream: torch.cuda.Stream) -> Tensor:
+    """The tensor, whose memory is kept until the stream is done with it."""
+    tensor.record_stream(stream)
+    return tensor

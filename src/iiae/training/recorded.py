@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from iiae.types import Pair, PartPaired
+from iiae.types import Pair, PartPaired, mapped
 
 WARM_UP = 3  # steps before recording: cuDNN chooses its algorithms, Adam makes its moments
 
@@ -36,7 +36,7 @@ class RecordedStep:
             self._aside(pair)
         elif self.batch is None:
             self._record(pair)
-        elif (pair.x.shape, pair.y.shape) == (self.batch.x.shape, self.batch.y.shape):
+        elif _shapes(pair) == _shapes(self.batch):
             self._replay(pair)
         else:
             self.step(pair)
@@ -51,7 +51,7 @@ class RecordedStep:
         main.wait_stream(own)
 
     def _record(self, pair: Pair) -> None:
-        self.batch = Pair(pair.x.clone(), pair.y.clone())
+        self.batch = mapped(pair, torch.Tensor.clone)
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph):
             self.step(self.batch)
@@ -59,6 +59,17 @@ class RecordedStep:
 
     def _replay(self, pair: Pair) -> None:
         assert self.graph and self.batch
-        self.batch.x.copy_(pair.x)
-        self.batch.y.copy_(pair.y)
+        new = iter(_tensors(pair))
+        mapped(self.batch, lambda kept: kept.copy_(next(new)))
         self.graph.replay()
+
+
+def _tensors(pair: Pair) -> list[torch.Tensor]:
+    """Of the samples and of what is known of them."""
+    each: list[torch.Tensor] = []
+    mapped(pair, lambda v: each.append(v) or v)
+    return each
+
+
+def _shapes(pair: Pair) -> list[torch.Size]:
+    return [tensor.shape for tensor in _tensors(pair)]

@@ -101,7 +101,8 @@ class Engine:
         """
         shape = self.shape(domain)
         if len(shape) == 3:
-            return Sample(decode_image(data, shape, name, self.most_pixels), domain)
+            pad = self.run.settings.data.pad
+            return Sample(decode_image(data, shape, name, self.most_pixels, pad), domain)
         return Sample(_features(data, shape[0], name), domain)
 
     def warm(self) -> None:

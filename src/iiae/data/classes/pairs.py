@@ -21,7 +21,7 @@ from iiae.data.splits import key, shuffled_by_key
 from iiae.errors import DataError
 from iiae.files.arrays import array_names
 from iiae.settings import DataSettings
-from iiae.types import Domain, Draw, Pair
+from iiae.types import Context, Domain, Draw, Pair
 
 log = logging.getLogger("iiae")
 
@@ -110,8 +110,9 @@ class ClassPairs(PairSet):
         moved.x, moved.y = (s._replace(values=s.values.to(device)) for s in (self.x, self.y))
         return moved
 
-    def domain_batches(self, domain: Domain, size: int) -> Iterator[Tensor]:
-        return self.sides(size)["xy".index(domain)]
+    def domain_batches(self, domain: Domain, size: int) -> Iterator[tuple[Tensor, Context]]:
+        for batch in self.sides(size)["xy".index(domain)]:
+            yield batch, Context()
 
     def sides(self, batch: int) -> tuple[Iterator[Tensor], Iterator[Tensor]]:
         """Batches of every x, and of every y, each alone and in order."""

@@ -1,0 +1,179 @@
+"""Covariates of samples, such as the batch, as columns that networks take."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from iiae.errors import DataError, first_five
+
+KINDS = ("categorical", "continuous")
+
+
+class Covariate(NamedTuple):
+    """One covariate: its levels, or the mean and deviation of numbers where it has none."""
+
+    name: str
+    levels: tuple[str, ...] = ()
+    mean: float = 0.0
+    deviation: float = 1.0
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return len(self.levels) or 1
+
+    def columns(self, values: Any, rows: int) -> np.ndarray:
+        """One-hot, or in units of the deviation, `(rows, width)`.
+
+        Raises:
+            DataError: As `Covariates.encode`.
+        """
+        kind = "categorical" if self.levels else "continuous"
+        array = _checked(self.name, np.atleast_1d(_array(values)), kind)
+        if len(array) not in (1, rows):
+            raise DataError(
+                f"covariate {self.name} has {len(array)} values for {rows} samples; give one for "
+                "all or one for each"
+            )
+        array = np.broadcast_to(array, rows)
+        if not self.levels:
+            return ((array - self.mean) / self.deviation)[:, None]
+        unknown = sorted(set(array.tolist()) - set(self.levels))
+        if unknown:
+            raise DataError(
+                f"covariate {self.name}: {first_five(unknown)} occurs in no training pair; its "
+                f"levels are {', '.join(self.levels)}"
+            )
+        return array[:, None] == np.array(self.levels)
+
+
+class Covariates(NamedTuple):
+    """The covariates of a model, in the order of its columns; empty if it takes none."""
+
+    each: tuple[Covariate, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(one.name for one in self.each)
+
+    @property
+    def width(self) -> int:
+        """Number of columns of all of them."""
+        return sum(one.width for one in self.each)
+
+    def encode(self, values: Mapping[str, Any], rows: int) -> Float[Tensor, "rows columns"]:
+        """Columns for networks: a column a level, or numbers in units of their deviation.
+
+        Args:
+            values: Of each covariate by name, one for all samples or one for each.
+            rows: Number of samples.
+
+        Raises:
+            DataError: A covariate is missing, unknown or of another length; a level occurs in no
+                training pair; or a number is not finite.
+        """
+        if set(values) != set(self.names):
+            raise DataError(
+                f"covariates given: {', '.join(sorted(values)) or 'none'}; the model takes "
+                f"{', '.join(self.names) or 'none'}"
+            )
+        columns = [one.columns(values[one.name], rows) for one in self.each]
+        return torch.from_numpy(np.concatenate(columns, 1).astype(np.float32))
+
+    def to_json(self) -> str:
+        """All of them as text."""
+        return json.dumps(self.each)
+
+    @classmethod
+    def from_json(cls, text: str) -> Covariates:
+        """What `to_json` wrote."""
+        rows = json.loads(text)
+        return cls(tuple(Covariate(name, tuple(levels), *rest) for name, levels, *rest in rows))
+
+
+def learn_covariates(named: Sequence[str], columns: Mapping[str, np.ndarray]) -> Covariates:
+    """The covariates of training pairs.
+
+    Text, truth values and whole numbers are categories, other numbers are continuous;
+    `name:categorical` and `name:continuous` say otherwise.
+
+    Args:
+        named: Names of columns.
+        columns: Of the training pairs, a value a pair.
+
+    Raises:
+        DataError: A column is missing, lacks a value, has one level, or has a level a pair.
+    """
+    return Covariates(tuple(_learn(*_split(name), columns) for name in named))
+
+
+def plain_name(name: str) -> str:
+    """The name of a column, without its kind."""
+    return _split(name)[0]
+
+
+def _split(name: str) -> tuple[str, str]:
+    plain, _, kind = name.rpartition(":")
+    return (plain, kind) if plain and kind in KINDS else (name, "")
+
+
+def _learn(name: str, kind: str, columns: Mapping[str, np.ndarray]) -> Covariate:
+    if name not in columns:
+        raise DataError(
+            f"data.covariates: {name} is no column of the data; it has "
+            f"{', '.join(sorted(columns)) or 'none'}"
+        )
+    values = _array(columns[name])
+    categorical = kind == "categorical" if kind else values.dtype.kind != "f"
+    values = _checked(name, values, "categorical" if categorical else "continuous")
+    levels = np.unique(values)
+    if len(levels) == 1:
+        raise DataError(f"covariate {name} is {levels[0]} in every training pair; leave it out")
+    if not categorical:
+        return Covariate(name, (), float(values.mean()), float(values.std()))
+    if len(levels) == len(values):
+        raise DataError(
+            f"covariate {name} has a level for each training pair, of which nothing can be "
+            f"learned; leave it out, or give numbers as {name}:continuous"
+        )
+    return Covariate(name, tuple(levels.tolist()))
+
+
+def _array(values: Any) -> np.ndarray:
+    """Values as an array; those of a data frame's column too."""
+    return values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
+
+
+def _checked(name: str, values: np.ndarray, kind: str) -> np.ndarray:
+    """One value a row: text, or finite numbers.
+
+    Raises:
+        DataError: They are not.
+    """
+    if values.ndim != 1:
+        raise DataError(f"covariate {name} has shape {values.shape}; give one value a pair")
+    if kind == "continuous":
+        try:
+            numbers = values.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"covariate {name}: holds text, not numbers: {error}") from error
+        missing = ~np.isfinite(numbers)
+    else:
+        missing = np.array([value != value or value is None or value == "" for value in values])
+        numbers = np.array([_text(value) for value in values.tolist()], dtype=np.str_)
+    if missing.any():
+        some = first_five(np.flatnonzero(missing).tolist())
+        raise DataError(f"covariate {name}: no value in row {some}; leave those rows out")
+    return numbers
+
+
+def _text(value: Any) -> str:
+    """2 and 2.0 are one level."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

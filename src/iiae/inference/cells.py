@@ -1,0 +1,320 @@
+"""Latents and translations written back into cells: AnnData, MuData and their files."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from iiae.errors import DataError, MissingExtra, RunError, SettingsError
+from iiae.files.atomic import refuse_inputs, write_atomically
+from iiae.files.cells import (
+    OBSM,
+    Cells,
+    Place,
+    find_place,
+    open_cells,
+    read_place,
+    split_place,
+)
+from iiae.files.matrices import Matrix, is_sparse, with_columns
+from iiae.model.translation import content, render
+from iiae.run_folder import TrainedRun, load_features, weights_digest
+from iiae.types import Context, Domain, Pair, mapped, other
+
+BATCH = 1024  # cells that the model takes at once
+DOMAINS: tuple[Domain, ...] = ("x", "y")
+KEY = "iiae"
+
+log = logging.getLogger("iiae")
+
+
+class Side(NamedTuple):
+    """One domain of some cells: its matrix, where it lies, and the row of each cell or -1."""
+
+    matrix: Matrix
+    place: Place
+    rows: np.ndarray
+
+    @property
+    def cells(self) -> np.ndarray:
+        """Numbers of the cells that have this domain."""
+        return np.flatnonzero(self.rows >= 0)
+
+    def take(self, cells: np.ndarray) -> torch.Tensor:
+        """Samples of some cells, `(some, size)`."""
+        return torch.from_numpy(self.matrix.take(self.rows[cells]))
+
+
+def write_cells(
+    run: TrainedRun, cells: Any, to: Domain | None = None, domain: Domain | None = None
+) -> None:
+    """Writes latents of every cell into an AnnData or MuData, in place.
+
+    `obsm["X_iiae_shared"]` is the mean of z_s: given both domains if a cell has both, else given
+    the one it has. `obsm["X_iiae_rna"]` and the like, named after the modality or panel, are means
+    of the exclusive latents, NaN for cells without that domain. Modalities of a MuData get their
+    own rows of both. `uns["iiae"]` has the digest of the weights.
+
+    Args:
+        run: A trained run.
+        cells: With the modalities, layers or panels that the run was trained on.
+        to: Domain to translate the other domain to as well, with the prior's mean for its
+            exclusive latent: into a layer `iiae` where the domain's features are, or else into
+            `obsm["iiae_protein"]`, named likewise.
+        domain: Domain of the cells, if they are of one and the run cannot know which.
+
+    Raises:
+        SettingsError: Cells of one matrix are given without `domain`.
+        DataError: The cells have nothing that the run takes, or lack features.
+    """
+    with open_cells(cells) as opened:
+        sides = _sides(run, opened, domain)
+    if to is not None and other(to) not in sides:
+        raise DataError(f"{opened.name}: has no {_label(run, other(to))} to translate to {to}")
+    names = list(map(str, cells.obs_names))
+    known = _covariates(run, cells)
+    latents = _latents(run, sides, len(names), known)
+    for key, values in latents.items():
+        cells.obsm[key] = values
+    for name, side in sides.items():
+        if side.place.modality is not None:
+            held = cells.mod[side.place.modality]
+            index = _positions(names, held.obs_names)
+            for key in ("X_iiae_shared", f"X_iiae_{_label(run, name)}"):
+                held.obsm[key] = latents[key][index]
+    data = run.settings.data
+    cells.uns[KEY] = {
+        "weights": weights_digest(run.folder), "x": data.x or "", "y": data.y or "",
+    }  # fmt: skip
+    if to is not None:
+        _write_translation(run, cells, sides, to, known)
+
+
+def write_cells_file(
+    run: TrainedRun,
+    source: str | Path,
+    out: str | Path | None = None,
+    to: Domain | None = None,
+    domain: Domain | None = None,
+) -> Path:
+    """Writes a copy of a `.h5ad` or `.h5mu` with latents; see `write_cells`.
+
+    Args:
+        run: A trained run.
+        source: The file.
+        out: The copy; by default `cells.iiae.h5mu` beside `cells.h5mu`.
+        to: As for `write_cells`.
+        domain: As for `write_cells`.
+
+    Raises:
+        SettingsError: `out` has another ending than `source`, or as `write_cells`.
+        DataError: The file is missing or damaged, `out` is the source, or as `write_cells`.
+        RunError: `out` cannot be written.
+        MissingExtra: anndata or mudata is not installed.
+    """
+    source = Path(source)
+    out = Path(out) if out is not None else source.with_suffix(f".{KEY}{source.suffix}")
+    if out.suffix.lower() != source.suffix.lower():
+        raise SettingsError(f"{out}: a copy of {source.name} ends in {source.suffix}")
+    refuse_inputs([out], [source])
+    with open_cells(source):
+        pass  # says what is wrong with the file
+    with _quiet():
+        cells = _read(source)
+        write_cells(run, cells, to, domain)
+        write = cells.write_h5mu if source.suffix.lower() == ".h5mu" else cells.write_h5ad
+        try:
+            write_atomically(out, lambda path: write(path, compression="gzip"))
+        except (TypeError, ValueError, KeyError) as error:  # as HDF5 cannot hold what was in them
+            raise RunError(f"{out}: cannot be written: {error}") from error
+    return out
+
+
+def domain_matrix(run: TrainedRun, cells: Any, domain: Domain) -> Matrix:
+    """The matrix of one domain of some cells, with the columns that a run takes.
+
+    Raises:
+        DataError: The cells have no such modality, layer, panel or features.
+    """
+    with open_cells(cells) as opened:
+        return _matrix(run, opened, domain, _place(run, opened, domain, strip=True))
+
+
+def _sides(run: TrainedRun, cells: Cells, domain: Domain | None) -> dict[Domain, Side]:
+    """The domains that the cells have."""
+    if domain is None and run.settings.data.name != "omics":
+        raise SettingsError(f"{cells.name}: which domain are these cells of? give domain, x or y")
+    names = list(map(str, cells.node.obs_names))
+    sides: dict[Domain, Side] = {}
+    reasons: list[str] = []
+    for name in DOMAINS if domain is None else (domain,):
+        try:
+            place = _place(run, cells, name, strip=domain is not None)
+        except DataError as error:
+            reasons.append(str(error))
+            continue
+        matrix = _matrix(run, cells, name, place)
+        sides[name] = Side(matrix, place, _rows(matrix, names))
+    if not sides:
+        raise DataError(reasons[0])
+    if reasons:
+        log.info("without its partner: %s", reasons[0])
+    return sides
+
+
+def _place(run: TrainedRun, cells: Cells, domain: Domain, strip: bool) -> Place:
+    """Where a domain is; `strip` leaves the modality out for cells that have none."""
+    text = _text(run, domain)
+    try:
+        return find_place(cells, text, f"data.{domain}")
+    except DataError:
+        if not strip or cells.modalities:
+            raise
+    return find_place(cells, text.partition(":")[2], f"data.{domain}")
+
+
+def _text(run: TrainedRun, domain: Domain) -> str:
+    """The place of a domain as settings name it."""
+    data = run.settings.data
+    text = (data.x if domain == "x" else data.y) or ""
+    return text if data.name == "omics" else split_place(text)[1] or ""
+
+
+def _label(run: TrainedRun, domain: Domain) -> str:
+    """What a domain is called in keys: its modality or panel, or x or y."""
+    parts = [part for part in _text(run, domain).split(":") if part not in ("", "X", OBSM)]
+    return parts[0] if parts and run.settings.data.name == "omics" else domain
+
+
+def _matrix(run: TrainedRun, cells: Cells, domain: Domain, place: Place) -> Matrix:
+    side = "xy".index(domain)
+    matrix = with_columns(read_place(cells, place), load_features(run.folder)[side])
+    size = run.shapes[side][0]
+    if matrix.values.shape[1] != size:
+        raise DataError(
+            f"{matrix.place}: has {matrix.values.shape[1]} columns, the model takes {size}"
+        )
+    return matrix
+
+
+def _rows(matrix: Matrix, names: Sequence[str]) -> np.ndarray:
+    """Row of each cell, -1 for cells that are not there or NaN throughout."""
+    rows = _positions(matrix.rows or names, names)
+    if not is_sparse(matrix.values) and matrix.values.dtype.kind == "f":
+        rows[(rows >= 0) & np.isnan(matrix.values).all(1)[np.maximum(rows, 0)]] = -1
+    return rows
+
+
+def _positions(names: Sequence[str], wanted: Any) -> np.ndarray:
+    place = {name: i for i, name in enumerate(names)}
+    return np.array([place.get(str(name), -1) for name in wanted])
+
+
+def _covariates(run: TrainedRun, cells: Any) -> Context:
+    """Columns of `obs` that the run takes as covariates, of every cell.
+
+    Raises:
+        DataError: A column is missing, or holds a level that no training cell had.
+    """
+    names = run.model.covariates.names
+    if not names:
+        return Context()
+    tables = [cells.obs, *(part.obs for part in getattr(cells, "mod", {}).values())]
+    columns: dict[str, Any] = {}
+    for name in names:
+        holding = [table for table in tables if name in table.columns]
+        if not holding:
+            raise DataError(f"the cells have no column {name} in obs, a covariate of this run")
+        columns[name] = holding[0][name].reindex(cells.obs_names).to_numpy()
+    return Context(None, run.model.covariates.encode(columns, len(cells.obs_names)))
+
+
+def _of(known: Context, cells: np.ndarray) -> Context:
+    rows = torch.from_numpy(cells)
+    return mapped(known, lambda columns: columns[rows])
+
+
+@torch.inference_mode()
+def _latents(
+    run: TrainedRun, sides: Mapping[Domain, Side], count: int, known: Context
+) -> dict[str, np.ndarray]:
+    """Means of all latents by their key in `obsm`, `(cells, size)`, NaN where there is none."""
+    model = run.model
+    shared = np.full((count, len(model.active)), np.nan, np.float32)
+    found = {"X_iiae_shared": shared}
+    for name, side in sides.items():
+        size = model.exclusive_sizes["xy".index(name)]
+        own = found[f"X_iiae_{_label(run, name)}"] = np.full((count, size), np.nan, np.float32)
+        for part in _parts(side.cells):
+            q = model.encoder(name)(side.take(part), _of(known, part))
+            own[part], shared[part] = q.exclusive.mean.numpy(), q.shared.mean.numpy()
+    if len(sides) == 2:
+        for part in _parts(np.intersect1d(sides["x"].cells, sides["y"].cells)):
+            of_part = _of(known, part)
+            x, y = (sides[name].take(part) for name in DOMAINS)
+            q = model.encode(Pair(x, y, of_part, of_part))
+            shared[part] = q.shared.mean.numpy()
+    return found
+
+
+def _write_translation(
+    run: TrainedRun, cells: Any, sides: Mapping[Domain, Side], to: Domain, known: Context
+) -> None:
+    """A layer where all cells and features of the target are, or else a table in `obsm`."""
+    source, target = sides[other(to)], sides.get(to)
+    made = np.full((len(source.rows), run.shapes["xy".index(to)][0]), np.nan, np.float32)
+    for part in _parts(source.cells):
+        own = _of(known, part)
+        shared = content(run.model, source.take(part), to, own)
+        made[part] = render(run.model, shared, to, context=own).numpy()
+    names = list(map(str, cells.obs_names))
+    columns = load_features(run.folder)["xy".index(to)]
+    if target is not None and target.place.group != OBSM:
+        held = cells.mod[target.place.modality] if target.place.modality else cells
+        covered = set(source.cells) <= set(_positions(names, held.obs_names))
+        if covered and list(map(str, held.var_names)) == columns:
+            held.layers[KEY] = made[_positions(names, held.obs_names)]
+            return
+    key = f"{KEY}_{_label(run, to)}"
+    if columns is None:
+        cells.obsm[key] = made
+        return
+    import pandas as pd
+
+    table = pd.DataFrame(made, index=cells.obs_names, columns=pd.Index(columns))
+    cells.obsm[key] = table
+
+
+def _parts(cells: np.ndarray) -> Iterator[np.ndarray]:
+    return (cells[i : i + BATCH] for i in range(0, len(cells), BATCH))
+
+
+def _read(source: Path) -> Any:
+    try:
+        if source.suffix.lower() == ".h5mu":
+            import mudata
+
+            return mudata.read_h5mu(source)
+        import anndata
+
+        return anndata.read_h5ad(source)
+    except ImportError as error:
+        raise MissingExtra("omics", f"{source}: reading cells") from error
+    except Exception as error:  # anndata, mudata and h5py each raise their own on damage
+        reason = str(error).strip().splitlines()[0]
+        raise DataError(f"{source}: cannot be read: {reason}") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What anndata and mudata warn of while they copy a file is no news about the copy."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

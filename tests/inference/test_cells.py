@@ -1,0 +1,162 @@
+import numpy as np
+import pytest
+import torch
+
+from cells_made import (
+    CELLS,
+    GENE_NAMES,
+    PROTEIN_NAMES,
+    make_anndata,
+    make_counts,
+    make_mudata,
+    write_cells,
+)
+from helpers import needs
+from iiae.errors import DataError, SettingsError
+from iiae.inference.cells import write_cells_file
+from iiae.run import fit, load
+from iiae.run_folder import load_features, weights_digest
+from iiae.types import Pair
+
+anndata, mudata = needs("anndata"), needs("mudata")
+QUICK = {"epochs": 1, "progress": False, "settings": {"model.shared": 3, "model.exclusive": [2, 4]}}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return fit(
+        make_mudata(proteins=70), x="rna", y="protein", out=tmp_path_factory.mktemp("r"), **QUICK
+    )
+
+
+@pytest.fixture(scope="module")
+def panel_run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("r")
+    return fit(make_anndata(), x="X", y="obsm:protein", out=out, **QUICK)
+
+
+def values():
+    rna, protein = make_counts()
+    return (torch.from_numpy(np.log1p(v)).float() for v in (rna, protein))
+
+
+def test_latents_of_every_cell_are_written_with_the_digest(run):
+    cells = make_mudata(proteins=70)
+    run.write(cells)
+    x, y = values()
+    with torch.inference_mode():
+        both, of_x = run.model.encode(Pair(x[:70], y[:70])), run.model.encode_x(x)
+    shared = cells.obsm["X_iiae_shared"]
+    assert np.allclose(shared[:70], both.shared.mean, atol=1e-5)
+    assert np.allclose(shared[70:], of_x.shared.mean[70:], atol=1e-5)
+    assert np.allclose(cells.obsm["X_iiae_rna"], of_x.exclusive.mean, atol=1e-5)
+    protein = cells.obsm["X_iiae_protein"]
+    assert np.allclose(protein[:70], both.exclusive_y.mean, atol=1e-5)
+    assert np.isnan(protein[70:]).all()
+    own = cells["protein"].obsm
+    assert own["X_iiae_protein"].shape == (70, 4)
+    assert np.array_equal(own["X_iiae_shared"], shared[:70])
+    digest = weights_digest(run.folder)
+    assert cells.uns["iiae"] == {"weights": digest, "x": "rna", "y": "protein"}
+
+
+def test_a_translation_is_a_layer_where_it_fits_and_a_table_where_not(run):
+    predicted = run.translate(make_mudata(), to="y")
+    whole, part = make_mudata(), make_mudata(proteins=70)
+    run.write(whole, to="y")
+    assert np.allclose(whole["protein"].layers["iiae"], predicted, atol=1e-5)
+    run.write(part, to="y")
+    assert "iiae" not in part["protein"].layers
+    table = part.obsm["iiae_protein"]
+    assert list(table.columns) == PROTEIN_NAMES
+    assert np.allclose(table.to_numpy(), predicted, atol=1e-5)
+
+
+def test_a_panel_that_is_missing_is_predicted_by_name(panel_run):
+    cells = make_anndata()
+    del cells.obsm["protein"]
+    panel_run.write(cells, to="y")
+    assert list(cells.obsm["iiae_protein"].columns) == PROTEIN_NAMES
+    assert "X_iiae_protein" not in cells.obsm
+    assert cells.obsm["X_iiae_x"].shape == (CELLS, 2)
+    with pytest.raises(DataError, match="has no protein to translate to x"):
+        panel_run.write(cells, to="x")
+
+
+def test_features_are_taken_by_name_whatever_their_order(run):
+    cells = make_mudata(proteins=70)
+    shuffled = cells["rna"][:, GENE_NAMES[::-1]].copy()
+    assert np.allclose(run.embed(x=shuffled).shared, run.embed(x=cells).shared, atol=1e-5)
+    run.write(shuffled, domain="x")
+    assert np.allclose(shuffled.obsm["X_iiae_shared"], run.embed(x=cells).shared, atol=1e-5)
+    with pytest.raises(DataError, match=r"lacks 2 of the 12 columns .*: G0, G1"):
+        run.embed(x=cells["rna"][:, GENE_NAMES[2:]].copy())
+
+
+def test_cells_with_nothing_that_the_run_takes_are_refused(run):
+    other = mudata.MuData({"atac": make_anndata()})
+    with pytest.raises(DataError, match="has no modality rna, only atac"):
+        run.write(other)
+
+
+def test_files_are_copied_with_latents_and_translations(run, tmp_path, iiae):
+    path = write_cells(make_mudata(proteins=70), tmp_path / "a.h5mu")
+    before = path.read_bytes()
+    code, out, err = iiae("embed", run.folder, path)
+    assert (code, out.strip()) == (0, f"wrote {tmp_path / 'a.iiae.h5mu'}"), err
+    copy = mudata.read_h5mu(tmp_path / "a.iiae.h5mu")
+    assert copy.obsm["X_iiae_shared"].shape == (CELLS, 3)
+    assert copy.uns["iiae"]["weights"] == weights_digest(run.folder)
+    code, _, err = iiae("translate", run.folder, path, "--to", "y", "--out", tmp_path / "t.h5mu")
+    assert code == 0, err
+    assert "iiae_protein" in mudata.read_h5mu(tmp_path / "t.h5mu").obsm
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--out", "a.npz"), "a copy of a.h5mu ends in .h5mu"),
+        (("--out", "a.h5mu"), "is an input"),
+        (("--block", "both"), "--block"),
+    ],
+)
+def test_copies_that_cannot_be_made_are_refused(run, tmp_path, monkeypatch, iiae, words, message):
+    monkeypatch.chdir(tmp_path)
+    write_cells(make_mudata(), tmp_path / "a.h5mu")
+    code, _, err = iiae("embed", run.folder, "a.h5mu", *words)
+    assert code == 2
+    assert message in err
+
+
+def test_runs_of_two_files_need_the_domain(tmp_path):
+    rna = write_cells(make_anndata(), tmp_path / "rna.h5ad")
+    two = fit(f"{rna}:counts", f"{rna}:obsm:protein", out=tmp_path / "run", **QUICK)
+    assert load_features(two.folder) == (GENE_NAMES, PROTEIN_NAMES)
+    with pytest.raises(SettingsError, match="give domain, x or y"):
+        write_cells_file(two, rna)
+    copy = anndata.read_h5ad(write_cells_file(two, rna, domain="x"))
+    assert {"X_iiae_shared", "X_iiae_x"} <= set(copy.obsm)
+
+
+def test_two_objects_are_matched_by_the_names_of_their_cells():
+    cells = make_mudata()
+    order = cells["protein"].obs_names[::-1][:60]
+    two = fit(cells["rna"], cells["protein"][order].copy(), **QUICK)
+    assert sum(map(len, two.data)) == 60
+    assert two.data.train.features == (GENE_NAMES, PROTEIN_NAMES)
+
+
+def test_places_that_are_not_given_are_asked_for():
+    with pytest.raises(DataError, match=r"data.x is missing: a modality \(.*protein.*\)"):
+        fit(make_mudata())
+    with pytest.raises(DataError, match=r"data.y is missing: one of X, counts, obsm:protein"):
+        fit(make_anndata(), x="X")
+    with pytest.raises(SettingsError, match="x is given twice"):
+        fit(make_anndata(), make_anndata(), x="X")
+
+
+def test_a_saved_run_keeps_the_names_of_features(run, tmp_path):
+    run.save(tmp_path / "copy")
+    assert load_features(tmp_path / "copy") == (GENE_NAMES, PROTEIN_NAMES)
+    assert load(tmp_path / "copy").embed(x=make_mudata()).shared.shape == (CELLS, 3)
