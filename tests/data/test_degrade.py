@@ -3,6 +3,7 @@ from itertools import chain
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from iiae.data import load
 from iiae.data.arrays import ArrayPairs
@@ -23,7 +24,7 @@ def smooth(count=64, side=16, channels=3):
 def test_the_share_of_images_is_changed_and_each_side_on_its_own():
     images = smooth(400)
     made = Degrade(0.5)(Pair(images, images.clone()), seed=3)
-    changed = [(side != images).flatten(1).any(1) for side in made]
+    changed = [(side != images).flatten(1).any(1) for side in made[:2]]
     for one in changed:
         assert 0.35 < one.float().mean() < 0.5  # one of 16 draws nothing to do
     assert 0.15 < (changed[0] & changed[1]).float().mean() < 0.35
@@ -134,5 +135,6 @@ def test_the_setting_is_refused_for_images_of_floats(tmp_path):
 def test_image_folders_and_tables_are_suggested_with_degradation(tmp_path):
     from iiae.data.suggest import suggest_settings
 
+    Image.new("RGB", (64, 32)).save(tmp_path / "a.png")
     for given in ({"pairs": tmp_path}, {"pairs": "pairs.csv"}, {"x": tmp_path, "y": tmp_path}):
         assert suggest_settings(**given)["data"]["degrade"] == 0.5

@@ -110,9 +110,15 @@ def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
             raise DataError(f"{path}: is an input, which the output would replace; choose another")
 
 
-def read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
-    """Heading and rows of a table in UTF-8, `.tsv` or CSV, or `.gz` of either; blank lines are left
-    out, and a heading that lacks the name of the first column, as R writes it, gets an empty one.
+def read_csv(path: Path, matrix: bool = False) -> tuple[list[str], list[list[str]]]:
+    """Heading and rows of a table in UTF-8, `.tsv` or CSV, or `.gz` of either.
+
+    Blank lines are left out.
+
+    Args:
+        path: The file.
+        matrix: The table is of numbers: a heading that lacks the name of the first column, as R
+            writes matrices with names of rows, gets an empty one.
 
     Raises:
         DataError: The file is missing, not such a table, empty, names a column twice, or has a row
@@ -127,7 +133,7 @@ def read_csv(path: Path) -> tuple[list[str], list[list[str]]]:
     if not lines:
         raise DataError(f"{path}: is empty; expected a heading and rows")
     heading, *rows = lines
-    if rows and all(len(row) == len(heading) + 1 for row in rows):
+    if matrix and rows and all(len(row) == len(heading) + 1 for row in rows):
         heading = ["", *heading]
     twice = [name for name, count in Counter(heading).items() if count > 1]
     if twice:

@@ -180,7 +180,7 @@ def as_samples(values: np.ndarray, shape: Sequence[int]) -> np.ndarray:
 
 
 def _of_table(path: Path, name: str) -> Rows:
-    columns = read_columns(path)
+    columns = read_columns(path, matrix=True)
     texts = [_first(columns, names) for names in (NAMES, LABELS)]
     paths, labels = (None if key is None else [*map(str, columns[key])] for key in texts)
     lists = _first(columns, ("features", "vector", name))

@@ -24,17 +24,20 @@ def is_table(path: Path) -> bool:
     return table_ending(path) in TABLES
 
 
-def read_columns(path: Path, wanted: Sequence[str] = ()) -> dict[str, Sequence[Any]]:
+def read_columns(
+    path: Path, wanted: Sequence[str] = (), matrix: bool = False
+) -> dict[str, Sequence[Any]]:
     """Columns of a table by name: all of them, or those of `wanted` that it has.
 
-    Cells of `.csv` and `.tsv` are text, those of `.parquet` what they are there.
+    Cells of `.csv` and `.tsv` are text, those of `.parquet` what they are there. `matrix`: as for
+    `read_csv`.
 
     Raises:
         DataError: The file is missing, damaged or no such table.
         MissingExtra: Parquet without pyarrow.
     """
     if table_ending(path) != ".parquet":
-        heading, rows = read_csv(path)
+        heading, rows = read_csv(path, matrix)
         cells = zip(*rows, strict=True) if rows else ([] for _ in heading)
         columns = dict(zip(heading, cells, strict=True))
         return {name: columns[name] for name in columns if not wanted or name in wanted}
