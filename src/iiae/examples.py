@@ -11,18 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from iiae.data.arrays import as_samples
 from iiae.data.base import PairSet
 from iiae.errors import RunError
 from iiae.files.atomic import write_arrays
 from iiae.files.images import image_bytes
 from iiae.metrics.spread_out import typical
 from iiae.model.latents import Embeddings
-from iiae.types import Domain, Draw
+from iiae.types import DOMAINS, Domain, Draw
 
 EXAMPLES = "examples.npz"
 KEPT = {4: 12, 2: 64}  # pairs kept as they are: of images, of vectors
 LATENTS = 256  # pairs whose latents are kept
-DOMAINS: tuple[Domain, Domain] = ("x", "y")
 
 
 class Examples(NamedTuple):
@@ -86,11 +86,4 @@ def load_examples(folder: str | Path) -> Examples | None:
 
 
 def _both(held: Mapping[str, np.ndarray], name: str) -> dict[Domain, Tensor]:
-    return {"x": _tensor(held[f"{name}x"]), "y": _tensor(held[f"{name}y"])}
-
-
-def _tensor(values: np.ndarray) -> Tensor:
-    """Bytes of images as floats in [-1, 1]; other values as they are."""
-    if values.dtype == np.uint8:
-        return torch.from_numpy(values).movedim(-1, 1).float() / 127.5 - 1
-    return torch.from_numpy(values)
+    return {domain: as_samples(torch.from_numpy(held[name + domain])) for domain in DOMAINS}

@@ -50,10 +50,8 @@ def _gain(machine: str, kind: str, batch: int) -> float:
     """Seconds in float32 over those in bfloat16, from the file of earlier measurements if there."""
     file = Path(pooch.os_cache("iiae")) / "precision.json"
     key = f"{machine}, {kind} of a batch of {batch}"
-    try:
-        known = json.loads(file.read_text())
-        gain = float(known[key])
-    except (OSError, ValueError, TypeError, KeyError):
+    gain = _kept(file).get(key)
+    if gain is None:
         kernel = _convolution if kind == "convolution" else _product
         gain = _seconds(kernel(batch, torch.float32)) / _seconds(kernel(batch, torch.bfloat16))
         _keep(file, key, gain)
@@ -63,15 +61,19 @@ def _gain(machine: str, kind: str, batch: int) -> float:
     return gain
 
 
+def _kept(file: Path) -> dict[str, float]:
+    """Measurements by what was measured; none if the file is missing or damaged."""
+    with suppress(OSError, ValueError, TypeError, AttributeError):
+        return {key: float(gain) for key, gain in json.loads(file.read_text()).items()}
+    return {}
+
+
 def _keep(file: Path, key: str, gain: float) -> None:
     """Adds a measurement to the file; without a home to write to, it is made again."""
     with suppress(OSError):
-        known = {}
-        with suppress(OSError, ValueError, TypeError):
-            known = dict(json.loads(file.read_text()))
         file.parent.mkdir(parents=True, exist_ok=True)
         part = file.with_suffix(".part")
-        part.write_text(json.dumps({**known, key: gain}, indent=2))
+        part.write_text(json.dumps({**_kept(file), key: gain}, indent=2))
         part.replace(file)
 
 

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from jaxtyping import Float
 from pydantic import TypeAdapter, ValidationError
+from torch import Tensor
 
 from iiae.errors import RunError
 from iiae.metrics.axes import DCI, Gaps
@@ -105,6 +107,16 @@ class Estimate(NamedTuple):
     mean: Measured
     low: float | None
     high: float | None
+
+    @classmethod
+    def of(cls, values: Float[Tensor, " pairs"]) -> Estimate:
+        """The estimate of a value per pair."""
+        values = values.double()
+        mean = values.mean().item()
+        if len(values) == 1:
+            return cls(mean, None, None)
+        half = 1.96 * values.std().item() / len(values) ** 0.5
+        return cls(mean, mean - half, mean + half)
 
 
 class TranslationQuality(NamedTuple):

@@ -12,6 +12,7 @@ from torch import Tensor
 
 T = TypeVar("T")
 Domain = Literal["x", "y"]
+DOMAINS: tuple[Domain, Domain] = ("x", "y")
 # a number that `plain` writes as None if it is not finite
 Measured = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
 

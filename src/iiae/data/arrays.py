@@ -12,7 +12,7 @@ from iiae.covariates import plain_name
 from iiae.data.base import Factor, PairSet, Splits, pick
 from iiae.data.matched import MatchedPairs, make_matched, split_matched
 from iiae.data.ranges import check_images, to_float32, warn_of_steps
-from iiae.data.splits import PairKeys, key, limited, pair_keys, split_by_key
+from iiae.data.splits import PairKeys, check_enough, key, limited, pair_keys, split_by_key
 from iiae.errors import DataError
 from iiae.files.arrays import read_array
 from iiae.files.cells import find_place, open_cells, read_place, split_place
@@ -56,13 +56,16 @@ class ArrayPairs(PairSet):
         self.x, self.y = _checked(x, names[0]), _checked(y, names[1])
         self.of_bytes = self.x.dtype == self.y.dtype == torch.uint8
         self.annotations = _checked_columns(columns, len(x))
-        self.shapes = (tuple(_rows(self.x[:1]).shape[1:]), tuple(_rows(self.y[:1]).shape[1:]))
+        self.shapes = (
+            tuple(as_samples(self.x[:1]).shape[1:]),
+            tuple(as_samples(self.y[:1]).shape[1:]),
+        )
 
     def __len__(self) -> int:
         return len(self.x)
 
     def pairs(self, draw: Draw) -> Pair:
-        return Pair(_rows(pick(self.x, draw.indices)), _rows(pick(self.y, draw.indices)))
+        return Pair(as_samples(pick(self.x, draw.indices)), as_samples(pick(self.y, draw.indices)))
 
     def factors(self) -> dict[str, Factor]:
         return {}
@@ -119,11 +122,7 @@ def split_rows(
         return split_matched(make_matched(x, y)[0], settings)
     everything = ArrayPairs(x.values, y.values, (x.place, y.place), columns)
     total = min(len(everything), settings.limit or len(everything))
-    if total < 4:
-        raise DataError(
-            f"{x.place}: {total} pair{'s' * (total != 1)}; at least 4 are needed: 2 to train on, "
-            "1 for validation, 1 for testing"
-        )
+    check_enough(total, x.place)
     keys = pair_keys(*(_row_names(side) for side in (everything.x, everything.y)))
     used = limited(keys.own, settings.limit, settings.seed)
     parts = split_by_key(keys.group[used], settings.validation, settings.test, settings.seed)
@@ -225,7 +224,8 @@ def _checked(array: np.ndarray, name: str) -> torch.Tensor:
     return values
 
 
-def _rows(part: torch.Tensor) -> torch.Tensor:
+def as_samples(part: torch.Tensor) -> torch.Tensor:
+    """Bytes of images, channels last or none, as floats in [-1, 1]; other rows as they are."""
     if part.dtype != torch.uint8:
         return part
     part = part.unsqueeze(-1) if part.ndim == 3 else part

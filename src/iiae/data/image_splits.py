@@ -13,7 +13,7 @@ import numpy as np
 from iiae.data.base import PairSet, Splits, warn_of_given
 from iiae.data.image_pairs import ImagePairs, Looks, PairFiles, in_threads, open_bands, open_pair
 from iiae.data.missing import PartPairs, Sides
-from iiae.data.splits import key, limited, pair_keys, split_by_key
+from iiae.data.splits import check_enough, key, limited, pair_keys, split_by_key
 from iiae.errors import DataError
 from iiae.files.folders import same_name
 from iiae.files.remote import RemoteFile
@@ -99,12 +99,7 @@ def split_files(
     """
     files = _usable(files, settings)
     files, lone = complete_first(_limited(with_keys(files, roots), settings))
-    total = len(files)
-    if total < 4:
-        raise DataError(
-            f"{name}: {total} pair{'s' * (total != 1)}; at least 4 are needed: 2 to train on, "
-            "1 for validation, 1 for testing"
-        )
+    check_enough(len(files), name)
     parts = split_by_key(_groups(files), settings.validation, settings.test, settings.seed)
     train, validation, test = ([files[i] for i in part] for part in parts)
     return _checked_sets([*train, *lone], validation, test, settings)

@@ -10,7 +10,7 @@ import torch
 
 from iiae.data.base import Factor, PairSet, Splits
 from iiae.data.missing import PartPairs, Sides
-from iiae.data.splits import PairKeys, key, limited, pair_keys, split_by_key
+from iiae.data.splits import PairKeys, check_enough, key, limited, pair_keys, split_by_key
 from iiae.errors import DataError, first_five
 from iiae.files.matrices import Matrix, check_finite, is_counts, is_sparse, row_sums
 from iiae.settings import DataSettings
@@ -169,11 +169,7 @@ def split_matched(pairs: MatchedPairs, settings: DataSettings) -> Splits:
     complete = np.flatnonzero((pairs.index != NONE).all(1))
     keys = pairs.identity.at(complete)
     used = limited(keys.own, settings.limit, settings.seed)
-    if len(used) < 4:
-        raise DataError(
-            f"{pairs.x.place}: {len(used)} pair{'s' * (len(used) != 1)}; at least 4 are needed: 2 "
-            "to train on, 1 for validation, 1 for testing"
-        )
+    check_enough(len(used), pairs.x.place)
     parts = split_by_key(keys.group[used], settings.validation, settings.test, settings.seed)
     train, validation, test = (complete[used[part]] for part in parts)
     lone = np.setdiff1d(np.arange(len(pairs)), complete)

@@ -188,6 +188,20 @@ def _hashes(keys: np.ndarray, seed: int, purpose: int) -> np.ndarray:
     return z ^ (z >> np.uint64(31))
 
 
+def check_enough(pairs: int, where: str) -> None:
+    """Raises DataError if a list has too few pairs to be split in three.
+
+    Args:
+        pairs: Number of pairs.
+        where: Of the list, for the message.
+    """
+    if pairs < 4:
+        raise DataError(
+            f"{where}: {pairs} pair{'s' * (pairs != 1)}; at least 4 are needed: 2 to train on, "
+            "1 for validation, 1 for testing"
+        )
+
+
 def _check_left(pairs: int, validation: int, test: int) -> None:
     if validation + test > pairs - 2:
         raise DataError(

@@ -24,45 +24,47 @@ class Likelihood(ABC):
         """Log density (or mass) of each sample in nats, `(batch,)`."""
 
 
-class Laplace(Likelihood):
-    """Independent Laplace elements with one scale: an L1 reconstruction term."""
+class Located(Likelihood):
+    """Elements about `loc`, which is their mean too."""
 
-    def __init__(self, loc: Tensor, scale: float):
-        self.loc, self.scale = loc, scale
+    loc: Tensor
 
     @property
     def mean(self) -> Tensor:
         return self.loc
+
+
+class Scaled(Located):
+    """Elements with a log-scale each, or one for all."""
+
+    def __init__(self, loc: Tensor, log_scale: Tensor):
+        self.loc, self.log_scale = loc, log_scale
+
+
+class Laplace(Located):
+    """Independent Laplace elements with one scale: an L1 reconstruction term."""
+
+    def __init__(self, loc: Tensor, scale: float):
+        self.loc, self.scale = loc, scale
 
     def log_prob(self, value: Tensor) -> Tensor:
         distance = (value - self.loc).abs().flatten(1).sum(1)
         return -distance / self.scale - self.loc[0].numel() * math.log(2 * self.scale)
 
 
-class ScaledLaplace(Likelihood):
+class ScaledLaplace(Scaled):
     """Independent Laplace elements, each with a scale of its own (or one for all)."""
-
-    def __init__(self, loc: Tensor, log_scale: Tensor):
-        self.loc, self.log_scale = loc, log_scale
-
-    @property
-    def mean(self) -> Tensor:
-        return self.loc
 
     def log_prob(self, value: Tensor) -> Tensor:
         distance = (value - self.loc).abs() * (-self.log_scale).exp()
         return -(distance + self.log_scale + math.log(2)).flatten(1).sum(1)
 
 
-class Normal(Likelihood):
+class Normal(Located):
     """Independent normal elements with one variance: a squared-error reconstruction term."""
 
     def __init__(self, loc: Tensor, variance: float):
         self.loc, self.variance = loc, variance
-
-    @property
-    def mean(self) -> Tensor:
-        return self.loc
 
     def log_prob(self, value: Tensor) -> Tensor:
         distance = (value - self.loc).square().flatten(1).sum(1)
@@ -70,15 +72,8 @@ class Normal(Likelihood):
         return -distance / (2 * self.variance) - constant
 
 
-class ScaledNormal(Likelihood):
+class ScaledNormal(Scaled):
     """Independent normal elements, each with a standard deviation of its own (or one for all)."""
-
-    def __init__(self, loc: Tensor, log_scale: Tensor):
-        self.loc, self.log_scale = loc, log_scale
-
-    @property
-    def mean(self) -> Tensor:
-        return self.loc
 
     def log_prob(self, value: Tensor) -> Tensor:
         squared = (value - self.loc).square() * (-2 * self.log_scale).exp()

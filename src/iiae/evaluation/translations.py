@@ -73,7 +73,7 @@ def translation_quality(
                 far = 1 - torch.nn.functional.cosine_similarity(sets[name][-1], real)
                 rows.setdefault(f"perceptual {name}", []).append(far)
         rows.setdefault("diversity", []).append(_diversity(made["draws"]))
-        shared.append(content(model, source, to))
+        shared.append(content_of)
         for name, parts in again.items():
             parts.append(model.encoder(to)(made[name]).shared.mean)
     sources = getattr(hashes.identities(), other(to))
@@ -126,7 +126,7 @@ def _diversity(draws: Float[Tensor, "draws batch *shape"]) -> Float[Tensor, " ba
 def _summary(
     rows: dict[str, list[Tensor]], shared: Tensor, read: dict[str, Tensor], sources: Tensor
 ) -> TranslationQuality:
-    estimates = {name: _estimate(torch.cat(parts)) for name, parts in rows.items()}
+    estimates = {name: Estimate.of(torch.cat(parts)) for name, parts in rows.items()}
 
     def group(kind: str) -> dict[str, Estimate]:
         prefix = f"{kind} "
@@ -149,12 +149,3 @@ def _summary(
         content_chance=found_again.chance[1],
         content_distance=kept / spread if spread > 0 else None,
     )
-
-
-def _estimate(values: Float[Tensor, " pairs"]) -> Estimate:
-    values = values.double()
-    mean = values.mean().item()
-    if len(values) == 1:
-        return Estimate(mean, None, None)
-    half = 1.96 * values.std().item() / len(values) ** 0.5
-    return Estimate(mean, mean - half, mean + half)

@@ -9,7 +9,7 @@ from iiae.data.base import PairSet, side_of
 from iiae.model.iiae import IIAE
 from iiae.model.translation import content, draw_exclusive, render
 from iiae.results import Estimate, Style
-from iiae.types import Domain, mapped, other
+from iiae.types import DOMAINS, Domain, mapped, other
 
 PAIRS = 500  # at most
 
@@ -27,11 +27,10 @@ def draw_styles(
         seed: Random seed of pairs and draws.
     """
     generator = torch.Generator().manual_seed(seed)
-    domains: tuple[Domain, ...] = ("x", "y")
-    rows: dict[Domain, list[tuple[Tensor, Tensor]]] = {domain: [] for domain in domains}
+    rows: dict[Domain, list[tuple[Tensor, Tensor]]] = {domain: [] for domain in DOMAINS}
     for pair in pairs.batches(batch, pairs.sample(PAIRS, seed)):
         pair = mapped(pair, lambda v: v.to(model.active.device))
-        for to in domains:
+        for to in DOMAINS:
             source, of_source = side_of(pair, other(to))
             partner, of_partner = side_of(pair, to)
             shared = content(model, source, to, of_source)
@@ -45,18 +44,10 @@ def draw_styles(
             )
             rows[to].append((_difference(first, second), _difference(first, partner)))
     return {
-        to: Style(*(_estimate(torch.cat(column)) for column in zip(*parts, strict=True)))
+        to: Style(*(Estimate.of(torch.cat(column)) for column in zip(*parts, strict=True)))
         for to, parts in rows.items()
     }
 
 
 def _difference(a: Tensor, b: Tensor) -> Tensor:
     return (a - b).abs().flatten(1).mean(1).double().cpu()
-
-
-def _estimate(values: Tensor) -> Estimate:
-    mean = values.mean().item()
-    if len(values) == 1:
-        return Estimate(mean, None, None)
-    half = 1.96 * values.std().item() / len(values) ** 0.5
-    return Estimate(mean, mean - half, mean + half)

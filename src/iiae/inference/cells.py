@@ -26,10 +26,9 @@ from iiae.files.cells import (
 from iiae.files.matrices import Matrix, is_sparse, with_columns
 from iiae.model.translation import content, render
 from iiae.run_folder import TrainedRun, load_features, weights_digest
-from iiae.types import Context, Domain, Pair, mapped, other
+from iiae.types import DOMAINS, Context, Domain, Pair, mapped, other
 
 BATCH = 1024  # cells that the model takes at once
-DOMAINS: tuple[Domain, ...] = ("x", "y")
 KEY = "iiae"
 
 log = logging.getLogger("iiae")

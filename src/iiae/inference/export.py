@@ -18,7 +18,7 @@ from iiae.errors import MissingExtra
 from iiae.files.atomic import write_atomically, write_text
 from iiae.model.iiae import IIAE
 from iiae.run_folder import TrainedRun
-from iiae.types import Domain
+from iiae.types import DOMAINS, Domain
 
 INDEX = "export.json"
 POSTERIORS = (
@@ -68,8 +68,7 @@ def parts(run: TrainedRun) -> dict[str, Part]:
     The joint posterior q(z_s given x, y) is left out: only training and evaluation use it.
     """
     found: dict[str, Part] = {}
-    domains: tuple[Domain, ...] = ("x", "y")
-    for i, domain in enumerate(domains):
+    for i, domain in enumerate(DOMAINS):
         encoder = EncoderPart(run.model, domain).eval()
         found[f"encoder_{domain}"] = Part(encoder, {"values": run.shapes[i]}, POSTERIORS)
         latents = {"shared": (len(run.model.active),), "exclusive": (run.model.exclusive_sizes[i],)}

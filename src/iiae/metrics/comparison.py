@@ -17,7 +17,7 @@ from torch import Tensor
 
 from iiae.distributions import DiagonalNormal
 from iiae.metrics.retrieval import partner_ranks
-from iiae.types import Domain, other
+from iiae.types import DOMAINS, Domain, other
 
 Score = Literal["euclidean", "cosine", "mutual-information"]
 NEIGHBOURS = 10  # of an item among queries of the training set, for local scaling
@@ -182,8 +182,7 @@ class Comparison(NamedTuple):
         """Far beyond any training item, so that the root in `items` is of a positive number."""
         if not self.neighbours:
             return self
-        domains: tuple[Domain, ...] = ("x", "y")
-        near = [self._nearness(self._scaled(self._samples(d), d, self.item), d) for d in domains]
+        near = [self._nearness(self._scaled(self._samples(d), d, self.item), d) for d in DOMAINS]
         return self._replace(ceiling=torch.stack([4 * one.max() for one in near]))
 
     def _scaled(self, mean: Tensor, domain: Domain, factor: Tensor) -> Tensor:

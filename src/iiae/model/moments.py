@@ -9,9 +9,8 @@ from torch import Tensor, nn
 
 from iiae.model.iiae import IIAE
 from iiae.model.translation import draw_exclusive
-from iiae.types import Domain, Pair, mapped
+from iiae.types import DOMAINS, Domain, Pair, mapped
 
-SIDES: tuple[Domain, Domain] = ("x", "y")
 Norm = nn.modules.batchnorm._BatchNorm
 
 
@@ -41,7 +40,7 @@ def recompute_moments(model: IIAE, batches: Iterator[Pair], seed: int) -> None:
         norm.momentum = None  # the mean of all batches
     generator = torch.Generator().manual_seed(seed)
     for pair in batches:
-        for to, known in zip(SIDES, model.known(pair), strict=True):
+        for to, known in zip(DOMAINS, model.known(pair), strict=True):
             twice = mapped(known, lambda v: torch.cat([v, v]))
             model.decoder(to)(*_latents(model, pair, to, generator), twice)
     for norm, momentum in zip(norms, momenta, strict=True):

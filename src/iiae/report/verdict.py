@@ -22,7 +22,7 @@ from iiae.results import (
     Results,
     load_results,
 )
-from iiae.types import Domain
+from iiae.types import DOMAINS, Domain
 
 Mark = Literal["pass", "fail", "unknown"]
 SURE = 0.05  # p-value from which on shuffled pairs are as good
@@ -213,8 +213,7 @@ def _ratios(results: Results) -> dict[Domain, tuple[float, float | None, float |
     pairs: dict[Domain, tuple[Estimate, Estimate]]
     pairs = {to: (s.between, s.error) for to, s in ((evidence and evidence.styles) or {}).items()}
     translated = (test and test.translation) or {}
-    domains: tuple[Domain, ...] = ("x", "y")
-    for to in domains:
+    for to in DOMAINS:
         if to not in pairs and (one := translated.get(f"to_{to}")):
             pairs[to] = (one.diversity, one.l1["draw"])
     found: dict[Domain, tuple[float, float | None, float | None]] = {}

@@ -125,6 +125,9 @@ def fit(
             keeper = Keeper(out, learner, data.train.shapes, stop, first)
             if state:
                 learner.restore(state)
+                state = (
+                    None  # as large as the model and its moments, and not needed while it trains
+                )
                 order.seek(learner.steps)
                 save_settings(out, settings)
             loader = Loader(data.train, order, settings.training.workers, group.device)
