@@ -78,8 +78,8 @@ def translation_quality(
             parts.append(model.encoder(to)(made[name]).shared.mean)
     sources = getattr(hashes.identities(), other(to))
     read = {name: torch.cat(parts).cpu() for name, parts in again.items()}
-    found = _summary(rows, torch.cat(shared).cpu(), read, sources)
-    return found if found.pairs < 2 else found._replace(kernel=_kernel(sets) or None)
+    quality = _summary(rows, torch.cat(shared).cpu(), read, sources)
+    return quality if quality.pairs < 2 else quality._replace(kernel=_kernel(sets) or None)
 
 
 def _kernel(sets: dict[str, list[Tensor]]) -> dict[str, float]:
@@ -111,11 +111,11 @@ def ssim(made: Tensor, partner: Tensor) -> Float[Tensor, " batch"]:
     """SSIM of each pair of images in [-1, 1]: Wang et al. 2004, Gaussian window of 11 pixels."""
     from torchmetrics.functional.image import structural_similarity_index_measure
 
-    found = structural_similarity_index_measure(
+    similarity = structural_similarity_index_measure(
         made.float(), partner.float(), data_range=2.0, reduction="none"
     )
-    assert isinstance(found, Tensor)
-    return found.reshape(-1)
+    assert isinstance(similarity, Tensor)
+    return similarity.reshape(-1)
 
 
 def _diversity(draws: Float[Tensor, "draws batch *shape"]) -> Float[Tensor, " batch"]:

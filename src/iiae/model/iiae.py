@@ -91,9 +91,9 @@ class IIAE(nn.Module):
         """The active dimensions of all three latents."""
         return Active(self.active, self.active_x, self.active_y)
 
-    def keep_active(self, found: Active) -> None:
-        """Makes these the active dimensions; they are stored with the weights."""
-        for mine, chosen in zip(self.active_dimensions, found, strict=True):
+    def keep_active(self, active: Active) -> None:
+        """Sets the active dimensions; they are stored with the weights."""
+        for mine, chosen in zip(self.active_dimensions, active, strict=True):
             mine.copy_(chosen)
 
     def keep_aggregate(self, exclusive_x: DiagonalNormal, exclusive_y: DiagonalNormal) -> None:
