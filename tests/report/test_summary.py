@@ -79,11 +79,11 @@ def test_every_part_says_what_was_measured():
     assert "z_x predicts the colour: R2 0.950" in found["What is exclusive"]
     assert "no better than guessing" in found["What is exclusive"]
     assert "most of all the colour, 0.40, from z_s" in found["What leaked"]
-    assert "By active means: 0.000 of 1 on average over factors; nothing" in found["What leaked"]
+    assert "By active means: 0.000 of 1 on average over factors; below 0.02" in found["What leaked"]
     assert "Posterior means leak more than samples" in found["What leaked"]
-    assert "told from z_s given y in 70% of cases" in found["How sure"]
+    assert "guesses the domain from z_s right 70% of the time" in found["How sure"]
     assert "was not estimated by ksg;" in found["How sure"]
-    assert "This is one run, of seed 3: they do not say" in found["How sure"]
+    assert "This is one run, of seed 3: they do not show" in found["How sure"]
 
 
 def test_classes_are_told_beside_what_guessing_reaches():

@@ -53,8 +53,8 @@ def first_hits(model: IIAE, pairs: ClassPairs, batch: int, seed: int, top: int =
         seed: Of the random queries.
         top: Hits a query.
     """
-    found = embed_sides(model, *pairs.sides(batch))
-    x, y = found.shared_given_x.mean, found.shared_given_y.mean
+    embeddings = embed_sides(model, *pairs.sides(batch))
+    x, y = embeddings.shared_given_x.mean, embeddings.shared_given_y.mean
     given = (x.numpy(), y.numpy(), pairs.x.labels, pairs.y.labels)
     precision = ranking_values(*given, (1,))["map@all"]
     x, y = (torch.nn.functional.normalize(side.double()) for side in (x, y))
@@ -112,12 +112,12 @@ def nearest_partners(run: TrainedRun, pairs: PairSet, count: int = 6, top: int =
     how = choice.comparison if choice else plain_comparison(x.shape[1])
     items = how.items(y, "y")
     chosen = np.random.default_rng(evaluation.seed).permutation(len(index))[:count]
-    found: list[Nearest] = []
+    hits: list[Nearest] = []
     for place in chosen.tolist():
         nearest = torch.cdist(how.queries(x[[place]], "x"), items)[0].argsort()[:top]
         same = torch.cdist(y[[place]], y[nearest])[0] == 0  # equal items are partners too
-        found.append(Nearest(index[place], index[nearest], same.tolist()))
-    return Partners(found, len(index))
+        hits.append(Nearest(index[place], index[nearest], same.tolist()))
+    return Partners(hits, len(index))
 
 
 def picture_reader(
