@@ -35,7 +35,7 @@ class ArrayPairs(PairSet):
             large for float32 or, in images, outside [-1, 1].
     """
 
-    held = ("x", "y")
+    tensor_names = ("x", "y")
 
     def __init__(
         self,

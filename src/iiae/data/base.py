@@ -50,7 +50,7 @@ class Factor(NamedTuple):
 class PairSet(ABC):
     """Pairs that can be drawn in any order.
 
-    `shapes` are those of one x and one y, without the batch axis. `held` names the attributes
+    `shapes` are those of one x and one y, without the batch axis. `tensor_names` are the attributes
     that are tensors with a row a pair, or None: what `pairs` picks from; nothing where pairs are
     read from disk. `keys` are the identities of the pairs, by which they are held out and
     recognised later; None if the set has none. `features` are the names of the values of an x and
@@ -60,7 +60,7 @@ class PairSet(ABC):
     """
 
     shapes: tuple[Sequence[int], Sequence[int]]
-    held: tuple[str, ...] = ()
+    tensor_names: tuple[str, ...] = ()
     keys: np.ndarray | None = None
     features: tuple[list[str] | None, list[str] | None] = (None, None)
     of_bytes: bool = True
@@ -90,13 +90,13 @@ class PairSet(ABC):
     @property
     def held_bytes(self) -> int:
         """Bytes of the tensors that pairs are picked from; 0 where they are read from disk."""
-        tensors = (getattr(self, name) for name in self.held)
+        tensors = (getattr(self, name) for name in self.tensor_names)
         return sum(tensor.nbytes for tensor in tensors if tensor is not None)
 
     def to(self, device: torch.device) -> PairSet:
         """The same pairs, picked from tensors on a device; draws stay on the CPU."""
         moved = copy(self)
-        for name in self.held:
+        for name in self.tensor_names:
             tensor = getattr(self, name)
             setattr(moved, name, None if tensor is None else tensor.to(device))
         return moved
@@ -129,7 +129,7 @@ class PairSet(ABC):
 
     def content(self) -> Iterator[bytes]:
         """What `digest` hashes of the pairs: tensors held in memory, or else some pairs."""
-        tensors = [getattr(self, name) for name in self.held]
+        tensors = [getattr(self, name) for name in self.tensor_names]
         if not any(tensor is not None for tensor in tensors):
             count = min(len(self), DIGEST_PAIRS)
             index = torch.linspace(0, len(self) - 1, count).round().long()

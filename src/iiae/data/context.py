@@ -55,14 +55,14 @@ class ContextPairs(PairSet):
         return Pair(*self.rows.pairs(draw)[:2], *known)
 
     def factors(self) -> dict[str, Factor]:
-        found = self.rows.factors()
+        factors = self.rows.factors()
         for one in self.covariates.each:
             values = np.asarray(self.annotations[one.name])
             if not one.levels:
-                found[one.name] = Factor(values.astype(np.float64), "continuous", "none")
+                factors[one.name] = Factor(values.astype(np.float64), "continuous", "none")
             elif _readable(values := values.astype(np.str_)):
-                found[one.name] = Factor(values, "categorical", "none")
-        return found
+                factors[one.name] = Factor(values, "categorical", "none")
+        return factors
 
     def content(self) -> Iterator[bytes]:
         yield from self.rows.content()

@@ -58,9 +58,9 @@ def domain_names(data: DataSettings) -> Names:
     if data.name in COLUMNS:
         return Names(data.x or "x", data.y or "y")
     if data.x and data.y:
-        found = Names(_last(data.x), _last(data.y))
-        if found.x and found.y and found.x != found.y:
-            return found
+        names = Names(_last(data.x), _last(data.y))
+        if names.x and names.y and names.x != names.y:
+            return names
     return Names("x", "y")
 
 

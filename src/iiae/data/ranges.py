@@ -109,8 +109,9 @@ def check_values(values: Tensor, likelihood: LikelihoodSettings, name: str) -> N
 def check_ranges(objective: ObjectiveSettings, data: Splits) -> None:
     """Refuses pairs to train and validate on whose values their likelihoods cannot hold.
 
-    Of counts, pairs to test on too, whose sizes would be found to be 0 after training. Tensors of
-    floats are looked at in full, of other sets some pairs.
+    If a domain holds counts, test pairs are checked too: a sample whose counts are all 0 would
+    otherwise show only after training. Tensors of floats are checked in full, other sets by some
+    pairs.
 
     Raises:
         DataError: As `check_values`, or a value is NaN or infinite.
@@ -147,7 +148,7 @@ def sides_of(pairs: PairSet) -> Sequence[Tensor]:
         return x[torch.from_numpy(pairs.sides != Sides.Y)], y[
             torch.from_numpy(pairs.sides != Sides.X)
         ]
-    held = [getattr(pairs, side) for side in "xy" if side in pairs.held]
+    held = [getattr(pairs, side) for side in "xy" if side in pairs.tensor_names]
     if len(held) == 2 and all(tensor.is_floating_point() for tensor in held):
         return held
     return pairs.pairs(Draw(pairs.sample(DRAWN_PAIRS, 0)))[:2]

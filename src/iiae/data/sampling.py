@@ -1,6 +1,6 @@
 """The order in which pairs are drawn, a pure function of seed, epoch and position.
 
-Nothing but (epoch, position) has to be stored to go on exactly where a run stopped.
+A run resumes exactly where it stopped from (epoch, position) alone.
 """
 
 from __future__ import annotations

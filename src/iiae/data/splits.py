@@ -78,7 +78,7 @@ def shuffled_by_key(keys: np.ndarray, seed: int) -> np.ndarray:
 
 
 class PairKeys(NamedTuple):
-    """Hashes of pairs, uint64: `own` tells a pair from others, `group` is what it is held out by.
+    """Hashes of pairs, uint64: `own` identifies a pair; pairs of one `group` are held out together.
 
     Pairs that share an x or a y have one group.
     """
