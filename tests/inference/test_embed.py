@@ -142,7 +142,7 @@ def test_shards_of_another_block_or_changed_files_are_not_taken_up(run, images, 
 
     arguments = (run, images, tmp_path / "z.npz", "x")
     words = {"shard": 3, "on_error": "skip"}
-    with pytest.raises(RunError, match="was not written; repeat the command to go on"):
+    with pytest.raises(RunError, match="was not written; repeat the command to resume"):
         embed_files(*arguments, **words, engine=nothing)
     assert embed_files(*arguments, **words, block="exclusive").resumed == 0
     with pytest.raises(RunError, match="was not written"):

@@ -1,4 +1,4 @@
-"""Latents of many files: decoded in threads, written shard by shard, gone on with after a stop."""
+"""Embed many files: threads decode, shards are written one by one, a stopped run resumes."""
 
 from __future__ import annotations
 
@@ -230,10 +230,10 @@ def _join(
     rows, longest, failed, skipped = 0, 1, [], Skipped(job.on_error)
     for shard in shards:
         if not shard.file.is_file():
-            raise RunError(f"{shard.file}: was not written; repeat the command to go on")
-        found = read_shard(shard.file)
-        rows, failed = rows + len(found.names), failed + found.failed
-        longest = max([longest, *map(len, found.names)])
+            raise RunError(f"{shard.file}: was not written; repeat the command to resume")
+        read = read_shard(shard.file)
+        rows, failed = rows + len(read.names), failed + read.failed
+        longest = max([longest, *map(len, read.names)])
     for _, reason in failed:
         skipped.add(DataError(reason))
     skipped.check(rows)

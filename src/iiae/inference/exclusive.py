@@ -18,7 +18,7 @@ from iiae.types import Domain
 MOST_DRAWS = 1000  # or steps
 
 
-class Exclusive(NamedTuple):
+class ExclusiveSource(NamedTuple):
     """Where the exclusive latents come from.
 
     One reference in `like`: its own. `samples`: so many draws from the aggregate posterior.
@@ -33,7 +33,7 @@ class Exclusive(NamedTuple):
 
 
 def exclusive_latents(
-    run: TrainedRun, to: Domain, exclusive: Exclusive
+    run: TrainedRun, to: Domain, exclusive: ExclusiveSource
 ) -> tuple[list[Tensor | None], list[str]]:
     """Exclusive latents, `(1, size)` each, and their names; None for the prior's mean."""
     if max(exclusive.samples, exclusive.interpolate) > MOST_DRAWS:

@@ -31,7 +31,7 @@ MOST_ASPECT = 16  # longer side of a translation, in sides of the model
 ZLIB_RUN_LENGTHS = 3  # Z_RLE
 
 
-class Outputs(NamedTuple):
+class TranslationOutputs(NamedTuple):
     """What is written: one image per sample into `folder`, under its name there, a `grid`, or both.
 
     Images have the model's resolution on their shorter side and the aspect of their source, but
@@ -93,7 +93,7 @@ class Writer:
         self,
         pool: ThreadPoolExecutor,
         names: Sequence[str],
-        outputs: Outputs,
+        outputs: TranslationOutputs,
         endings: Sequence[str],
         pad: bool = False,
     ):
@@ -149,7 +149,7 @@ def output_names(
     source: Source,
     like: Sequence[str | Path],
     labels: Sequence[str],
-    outputs: Outputs,
+    outputs: TranslationOutputs,
     endings: Sequence[str],
 ) -> list[str]:
     """What the translations of each sample are called: its name without an image's ending.
@@ -229,7 +229,7 @@ def write_picture(path: Path, values: Float[Tensor, "bands height width"]) -> No
         write_atomically(path, lambda temporary: temporary.write_bytes(content), durable=False)
 
 
-def _write(path: Path, values: Tensor, size: tuple[int, int], outputs: Outputs) -> None:
+def _write(path: Path, values: Tensor, size: tuple[int, int], outputs: TranslationOutputs) -> None:
     height, width = values.shape[-2:]
     fitted = _size((width, height), size, outputs.full_size)
     if path.suffix == PNG:
@@ -239,7 +239,7 @@ def _write(path: Path, values: Tensor, size: tuple[int, int], outputs: Outputs) 
 
 
 def _size(own: tuple[int, int], source: tuple[int, int], full_size: bool) -> tuple[int, int]:
-    """The aspect, or the very size, of the source: see `Outputs`."""
+    """The aspect, or the very size, of the source: see `TranslationOutputs`."""
     if full_size:
         return source
     side, longer, shorter = min(own), max(source), min(source)
