@@ -80,7 +80,7 @@ def _keep(file: Path, key: str, gain: float) -> None:
 def _processor() -> str:
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("flags"):  # names of models are not told apart in virtual machines
+            if line.startswith("flags"):  # virtual machines hide the name of the model
                 wanted = {"avx2", "avx512f", "avx512_bf16", "amx_bf16"}
                 return f"{platform.machine()} {' '.join(sorted(wanted & {*line.split()}))}"
     return platform.processor() or platform.machine()

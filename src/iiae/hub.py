@@ -220,10 +220,10 @@ def _check_free(folder: Path) -> None:
 
 def _repository(text: str) -> tuple[str, str | None]:
     """Name and revision of `hf://owner/name@revision`."""
-    found = re.fullmatch(rf"{HUB}([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", text)
-    if not found:
+    matched = re.fullmatch(rf"{HUB}([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", text)
+    if not matched:
         raise RunError(f"{text}: write {HUB}owner/name, or {HUB}owner/name@revision")
-    return found[1], found[2]
+    return matched[1], matched[2]
 
 
 def _fetch(source: str) -> Path:

@@ -81,7 +81,7 @@ def test_backbones_tuned_apart_give_features_taught_apart(images, tmp_path):
     assert np.load(features)["protocol"].tolist() == ["apart"]
     extract_features(tmp_path / "images", both["photo"], features, tmp_path / "cache")
     assert np.load(features)["protocol"].tolist() == ["joint"]  # one network for both domains
-    with pytest.raises(DataError, match="no backbone was taught sketch; there are photo"):
+    with pytest.raises(DataError, match="no backbone was trained on sketch; there are photo"):
         extract_features(tmp_path / "images", {"photo": both["photo"]}, features)
 
 

@@ -134,14 +134,14 @@ def say_next(text: str) -> None:
     typer.echo(f"next: {text}", err=True)
 
 
-def show_verdicts(found: Iterable[Verdict], names: Names | None = None) -> None:
-    """What a run's numbers amount to, a sentence each."""
+def show_verdicts(verdicts: Iterable[Verdict], names: Names | None = None) -> None:
+    """Prints what a run's numbers amount to, one sentence per verdict."""
     from rich.console import Console
     from rich.markup import escape
 
     console, colours = Console(), {"pass": "green", "fail": "bold red", "unknown": "yellow"}
     named = names.put if names else str
-    for one in found:
+    for one in verdicts:
         mark = f"[{colours[one.mark]}]{one.mark.upper():<7}[/]"
         console.print(
             f"{mark} [bold]{named(one.claim)}[/]: {escape(named(one.sentence))}", highlight=False

@@ -57,7 +57,7 @@ def _experiment() -> Path:
 def _make_files(run: Run) -> None:
     """Some translations, and the gallery of held-out digits of y, a folder a digit."""
     from iiae.data import export_pairs, load
-    from iiae.inference.translate import Exclusive, Outputs, translate_files
+    from iiae.inference.translate import ExclusiveSource, TranslationOutputs, translate_files
 
     pairs = load(run.settings.data).test
     samples, collection, gallery = (run.folder / name for name in MADE)
@@ -65,6 +65,6 @@ def _make_files(run: Run) -> None:
         shutil.rmtree(place, ignore_errors=True)
     export_pairs(pairs, samples, SHOWN)
     export_pairs(pairs, collection, len(pairs), by="digit")
-    outputs = Outputs(None, run.folder / "translation.png")
-    translate_files(run, [str(samples / "x")], "y", outputs, Exclusive(samples=4))
+    outputs = TranslationOutputs(None, run.folder / "translation.png")
+    translate_files(run, [str(samples / "x")], "y", outputs, ExclusiveSource(samples=4))
     run.index(collection / "y", "y", gallery)

@@ -32,7 +32,7 @@ def features(
     batch: Annotated[int, typer.Option(min=1, help="images a step")] = 64,
     on_error: OnErrorOption = "stop",
 ) -> None:
-    """Features of image folders from a pretrained vision model; goes on where it stopped.
+    """Features of image folders from a pretrained vision model; a stopped run resumes.
 
     Example: iiae features sketchy/ --backbone mobilenet_v2/ -o features.npz
     """

@@ -100,7 +100,7 @@ def train(
     run = fit(settings, out, resume=resume, overwrite=overwrite)
     if first_process():
         typer.echo(f"wrote {run.folder}")
-        say_next(f"iiae evaluate {run.folder}  # are partners found among held-out pairs?")
+        say_next(f"iiae evaluate {run.folder}  # does it find the partners of held-out pairs?")
 
 
 def sweep(
@@ -120,7 +120,7 @@ def sweep(
         typer.Option(help="score without labels by which to name the best run, as in balance"),
     ] = None,
 ) -> None:
-    """Train and evaluate every combination of some settings; repeat the command to go on.
+    """Train and evaluate every combination of some settings; repeat the command to resume.
 
     Example: iiae sweep mine.toml --over objective.lam=0,1,2 --out sweeps/lam
     """
@@ -133,14 +133,14 @@ def sweep(
         check_score(select)
     chosen = [_whole("--seeds", text) for text in seeds.split(",")] if seeds is not None else []
     with progress_bar("runs") as progress:
-        found = run_sweep(experiment, over or [], out, chosen, processes, progress=progress)
-    show_tables([sweep_table(found.rows)])
-    written = f"{found.results}{f' and {found.picture}' if found.picture else ''}"
+        swept = run_sweep(experiment, over or [], out, chosen, processes, progress=progress)
+    show_tables([sweep_table(swept.rows)])
+    written = f"{swept.results}{f' and {swept.picture}' if swept.picture else ''}"
     typer.echo(f"wrote {written}")
-    if all(row["status"] == "failed" for row in found.rows):
-        raise RunError(f"{out}: every run failed: {found.rows[0]['message']}")
+    if all(row["status"] == "failed" for row in swept.rows):
+        raise RunError(f"{out}: every run failed: {swept.rows[0]['message']}")
     if select is not None:
-        best = best_by(found.rows, select)
+        best = best_by(swept.rows, select)
         value = best[f"label_free_{select}"]
         typer.echo(f"most {select} on validation pairs, {value:.3f}: {out / best['run']}")
     say_next(f"iiae report {out}/RUN  # of one that you choose from the table")

@@ -121,10 +121,10 @@ def pooled(
     model: nn.Module, images: Float[Tensor, "batch 3 side side"]
 ) -> Float[Tensor, "batch features"]:
     """The model's own pooled output, or else the mean of its last hidden states."""
-    found = model(pixel_values=images)
-    if getattr(found, "pooler_output", None) is not None:
-        return found.pooler_output.flatten(1)
-    last = found.last_hidden_state
+    output = model(pixel_values=images)
+    if getattr(output, "pooler_output", None) is not None:
+        return output.pooler_output.flatten(1)
+    last = output.last_hidden_state
     return last.mean((2, 3)) if last.ndim == 4 else last.mean(1)
 
 

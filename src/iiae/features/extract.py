@@ -61,16 +61,16 @@ def extract_features(
     batch: int = 64,
     on_error: OnError = "stop",
 ) -> dict[str, int]:
-    """Features of every image of a folder, as an `.npz`; returns how many of each domain.
+    """Features of every image of a folder, as an `.npz`; returns the number of images per domain.
 
     `root/domain/class/image` gives `{domain}_features` (float32), `{domain}_classes` and
     `{domain}_paths` (relative to the domain's folder) for each domain; `root/class/image` and
     `root/image` are one domain called as the folder is. `backbone` and `backbone_labels` say what
-    made them and which classes it was taught; `protocol`, of fine-tuned backbones, whether one was
-    taught all domains ("joint") or one each ("apart").
+    made them and which classes it was trained on; `protocol`, for fine-tuned backbones, whether one
+    was trained on all domains ("joint") or one on each ("apart").
 
-    Features are kept by the backbone's digest and the file's content, so that a run that was
-    stopped goes on, and moved or copied files cost nothing.
+    Features are kept by the backbone's digest and the file's content, so a stopped run resumes,
+    and moved or copied files cost nothing.
 
     Args:
         root: The folder.
@@ -93,9 +93,9 @@ def extract_features(
     arrays = _origin(backbone, backbones)
     counts: dict[str, int] = {}
     for folder in folders:
-        found = _extracted(folder, backbones[folder.name], cache, batch, on_error)
-        arrays |= {f"{folder.name}_{key}": values for key, values in found.items()}
-        counts[folder.name] = len(found["paths"])
+        extracted = _extracted(folder, backbones[folder.name], cache, batch, on_error)
+        arrays |= {f"{folder.name}_{key}": values for key, values in extracted.items()}
+        counts[folder.name] = len(extracted["paths"])
     write_arrays(out, arrays)
     return counts
 
@@ -107,7 +107,7 @@ def _by_domain(
         return dict.fromkeys(domains, backbone)
     for name in domains:
         if name not in backbone:
-            raise DataError(f"no backbone was taught {name}; there are {', '.join(backbone)}")
+            raise DataError(f"no backbone was trained on {name}; there are {', '.join(backbone)}")
     return {name: backbone[name] for name in domains}
 
 
@@ -191,14 +191,14 @@ def _fill(
 
 
 def save_features(
-    path: Path, source: Path, found: Collections, names: tuple[str, str], note: str
+    path: Path, source: Path, features: Collections, names: tuple[str, str], note: str
 ) -> None:
     """Writes two labelled collections of features as one `.npz`, as `extract` does.
 
     Args:
         path: The file.
         source: Where they come from; what an `.npz` says of other things is kept.
-        found: The features, their classes and paths.
+        features: The features, their classes and paths.
         names: What the two domains are called.
         note: Added to what the source says of its backbone.
 
@@ -209,12 +209,12 @@ def save_features(
     if source.suffix.lower() == ".npz":
         with np.load(source, allow_pickle=False) as held:
             arrays = {name: held[name] for name in held.files}
-    for name, side in zip(names, (found.x, found.y), strict=True):
+    for name, side in zip(names, (features.x, features.y), strict=True):
         arrays[f"{name}_features"] = side.values.numpy()
         arrays[f"{name}_classes"], arrays[f"{name}_paths"] = side.labels, side.paths
     arrays["backbone"] = np.array(f"{arrays.get('backbone', '')} {note}".strip())
-    if found.unseen is not None:
-        arrays["unseen"] = np.array(found.unseen)
-    if found.protocol:
-        arrays["protocol"] = np.array([found.protocol])
+    if features.unseen is not None:
+        arrays["unseen"] = np.array(features.unseen)
+    if features.protocol:
+        arrays["protocol"] = np.array([features.protocol])
     write_arrays(path, arrays)

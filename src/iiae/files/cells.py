@@ -58,8 +58,8 @@ def is_cells(value: Any) -> bool:
 def split_place(text: str) -> tuple[str, str | None]:
     """A file and the place in it, of `cells.h5mu:rna:counts`; None for what names no cells."""
     for ending in ENDINGS:
-        file, found, place = text.partition(f"{ending}:")
-        if found:
+        file, colon, place = text.partition(f"{ending}:")
+        if colon:
             return file + ending, place
     return text, "" if is_cells(text) else None
 
@@ -130,8 +130,8 @@ def _places(node: Any) -> list[str]:
 
 
 def _within(modality: str | None, text: str) -> Place:
-    group, found, key = text.partition(":")
-    if found and group in (OBSM, LAYERS):
+    group, colon, key = text.partition(":")
+    if colon and group in (OBSM, LAYERS):
         return Place(modality, group, key)
     return Place(modality, "X") if text in ("", "X") else Place(modality, LAYERS, text)
 

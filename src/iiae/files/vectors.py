@@ -55,10 +55,10 @@ def read_shard(path: Path) -> ShardRows:
         RunError: It is damaged.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
-            text = json.loads(found["text"].tobytes())
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            text = json.loads(arrays["text"].tobytes())
             failed = [(name, reason) for name, reason in text["failed"]]
-            return ShardRows(text["names"], found["vectors"], failed)
+            return ShardRows(text["names"], arrays["vectors"], failed)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise RunError(f"{path}: damaged: {error}; delete it and repeat the command") from error
 

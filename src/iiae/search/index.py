@@ -172,21 +172,23 @@ def _gallery(
     if distance not in (None, *get_args(Distance)):
         raise GalleryError(f"distance {distance}: is {', '.join(get_args(Distance))}")
     model = weights_digest(run.folder)
-    found = Gallery.find(where)
-    if found is None:
+    gallery = Gallery.find(where)
+    if gallery is None:
         kind = distance or "chosen"
         size = make_space(run, kind, active_only).size
         own = exclusive_size(run.model, domain)
         root = choose_root(inputs, where)
         return Gallery.create(where, GalleryInfo(model, domain, kind, size, own, active_only, root))
-    found = Gallery.open(where, model)
-    if found.info.domain != domain:
-        raise GalleryError(f"{where}: holds items of domain {found.info.domain}, not {domain}")
-    if distance not in (None, found.info.distance):
-        raise GalleryError(f"{where}: was made for {found.info.distance} distance, not {distance}")
-    if active_only and not found.info.active_only:
+    gallery = Gallery.open(where, model)
+    if gallery.info.domain != domain:
+        raise GalleryError(f"{where}: holds items of domain {gallery.info.domain}, not {domain}")
+    if distance not in (None, gallery.info.distance):
+        raise GalleryError(
+            f"{where}: was made for {gallery.info.distance} distance, not {distance}"
+        )
+    if active_only and not gallery.info.active_only:
         raise GalleryError(f"{where}: was made with all dimensions of z_s, not the active ones")
-    return found
+    return gallery
 
 
 def _differs(

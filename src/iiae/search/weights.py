@@ -119,5 +119,5 @@ def _squared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _hits(distance: np.ndarray, table: Any, gallery: Gallery, top: int) -> list[Hit]:
     some = np.argpartition(distance, top)[:top] if top < len(distance) else np.arange(len(distance))
     rows = gallery.located(table.drop_columns(VECTORS).take(some).to_pylist())
-    found = [make_hit(row, float(d)) for row, d in zip(rows, distance[some], strict=True)]
-    return sorted(found, key=lambda hit: (hit.distance, hit.path))
+    hits = [make_hit(row, float(d)) for row, d in zip(rows, distance[some], strict=True)]
+    return sorted(hits, key=lambda hit: (hit.distance, hit.path))

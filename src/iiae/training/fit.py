@@ -214,7 +214,7 @@ def _finish(learner: Learner, data: Splits, train: PairSet, out: Path) -> None:
     posteriors = embed(model, train.batches(settings.evaluation.batch, index))
     ranked = data.validation.sample(RANKED_PAIRS, settings.training.seed)
     held = embed(model, data.validation.batches(settings.evaluation.batch, ranked))
-    if not isinstance(data.validation, ClassPairs):  # of whose pairs no partner is to be found
+    if not isinstance(data.validation, ClassPairs):  # classes have no partners to compare
         sides = ((one.shared_given_x, one.shared_given_y) for one in (posteriors, held))
         save_comparison(out, choose_comparison(*sides))
     model.cpu()

@@ -58,8 +58,8 @@ class GroupBatchNorm(_BatchNorm):
     def forward(self, input: Tensor) -> Tensor:
         if not self.training:
             return super().forward(input)
-        found: Any = _Normalise.apply(self.eps, input, self.weight, self.bias)
-        out, mean, variance = found
+        normalised: Any = _Normalise.apply(self.eps, input, self.weight, self.bias)
+        out, mean, variance = normalised
         assert self.momentum is not None and self.num_batches_tracked is not None
         count = dist.get_world_size() * input.numel() // input.shape[1]
         self.num_batches_tracked.add_(1)

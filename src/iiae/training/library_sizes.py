@@ -1,4 +1,4 @@
-"""Library sizes that tell what the other domain holds, and so hand shared content to a decoder."""
+"""Library sizes that predict the other domain, and so hand shared content to a decoder."""
 
 from __future__ import annotations
 

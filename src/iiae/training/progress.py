@@ -71,7 +71,7 @@ class Progress:
         if not self.estimated and (settled or spent > LATEST_SECONDS):
             self.estimated = True
             seconds = spent * (self.learner.plan.total - self.first_step) / steps
-            self.console.print(f"about {_duration(seconds)} in all; Ctrl-C stops, --resume goes on")
+            self.console.print(f"about {_duration(seconds)} in all; Ctrl-C stops, --resume resumes")
 
     def epoch(self, row: dict[str, float]) -> None:
         """Prints the line of an epoch, if it is one of the few that are shown."""
@@ -80,9 +80,9 @@ class Progress:
             return
         quality = f"loss {row['validation_loss']:.1f}"
         if not isinstance(self.data.validation, ClassPairs):
-            found = row.get("validation_recall")
-            found = self.learner.recall(self.data.validation) if found is None else found
-            quality = f"Recall@1 {100 * found:.1f}%"
+            recall = row.get("validation_recall")
+            recall = self.learner.recall(self.data.validation) if recall is None else recall
+            quality = f"Recall@1 {100 * recall:.1f}%"
         self.bar.update(self.task, completed=self.learner.steps, quality=quality)
         loss = f"loss {row['validation_loss']:.1f}"
         both = loss if quality == loss else f"{loss}, {quality}"
