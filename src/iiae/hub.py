@@ -252,5 +252,5 @@ def _ask(question: Callable[[], Any], name: str) -> Any:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise RunError(
             f"{name}: the Hub gave no answer that can be used: {reason} (is there a network, does "
-            "the repository exist, and have you logged in with `hf auth login` where it is needed?)"
+            "the repository exist, and have you logged in with `hf auth login` if it is needed?)"
         ) from error

@@ -1,4 +1,4 @@
-"""Names shared by every floor: what a pair is, and how one is asked for."""
+"""Types shared by every floor: pairs, draws and domains."""
 
 from __future__ import annotations
 

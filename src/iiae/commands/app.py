@@ -91,8 +91,8 @@ app = build_app()
 def main() -> None:
     """Runs a command; what a user can mend is one line and exit code 2.
 
-    Exit code 1 says that no sample could be read, with `--on-error skip`. A fault of the program is
-    one line too; `IIAE_TRACEBACK=1` shows where it arose.
+    Exit code 1 means that no sample could be read, with `--on-error skip`. A fault of the program
+    is one line too; `IIAE_TRACEBACK=1` shows where it arose.
     """
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("iiae").setLevel(logging.INFO)

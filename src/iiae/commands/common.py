@@ -76,7 +76,7 @@ def open_run(folder: Path, overrides: list[str] | None) -> Run:
 
 
 def names_of(run: Run | None) -> Names | None:
-    """What the domains of a run are called."""
+    """Names of a run's domains."""
     from iiae.data.names import domain_names
 
     return domain_names(run.settings.data) if run else None

@@ -16,7 +16,7 @@ ABOUT = {  # for users; what loads each says more to those who write code
     "arrays": "rows of two files of numbers, or byte images: .npy, .npz, .csv, .tsv, .parquet",
     "side-by-side": "a folder of images whose left half is x and right half is y",
     "two-folders": "two folders of images; files of one name are partners",
-    "table": "a .csv or .parquet with a pair of image paths a row",
+    "table": "a .csv or .parquet with a pair of image paths per row",
     "hugging-face": "two image columns of a Hugging Face data set",
     "parquet-shards": "pairs in many Parquet files, streamed from disk or a URL",
     "classes": "labelled sketches and photos, or features; classes to test on are unseen",

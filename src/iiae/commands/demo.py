@@ -48,7 +48,7 @@ def demo(
 
 
 def _experiment() -> Path:
-    """The demo's settings: beside the package where it is installed, or in the source tree."""
+    """The demo's settings: beside the installed package, or in the source tree."""
     package = Path(__file__).parents[1]
     installed = package / SETTINGS
     return installed if installed.is_file() else package.parents[1] / "experiments" / SETTINGS

@@ -119,9 +119,11 @@ def disentangle(
 
 
 def score(
-    query: Annotated[Path, typer.Option(help=".npy, a row a query")],
-    gallery: Annotated[Path, typer.Option(help=".npy, a row an item")],
-    query_labels: Annotated[Path, typer.Option(help="class of each query: .npy, or a line each")],
+    query: Annotated[Path, typer.Option(help=".npy, one row per query")],
+    gallery: Annotated[Path, typer.Option(help=".npy, one row per item")],
+    query_labels: Annotated[
+        Path, typer.Option(help="class of each query: .npy, or one line per query")
+    ],
     gallery_labels: Annotated[Path, typer.Option(help="class of each item, likewise")],
     distance: Annotated[Distance, typer.Option(help="cosine, euclidean or hamming")] = "cosine",
     k: Annotated[list[int] | None, typer.Option(help="cut-off; may be repeated")] = None,

@@ -13,7 +13,7 @@ BackboneOption = Annotated[
     str, typer.Option(help="folder or hub name of a transformers vision model")
 ]
 Apart = Annotated[
-    bool, typer.Option("--apart", help="one network a domain, taught on that domain alone")
+    bool, typer.Option("--apart", help="one network per domain, trained on that domain alone")
 ]
 Validation = Annotated[int, typer.Option(min=1, help="number of seen classes held out")]
 
@@ -29,7 +29,7 @@ def features(
     cache: Annotated[
         Path | None, typer.Option(help="folder of kept features", parser=path_of("--cache"))
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="images a step")] = 64,
+    batch: Annotated[int, typer.Option(min=1, help="images per step")] = 64,
     on_error: OnErrorOption = "stop",
 ) -> None:
     """Features of image folders from a pretrained vision model; a stopped run resumes.

@@ -150,4 +150,4 @@ def _whole(option: str, text: str) -> int:
     try:
         return int(text)
     except ValueError as error:
-        raise SettingsError(f"{option} {text}: is not a whole number") from error
+        raise SettingsError(f"{option} {text}: must be whole numbers") from error

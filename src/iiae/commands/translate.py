@@ -188,7 +188,7 @@ def embed(
     from iiae.run_folder import load_run
 
     if workers and engine == "local":
-        raise SettingsError(f"--workers {workers}: is for --engine ray")
+        raise SettingsError(f"--workers {workers}: only --engine ray has workers")
     if is_cells(source):
         if block != "shared" or engine == "ray" or on_error == "skip":
             raise SettingsError(

@@ -1,4 +1,4 @@
-"""Pairs with what is known of each beside x and y: covariates and library sizes."""
+"""Pairs with their context: covariates and library sizes, known besides x and y."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from iiae.types import Context, Draw, Pair, mapped
 
 
 class ContextPairs(PairSet):
-    """Pairs of a set, each with what models are given beside it.
+    """Pairs of a set, each with the context that models get besides it.
 
     Covariates are factors too, which no latent ought to hold; one that is constant, or has a level
     of one pair, is left out there.

@@ -149,7 +149,7 @@ def drawn_degradation(generator: np.random.Generator) -> Degradation:
 def degraded(
     images: Float[Tensor, "batch channels height width"], how: Sequence[Degradation | None]
 ) -> Float[Tensor, "batch channels height width"]:
-    """Images in [-1, 1], each degraded as `how` says, or as it is where that is None."""
+    """Images in [-1, 1], each degraded by its entry of `how`, or unchanged if that is None."""
     chosen = [i for i, one in enumerate(how) if one is not None]
     changed = images.detach().cpu().clone()
     if not chosen:
@@ -162,7 +162,7 @@ def degraded(
 
 
 def _each(function: Callable, *columns: Sequence) -> list:
-    """Results of a function of images; in threads where there is work for them."""
+    """Results of a function of images; in threads if there are enough images."""
     if columns[0][0].size < 2**14:
         return [*map(function, *columns)]
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:

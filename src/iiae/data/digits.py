@@ -160,7 +160,7 @@ def find_mnist(root: str | None) -> Path:
     """The folder that holds MNIST's four files.
 
     Raises:
-        DataError: There is none; says where was looked and how to fetch the files.
+        DataError: There is none; the message lists the places searched and how to fetch the files.
     """
     folders = mnist_folders(root)
     for folder in folders:

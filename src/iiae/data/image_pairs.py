@@ -1,4 +1,4 @@
-"""Pairs of images from files or encoded bytes, kept in memory where they fit."""
+"""Pairs of images from files or encoded bytes, kept in memory if they fit."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ class PairFiles(NamedTuple):
 
 
 class Preprocessing(NamedTuple):
-    """How images appear.
+    """How images are resized and augmented.
 
     `size` is their side and `bands` the number of bands of x and of y. `pad` keeps their aspect,
-    instead of stretching them to squares. What follows is of draws with a seed, and alike for both
-    images of a pair: `crop` cuts a random window out of images larger by that part (a draw
+    instead of stretching them to squares. Draws with a seed are augmented, both images of a pair
+    alike: `crop` cuts a random window out of images larger by that part (a draw
     without a seed shows the middle), `flip` mirrors half of the pairs, and `turn` shows each of
     the eight ways to turn and mirror a square.
     """
@@ -70,13 +70,13 @@ class Preprocessing(NamedTuple):
 
 
 class ImagePairs(PairSet):
-    """Pairs of images, decoded once where they fit in memory, else at every draw.
+    """Pairs of images, decoded once if they fit in memory, else at every draw.
 
     Images of three bands are RGB of 8 bits, others keep their bits: see `iiae.files.bands`.
 
     Args:
         files: One entry a pair.
-        preprocessing: How they appear.
+        preprocessing: How images are resized and augmented.
 
     Raises:
         DataError: An image cannot be read; at once where the images are kept in memory.
@@ -141,12 +141,12 @@ class ImagePairs(PairSet):
 
 
 def preprocess(pixels: Tensor, preprocessing: Preprocessing, seed: int | None) -> Pair:
-    """Images as a draw shows them.
+    """Images of a draw, in [-1, 1].
 
     Args:
         pixels: Bytes, or floats in [0, 1], `(batch, side, side, bands of both)`.
-        preprocessing: Of windows, mirroring and turns.
-        seed: None for the middle, as it is.
+        preprocessing: Windows, mirroring and turns.
+        seed: None for the middle window, neither mirrored nor turned.
     """
     generator = None if seed is None else torch.Generator().manual_seed(seed)
     if pixels.shape[1] > preprocessing.size:
@@ -170,7 +170,7 @@ def _turned(image: Tensor, way: int) -> Tensor:
 
 
 def _windows(pixels: Tensor, size: int, generator: torch.Generator | None) -> Tensor:
-    """Pixels `(batch, size, size, bands)`: one window a pair."""
+    """Pixels `(batch, size, size, bands)`: one window per pair."""
     spare = pixels.shape[1] - size
     corners = torch.full((len(pixels), 2), spare // 2)
     if generator is not None:

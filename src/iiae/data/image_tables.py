@@ -131,7 +131,7 @@ def _require(names: Iterable[str], columns: tuple[str, str], where: str) -> None
 def _row(
     row: Mapping[str, Any], columns: tuple[str, str], path: Path, number: int, part: str
 ) -> PairFiles:
-    """A row of a table; the one image that is there stands for both where a cell is empty."""
+    """A row of a table; if a cell is empty, the one image that is there stands for both."""
     there = [name for name in columns if not _is_empty(row[name])]
     if len(there) == 1 and part in ("train", "all"):
         where = f"{path}: row {number}, column {there[0]}"

@@ -16,7 +16,7 @@ from iiae.files.matrices import Matrix, check_finite, is_counts, is_sparse, row_
 from iiae.settings import DataSettings
 from iiae.types import Draw, Pair
 
-NONE = -1  # the row of a side that a pair lacks
+NONE = -1  # row of a missing side
 
 log = logging.getLogger("iiae")
 

@@ -1,4 +1,4 @@
-"""What the two domains of a run are called, for people to read."""
+"""Names of a run's two domains, for people to read."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Names(NamedTuple):
 
     @property
     def known(self) -> bool:
-        """Whether they say more than x and y."""
+        """Whether they differ from x and y."""
         return self != ("x", "y")
 
 

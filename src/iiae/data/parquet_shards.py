@@ -52,7 +52,7 @@ class ShardPairs(PairSet):
         files: The file system of the shards, fsspec's.
         groups: Row groups, in the order of pairs.
         columns: Names of x and y.
-        preprocessing: How images appear.
+        preprocessing: How images are resized and augmented.
         buffer: Pairs kept, over all workers that share them.
 
     Raises:

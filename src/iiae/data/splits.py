@@ -100,7 +100,7 @@ def pair_keys(
     """Keys of pairs by the names of their x and y.
 
     Pairs of a group that is large, as with a constant x or a y of a few values, are held out one by
-    one, and the log says what that means.
+    one, and the log explains what that means.
 
     Args:
         x: Name of each x.

@@ -84,7 +84,7 @@ class Latents(NamedTuple):
 
 
 class Posteriors(NamedTuple):
-    """What the encoders say of a batch of pairs.
+    """Posteriors of a batch of pairs.
 
     | field | maths |
     |---|---|

@@ -1,4 +1,4 @@
-"""Everything that is measured of a trained model on held-out pairs."""
+"""Everything that is measured on held-out pairs of a trained model."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def read_labels(path: Path) -> np.ndarray:
 
 
 def _check_common(queries: np.ndarray, items: np.ndarray) -> None:
-    """Raises DataError, with an example of each side, where no label is on both sides."""
+    """Raises DataError, with an example of each side, if no label is on both sides."""
     if len(queries) and len(items) and not np.isin(queries, items).any():
         raise DataError(
             f"no query has a relevant item: no label is on both sides; a query is labelled "

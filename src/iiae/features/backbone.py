@@ -23,10 +23,10 @@ log = logging.getLogger("iiae")
 
 
 class Backbone(NamedTuple):
-    """A vision model and what it wants: side in pixels, and mean and spread of each channel.
+    """A vision model and its preprocessing: side in pixels, mean and spread of each channel.
 
     `digest` is of its weights; `classes` are the names its classifier was trained on, if any;
-    `taught` is the domain that `iiae finetune` taught it, or both, or nothing.
+    `taught` is the domain that `iiae finetune` trained it on, or both, or nothing.
     """
 
     name: str
@@ -129,7 +129,7 @@ def pooled(
 
 
 def _side(wanted: dict[str, Any]) -> int:
-    """The side of what the model sees: of the crop where there is one."""
+    """The side of the model's input: that of the crop, if the model crops."""
     size = wanted.get("crop_size") if wanted.get("do_center_crop") else wanted.get("size")
     if isinstance(size, int):
         return size

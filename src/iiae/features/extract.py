@@ -162,7 +162,7 @@ def _hashes(files: Sequence[Path]) -> list[str]:
         try:
             return hashlib.sha256(file.read_bytes()).hexdigest()
         except OSError:
-            return f"unreadable {file}"  # decoding it will say why
+            return f"unreadable {file}"  # decoding raises the reason
 
     with ThreadPoolExecutor() as pool:
         return list(pool.map(key, files))
@@ -176,7 +176,7 @@ def _fill(
     batch: int,
     skipped: Skipped,
 ) -> None:
-    """Computes what is not kept yet."""
+    """Computes the features that the cache lacks."""
     key_of = dict(zip(files, keys, strict=True))
     first = {key: file for file, key in reversed(key_of.items())}  # one file a content
     missing = [file for key, file in first.items() if key not in kept]
@@ -197,10 +197,10 @@ def save_features(
 
     Args:
         path: The file.
-        source: Where they come from; what an `.npz` says of other things is kept.
+        source: The file they come from; other arrays of an `.npz` are kept.
         features: The features, their classes and paths.
-        names: What the two domains are called.
-        note: Added to what the source says of its backbone.
+        names: Names of the two domains.
+        note: Added to the source's description of its backbone.
 
     Raises:
         RunError: The file cannot be written.

@@ -82,7 +82,7 @@ def finetune(
         backbone: See `iiae.features.backbone.load_backbone`; its model is changed.
         out: The folder to write.
         settings: Length, rate and the side of images, in pixels.
-        apart: One backbone a domain, taught and chosen on that domain alone, in folders of `out`
+        apart: One backbone per domain, trained and chosen on that domain alone, in folders of `out`
             that are named as the domains are.
 
     Returns:

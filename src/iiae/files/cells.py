@@ -56,7 +56,7 @@ def is_cells(value: Any) -> bool:
 
 
 def split_place(text: str) -> tuple[str, str | None]:
-    """A file and the place in it, of `cells.h5mu:rna:counts`; None for what names no cells."""
+    """Splits `cells.h5mu:rna:counts` into the file and a place; None if the text names no cells."""
     for ending in ENDINGS:
         file, colon, place = text.partition(f"{ending}:")
         if colon:
@@ -115,7 +115,7 @@ def find_place(cells: Cells, text: str | None, setting: str) -> Place:
         raise DataError(f"{cells.name}: {setting} is missing: one of {_listed(_places(node))}")
     place = _within(modality, rest if cells.modalities else text)
     if place.group != "X" and place.key not in _keys(node, place.group):
-        what = "layer" if place.group == LAYERS else "panel in obsm called"
+        what = "layer" if place.group == LAYERS else "panel in obsm named"
         own = f" of {modality}" if modality else ""
         raise DataError(
             f"{cells.name}: {setting} = {text!r}: there is no {what} {place.key}{own}; there are "

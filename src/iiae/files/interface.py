@@ -39,11 +39,11 @@ class Source(ABC):
 
     @abstractmethod
     def path(self, i: int) -> str:
-        """The same from the root, or a URL: what a gallery knows it by."""
+        """The path from the root, or a URL: the key in a gallery."""
 
     @abstractmethod
     def label(self, i: int) -> str | None:
-        """The name of the folder that holds the file, or what the array file says."""
+        """The name of the folder that holds the file, or the label in the array file."""
 
     @abstractmethod
     def stamp(self, i: int) -> Sequence[object]:

@@ -68,7 +68,7 @@ Engine = Callable[[Job, Sequence[Shard]], Iterable[int]]
 
 
 class Embedder:
-    """A loaded model and what reads its input; on a GPU where there is one."""
+    """A loaded model and the reader of its input; on a GPU if there is one."""
 
     def __init__(self, job: Job):
         self.job = job

@@ -19,11 +19,11 @@ MOST_DRAWS = 1000  # or steps
 
 
 class ExclusiveSource(NamedTuple):
-    """Where the exclusive latents come from.
+    """Where the exclusive latents of translations come from.
 
-    One reference in `like`: its own. `samples`: so many draws from the aggregate posterior.
-    `interpolate`: so many steps on the line between two references, or between two draws. None of
-    these: the prior's mean.
+    One reference in `like` gives its own latent. `samples` is a number of draws from the aggregate
+    posterior, `interpolate` a number of steps on the line between two references, or between two
+    draws. Without any of these, the prior's mean is used.
     """
 
     like: Sequence[str | Path] = ()

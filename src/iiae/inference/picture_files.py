@@ -83,7 +83,7 @@ class Writer:
 
     Args:
         pool: The threads.
-        names: What the translations of each sample are called, by its number.
+        names: Names of the translations of each sample, by its number.
         outputs: What to write.
         endings: Of each sample's files, as `output_endings` gives them.
         pad: Whether samples were padded to squares: their translations are cut out again.
@@ -124,7 +124,7 @@ class Writer:
             self.writing.pop(0).result()
 
     def _cut(self, values: Tensor, size: tuple[int, int]) -> Tensor:
-        """The part of an image, `(..., height, width)`, that is no padding."""
+        """An image, `(..., height, width)`, without its padding."""
         height, width = values.shape[-2:]
         left, top, right, bottom = inner_box(size, (width, height), self.pad)
         return values[..., top:bottom, left:right]
@@ -138,7 +138,7 @@ class Writer:
 
 
 def output_endings(source: Source, bands: int) -> list[str]:
-    """How the files of each sample's translations end, of images of so many bands."""
+    """The file endings of each sample's translations, for images with this number of bands."""
     if bands == 3:
         return [PNG] * len(source)
     paths = (source.path(i).lower() for i in range(len(source)))
@@ -152,7 +152,7 @@ def output_names(
     outputs: TranslationOutputs,
     endings: Sequence[str],
 ) -> list[str]:
-    """What the translations of each sample are called: its name without an image's ending.
+    """Names of the translations of each sample: its own name without an image's ending.
 
     Raises:
         DataError: Two samples have one name, or an output would replace an input.
@@ -212,12 +212,12 @@ def _stem(name: str) -> str:
 
 
 def file_name(name: str, label: str, ending: str) -> str:
-    """What one translation of a sample is called."""
+    """The name of one translation of a sample."""
     return f"{name} {label}{ending}" if label else f"{name}{ending}"
 
 
 def write_picture(path: Path, values: Float[Tensor, "bands height width"]) -> None:
-    """An image in [-1, 1] as the ending says: PNG of 8 bits, TIFF or `.npy` of 16.
+    """An image in [-1, 1] in the format of the ending: PNG of 8 bits, TIFF or `.npy` of 16.
 
     Raises:
         RunError: It cannot be written.
@@ -239,7 +239,7 @@ def _write(path: Path, values: Tensor, size: tuple[int, int], outputs: Translati
 
 
 def _size(own: tuple[int, int], source: tuple[int, int], full_size: bool) -> tuple[int, int]:
-    """The aspect, or the very size, of the source: see `TranslationOutputs`."""
+    """Fits an image to the aspect, or the very size, of its source: see `TranslationOutputs`."""
     if full_size:
         return source
     side, longer, shorter = min(own), max(source), min(source)

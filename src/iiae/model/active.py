@@ -19,7 +19,7 @@ def signal_share(
 ) -> Float[Tensor, " size"]:
     """Var[mean] / (Var[mean] + E[variance]) of each dimension over a set, in [0, 1].
 
-    Near 0 the posterior says the same of every sample (its mean may still order them, by
+    Near 0 the posterior is the same for every sample (its mean may still order them, by
     differences far below its own noise); near 1 it separates samples. In float64, where squares
     of large means do not overflow; one sample has no signal.
     """

@@ -18,7 +18,7 @@ from iiae.types import Context, Domain, Pair, PartPaired
 
 
 class DomainPosteriors(NamedTuple):
-    """What one domain alone says: r(z_s given it) and q of its exclusive latent."""
+    """Posteriors given one domain alone: r(z_s given it) and q of its exclusive latent."""
 
     shared: DiagonalNormal
     exclusive: DiagonalNormal
@@ -40,8 +40,8 @@ KEPT = 512  # posteriors of training samples that are kept of each exclusive lat
 class IIAE(nn.Module):
     """Interaction-information auto-encoder of pairs (x, y), composed of seven networks.
 
-    `networks` says what each part takes and returns; `active`, `active_x` and `active_y` mark the
-    dimensions of z_s, z_x and z_y that carry signal above their noise (all, until
+    `networks` documents what each part takes and returns; `active`, `active_x` and `active_y` mark
+    the dimensions of z_s, z_x and z_y that carry signal above their noise (all, until
     `select_active` finds them).
 
     Args:
@@ -121,7 +121,7 @@ class IIAE(nn.Module):
     def encode_x(
         self, x: Float[Tensor, "batch *shape_x"], context: Context = Context()
     ) -> DomainPosteriors:
-        """r_x(z_s given x) and q(z_x given x): what x alone says.
+        """r_x(z_s given x) and q(z_x given x): posteriors given x alone.
 
         Raises:
             DataError: The context lacks covariates that the model takes, or has others.
@@ -132,7 +132,7 @@ class IIAE(nn.Module):
     def encode_y(
         self, y: Float[Tensor, "batch *shape_y"], context: Context = Context()
     ) -> DomainPosteriors:
-        """r_y(z_s given y) and q(z_y given y): what y alone says; errors as `encode_x`."""
+        """r_y(z_s given y) and q(z_y given y): posteriors given y alone; errors as `encode_x`."""
         given = self.units_y(y), *self._covariates(context)
         return DomainPosteriors(self.shared_given_y(*given).posterior, self.exclusive_y(*given))
 
@@ -141,7 +141,7 @@ class IIAE(nn.Module):
         return self.encode_x if domain == "x" else self.encode_y
 
     def known(self, pair: Pair) -> tuple[Context, Context]:
-        """What the decoders of x and of y are given of a pair beside latents: sizes, covariates."""
+        """What the decoders of x and y get of each pair besides latents: sizes, covariates."""
         return (
             self.units_x.known(pair.x, pair.context_x),
             self.units_y.known(pair.y, pair.context_y),
@@ -150,7 +150,7 @@ class IIAE(nn.Module):
     def decode(
         self, z: Latents, known: tuple[Context, Context] = (Context(), Context())
     ) -> Likelihoods:
-        """Likelihoods of both domains, given what `known` says of the pairs."""
+        """Likelihoods of both domains, given the sizes and covariates from `known`."""
         return Likelihoods(
             self.decode_x(z.shared, z.exclusive_x, known[0]),
             self.decode_y(z.shared, z.exclusive_y, known[1]),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from iiae.distributions import Counts, Likelihood, Rescaled
 from iiae.types import Context
 
-LIMIT = 10.0  # deviations from the mean beyond which a value counts as one of so many
+LIMIT = 10.0  # standard deviations from the mean at which values are clipped
 
 
 class DataUnits(nn.Module):

@@ -1,4 +1,4 @@
-"""First hits of queries: what was asked, what came, right or wrong."""
+"""First hits of queries, each marked right or wrong."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def first_hits(model: IIAE, pairs: ClassPairs, batch: int, seed: int, top: int =
         model: Left in evaluation mode.
         pairs: Collections of both domains.
         batch: Items a step.
-        seed: Of the random queries.
-        top: Hits a query.
+        seed: Random seed of the queries.
+        top: Number of hits per query.
     """
     embeddings = embed_sides(model, *pairs.sides(batch))
     x, y = embeddings.shared_given_x.mean, embeddings.shared_given_y.mean
@@ -88,7 +88,7 @@ class Nearest(NamedTuple):
 
 
 class Partners(NamedTuple):
-    """Hits of some queries, of so many items."""
+    """Hits of some queries, and the number of items searched."""
 
     hits: list[Nearest]
     items: int

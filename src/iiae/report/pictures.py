@@ -59,7 +59,7 @@ def address(png: bytes) -> str:
 
 
 def hit_figures(run: TrainedRun, pairs: PairSet, images: Path | None) -> list[Figure]:
-    """Queries of x with their first hits of y; nothing where there are no pictures of them."""
+    """Queries of x with their first hits of y; empty if there are no pictures of them."""
     if isinstance(pairs, ClassPairs):
         return _class_hits(run, pairs, images)
     if len(run.shapes[0]) != 3:

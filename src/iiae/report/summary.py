@@ -12,7 +12,7 @@ from iiae.results import CategoryRetrieval, Evaluation, Evidence, Origin, Result
 from iiae.types import Domain
 
 WAYS: tuple[tuple[Domain, Domain], ...] = (("x", "y"), ("y", "x"))  # query, gallery
-VIEW = "active means"  # of the evidence, where there is one
+VIEW = "active means"  # the preferred view, if evidence has it
 NOTABLE = 0.02  # leakage from which on it is named
 
 
@@ -176,8 +176,8 @@ def _nats(evidence: Evidence | None) -> Iterator[str]:
     information = evidence and evidence.information
     if information:
         yield (
-            f"z_s holds at most {number(information.only_x.value, 2)} nats that only x says and "
-            f"{number(information.only_y.value, 2)} that only y says; z_x and z_y hold at most "
+            f"z_s holds at most {number(information.only_x.value, 2)} nats that only x holds and "
+            f"{number(information.only_y.value, 2)} that only y holds; z_x and z_y hold at most "
             f"{number(information.exclusive_x.value, 1)} and "
             f"{number(information.exclusive_y.value, 1)}."
         )

@@ -1,4 +1,4 @@
-"""A run in four sentences: what it reached, beside what chance reaches, and what mends the rest.
+"""A run in four sentences: its scores beside those of chance, and what mends the failures.
 
 Each sentence is marked *pass* or *fail*, or *unknown* if nothing was measured or the measure means
 nothing: a latent that holds nothing leaks nothing either.
@@ -54,7 +54,7 @@ def verdict(results: Results) -> list[Verdict]:
 
 
 def run_verdict(folder: Path, **measured: Evaluation | Evidence) -> list[Verdict]:
-    """`verdict` by what is stored with a run and, by section, what was measured just now."""
+    """`verdict` from a run's stored results, with some sections replaced by fresh measurements."""
     return verdict(load_results(folder)._replace(**measured))
 
 

@@ -120,7 +120,7 @@ def _given_latents(
 
 
 def _latents(files: Sequence[str | Path], size: int) -> tuple[list[str], np.ndarray]:
-    """Rows of files of latents, and what each is called."""
+    """Rows of files of latents, and their names."""
     names: list[str] = []
     rows: list[np.ndarray] = []
     for file in files:

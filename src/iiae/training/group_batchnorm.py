@@ -37,7 +37,7 @@ def synchronised(model: nn.Module, device: torch.device) -> Iterator[None]:
 
 
 def _over_processes(layer: _BatchNorm, device: torch.device) -> nn.Module:
-    """A layer with the same tensors; torch's own where it can be used, which is on a GPU."""
+    """A layer with the same tensors; torch's own on a GPU, `GroupBatchNorm` elsewhere."""
     kind = nn.SyncBatchNorm if device.type == "cuda" else GroupBatchNorm
     made = kind(layer.num_features, layer.eps, layer.momentum)
     made.weight, made.bias = layer.weight, layer.bias

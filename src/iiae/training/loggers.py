@@ -22,7 +22,7 @@ class Logger(NamedTuple):
 
 
 def check_logger(name: str) -> None:
-    """Refuses a logger that is not installed, before anything is learned.
+    """Refuses a logger that is not installed, before training starts.
 
     Raises:
         MissingExtra: It is not installed.

@@ -60,7 +60,7 @@ class Progress:
         self.bar.stop()
 
     def step(self) -> None:
-        """Draws the bar, at most twice a second; once, says how long all of it will take."""
+        """Draws the bar, at most twice a second; once, prints how long the run will take."""
         now = time.monotonic()
         if not self.shown or now - self.drawn < 0.5:
             return

@@ -1,4 +1,4 @@
-"""What every request passes before the app: token, size, time; what every answer carries."""
+"""Checks of every request before the app (token, size, time), and headers of every answer."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Look(NamedTuple):
 
 
 class Guide:
-    """What the page shows before anything is asked; called from the model's thread.
+    """What the page shows before a query; called from the model's thread.
 
     Args:
         run: A trained run.
@@ -132,7 +132,7 @@ class Guide:
         return self.gallery.latents(self._table, latent)[:SOME]
 
     def about_gallery(self) -> dict[str, Any]:
-        """Labels of the gallery, and how many of some items' files are where they were."""
+        """Labels of the gallery, and the share of some items whose files are still there."""
         if self.gallery is None:
             return {}
         labels = sorted({row for row in self._table["label"].to_pylist() if row is not None})

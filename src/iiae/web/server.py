@@ -139,7 +139,8 @@ class Server:
         steps: Annotated[int, Form(ge=2, description="from the first to the second")] = 9,
         draws: Annotated[int, Form(ge=0, description="without reference")] = 0,
         looks: Annotated[
-            int, Form(ge=0, description="without reference: those of so many samples of `to`")
+            int,
+            Form(ge=0, description="without reference: number of samples of `to` that lend theirs"),
         ] = 0,
         seed: Annotated[int, Form(ge=0, le=SEED)] = 0,
     ) -> Response:

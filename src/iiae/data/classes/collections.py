@@ -177,7 +177,7 @@ def _items(
     if not len(features) == len(labels) == len(paths):
         raise DataError(
             f"{name}: {len(features):,} features, {len(labels):,} classes and {len(paths):,} "
-            "paths; there must be one of each an item"
+            "paths; there must be one of each per item"
         )
     if len(features) == 0:
         raise DataError(f"{name}: is empty")
