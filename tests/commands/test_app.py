@@ -104,7 +104,7 @@ def test_an_empty_path_is_never_the_current_folder(iiae, words):
         (("disentangle", "--latents", "a.npz", "--set", "data.seed=1"), "--set is for a run"),
         (
             ("embed", "run", "a", "--domain", "x", "--out", "a.npz", "--workers", 3),
-            "--workers 3: is for --engine ray",
+            "--workers 3: only --engine ray has workers",
         ),
         (("train", "e.toml", "--y", "a"), "--y a: belongs with --x"),
     ],

@@ -313,7 +313,7 @@ def test_wrong_input_is_refused(run, tmp_path):
     with pytest.raises(DataError, match="no such file"):
         index(run, tmp_path / "g", tmp_path / "none.npz")
     (tmp_path / "m.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(DataError, match="a header line with a column path"):
+    with pytest.raises(DataError, match="needs a header line with a column path"):
         index(run, tmp_path / "g", tmp_path / "y.npy", metadata=tmp_path / "m.csv")
     (run.folder / MODEL).unlink()
     with pytest.raises(RunError, match="cannot be read"):

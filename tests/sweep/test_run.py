@@ -221,7 +221,7 @@ def test_the_command_keeps_finished_runs_and_says_what_failed(swept, experiment,
     assert "pareto.png" in shown
     code, _, err = iiae(*command, "--seeds", "a")
     assert code == 2
-    assert "--seeds a: is not a whole number" in err
+    assert "--seeds a: must be whole numbers" in err
 
 
 def test_a_sweep_scores_its_runs_without_labels_and_selects_the_highest(swept):
