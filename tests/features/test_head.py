@@ -134,7 +134,7 @@ def test_spaces_taught_apart_are_not_aligned_and_a_joint_one_is(data, tmp_path):
 
 def test_the_command_names_how_its_quality_was_measured(data, tmp_path, iiae):
     given = ("head", data.root, "--unseen", data.split, "--validation", "2", "--steps", "5")
-    for words, how in ((["--apart"], "within each domain, taught apart"), ([], "x searching y")):
+    for words, how in ((["--apart"], "within each domain, trained apart"), ([], "x searching y")):
         code, out, _ = iiae(*given, "--size", "8", "-o", tmp_path / "out.npz", *words)
         assert code == 0
         assert f"held-out seen classes, {how}: mAP@all 0." in out

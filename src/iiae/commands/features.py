@@ -70,7 +70,7 @@ def head(
 
     data = data_settings(name="classes", root=str(features), split=unseen, validation=validation)
     quality = train_head(data, out, HeadSettings(size=size, steps=steps, seed=seed), apart)
-    how = "within each domain, taught apart" if apart else "x searching y"
+    how = "within each domain, trained apart" if apart else "x searching y"
     typer.echo(f"wrote {out}; held-out seen classes, {how}: mAP@all {quality:.4f}")
     say_next(f"iiae train experiments/sketchy-sake25.toml --set data.root={out}")
 
