@@ -1,4 +1,4 @@
-"""What the machine at hand can do, measured rather than assumed."""
+"""Capabilities of this machine, measured rather than assumed."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def keep_freed_memory() -> None:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes free on a device; 0 where that cannot be known."""
+    """Bytes free on a device; 0 if that cannot be known."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     return psutil.virtual_memory().available if device.type == "cpu" else 0

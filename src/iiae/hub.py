@@ -1,4 +1,4 @@
-"""Runs given to others, and taken from them: a folder in the layout of the Hugging Face Hub."""
+"""Sharing and fetching runs: folders in the layout of the Hugging Face Hub."""
 
 from __future__ import annotations
 

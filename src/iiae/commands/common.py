@@ -65,7 +65,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="print JSON, not tables")]
 
 
 def open_run(folder: Path, overrides: list[str] | None) -> Run:
-    """A run, with settings of measurement changed for this command alone."""
+    """A run, with evaluation settings changed for this command alone."""
     from iiae.run import Run
     from iiae.run_folder import SETTINGS, load_run
     from iiae.settings import check_overrides, load_settings
@@ -130,7 +130,7 @@ def _columns(table: Table, width: int, named: Callable[[str], str]) -> tuple[lis
 
 
 def say_next(text: str) -> None:
-    """Names what usually comes next, on standard error: output stays clean for other programs."""
+    """Prints the usual next step on standard error; output stays clean for other programs."""
     typer.echo(f"next: {text}", err=True)
 
 
@@ -153,7 +153,7 @@ def show_verdicts(verdicts: Iterable[Verdict], names: Names | None = None) -> No
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error if that is a terminal; yields what sets its count and total."""
+    """A bar on standard error, if that is a terminal; yields the function that updates it."""
     from rich.console import Console
     from rich.progress import Progress
 

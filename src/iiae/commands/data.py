@@ -1,4 +1,4 @@
-"""What can be looked up: data sets and settings."""
+"""Commands that list data sets and settings."""
 
 from __future__ import annotations
 
@@ -48,9 +48,11 @@ def data(
     from iiae.settings import data_settings
 
     if export is None and (count or size):
-        raise SettingsError("--count and --size are of the pairs that --export writes")
+        raise SettingsError("--count and --size need --export, which writes the pairs")
     if name is None and (root or export):
-        raise SettingsError("--root and --export are of one data set; `iiae data` lists them all")
+        raise SettingsError(
+            "--root and --export need the name of a data set; `iiae data` lists all names"
+        )
     if name is None:
         for known, kind in DATASETS.items():
             typer.echo(f"{known:16}{ABOUT.get(known) or (kind.load.__doc__ or '').splitlines()[0]}")

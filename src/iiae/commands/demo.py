@@ -1,4 +1,4 @@
-"""The whole of it on bundled digits: train, measure, translate, report, index, in one process."""
+"""The whole workflow on bundled digits: train, measure, translate, report, index; one process."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _experiment() -> Path:
 
 
 def _make_files(run: Run) -> None:
-    """Some translations, and the gallery of held-out digits of y, a folder a digit."""
+    """Some translations, and the gallery of held-out digits of y, one folder per digit."""
     from iiae.data import export_pairs, load
     from iiae.inference.translate import ExclusiveSource, TranslationOutputs, translate_files
 

@@ -40,7 +40,7 @@ def index(
     ] = False,
     on_error: OnErrorOption = "stop",
 ) -> None:
-    """Put a collection into a gallery that can be searched; what it holds already is skipped.
+    """Put a collection into a gallery that can be searched; unchanged items are skipped.
 
     Example: iiae index runs/mine gallery/ photos/ --domain y
     """

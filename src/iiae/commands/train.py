@@ -78,9 +78,11 @@ def train(
     if sum(map(bool, (experiment, x and not cells, pairs))) > 1:
         raise SettingsError("give one of: a settings file, --x with --y, --pairs")
     if y and not x:
-        raise SettingsError(f"--y {y}: belongs with --x; a settings file or --pairs names both")
+        raise SettingsError(f"--y {y}: needs --x; a settings file or --pairs names both domains")
     if resume and overwrite:
-        raise SettingsError("--resume continues the run in --out, --overwrite replaces it")
+        raise SettingsError(
+            "--resume continues the run in --out, --overwrite replaces it; give one of them"
+        )
     if experiment:
         settings = load_settings(experiment, overrides or [])
     elif x or pairs:

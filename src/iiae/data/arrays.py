@@ -175,7 +175,7 @@ def _side(text: str, name: str) -> Matrix:
 
 
 def _read_columns(settings: DataSettings) -> dict[str, np.ndarray]:
-    """Columns of the file that settings name; of an `.npz` with x and y, those that are asked for.
+    """Columns of the file that settings name; of an `.npz` with x and y, the wanted ones.
 
     Raises:
         DataError: As `iiae.files.columns.read_named_columns`.

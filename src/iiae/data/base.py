@@ -77,7 +77,7 @@ class PairSet(ABC):
 
     @abstractmethod
     def factors(self) -> dict[str, Factor]:
-        """Known factors of every pair in its fixed appearance; empty where none are known."""
+        """Known factors of every pair in its fixed appearance; empty if none are known."""
 
     def __getitem__(self, draw: Draw) -> Pair | PartPaired:
         """A batch to train on."""
@@ -223,7 +223,7 @@ class DataSet(NamedTuple):
 
 
 def warn_of_given(part: str, pairs: int, wanted: int | None) -> None:
-    """Warns of a number of pairs to hold out for a set that the data itself gives.
+    """Warns if settings give a number of pairs for a set that the data itself defines.
 
     Args:
         part: "validation" or "test".

@@ -104,7 +104,7 @@ def _readable(values: np.ndarray) -> bool:
 
 
 def with_context(pairs: PairSet, covariates: Covariates, objective: ObjectiveSettings) -> PairSet:
-    """The same pairs with what a model is given beside them; as they are where that is nothing.
+    """The same pairs with their context; unchanged if the model takes none.
 
     Raises:
         DataError: As `ContextPairs`.
@@ -122,7 +122,7 @@ def with_context(pairs: PairSet, covariates: Covariates, objective: ObjectiveSet
 def learn_context(
     data: Splits, settings: DataSettings, objective: ObjectiveSettings
 ) -> tuple[Splits, Covariates]:
-    """All sets with what a model is given beside their pairs; covariates as in training pairs.
+    """All sets with their context; covariates are coded as in the training pairs.
 
     Raises:
         DataError: As `ContextPairs`, and as `iiae.covariates.learn_covariates`.

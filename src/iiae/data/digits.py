@@ -175,7 +175,7 @@ def find_mnist(root: str | None) -> Path:
 
 
 def mnist_folders(root: str | None) -> list[Path]:
-    """Where MNIST's files are looked for, in order; `root` alone if it is given."""
+    """Folders to search for MNIST's files, in order; `root` alone if it is given."""
     if root:
         return [Path(root), Path(root) / "mnist"]
     shared = os.environ.get("IIAE_DATA")

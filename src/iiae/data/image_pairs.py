@@ -65,7 +65,7 @@ class Preprocessing(NamedTuple):
 
     @property
     def side(self) -> int:
-        """Side of the images that windows are cut out of."""
+        """Side of the images from which windows are cut."""
         return self.size + round(self.size * self.crop)
 
 
@@ -229,7 +229,7 @@ def open_bands(files: PairFiles, bands: tuple[int, int]) -> tuple[np.ndarray, np
 
 @contextmanager
 def _located(files: PairFiles) -> Iterator[None]:
-    """Puts the row of a table before what is wrong with its images."""
+    """Puts the row of a table in front of errors about its images."""
     try:
         yield
     except DataError as error:

@@ -119,7 +119,7 @@ def hold_out(
     settings: DataSettings,
     roots: Sequence[Path | str] = (),
 ) -> Splits:
-    """The three sets where some are given: a missing one is held out of `train` alone.
+    """The three sets, of which some are given: a missing one is held out of `train` alone.
 
     Raises:
         DataError: Nothing would be left to train on, or an image cannot be read.

@@ -73,7 +73,7 @@ def load_hugging_face(settings: DataSettings) -> Splits:
         splits = datasets.load_dataset(settings.root)
     except Exception as error:  # each backend raises its own
         reason = str(error).strip().splitlines()[0]
-        raise DataError(f"data.root = {settings.root}: cannot be splits: {reason}") from error
+        raise DataError(f"data.root = {settings.root}: cannot be loaded: {reason}") from error
     columns = (settings.x or "x", settings.y or "y")
     parts: dict[str, list[PairFiles]] = {}
     for split, rows in dict(splits).items():

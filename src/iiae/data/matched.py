@@ -142,7 +142,7 @@ def make_matched(
 
 
 def _counted(x: Matrix, y: Matrix, index: np.ndarray) -> np.ndarray:
-    """Numbers of the pairs that have something, and no side of counts that are all 0."""
+    """Numbers of the pairs of which no side is counts that are all 0."""
     good = (index != NONE).any(1)
     for side, matrix in enumerate((x, y)):
         there = index[:, side] != NONE

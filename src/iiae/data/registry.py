@@ -1,4 +1,4 @@
-"""Data sets of pairs, one kind a file, and the table of their names."""
+"""The table of data sets by name, and checks of their settings."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def _is_local(place: str) -> bool:
 
 
 def check_shapes(shapes: Sequence[Sequence[int]], taken: Sequence[Sequence[int]]) -> None:
-    """Raises DataError if samples of `shapes`, of x and of y, are not those a model has `taken`."""
+    """Raises DataError if samples of `shapes`, of x and of y, differ from the model's, `taken`."""
     for side, given, wanted in zip("xy", shapes, taken, strict=True):
         if tuple(given) == tuple(wanted):
             continue

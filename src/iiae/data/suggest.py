@@ -124,7 +124,7 @@ def suggest_settings_of(
 
 
 def _are_counts(values: Tensor) -> bool:
-    """Whether all are whole numbers from 0, with many levels."""
+    """Whether all values are whole numbers from 0, with many different values."""
     whole = bool(((values >= 0) & (values == values.round())).all())
     return whole and len(values.unique()) > FEW_LEVELS
 

@@ -104,7 +104,7 @@ def load_backbone(name: str | Path) -> Backbone:
 
 
 def load_backbones(name: str | Path) -> Backbone | dict[str, Backbone]:
-    """One model, or one a domain if `name` is a folder that `iiae finetune --apart` wrote.
+    """One model, or one per domain if `name` is a folder that `iiae finetune --apart` wrote.
 
     Raises:
         DataError: As `load_backbone`.

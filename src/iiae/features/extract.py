@@ -114,7 +114,7 @@ def _by_domain(
 def _origin(
     given: Backbone | Mapping[str, Backbone], backbones: Mapping[str, Backbone]
 ) -> dict[str, np.ndarray]:
-    """What made the features, as arrays."""
+    """The origin of the features (backbones and their labels), as arrays."""
     names = dict.fromkeys(f"{one.name} {one.digest}" for one in backbones.values())
     labels = dict.fromkeys(name for one in backbones.values() for name in one.classes)
     arrays = {

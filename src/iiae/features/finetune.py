@@ -1,4 +1,4 @@
-"""Backbones fine-tuned on the seen classes: one for both domains, or one a domain."""
+"""Backbones fine-tuned on the seen classes: one for both domains, or one per domain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A head over features that knows the seen classes; its hidden layer gives new features."""
+"""A head over features, trained on the seen classes; its hidden layer gives new features."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _refuse_two_widths(root: str, train: ClassPairs) -> None:
     if widths[0] != widths[1]:
         raise DataError(
             f"{root}: features are {widths[0]} wide in x and {widths[1]} in y; one head for "
-            "both domains needs features of one network; teach one a domain (--apart)"
+            "both domains needs features of one network; train one per domain (--apart)"
         )
 
 

@@ -41,7 +41,7 @@ class Task(NamedTuple):
 
 
 def tasks(train: ClassPairs, validation: ClassPairs, apart: bool) -> list[Task]:
-    """One task for both domains, or one a domain, which sees nothing of the other."""
+    """One task for both domains, or one per domain, without data of the other."""
     sides = {"x": (train.x, validation.x), "y": (train.y, validation.y)}
     if apart:
         return [

@@ -67,7 +67,7 @@ def write_atomically(path: Path, write: Callable[[Path], object], durable: bool 
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder that files will be written to, if it isn't there; for before long work.
+    """Makes a folder for output if it does not exist; call it before long work.
 
     Raises:
         RunError: It cannot be made or written to, or is a file.

@@ -1,4 +1,4 @@
-"""What a source of samples is, whatever it reads."""
+"""The interface of sources of samples."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from iiae.files.remote import is_url
 
 
 class Sample(NamedTuple):
-    """What a model takes, and the width and height that an image has in its file, in pixels."""
+    """An input of a model, and the width and height of the image in its file, in pixels."""
 
     values: Tensor
     size: tuple[int, int]
@@ -47,7 +47,7 @@ class Source(ABC):
 
     @abstractmethod
     def stamp(self, i: int) -> Sequence[object]:
-        """What changes if the sample does, without reading it."""
+        """Text that changes if the sample changes, without reading it."""
 
     @abstractmethod
     def digest(self, i: int) -> str:
@@ -59,5 +59,5 @@ class Source(ABC):
 
 
 def absolute(path: str | Path) -> str:
-    """How samples are known: from the root, without `..`, links not followed; a URL as it is."""
+    """An absolute path, without `..`, links not followed; a URL as it is."""
     return str(path) if is_url(path) else os.path.abspath(path)

@@ -23,7 +23,7 @@ class ShardRows(NamedTuple):
 
 
 class Description(NamedTuple):
-    """What must be known before the first row is written.
+    """What a writer needs before the first row.
 
     `longest` is the number of characters of the longest name.
     """
@@ -87,7 +87,7 @@ def _write_npz(path: Path, described: Description, shards: Iterable[ShardRows]) 
 
 
 def _write_parquet(path: Path, described: Description, shards: Iterable[ShardRows]) -> None:
-    """A row group a shard; the columns' names, domain and block are in the file's metadata."""
+    """One row group per shard; the columns' names, domain and block are in the file's metadata."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

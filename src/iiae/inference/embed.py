@@ -53,8 +53,8 @@ class Shard(NamedTuple):
 
 
 class Embedded(NamedTuple):
-    """What `embed_files` wrote: rows in `output`, items named in `failures` where there are any,
-    and how many shards were there from an earlier try."""
+    """What `embed_files` wrote: rows in `output`, unreadable items in `failures` if there are any,
+    and the number of shards that an earlier run had finished."""
 
     output: Path
     rows: int

@@ -32,7 +32,7 @@ ZLIB_RUN_LENGTHS = 3  # Z_RLE
 
 
 class TranslationOutputs(NamedTuple):
-    """What is written: one image per sample into `folder`, under its name there, a `grid`, or both.
+    """The pictures to write: one image per sample, by name, into `folder`, a `grid`, or both.
 
     Images have the model's resolution on their shorter side and the aspect of their source, but
     for the longer side: it is at most that of the source and 16 times that of the model, and at
@@ -48,7 +48,7 @@ class TranslationOutputs(NamedTuple):
 
 
 class Translated:
-    """What the grid and the heat maps need of the translations of a batch, block by block.
+    """The parts of a batch's translations that the grid and the heat maps need, block by block.
 
     Args:
         batch: The sources.
@@ -102,7 +102,7 @@ class Writer:
         self.writing: list[Future] = []
 
     def write(self, batch: Batch, made: Tensor, labels: Sequence[str]) -> None:
-        """Translations `(latents, batch, channels, height, width)`, a file each."""
+        """Writes translations `(latents, batch, channels, height, width)`, one file each."""
         for i, (number, size) in enumerate(zip(batch.numbers, batch.sizes, strict=True)):
             for j, label in enumerate(labels):
                 path = self._path(number, label, self.endings[number])
@@ -239,7 +239,7 @@ def _write(path: Path, values: Tensor, size: tuple[int, int], outputs: Translati
 
 
 def _size(own: tuple[int, int], source: tuple[int, int], full_size: bool) -> tuple[int, int]:
-    """Fits an image to the aspect, or the very size, of its source: see `TranslationOutputs`."""
+    """Width and height of a translation, by its source's aspect: see `TranslationOutputs`."""
     if full_size:
         return source
     side, longer, shorter = min(own), max(source), min(source)

@@ -65,7 +65,7 @@ def translate_large(
     exclusive: ExclusiveSource = ExclusiveSource(),
     on_error: OnError = "stop",
 ) -> int:
-    """Translates images tile by tile, at their own size; returns how many.
+    """Translates images tile by tile, at their own size; returns the number of images.
 
     One image is held at a time. All tiles have one exclusive latent.
 

@@ -54,7 +54,7 @@ def translate_files(
     exclusive: ExclusiveSource = ExclusiveSource(),
     on_error: OnError = "stop",
 ) -> int:
-    """Translates images, reading and writing while the model works; returns how many.
+    """Translates images, reading and writing while the model works; returns their number.
 
     Args:
         run: A trained run.

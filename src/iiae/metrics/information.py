@@ -169,8 +169,8 @@ def checked_blocks(a: np.ndarray, b: np.ndarray, estimator: str) -> tuple[np.nda
     rows, size = RANGES[estimator], max(z.shape[1] for z in blocks)
     if size > max(rows):
         raise DataError(
-            f"{estimator} was measured on up to {max(rows)} dimensions a block and one has {size}: "
-            "reduce it (say, to its leading components), or ask less of it (hsic_test has no limit)"
+            f"{estimator} was measured on up to {max(rows)} dimensions per block and one has "
+            f"{size}; reduce it (say, to its leading components), or use hsic_test, without limit"
         )
     needed = row(estimator, size).samples
     if len(a) < needed:

@@ -1,4 +1,4 @@
-"""Latents of one domain as columns with names: what `transform` and `iiae embed` give."""
+"""Latents of one domain as columns with names, for `transform` and `iiae embed`."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ class IIAE(nn.Module):
             mine.copy_(chosen)
 
     def keep_aggregate(self, exclusive_x: DiagonalNormal, exclusive_y: DiagonalNormal) -> None:
-        """Keeps posteriors of training samples: what the exclusive latents are in the aggregate.
+        """Keeps posteriors of training samples, a sample of the aggregate posterior.
 
         `iiae.model.translation.draw_exclusive` draws from them; they are stored with the weights.
         """
@@ -181,7 +181,7 @@ class IIAE(nn.Module):
         return self.decode_x if domain == "x" else self.decode_y
 
     def _covariates(self, context: Context) -> tuple[Tensor, ...]:
-        """What networks take beside their input: nothing, or the columns of covariates."""
+        """Further inputs of networks: none, or the columns of covariates."""
         given, width = context.covariates, self.covariates.width
         if given is None and not width:
             return ()
@@ -202,7 +202,7 @@ class IIAE(nn.Module):
     def part_paired(self, batch: PartPaired) -> tuple[Posteriors, Likelihoods]:
         """As `forward`; z_s of a sample alone is drawn from r_x or r_y.
 
-        `shared` has a row a pair, the others one for every x or y.
+        `shared` has one row per pair, the others one row per x or y.
         """
         n, lone = batch.pairs, slice(batch.pairs, None)
         known_x = self.units_x.known(batch.x, batch.context_x)

@@ -1,4 +1,4 @@
-"""Convolutional networks: the two published image families, and what families are made of."""
+"""Convolutional networks: the two published image families, and building blocks of families."""
 
 from __future__ import annotations
 

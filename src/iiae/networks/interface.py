@@ -1,4 +1,4 @@
-"""What the model asks of the seven networks; any `nn.Module` that keeps it will do."""
+"""The interface of the seven networks; any `nn.Module` with this interface can be used."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def write_report(run: TrainedRun, pairs: PairSet, out: Path, images: Path | None
 
 
 def _parts(run: TrainedRun, pairs: PairSet, images: Path | None, names: Names) -> dict[str, Any]:
-    """What the template shows, by its name there."""
+    """Values of the template, by name."""
     results = load_results(run.folder)
     made = made_figures(run, pairs) if len(run.shapes[0]) == 3 else []
     return {

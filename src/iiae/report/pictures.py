@@ -1,4 +1,4 @@
-"""What a run makes of held-out pairs, as rows of pictures for the report."""
+"""Held-out pairs translated, searched and reconstructed, as rows of pictures for the report."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def _guess(chance: float) -> str:
 
 
 def _readings(test: Evaluation, evidence: Evidence | None, latents: Sequence[str]) -> Iterator[str]:
-    """Each factor as it is read where it belongs: by both probes, or else by the linear one."""
+    """How well the home latent predicts each factor: by both probes, or else the linear one."""
     probes = (evidence and evidence.probes) or test.readability.probes
     if not probes:
         return

@@ -83,7 +83,7 @@ def _partners(results: Results) -> Verdict:
 
 
 def _rates(test: Evaluation) -> list[tuple[str, float, float]]:
-    """In each direction: words, the low end of the rate, and what guessing reaches."""
+    """Per direction: a phrase, the low end of the rate's interval, and chance."""
     rates: list[tuple[str, float, float]] = []
     for way in WAYS:
         name = way.replace("_", " ")
@@ -174,7 +174,7 @@ def _gains(results: Results) -> Gains | None:
 
 
 def _leaks(claim: str, each: list[tuple[str, str, Gain | None]], beyond: str) -> Verdict:
-    """Fails if a gain is both sure and notable; unknown if a latent holds nothing."""
+    """Fails if a gain is both significant and notable; unknown if a latent holds nothing."""
     parts = [
         f"{latent} holds nothing"
         if one is None

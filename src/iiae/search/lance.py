@@ -31,7 +31,7 @@ def equals(column: str, value: Value) -> str:
 
 
 def text_equals(column: str, text: str) -> str:
-    """The filter that a column, written as text, text_equals so."""
+    """The filter that a column, written as text, equals `text`."""
     return f"CAST(`{column}` AS string) = {quote(text)}"
 
 

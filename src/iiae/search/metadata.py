@@ -45,7 +45,7 @@ def metadata_key(path: str | Path) -> str:
 
 
 def _report_text(path: Path, columns: dict[str, tuple[str, ...]]) -> None:
-    """Names in the log columns that look like numbers, but are kept as text."""
+    """Logs which columns look like numbers, but are kept as text."""
     for name, texts in columns.items():
         row = odd_cell(texts)
         if row is not None and all(_looks_numeric(text) for text in texts if text):

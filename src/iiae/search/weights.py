@@ -1,4 +1,4 @@
-"""Search by both latents at once: how much each counts, and exact search by their sum."""
+"""Search by both latents at once: their weights, and exact search by the weighted sum."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ By = str | Mapping[str, float]
 
 
 class Weights(NamedTuple):
-    """How much each latent counts in a search; at least 0, and not both 0."""
+    """The weight of each latent in a search; at least 0, and not both 0."""
 
     shared: float = 1.0
     exclusive: float = 0.0

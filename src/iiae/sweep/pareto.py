@@ -1,4 +1,4 @@
-"""Many runs beside each other: retrieval against the largest leak, as a table and as a picture.
+"""Comparison of many runs: retrieval against the largest leak, as a table and as a picture.
 
 A row is that of sweep.csv: swept settings have a dot in their name.
 """
@@ -36,7 +36,7 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def sweep_table(runs: Rows) -> Table:
-    """A row a combination: means over seeds, with their standard deviation.
+    """One row per combination: means over seeds, with their standard deviation.
 
     *exclusive* is the larger of both ways.
     """

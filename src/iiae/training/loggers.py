@@ -1,4 +1,4 @@
-"""Where curves go beside history.csv: TensorBoard, Weights & Biases or MLflow.
+"""Loggers of curves besides history.csv: TensorBoard, Weights & Biases or MLflow.
 
 `training.logger` names one; each is imported where it is used.
 """

@@ -1,4 +1,4 @@
-"""What training shows on a terminal."""
+"""The output of training on a terminal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LATEST_SECONDS = 60.0  # after which it is estimated from what there is
 
 
 class Progress:
-    """What is trained, a bar with the time left, and at most ten lines of epochs.
+    """Prints the plan, a bar with the time left, and at most ten lines of epochs.
 
     A line has the validation loss and the share of validation pairs whose partner is nearest
     (Recall@1, of both directions), which is measured for these lines alone.
@@ -98,7 +98,7 @@ class Progress:
 
 
 def _plan(learner: Learner, data: Splits) -> str:
-    """What is trained on what, in a line."""
+    """The model and the data, in one line."""
     settings = learner.settings
     shapes = [_form(shape) for shape in data.train.shapes]
     names = domain_names(settings.data)
@@ -121,7 +121,7 @@ def _form(shape: Sequence[int]) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """As people write it: 50 s, 1 min 10 s, 2 h 5 min."""
+    """A duration as people write it: 50 s, 1 min 10 s, 2 h 5 min."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

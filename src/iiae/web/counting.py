@@ -1,4 +1,4 @@
-"""Counts and times, as Prometheus reads them."""
+"""Counts and times in the text format of Prometheus."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ HEADERS = [
 
 
 class Limits(NamedTuple):
-    """What a request may ask for: bytes and seconds of an upload, pixels of an image, results."""
+    """Limits of a request: bytes and seconds of an upload, pixels of an image, results."""
 
     bytes: int = 10 << 20
     seconds: float = 30.0

@@ -1,4 +1,4 @@
-"""What helps a visitor of the page: examples, how far is far, what to draw with, looks, a map."""
+"""Help for visitors of the page: examples, a scale of distances, drawing colours, looks, a map."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class Guide:
         return self.gallery.latents(self._table, latent)[:SOME]
 
     def about_gallery(self) -> dict[str, Any]:
-        """Labels of the gallery, and the share of some items whose files are still there."""
+        """Labels of the gallery, and for some items the number whose files are still there."""
         if self.gallery is None:
             return {}
         labels = sorted({row for row in self._table["label"].to_pylist() if row is not None})

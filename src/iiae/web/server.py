@@ -43,7 +43,7 @@ Result = TypeVar("Result")
 
 
 class Problem(BaseModel):
-    """What is wrong, in one line."""
+    """An error, in one line."""
 
     detail: str
 

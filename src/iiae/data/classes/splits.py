@@ -32,7 +32,7 @@ class ClassSplit(NamedTuple):
 
 
 def class_split(name: str) -> ClassSplit:
-    """A published split by name, or a text file with one unseen class a line.
+    """A published split by name, or a text file with one unseen class per line.
 
     Raises:
         DataError: There is no such split or file, or it is empty or not in UTF-8.
@@ -53,7 +53,7 @@ def class_split(name: str) -> ClassSplit:
 
 
 def digest(classes: Sequence[str]) -> str:
-    """The first 12 digits of the SHA-256 of sorted class names, one a line, spelled plainly."""
+    """The first 12 digits of the SHA-256 of sorted class names, one per line, spelled plainly."""
     text = "\n".join(sorted(plain(name) for name in classes))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
