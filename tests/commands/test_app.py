@@ -95,7 +95,7 @@ def test_an_empty_path_is_never_the_current_folder(iiae, words):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("data", "digits-cdcb", "--size", 16), "--count and --size are of the pairs"),
+        (("data", "digits-cdcb", "--size", 16), "--count and --size need --export"),
         (("data", "--root", "a"), "--root and --export need the name of a data set"),
         (("data", "digits-cdcb", "--export", "a", "--size", 7), "data.size = 7: input should be"),
         (("data", "synthetic", "--export", "a", "--size", 16), "data.size = 16: has no effect on"),
