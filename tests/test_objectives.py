@@ -364,10 +364,10 @@ def test_the_elbo_of_x_alone_is_at_most_its_log_evidence():
     p = Likelihoods(Normal(z_s + z_x, noise), Normal(torch.zeros(1, 1), noise))
     p.y.loc = torch.zeros(0, 1)
     p.y.log_prob = lambda value: torch.zeros(len(value))
-    found = elbo(part_paired_terms(batch, Posteriors(none, r, none, r, none), p))
+    bound = elbo(part_paired_terms(batch, Posteriors(none, r, none, r, none), p))
     # E log p(x | z) has the residual's mean and spread; both KLs are of one normal
     residual = (x - 2 * mean) ** 2 + 2 * variance
     kl = 0.5 * (mean**2 + variance - 1 - math.log(variance))
     closed = -0.5 * (residual / noise + math.log(2 * math.pi * noise)) - 2 * kl
-    assert abs(found.mean() - closed) < 4 * found.std() / n**0.5
+    assert abs(bound.mean() - closed) < 4 * bound.std() / n**0.5
     assert closed < evidence

@@ -201,8 +201,8 @@ def test_one_ramp_is_read_alike_from_every_kind_of_number(tmp_path, kind):
     ramp = (np.tile(np.arange(16) / 15, (16, 1)) * top).round(6).astype(kind)
     Image.fromarray(ramp).save(tmp_path / "a.tif")
     expected = torch.arange(16) / 7.5 - 1
-    found = read_image(tmp_path / "a.tif", (1, 16, 16))
-    torch.testing.assert_close(found, expected.expand(1, 16, 16), atol=0.005, rtol=0)
+    image = read_image(tmp_path / "a.tif", (1, 16, 16))
+    torch.testing.assert_close(image, expected.expand(1, 16, 16), atol=0.005, rtol=0)
 
 
 def test_a_missing_file_whose_name_has_backslashes_says_what_to_write(tmp_path):

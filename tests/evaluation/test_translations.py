@@ -40,12 +40,14 @@ def model():
 
 def test_l1_is_the_mean_distance_to_the_true_partner(model):
     pairs = Noise()
-    found = translation_quality(model, pairs, "y", 4, 100, 0)
+    quality = translation_quality(model, pairs, "y", 4, 100, 0)
     pair = pairs.pairs(Draw(torch.arange(10)))
     made = translate(model, pair.x, "y", like=pair.y)
-    assert found.pairs == 10
-    assert found.l1["partner"].mean == pytest.approx((made - pair.y).abs().mean().item(), rel=1e-4)
-    assert found.l1["partner"].low < found.l1["partner"].mean < found.l1["partner"].high
+    assert quality.pairs == 10
+    assert quality.l1["partner"].mean == pytest.approx(
+        (made - pair.y).abs().mean().item(), rel=1e-4
+    )
+    assert quality.l1["partner"].low < quality.l1["partner"].mean < quality.l1["partner"].high
 
 
 def test_the_true_partner_itself_would_be_perfect(model, monkeypatch):
@@ -94,13 +96,13 @@ def test_content_that_is_kept_is_found_again(model, monkeypatch):
 def test_one_pair_has_means_and_no_intervals(model):
     pairs = Noise()
     pairs.count = 1
-    found = translation_quality(model, pairs, "y", 4, 100, 0)
-    assert found.pairs == 1
-    assert found.l1["partner"].mean > 0
-    assert found.l1["partner"].low is found.l1["partner"].high is None
-    assert found.content_distance is None
-    assert found.content_chance == 1
-    json.dumps(plain(found), allow_nan=False)
+    quality = translation_quality(model, pairs, "y", 4, 100, 0)
+    assert quality.pairs == 1
+    assert quality.l1["partner"].mean > 0
+    assert quality.l1["partner"].low is quality.l1["partner"].high is None
+    assert quality.content_distance is None
+    assert quality.content_chance == 1
+    json.dumps(plain(quality), allow_nan=False)
 
 
 def test_pairs_beyond_the_limit_are_drawn_from_all(model):
@@ -122,6 +124,6 @@ def test_equal_sources_count_as_one():
 
     shared, rows = torch.randn(5, 3).repeat_interleave(2, 0), {"diversity": [torch.zeros(10)]}
     read = {"draw": shared, "prior draw": shared}
-    found = _summary(rows, shared, read, torch.arange(10) // 2)
-    assert found.content_recall.mean == 1
-    assert found.content_chance == pytest.approx(1 / 5)
+    quality = _summary(rows, shared, read, torch.arange(10) // 2)
+    assert quality.content_recall.mean == 1
+    assert quality.content_chance == pytest.approx(1 / 5)

@@ -78,9 +78,9 @@ def test_a_head_takes_the_authors_layout_and_keeps_their_unseen_classes(data, tm
     out = tmp_path / "head.npz"
     given = data.model_copy(update={"root": str(folder), "split": None})
     train_head(given, out, HeadSettings(size=16, steps=5, batch=64))
-    found = load(given.model_copy(update={"root": str(out)}))
-    assert found.train.shapes == ((16,), (16,))
-    assert found.test.classes == ["c1", "c5"]
+    splits = load(given.model_copy(update={"root": str(out)}))
+    assert splits.train.shapes == ((16,), (16,))
+    assert splits.test.classes == ["c1", "c5"]
 
 
 def test_a_head_never_replaces_the_features_it_is_made_of(data, tmp_path):

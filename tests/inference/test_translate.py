@@ -207,8 +207,8 @@ def test_batches_are_decoded_in_order_whatever_their_size(tmp_path):
 
 def test_a_reference_gives_its_own_exclusive_mean(run):
     images = torch.rand(2, *SHAPE) * 2 - 1
-    found = exclusive_means(run.model, images, "x")
-    torch.testing.assert_close(found, run.model.encode_x(images).exclusive.mean)
+    means = exclusive_means(run.model, images, "x")
+    torch.testing.assert_close(means, run.model.encode_x(images).exclusive.mean)
     assert draw_exclusive(run.model, "x", 3, torch.Generator().manual_seed(0)).shape == (3, 8)
 
 

@@ -70,32 +70,36 @@ def said(test=TEST, evidence=EVIDENCE):
 
 
 def test_every_part_says_what_was_measured():
-    found = said()
-    assert list(found) == ["What is shared", "What is exclusive", "What leaked", "How sure"]
+    statements = said()
+    assert list(statements) == ["What is shared", "What is exclusive", "What leaked", "How sure"]
     assert (
-        "is its true partner in 98.00% of cases (95% CI 97.00 to 99.00" in found["What is shared"]
+        "is its true partner in 98.00% of cases (95% CI 97.00 to 99.00"
+        in statements["What is shared"]
     )
-    assert "z_s predicts the digit: accuracy 0.900" in found["What is shared"]
-    assert "z_x predicts the colour: R2 0.950" in found["What is exclusive"]
-    assert "no better than guessing" in found["What is exclusive"]
-    assert "most of all the colour, 0.40, from z_s" in found["What leaked"]
-    assert "By active means: 0.000 of 1 on average over factors; below 0.02" in found["What leaked"]
-    assert "Posterior means leak more than samples" in found["What leaked"]
-    assert "guesses the domain from z_s right 70% of the time" in found["How sure"]
-    assert "was not estimated by ksg;" in found["How sure"]
-    assert "This is one run, of seed 3: they do not show" in found["How sure"]
+    assert "z_s predicts the digit: accuracy 0.900" in statements["What is shared"]
+    assert "z_x predicts the colour: R2 0.950" in statements["What is exclusive"]
+    assert "no better than guessing" in statements["What is exclusive"]
+    assert "most of all the colour, 0.40, from z_s" in statements["What leaked"]
+    assert (
+        "By active means: 0.000 of 1 on average over factors; below 0.02"
+        in statements["What leaked"]
+    )
+    assert "Posterior means leak more than samples" in statements["What leaked"]
+    assert "guesses the domain from z_s right 70% of the time" in statements["How sure"]
+    assert "was not estimated by ksg;" in statements["How sure"]
+    assert "This is one run, of seed 3: they do not show" in statements["How sure"]
 
 
 def test_classes_are_told_beside_what_guessing_reaches():
     each = (scores(**{"map@all": (mean, 0.457)}) for mean in (0.399, 0.6, 0.46))
     x, y, own = each
     classes = CategoryRetrieval("unseen", 3, x, y, None, own)
-    found = said(TEST._replace(retrieval=None, categories=classes))
-    shared = found["What is shared"]
+    statements = said(TEST._replace(retrieval=None, categories=classes))
+    shared = statements["What is shared"]
     assert "mAP 0.399 [0.389, 0.409] of 1, worse than guessing (0.457)" in shared
     assert "mAP 0.600 [0.590, 0.610] of 1, better than guessing (0.457)" in shared
-    assert "mAP 0.460 [0.450, 0.470] of 1, no better than" in found["What is exclusive"]
-    assert "Intervals are 95% and over the queries" in found["How sure"]
+    assert "mAP 0.460 [0.450, 0.470] of 1, no better than" in statements["What is exclusive"]
+    assert "Intervals are 95% and over the queries" in statements["How sure"]
 
 
 def test_equal_items_and_one_pair_are_told():
@@ -115,18 +119,18 @@ def test_values_that_are_missing_are_left_out():
         probes=dict.fromkeys(EVIDENCE.probes, nothing), information=bounds,
         swap={"digit": [Origin("x", "R2", "shared", math.nan, 0.1, 0.9)]},
     )  # fmt: skip
-    found = said(evidence=evidence)
-    assert "predicts the" not in found["What is shared"] + found["What is exclusive"]
-    assert "x and y share" not in found["What is shared"]
-    assert "z_s holds at most - nats" in found["What leaked"]
-    assert "wrong latent" not in found["What leaked"]
+    statements = said(evidence=evidence)
+    assert "predicts the" not in statements["What is shared"] + statements["What is exclusive"]
+    assert "x and y share" not in statements["What is shared"]
+    assert "z_s holds at most - nats" in statements["What leaked"]
+    assert "wrong latent" not in statements["What leaked"]
 
 
 def test_without_evidence_the_linear_readings_stand_in():
-    found = said(evidence=None)
-    assert "z_s predicts the digit: accuracy 0.800" in found["What is shared"]
-    assert "z_x predicts the colour: R2 0.700" in found["What is exclusive"]
-    assert "Not measured yet" in found["What leaked"]
+    statements = said(evidence=None)
+    assert "z_s predicts the digit: accuracy 0.800" in statements["What is shared"]
+    assert "z_x predicts the colour: R2 0.700" in statements["What is exclusive"]
+    assert "Not measured yet" in statements["What leaked"]
     assert summarise(Results()) == []
 
 

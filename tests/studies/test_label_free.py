@@ -23,10 +23,10 @@ def test_a_score_that_orders_runs_as_the_truth_does_correlates_and_loses_nothing
         row(recall, leak, nats=n, inter_kl=-n)
         for n, (recall, leak) in enumerate([(0.5, 1.0), (0.4, 0.5), (0.6, 0.5), (0.9, 0.1)])
     ]
-    found = correlations([*rows, {"status": "failed"}])
-    assert found["nats"] == (pytest.approx(1), 0)
-    assert found["inter_kl"] == (pytest.approx(-1), 1)
-    assert found["crossed"][0] == 0
+    correlation = correlations([*rows, {"status": "failed"}])
+    assert correlation["nats"] == (pytest.approx(1), 0)
+    assert correlation["inter_kl"] == (pytest.approx(-1), 1)
+    assert correlation["crossed"][0] == 0
 
 
 def test_the_quick_plan_is_six_short_runs():
