@@ -93,10 +93,10 @@ def _degraded(
 
 def _translate(run: TrainedRun, pairs: PairSet) -> dict[str, TranslationQuality]:
     settings = run.settings.evaluation
-    features = load_backbone(settings.backbone).embed if settings.backbone else None
+    embed_images = load_backbone(settings.backbone).embed if settings.backbone else None
     limits = (min(settings.batch, 64), settings.translations, settings.seed)
     return {
-        f"to_{to}": translation_quality(run.model, pairs, to, *limits, features)
+        f"to_{to}": translation_quality(run.model, pairs, to, *limits, embed_images)
         for to in ("x", "y")
     }
 

@@ -111,7 +111,7 @@ class IIAE(nn.Module):
         y = self.units_y(pair.y), *self._covariates(pair.context_y)
         given_x, given_y = self.shared_given_x(*x), self.shared_given_y(*y)
         return Posteriors(
-            shared=self.shared(given_x.features, given_y.features),
+            shared=self.shared(given_x.hidden, given_y.hidden),
             shared_given_x=given_x.posterior,
             shared_given_y=given_y.posterior,
             exclusive_x=self.exclusive_x(*x),
@@ -211,7 +211,7 @@ class IIAE(nn.Module):
         y = self.units_y(batch.y), *self._covariates(known_y)
         given_x, given_y = self.shared_given_x(*x), self.shared_given_y(*y)
         q = Posteriors(
-            shared=self.shared(given_x.features[:n], given_y.features[:n]),
+            shared=self.shared(given_x.hidden[:n], given_y.hidden[:n]),
             shared_given_x=given_x.posterior,
             shared_given_y=given_y.posterior,
             exclusive_x=self.exclusive_x(*x),

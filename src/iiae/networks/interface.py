@@ -14,10 +14,10 @@ Shapes = tuple[Sequence[int], Sequence[int]]  # of one x and one y, without the 
 
 class SharedEncoding(NamedTuple):
     """What a one-domain shared encoder returns: r(z_s given its domain), and the hidden
-    features that the joint encoder builds q(z_s given x, y) from."""
+    layer that the joint encoder builds q(z_s given x, y) from."""
 
     posterior: DiagonalNormal
-    features: Tensor
+    hidden: Tensor
 
 
 class Networks(NamedTuple):
@@ -27,7 +27,7 @@ class Networks(NamedTuple):
     |---|---|---|---|
     | `exclusive_x`, `exclusive_y` | q(z_x given x), q(z_y given y) | x or y | `DiagonalNormal` |
     | `shared_given_x`, `shared_given_y` | r_x, r_y | x or y | `SharedEncoding` |
-    | `shared` | q(z_s given x, y) | features of x, features of y | `DiagonalNormal` |
+    | `shared` | q(z_s given x, y) | hidden layers of x and of y | `DiagonalNormal` |
     | `decoder_x`, `decoder_y` | p(x given z_s, z_x), p(y ..) | z_s, z_x or z_y | `Likelihood` |
 
     All but `shared` take columns of covariates as one argument more, where the model has any.
