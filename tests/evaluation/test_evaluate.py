@@ -60,11 +60,14 @@ def test_results_are_the_same_when_they_were_stored(run):
     pairs = load(run.settings.data).test
     x, y = arrays(run)
     x[7, 0] = 1e30
-    for split, found in (("test", evaluate(run, pairs)), ("test", evaluate(run, ArrayPairs(x, y)))):
-        save_metrics(run.folder, split, found)
+    for split, evaluation in (
+        ("test", evaluate(run, pairs)),
+        ("test", evaluate(run, ArrayPairs(x, y))),
+    ):
+        save_metrics(run.folder, split, evaluation)
         stored = load_results(run.folder).test
-        assert result_tables(stored) == result_tables(found)
-        assert plain(stored) == plain(found)
+        assert result_tables(stored) == result_tables(evaluation)
+        assert plain(stored) == plain(evaluation)
 
 
 def arrays(run):
@@ -72,8 +75,8 @@ def arrays(run):
     return pair.x.numpy().copy(), pair.y.numpy().copy()
 
 
-def recalls(found):
-    return {name: one.recall[1].rate for name, one in found.retrieval._asdict().items()}
+def recalls(evaluation):
+    return {name: one.recall[1].rate for name, one in evaluation.retrieval._asdict().items()}
 
 
 @pytest.mark.parametrize("value", [1e18, 1e30, 1e37])

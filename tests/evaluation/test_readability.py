@@ -14,9 +14,9 @@ def normal(mean, noise=1e-3):
     return DiagonalNormal(mean, torch.full_like(mean, noise).log())
 
 
-def scores(found, factor, latent):
+def scores(readability, factor, latent):
     """Linear score of a factor from a latent, by view."""
-    return {view: m.cells[factor][latent].linear.score for view, m in found.probes.items()}
+    return {view: m.cells[factor][latent].linear.score for view, m in readability.probes.items()}
 
 
 def test_a_factor_below_the_noise_shows_in_means_and_not_in_samples():

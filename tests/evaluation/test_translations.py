@@ -55,14 +55,16 @@ def test_the_true_partner_itself_would_be_perfect(model, monkeypatch):
 
     pair = Noise().pairs(Draw(torch.arange(10)))
     monkeypatch.setattr(quality, "render", lambda *_, **__: pair.x)
-    found = translation_quality(model, Noise(), "x", 10, 100, 0, lambda images: images.flatten(1))
-    assert found.l1["prior mean"].mean == 0
-    assert found.ssim["prior mean"].mean == pytest.approx(1, abs=1e-6)
-    assert found.perceptual["draw"].mean == pytest.approx(0, abs=1e-6)
-    assert found.kernel.keys() == {"partner", "prior mean", "draw", "prior draw"}
+    measured = translation_quality(
+        model, Noise(), "x", 10, 100, 0, lambda images: images.flatten(1)
+    )
+    assert measured.l1["prior mean"].mean == 0
+    assert measured.ssim["prior mean"].mean == pytest.approx(1, abs=1e-6)
+    assert measured.perceptual["draw"].mean == pytest.approx(0, abs=1e-6)
+    assert measured.kernel.keys() == {"partner", "prior mean", "draw", "prior draw"}
     pixels = pair.x.flatten(1)
-    assert found.kernel["draw"] == pytest.approx(kernel_distance(pixels, pixels), rel=1e-6)
-    assert found.diversity.mean == 0
+    assert measured.kernel["draw"] == pytest.approx(kernel_distance(pixels, pixels), rel=1e-6)
+    assert measured.diversity.mean == 0
 
 
 def test_draws_that_differ_are_diverse_and_the_figures_repeat(model):
@@ -84,13 +86,13 @@ def test_content_that_is_kept_is_found_again(model, monkeypatch):
     pair = Noise().pairs(Draw(torch.arange(10)))
     monkeypatch.setattr(IIAE, "encoder", lambda *_: Given)
     monkeypatch.setattr(quality, "render", lambda *_, **__: pair.y)
-    found = translation_quality(model, Noise(), "x", 10, 10, 0)
-    assert found.content_recall.mean == 1
-    assert found.content_distance == 0
+    measured = translation_quality(model, Noise(), "x", 10, 10, 0)
+    assert measured.content_recall.mean == 1
+    assert measured.content_distance == 0
     monkeypatch.setattr(quality, "render", lambda *_, **__: pair.y.roll(1, 0))
-    found = translation_quality(model, Noise(), "x", 10, 10, 0)
-    assert found.content_recall.mean == 0
-    assert found.content_distance == pytest.approx(1, abs=0.2)
+    measured = translation_quality(model, Noise(), "x", 10, 10, 0)
+    assert measured.content_recall.mean == 0
+    assert measured.content_distance == pytest.approx(1, abs=0.2)
 
 
 def test_one_pair_has_means_and_no_intervals(model):

@@ -127,8 +127,8 @@ def test_spaces_taught_apart_are_not_aligned_and_a_joint_one_is(data, tmp_path):
     for apart in (False, True):
         steps = HeadSettings(size=16, steps=100, batch=64)
         train_head(data, tmp_path / "out.npz", steps, apart)
-        found = np.load(tmp_path / "out.npz")
-        gap = np.abs(found["sketch_features"] - found["photo_features"]).mean()
+        written = np.load(tmp_path / "out.npz")
+        gap = np.abs(written["sketch_features"] - written["photo_features"]).mean()
         assert (gap > 0.5) if apart else (gap == 0)
 
 

@@ -297,9 +297,9 @@ def test_rows_are_written_as_npy_under_the_name_given(features, tmp_path, name, 
     draws = ExclusiveSource(samples=3, seed=2)
     translate_array(features, [tmp_path / "x.npy"], "y", out, draws)
     latents = draw_exclusive(features.model, "y", 3, torch.Generator().manual_seed(2))
-    for found, z in zip(np.load(out), latents, strict=True):
+    for row, z in zip(np.load(out), latents, strict=True):
         expected = translate(features.model, source, "y", exclusive=z[None])
-        np.testing.assert_allclose(found, expected, atol=1e-5)
+        np.testing.assert_allclose(row, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,8 @@ def mig_by_loops(latents, factor):
     index = binned(factor)
     shares = np.bincount(index) / N
     entropy = -sum(p * math.log(p) for p in shares if p)
-    found = sorted(mutual_info_score(binned(z), index) - 19 * 19 / (2 * N) for z in latents.T)
-    return (found[-1] - found[-2]) / entropy
+    nats = sorted(mutual_info_score(binned(z), index) - 19 * 19 / (2 * N) for z in latents.T)
+    return (nats[-1] - nats[-2]) / entropy
 
 
 def test_mig_equals_its_definition_as_slow_loops():

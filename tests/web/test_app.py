@@ -240,8 +240,8 @@ def test_a_gallery_that_is_moved_with_its_files_still_has_them(place, tmp_path):
     (tmp_path / "b" / "c").rename(tmp_path / "elsewhere")
     with TestClient(create_app(place[1], gallery)) as client:
         assert client.get("/about").json()["gallery"]["gone"] == 4
-    found = Gallery.open(tmp_path / "b" / "g", root=tmp_path / "elsewhere")
-    assert found.item(str(tmp_path / "elsewhere" / NAMES[0]))["label"] == "cat"
+    moved = Gallery.open(tmp_path / "b" / "g", root=tmp_path / "elsewhere")
+    assert moved.item(str(tmp_path / "elsewhere" / NAMES[0]))["label"] == "cat"
 
 
 def test_items_lie_on_a_plane(client):
