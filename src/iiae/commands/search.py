@@ -84,7 +84,7 @@ def search(
     run: RunFolder,
     gallery: GalleryFolder,
     queries: Inputs,
-    top: Annotated[int, typer.Option(help="hits a query")] = 10,
+    top: Annotated[int, typer.Option(help="hits per query")] = 10,
     source: Annotated[
         Domain | None, typer.Option("--from", help="domain of the queries: x or y")
     ] = None,

@@ -56,7 +56,7 @@ class PairSet(ABC):
     recognised later; None if the set has none. `features` are the names of the values of an x and
     of a y, None if they have none. `of_bytes` is true if images have 8 bits per channel.
     `augment` changes a batch to train on, by the seed of its draw. `annotations` are columns of
-    numbers or texts by name, a row a pair: covariates, and library sizes as `size_x` and `size_y`.
+    numbers or texts by name, one row per pair: covariates, and library sizes `size_x`, `size_y`.
     """
 
     shapes: tuple[Sequence[int], Sequence[int]]

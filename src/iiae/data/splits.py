@@ -39,8 +39,8 @@ def split_by_key(
     """Train, validation and test indices, each sorted, decided by each pair's key and the seed.
 
     Without numbers each of the held-out sets takes about a tenth: the pairs whose hash falls into
-    its range, so that a pair that is added or removed moves no other. With a number the pairs of
-    the smallest hashes are taken until there are so many. Rows of one key stay together.
+    its range, so that a pair that is added or removed moves no other. With a number, that many
+    pairs with the smallest hashes are taken. Rows of one key stay together.
 
     Args:
         keys: Identity of each pair, uint64.

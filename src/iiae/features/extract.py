@@ -74,7 +74,7 @@ def extract_features(
 
     Args:
         root: The folder.
-        backbone: See `iiae.features.backbone.load_backbones`; one for all domains, or one a domain.
+        backbone: See `iiae.features.backbone.load_backbones`; one for all, or one per domain.
         out: The `.npz` to write.
         cache: Folder of kept features; by default the user's cache.
         batch: Images a step.

@@ -86,7 +86,7 @@ def finetune(
             that are named as the domains are.
 
     Returns:
-        What was written: one for both domains, or one a domain.
+        What was written: one for both domains, or one per domain.
 
     Raises:
         DataError: As `load_classes`.

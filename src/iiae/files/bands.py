@@ -70,7 +70,7 @@ def encode_bands(values: Float[Tensor, "bands height width"], ending: str) -> by
 
     Args:
         values: The image.
-        ending: ".npy" for an array, else a TIFF of one page a band.
+        ending: ".npy" for an array, else a TIFF of one page per band.
     """
     numbers = values.clamp(-1, 1).add(1).mul(32767.5).round().numpy().astype(np.uint16)
     held = BytesIO()

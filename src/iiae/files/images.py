@@ -200,7 +200,7 @@ def inner_box(
 
 
 def _plain(image: Image.Image, name: str) -> Image.Image:
-    """8 bits a channel and no transparency."""
+    """8 bits per channel and no transparency."""
     if image.mode.startswith("I") or image.mode == "F":
         return _grey(np.asarray(image, dtype=np.float64), image.mode == "F", name)
     if image.has_transparency_data:

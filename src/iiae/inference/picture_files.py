@@ -34,10 +34,10 @@ ZLIB_RUN_LENGTHS = 3  # Z_RLE
 class TranslationOutputs(NamedTuple):
     """The pictures to write: one image per sample, by name, into `folder`, a `grid`, or both.
 
-    Images have the model's resolution on their shorter side and the aspect of their source, but
-    for the longer side: it is at most that of the source and 16 times that of the model, and at
-    least the model's. With `full_size` they have the source's own size. Images of three bands are
-    PNG, others 16-bit TIFF with a page a band, or `.npy` where the source is one. `spread` adds
+    Images have the model's resolution on their shorter side and the aspect of their source. The
+    longer side is at most that of the source and 16 times that of the model, and at least that
+    of the model. With `full_size` they have the size of the source. Images of three bands are
+    PNG, others 16-bit TIFF with one page per band, or `.npy` if the source is. `spread` adds
     the standard deviation over the draws at each pixel, as a heat map.
     """
 

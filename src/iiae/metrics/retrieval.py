@@ -63,8 +63,8 @@ def instance_retrieval(
     are never retrieved.
 
     Args:
-        query: One row an item.
-        gallery: One row an item.
+        query: One row per item.
+        gallery: One row per item.
         ks: Cut-offs.
         query_ids: Numbers that are equal for queries which are the same; the partner of each of
             those is right for all of them.
@@ -128,8 +128,8 @@ def partner_ranks(
     distances and of a part of the gallery.
 
     Args:
-        query: One row an item.
-        gallery: One row an item.
+        query: One row per item.
+        gallery: One row per item.
         chunk: Queries at once.
         answers: Where some items are equal: the rank is that of the nearest right answer.
     """

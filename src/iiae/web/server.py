@@ -176,7 +176,7 @@ class Server:
         return await _run_in(self.worker, self.engine.sample_of, item)
 
     async def get_image(self, item: str) -> Response:
-        """An item's picture, at most 256 pixels a side."""
+        """An item's picture, at most 256 pixels per side."""
         gallery = self.engine.open_gallery()
         try:
             data = await _run_in(self.readers, picture, gallery, item)

@@ -64,7 +64,7 @@ def read_collections(
       the `protocol` of its features, if it holds them;
     - the authors' layout: `{train,test}_{x,y}_{features,paths}.npy`, the class being the folder of
       each path, and the classes of test being unseen;
-    - `{x}/class/file` and `{y}/class/file`: images, made `size` pixels a side.
+    - `{x}/class/file` and `{y}/class/file`: images, made `size` pixels per side.
 
     Raises:
         DataError: Files are missing, damaged, hold objects or do not fit each other.
