@@ -16,13 +16,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import anndata
+import numpy as np
+import pandas as pd
 from scipy.stats import spearmanr
 
+from iiae.data.suggest import suggest_settings_for
 from iiae.files.atomic import write_text
 from iiae.results import LabelFree
 from iiae.settings import dump_settings, make_settings
 from iiae.sweep.run import select, sweep
 
+HELD = {"validation": 500, "test": 1000}
 FEATURES = {
     "model": {"family": "features", "exclusive": 8, "shared": 8, "width": 32},
     "objective": {
@@ -40,9 +45,20 @@ IMAGES = {
         "x": {"kind": "laplace", "weight": 2500.0},
         "y": {"kind": "laplace", "weight": 2500.0},
     },
-    "training": {"epochs": 60, "batch": 64, "precision": "auto"},
+    "training": {"epochs": 40, "batch": 64, "precision": "auto"},
 }
-OVER = ["objective.lam=0,1,3", "objective.inter=1,3", "model.exclusive=2,8,32"]
+COUNTS = {
+    "data": {"name": "planted-counts", **HELD},
+    "model": {"family": "features", "exclusive": 2, "shared": 2, "width": 64},
+    "objective": {
+        "beta": 0.5,
+        "tau": 100.0,
+        "x": {"kind": "negative-binomial"},
+        "y": {"kind": "negative-binomial"},
+    },
+    "training": {"epochs": 20, "batch": 50, "adam_beta1": 0.5},
+}
+OVER = ["objective.lam=0,0.3,1", "objective.inter=1,3", "model.exclusive=2,8,32"]
 
 
 class Plan(NamedTuple):
@@ -52,11 +68,40 @@ class Plan(NamedTuple):
     over: list[str]
 
 
-PLANS = {
-    "synthetic": Plan({"data": {"name": "synthetic"}, **FEATURES}, OVER),
-    "synthetic, few pairs": Plan({"data": {"name": "synthetic", "limit": 300}, **FEATURES}, OVER),
-    "digits-cdcb": Plan(IMAGES, OVER),
-}
+def plans(data: Path | None, out: Path) -> dict[str, Plan]:
+    """Every set that can be read; real ones from `data`, cells of digits written to `out`."""
+    sets = {
+        "synthetic": Plan({"data": {"name": "synthetic", **HELD}, **FEATURES}, OVER),
+        "synthetic, few pairs": Plan(
+            {"data": {"name": "synthetic", "limit": 300, **HELD}, **FEATURES}, OVER
+        ),
+        "planted-counts": Plan(COUNTS, OVER),
+        "digits-cdcb": Plan(IMAGES, OVER),
+    }
+    if data is None:
+        return sets
+    cells = write_mfeat(data / "tabular" / "mfeat", out)
+    section = {"name": "omics", "root": str(cells), "x": "X", "y": "obsm:zer", "test": 400}
+    section["factors"] = ["digit:shared"]
+    settings = suggest_settings_for(((64,), (47,)), section)
+    settings["training"] = {"epochs": 30, "batch": 100, "adam_beta1": 0.5}
+    return sets | {"mfeat kar, zer": Plan(settings, OVER)}
+
+
+def write_mfeat(folder: Path, out: Path) -> Path:
+    """Two views of the same handwritten digits as cells, so that the digit is a factor."""
+    path = out / "mfeat.h5ad"
+    if not path.is_file():
+        kar, zer = (
+            np.loadtxt(folder / f"mfeat-{view}.csv", delimiter=",", skiprows=1)
+            for view in ("kar", "zer")
+        )
+        digit = pd.DataFrame({"digit": kar[:, -1].astype(int).astype(str)})
+        out.mkdir(parents=True, exist_ok=True)
+        anndata.AnnData(kar[:, :-1], obs=digit, obsm={"zer": zer[:, :-1]}).write_h5ad(path)
+    return path
+
+
 QUICK = {
     "quick": Plan(
         {
@@ -95,11 +140,12 @@ def correlations(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, fl
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--data", type=Path, help="folder with tabular/mfeat; without it four sets")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--quick", action="store_true", help="one set, six short runs")
     given = parser.parse_args(arguments)
     print("| set | runs | score | rank correlation | lost by its choice |\n|---|---|---|---|---|")
-    for name, one in (QUICK if given.quick else PLANS).items():
+    for name, one in (QUICK if given.quick else plans(given.data, given.out)).items():
         folder = given.out / name.replace(", ", "-").replace(" ", "-")
         experiment = folder.with_suffix(".toml")
         write_text(experiment, dump_settings(make_settings(one.settings)))
