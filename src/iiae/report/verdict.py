@@ -127,8 +127,9 @@ def _train_more(results: Results) -> str:
             "(training.epochs)."
         )
     return (
-        "Give more pairs, or more weight to the shared latent (objective.lam) and to the data "
-        "(objective.x.weight, objective.y.weight)."
+        "Give more pairs (of synthetic ones 2,000 instead of 300: Recall@1 from 11% to 67%), or "
+        "more weight to the shared latent (objective.lam 0 to 0.3: from 0.2% to 4.3% with 300) and "
+        "to the data (objective.x.weight, objective.y.weight)."
     )
 
 
