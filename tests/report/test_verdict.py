@@ -22,8 +22,9 @@ from iiae.results import (
 )
 from results_made import evaluation, recalls
 
-NONE, SHARED = Gain(0.5, 0.001, -0.01, 0.01, 0.01, 0.4), Gain(0.5, 0.2, 0.1, 0.3, 0.01, 0.048)
-SMALL = Gain(0.5, 0.01, 0.005, 0.015, 0.002, 0.048)
+NONE = Gain(0.0, 0.001, -0.01, 0.01, 0.01, 0.4, 0.4)
+SHARED = Gain(0.0, 0.2, 0.1, 0.3, 0.01, 0.048, 0.4)
+SMALL = Gain(0.0, 0.03, 0.02, 0.04, 0.002, 0.048, 0.4)
 MADE = Provenance("iiae train", None, "3", {}, "1 thread")
 
 

@@ -119,7 +119,7 @@ def sweep(
     processes: Annotated[int, typer.Option(min=1, help="runs at a time")] = 2,
     select: Annotated[
         str | None,
-        typer.Option(help="score without labels by which to name the best run, as in balance"),
+        typer.Option(help="score without labels by which to name the best run  [default: balance]"),
     ] = None,
 ) -> None:
     """Train and evaluate every combination of some settings; repeat the command to resume.
@@ -127,7 +127,7 @@ def sweep(
     Example: iiae sweep mine.toml --over objective.lam=0,1,2 --out sweeps/lam
     """
     from iiae.sweep.pareto import sweep_table
-    from iiae.sweep.run import check_score
+    from iiae.sweep.run import SCORE, check_score
     from iiae.sweep.run import select as best_by
     from iiae.sweep.run import sweep as run_sweep
 
@@ -141,10 +141,11 @@ def sweep(
     typer.echo(f"wrote {written}")
     if all(row["status"] == "failed" for row in swept.rows):
         raise RunError(f"{out}: every run failed: {swept.rows[0]['message']}")
-    if select is not None:
-        best = best_by(swept.rows, select)
-        value = best[f"label_free_{select}"]
-        typer.echo(f"most {select} on validation pairs, {value:.3f}: {out / best['run']}")
+    score = select or SCORE
+    if select or any(row.get(f"label_free_{score}") is not None for row in swept.rows):
+        best = best_by(swept.rows, score)
+        value = best[f"label_free_{score}"]
+        typer.echo(f"most {score} on validation pairs, {value:.3f}: {out / best['run']}")
     say_next(f"iiae report {out}/RUN  # of one that you choose from the table")
 
 

@@ -26,7 +26,7 @@ from iiae.types import DOMAINS, Domain
 
 Mark = Literal["pass", "fail", "unknown"]
 SURE = 0.05  # p-value from which on shuffled pairs are as good
-NOTABLE = 0.02  # R2 from which on a gain counts
+NOTABLE = 0.1  # `Gains.leaks` from which on one counts
 ALIKE = 0.1  # of the error of a draw: draws that differ less are alike
 VIEW = "active means"  # of the latents
 WAYS = ("x_to_y", "y_to_x")
@@ -127,8 +127,9 @@ def _train_more(results: Results) -> str:
             "(training.epochs)."
         )
     return (
-        "Give more pairs, or more weight to the shared latent (objective.lam) and to the data "
-        "(objective.x.weight, objective.y.weight)."
+        "Give more pairs (of synthetic ones 2,000 instead of 300: Recall@1 from 11% to 67%), or "
+        "more weight to the shared latent (objective.lam 0 to 0.3: from 0.2% to 4.3% with 300) and "
+        "to the data (objective.x.weight, objective.y.weight)."
     )
 
 
@@ -138,18 +139,19 @@ def _only_shared(results: Results) -> Verdict:
     if gains is None:
         return Verdict(claim, "unknown", "Not measured: iiae disentangle does.")
     each = {
-        "x": ("z_s given x", "x", gains.exclusive_in_z_s_x),
-        "y": ("z_s given y", "y", gains.exclusive_in_z_s_y),
+        "exclusive_in_z_s_x": "z_s given x adds {} to the R2 of x",
+        "exclusive_in_z_s_y": "z_s given y adds {} to the R2 of y",
     }
-    leaks = _leaks(claim, list(each.values()), "beyond what the other domain's z_s predicts")
+    leaks = _leaks(claim, gains, each, "beyond what the other domain's z_s predicts")
     information = results.evidence and results.evidence.information
     if information:
         nats = f"{information.only_x.value:.2f} nats that only x holds"
         nats += f" and {information.only_y.value:.2f} that only y holds"
         leaks = leaks._replace(sentence=f"{leaks.sentence} z_s holds at most {nats}.")
     remedy = (
-        "A larger objective.inter (2 or 3) makes z_s the dearer place, a smaller model.shared "
-        "leaves less room."
+        "A larger objective.inter makes z_s the dearer place: from 1 to 3 a leak of 0.41 became "
+        "0.25 on 300 synthetic pairs, and Recall@1 fell from 3.7% to 2.0%. More weight of the "
+        "bound (objective.lam 0.3 to 1) took it from 0.31 to 0.21 at no cost."
     )
     return leaks._replace(remedy=remedy if leaks.mark == "fail" else None)
 
@@ -159,11 +161,15 @@ def _only_exclusive(results: Results) -> Verdict:
     gains = _gains(results)
     if gains is None:
         return Verdict(claim, "unknown", "Not measured: iiae disentangle does.")
-    each = [("z_x", "y", gains.shared_in_z_x), ("z_y", "x", gains.shared_in_z_y)]
-    leaks = _leaks(claim, each, "beyond z_s")
+    each = {
+        "shared_in_z_x": "z_x tells {} of the variance of y",
+        "shared_in_z_y": "z_y tells {} of the variance of x",
+    }
+    leaks = _leaks(claim, gains, each, "where it should tell nothing")
     remedy = (
-        "A smaller model.exclusive leaves no room for it, objective.exclusive above 1 makes "
-        "z_x and z_y dearer."
+        "A smaller model.exclusive leaves no room for it: from 8 to 2 a leak of 0.69 became 0.28 "
+        "on 300 synthetic pairs, and Recall@1 fell from 2.5% to 1.8%. objective.exclusive above 1 "
+        "makes z_x and z_y dearer."
     )
     return leaks._replace(remedy=remedy if leaks.mark == "fail" else None)
 
@@ -173,19 +179,26 @@ def _gains(results: Results) -> Gains | None:
     return by_view.get(VIEW) or next(iter(by_view.values()), None)
 
 
-def _leaks(claim: str, each: list[tuple[str, str, Gain | None]], beyond: str) -> Verdict:
-    """Fails if a gain is both significant and notable; unknown if a latent holds nothing."""
-    parts = [
-        f"{latent} holds nothing"
-        if one is None
-        else f"{latent} adds {with_interval(one.gain, one.low, one.high, 3)} to the R2 of {target}"
-        f" (shuffled up to {number(one.null_high, 3)}, p {one.p_value:.3g})"
-        for latent, target, one in each
+def _leaks(claim: str, gains: Gains, each: dict[str, str], beyond: str) -> Verdict:
+    """Fails if a leak is both sure and notable; unknown if a latent holds nothing."""
+    known = {name: getattr(gains, name) for name in each}
+    sentences = [
+        text.format(_amount(known[name])) if known[name] else f"{text.split()[0]} holds nothing"
+        for name, text in each.items()
     ]
-    known = [one for _, _, one in each if one]
-    leaking = any(one.gain >= NOTABLE and one.low > 0 and one.p_value < SURE for one in known)
-    mark: Mark = "fail" if leaking else "pass" if len(known) == len(each) else "unknown"
-    return Verdict(claim, mark, f"{'; '.join(parts)}, {beyond}.")
+    leaking = any(
+        one and gains.leaks[name] >= NOTABLE and one.low > 0 and one.p_value < SURE
+        for name, one in known.items()
+    )
+    mark: Mark = "fail" if leaking else "pass" if all(known.values()) else "unknown"
+    return Verdict(claim, mark, f"{'; '.join(sentences)}, {beyond}.")
+
+
+def _amount(gain: Gain) -> str:
+    return (
+        f"{with_interval(gain.gain, gain.low, gain.high, 3)} (at most {number(gain.possible, 3)}, "
+        f"shuffled {number(gain.null_high, 3)}, p {gain.p_value:.3g})"
+    )
 
 
 def _styles(results: Results) -> Verdict:
