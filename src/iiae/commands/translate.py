@@ -69,7 +69,7 @@ def translate(
         str | None,
         typer.Option(
             help="SIZE,OVERLAP in pixels: translate images of any size in squares that overlap "
-            "and blend, into a folder; OVERLAP is a quarter of SIZE by default"
+            "and blend, into a folder; OVERLAP is half of SIZE by default"
         ),
     ] = None,
     seed: Seed = 0,
@@ -140,9 +140,9 @@ def _tiles(text: str) -> Tiles:
 
     size, _, overlap = text.partition(",")
     try:
-        return Tiles(int(size), int(overlap) if overlap else int(size) // 4).checked()
+        return Tiles(int(size), int(overlap) if overlap else int(size) // 2).checked()
     except ValueError as error:
-        raise SettingsError(f"--tiles {text}: write SIZE,OVERLAP in pixels, as in 64,16") from error
+        raise SettingsError(f"--tiles {text}: write SIZE,OVERLAP in pixels, as in 64,32") from error
 
 
 def embed(
