@@ -26,7 +26,7 @@ class Context(NamedTuple):
     """What is known of samples beside their values, and what their posteriors are given.
 
     `size` is the library size of each sample of counts, `covariates` the columns that
-    `iiae.covariates.Covariates.encode` makes. None where a model takes none.
+    `iiae.networks.covariates.Covariates.encode` makes. None where a model takes none.
     """
 
     size: Float[Tensor, " batch"] | None = None

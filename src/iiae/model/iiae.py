@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from iiae.covariates import Covariates
 from iiae.distributions import DiagonalNormal, Latents, Likelihood, Likelihoods, Posteriors
 from iiae.errors import DataError
 from iiae.model.units import CountUnits, DataUnits, StandardUnits
+from iiae.networks.covariates import Covariates
 from iiae.networks.interface import Networks
 from iiae.types import Context, Domain, Pair, PartPaired
 

@@ -18,7 +18,6 @@ from iiae.data.missing import PartPairs
 from iiae.data.ranges import check_ranges
 from iiae.data.sampling import AlignedBatches, make_batches
 from iiae.errors import SettingsError
-from iiae.examples import save_examples
 from iiae.hardware import bf16_pays, fastest_algorithms, keep_freed_memory
 from iiae.metrics.comparison import choose_comparison
 from iiae.model.active import latent_nats, select_active
@@ -39,6 +38,7 @@ from iiae.run_folder import (
     save_settings,
     save_weights,
 )
+from iiae.run_folder.examples import save_examples
 from iiae.settings import Settings
 from iiae.training.checkpoints import (
     Keeper,

@@ -22,7 +22,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model, save_file
 from torch import Tensor
 
-from iiae.covariates import Covariates
 from iiae.data.base import Splits
 from iiae.errors import RunError
 from iiae.files.atomic import json_text, write_arrays, write_atomically, write_text
@@ -32,6 +31,7 @@ from iiae.metrics.comparison import Choice, Comparison
 from iiae.model.build import build_model
 from iiae.model.folded import folded
 from iiae.model.iiae import IIAE
+from iiae.networks.covariates import Covariates
 from iiae.settings import Settings, dump_settings, load_settings
 from iiae.types import Domain, plain
 
@@ -388,7 +388,7 @@ def _version(name: str) -> str | None:
 
 def _commit() -> str | None:
     """Commit of the source tree this package is imported from, if it is one."""
-    git = ["git", "-C", str(Path(__file__).parent)]
+    git = ["git", "-C", str(Path(__file__).parents[1])]
     try:
         head = subprocess.run(
             [*git, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10, check=True

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from iiae.covariates import plain_name
 from iiae.data import Splits
 from iiae.data.arrays import ArrayPairs, make_pairs, split_rows
 from iiae.data.context import with_context
@@ -22,12 +21,12 @@ from iiae.data.omics import read_omics
 from iiae.data.ranges import check_values
 from iiae.data.suggest import suggest_settings, suggest_settings_of
 from iiae.errors import DataError, RunError, SettingsError
-from iiae.examples import EXAMPLES
 from iiae.files.cells import find_place, is_cells, open_cells, read_place
 from iiae.files.matrices import Matrix, is_sparse, make_matrix
 from iiae.files.sources import read_all
 from iiae.model import translation
 from iiae.model.iiae import IIAE
+from iiae.networks.covariates import plain_name
 from iiae.run_folder import (
     COMPARISON,
     FEATURES,
@@ -42,6 +41,7 @@ from iiae.run_folder import (
     open_samples,
     save_metrics,
 )
+from iiae.run_folder.examples import EXAMPLES
 from iiae.settings import (
     Settings,
     describe_settings,

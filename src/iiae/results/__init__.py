@@ -1,0 +1,3 @@
+"""results"""
+
+from iiae.results.evidence import *  # noqa: F403

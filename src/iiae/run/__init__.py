@@ -1,0 +1,3 @@
+"""run"""
+
+from iiae.run.run import *  # noqa: F403

@@ -1,0 +1,3 @@
+"""settings"""
+
+from iiae.settings.sections import *  # noqa: F403
