@@ -36,7 +36,7 @@ def retrieve_classes(
     own_x, own_y = found.exclusive_x.mean, found.exclusive_y.mean
     comparable = own_x.shape[1] == own_y.shape[1]
     return CategoryRetrieval(
-        split=pairs.split,
+        class_list=pairs.class_list,
         classes=len(pairs.classes),
         shared_x_to_y=ranked(x, y, "xy"),
         shared_y_to_x=ranked(y, x, "yx"),
