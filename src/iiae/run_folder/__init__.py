@@ -1,3 +1,77 @@
-"""run_folder"""
+"""The run folder: settings.toml, model.safetensors, metrics.json, history.csv. No pickles."""
 
-from iiae.run_folder.stored import *  # noqa: F403
+from iiae.run_folder.metrics import (
+    VERSION,
+    current_metrics,
+    load_metrics,
+    save_metrics,
+    write_metrics,
+)
+from iiae.run_folder.names import (
+    BEST,
+    CHECKPOINT,
+    COMPARISON,
+    EXAMPLES,
+    FEATURES,
+    FILES,
+    HISTORY,
+    METRICS,
+    MODEL,
+    PAIRS,
+    SETTINGS,
+)
+from iiae.run_folder.records import (
+    Features,
+    PairRecord,
+    load_features,
+    load_history,
+    load_pairs,
+    save_features,
+    save_history,
+    save_pairs,
+)
+from iiae.run_folder.stored import StoredRun, TrainedRun, load_run, open_samples, save_settings
+from iiae.run_folder.weights import (
+    Shapes,
+    load_comparison,
+    save_comparison,
+    save_weights,
+    weights_digest,
+)
+
+__all__ = [
+    "BEST",
+    "CHECKPOINT",
+    "COMPARISON",
+    "EXAMPLES",
+    "FEATURES",
+    "FILES",
+    "HISTORY",
+    "METRICS",
+    "MODEL",
+    "PAIRS",
+    "SETTINGS",
+    "VERSION",
+    "Features",
+    "PairRecord",
+    "Shapes",
+    "StoredRun",
+    "TrainedRun",
+    "current_metrics",
+    "load_comparison",
+    "load_features",
+    "load_history",
+    "load_metrics",
+    "load_pairs",
+    "load_run",
+    "open_samples",
+    "save_comparison",
+    "save_features",
+    "save_history",
+    "save_metrics",
+    "save_pairs",
+    "save_settings",
+    "save_weights",
+    "weights_digest",
+    "write_metrics",
+]

@@ -93,7 +93,7 @@ def sweep(
         one.name: load_settings(experiment, [f"{k}={v}" for k, v in one.values.items()])
         for one in combinations
     }
-    base = load_settings(experiment).model_dump(mode="json", exclude_unset=True)
+    base = load_settings(experiment).model_dump(mode="json")
     _claim(out, {"experiment": base, "runs": {one.name: one.values for one in combinations}})
     for name, settings in wanted.items():
         write_text(out / name / WANTED, dump_settings(settings))
