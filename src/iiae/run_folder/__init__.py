@@ -30,7 +30,14 @@ from iiae.run_folder.records import (
     save_history,
     save_pairs,
 )
-from iiae.run_folder.stored import StoredRun, TrainedRun, load_run, open_samples, save_settings
+from iiae.run_folder.stored import (
+    StoredRun,
+    TrainedRun,
+    copy_run,
+    load_run,
+    open_samples,
+    save_settings,
+)
 from iiae.run_folder.weights import (
     Shapes,
     load_comparison,
@@ -57,6 +64,7 @@ __all__ = [
     "Shapes",
     "StoredRun",
     "TrainedRun",
+    "copy_run",
     "current_metrics",
     "load_comparison",
     "load_features",

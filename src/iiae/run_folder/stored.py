@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -11,14 +12,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model
 
 from iiae.errors import RunError
-from iiae.files.atomic import write_text
+from iiae.files.atomic import folder_errors, write_text
 from iiae.files.interface import Source
 from iiae.files.sources import open_source
 from iiae.model.build import build_model
 from iiae.model.folded import folded
 from iiae.model.iiae import IIAE
 from iiae.networks.covariates import Covariates
-from iiae.run_folder.names import CHECKPOINT, MODEL, SETTINGS
+from iiae.run_folder.names import CHECKPOINT, FILES, MODEL, SETTINGS
 from iiae.run_folder.records import load_features
 from iiae.run_folder.weights import Shapes
 from iiae.settings import Settings, dump_settings, load_settings
@@ -86,6 +87,22 @@ def load_run(folder: str | Path, model: IIAE | None = None) -> StoredRun:
         reason = str(error).strip().splitlines()[0]
         raise RunError(f"{path}: damaged, or not of these settings: {reason}") from error
     return StoredRun(folder, settings, model.eval(), shapes)
+
+
+def copy_run(run: Path, folder: Path, overwrite: bool = False) -> Path:
+    """Copies the files of a run into another folder, without its checkpoints.
+
+    Raises:
+        RunError: The folder holds a run already, or cannot be written to.
+    """
+    if (folder / MODEL).exists() and not overwrite:
+        raise RunError(f"{folder}: holds a run already; choose another folder or overwrite=True")
+    with folder_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in FILES:
+            if (run / name).is_file():
+                shutil.copyfile(run / name, folder / name)
+    return folder
 
 
 def open_samples(run: TrainedRun, inputs: Sequence[str | Path], domain: Domain) -> Source:
