@@ -1,3 +1,5 @@
+import numpy as np
+
 import iiae
 from helpers import small_settings
 from iiae.run.arguments import override_texts

@@ -10,6 +10,7 @@ from iiae.data import Splits
 from iiae.data.arrays import make_pairs, split_rows
 from iiae.data.matched import split_matched
 from iiae.data.omics import read_omics
+from iiae.data.registry import find, settings_of
 from iiae.data.suggest import suggest_settings, suggest_settings_of
 from iiae.errors import SettingsError
 from iiae.files.cells import find_place, is_cells, open_cells, read_place
@@ -93,6 +94,7 @@ class Request(NamedTuple):
         sides = _side(self.x, "x"), _side(self.y, "y")
         columns = named_columns(self.covariates, self.sizes)
         settings = make_settings(suggest_settings_of(make_pairs(*sides)), overrides)
+        settings_of(find("arrays"), settings.data)  # refuses what arrays do not read
         return settings, split_rows(*sides, settings.data, columns)
 
 

@@ -109,7 +109,7 @@ def batches_of(run: StoredRun, values: Any, domain: Domain) -> Iterator[Tensor]:
     from iiae.inference.cells import domain_matrix
 
     matrix = make_matrix(values) if is_sparse(values) else domain_matrix(run, values, domain)
-    size, (rows, width) = run.shapes["xy".index(domain)][0], matrix.values.shape
+    size, (rows, width) = run.shapes.of(domain)[0], matrix.values.shape
     if width != size:
         raise DataError(f"{domain} has {width} values, the model takes {size}")
     for first in range(0, rows, BATCH):
@@ -122,7 +122,7 @@ def samples_of(run: StoredRun, values: Any, domain: Domain) -> Tensor:
         return torch.cat(list(batches_of(run, values, domain)))
     if is_paths(values):
         return read_all(open_samples(run, paths(values), domain))
-    shape, array = tuple(run.shapes["xy".index(domain)]), as_array(values)
+    shape, array = tuple(run.shapes.of(domain)), as_array(values)
     if array.shape == shape:
         array = array[None]
     pairs = ArrayPairs(array, array, (domain, domain))

@@ -16,8 +16,9 @@ from iiae.data.base import Splits
 from iiae.errors import RunError
 from iiae.files.atomic import json_text, write_arrays, write_text
 from iiae.run_folder.names import FEATURES, HISTORY, PAIRS
+from iiae.types import PerDomain
 
-Features = tuple[list[str] | None, list[str] | None]
+Features = PerDomain[list[str] | None]
 
 
 class PairRecord(NamedTuple):
@@ -66,7 +67,7 @@ def load_pairs(folder: str | Path) -> dict[str, PairRecord] | None:
         raise RunError(f"{path}: damaged: {error}") from error
 
 
-def save_features(folder: Path, features: Features) -> None:
+def save_features(folder: Path, features: tuple[list[str] | None, list[str] | None]) -> None:
     """Writes features.json: names of the values of an x and of a y, if either has names.
 
     Raises:
@@ -84,10 +85,10 @@ def load_features(folder: str | Path) -> Features:
     """
     path = Path(folder) / FEATURES
     if not path.is_file():
-        return None, None
+        return PerDomain(None, None)
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
-        return held["x"], held["y"]
+        return PerDomain(held["x"], held["y"])
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path}: damaged: {error}") from error
 

@@ -23,7 +23,7 @@ from iiae.run_folder.names import CHECKPOINT, FILES, MODEL, SETTINGS
 from iiae.run_folder.records import load_features
 from iiae.run_folder.weights import Shapes
 from iiae.settings import Settings, dump_settings, load_settings
-from iiae.types import Domain
+from iiae.types import Domain, PerDomain
 
 
 class StoredRun(NamedTuple):
@@ -79,7 +79,7 @@ def load_run(folder: str | Path, model: IIAE | None = None) -> StoredRun:
         with safe_open(path, "pt") as file:
             notes = file.metadata() or {}
             shape_x, shape_y = json.loads(notes.get("shapes", "null"))
-        shapes = (tuple(shape_x), tuple(shape_y))
+        shapes = PerDomain[Sequence[int]](tuple(shape_x), tuple(shape_y))
         covariates = Covariates.from_json(notes.get("covariates", "[]"))
         model = model or build_model(settings.model, settings.objective, shapes, covariates)
         load_model(model, path)
@@ -107,9 +107,8 @@ def copy_run(run: Path, folder: Path, overwrite: bool = False) -> Path:
 
 def open_samples(run: TrainedRun, inputs: Sequence[str | Path], domain: Domain) -> Source:
     """Samples of one domain in files, as a run takes them; errors as for `open_source`."""
-    side = "xy".index(domain)
-    columns, pad = load_features(run.folder)[side], run.settings.data.pad
-    return open_source(inputs, run.shapes[side], domain, columns, pad)
+    columns, pad = load_features(run.folder).of(domain), run.settings.data.pad
+    return open_source(inputs, run.shapes.of(domain), domain, columns, pad)
 
 
 def save_settings(folder: Path, settings: Settings) -> None:

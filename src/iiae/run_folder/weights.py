@@ -18,14 +18,15 @@ from iiae.metrics.comparison import Choice, Comparison
 from iiae.networks.covariates import Covariates
 from iiae.run_folder.names import COMPARISON, MODEL, SETTINGS
 from iiae.settings import load_settings
+from iiae.types import PerDomain
 
-Shapes = tuple[Sequence[int], Sequence[int]]
+Shapes = PerDomain[Sequence[int]]
 
 
 def save_weights(
     path: Path,
     weights: Mapping[str, Tensor],
-    shapes: Shapes,
+    shapes: tuple[Sequence[int], Sequence[int]],
     covariates: Covariates = Covariates(),
 ) -> None:
     """Writes a state dict with the data's shapes and covariates, atomically, as safetensors.

@@ -15,6 +15,7 @@ from torch import Tensor
 from iiae.data.base import PairSet, Splits
 from iiae.errors import Interrupted, RunError, SettingsError
 from iiae.files.atomic import folder_errors, make_folder, write_atomically
+from iiae.networks.interface import Shapes
 from iiae.run_folder import (
     BEST,
     CHECKPOINT,
@@ -26,7 +27,6 @@ from iiae.run_folder import (
     PAIRS,
     SETTINGS,
     PairRecord,
-    Shapes,
     load_pairs,
     save_features,
     save_history,

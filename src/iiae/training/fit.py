@@ -29,7 +29,6 @@ from iiae.model.units import DataUnits
 from iiae.run_folder import (
     BEST,
     MODEL,
-    Shapes,
     StoredRun,
     load_pairs,
     load_run,
@@ -225,8 +224,7 @@ def _finish(learner: Learner, data: Splits, train: PairSet, out: Path) -> None:
     if settings.training.translation_moments:
         batches = data.train.batches(settings.training.batch, index.sort().values)
         recompute_moments(model, batches, settings.training.seed)
-    shapes: Shapes = data.train.shapes
-    save_weights(out / MODEL, model.state_dict(), shapes, model.covariates)
+    save_weights(out / MODEL, model.state_dict(), data.train.shapes, model.covariates)
     summary = {**_summary(learner, data), "latents": _latents(posteriors, active)}
     recorded = load_pairs(out)  # its digest was taken when training began
     save_metrics(out, "training", summary, recorded["train"].digest if recorded else None)
