@@ -366,7 +366,7 @@ def picture(model: IIAE, test: PairSet, to: Domain, title: str):
     pair = test.pairs(Draw(torch.linspace(0, len(test) - 1, SHOWN).long()))
     source, truth = (pair.x, pair.y) if to == "y" else (pair.y, pair.x)
     torch.manual_seed(0)
-    size = model.exclusive_sizes["xy".index(to)]
+    size = model.exclusive_sizes.of(to)
     drawn = [torch.randn(SHOWN, size).to(source.device) for _ in range(2)]
     rows = [
         Row(f"source {other(to)}", source),

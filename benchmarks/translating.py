@@ -19,6 +19,7 @@ from iiae.model.build import build_model
 from iiae.model.translation import translate
 from iiae.run_folder import StoredRun
 from iiae.settings import make_settings
+from iiae.types import PerDomain
 
 
 def main() -> None:
@@ -31,7 +32,7 @@ def main() -> None:
     model = {"family": "image-map", "shared": 128} if given.size > 64 else {"shared": 16}
     settings = make_settings({"data": {"name": "side-by-side", "size": given.size}, "model": model})
     network = build_model(settings.model, settings.objective, (shape, shape)).eval()
-    run = StoredRun(Path("."), settings, network, (shape, shape))
+    run = StoredRun(Path("."), settings, network, PerDomain(shape, shape))
     with tempfile.TemporaryDirectory() as folder:
         _write_images(Path(folder) / "in", given.count, given.size)
         for turn in range(given.rounds):

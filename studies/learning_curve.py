@@ -1,6 +1,6 @@
 """Zero-shot retrieval as seen classes, their items and the training grow: z_s beside its features.
 
-    python studies/learning_curve.py features.npz --split sake25 --picture curve.png
+    python studies/learning_curve.py features.npz --unseen sake25 --picture curve.png
 
 Each part of the training set is drawn by the seed; IIAE is that of `zero_shot.py`. Of the
 three curves, two shrink the training set and one its length; their last points are one run.
@@ -34,7 +34,7 @@ class Point(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("features", type=Path)
-    parser.add_argument("--split", required=True)
+    parser.add_argument("--unseen", required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--classes", type=int, nargs="*", default=[25, 50, 75])
     parser.add_argument("--items", type=int, nargs="*", default=[5, 10, 15])
@@ -49,7 +49,7 @@ def main() -> None:
     data = data_settings(
         name="classes",
         root=str(given.features),
-        split=given.split,
+        unseen=given.unseen,
         validation=given.validation,
         pairing=given.pairing,
     )
@@ -92,7 +92,7 @@ def shrunk(train: ClassPairs, curve: str, value: int, seed: int) -> ClassPairs:
     generator = np.random.default_rng(seed)
     if curve == "classes":
         kept = sorted(generator.permutation(train.classes)[:value])
-        return ClassPairs(train.x.of(kept), train.y.of(kept), train.split)
+        return ClassPairs(train.x.of(kept), train.y.of(kept), train.class_list)
     if curve == "items":
         sides = []
         for side in (train.x, train.y):
@@ -101,7 +101,7 @@ def shrunk(train: ClassPairs, curve: str, value: int, seed: int) -> ClassPairs:
                 for name in train.classes
             ]
             sides.append(side.at(np.sort(np.concatenate(rows))))
-        return ClassPairs(*sides, train.split)
+        return ClassPairs(*sides, train.class_list)
     return train
 
 

@@ -122,7 +122,7 @@ def load_part(pattern: str, protocol: str, split: str, plan: Plan, semantics: Pa
     """
     root = pattern.format(protocol=protocol, split=split)
     data = data_settings(
-        name="classes", root=root, split=split, validation=plan.validation, pairing=plan.pairing
+        name="classes", root=root, unseen=split, validation=plan.validation, pairing=plan.pairing
     )
     parts = load_classes(data)
     recorded = read_collections(root, *domains(data), data.size).protocol or "untouched"

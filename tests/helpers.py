@@ -20,7 +20,7 @@ from iiae.distributions import DiagonalNormal, Laplace, Likelihoods, Normal, Pos
 from iiae.model.build import build_model
 from iiae.run_folder import MODEL, StoredRun, save_settings, save_weights
 from iiae.settings import Settings, make_settings
-from iiae.types import Pair
+from iiae.types import Pair, PerDomain
 
 SMALL = {
     "data": {"name": "synthetic", "limit": 200, "validation": 40, "test": 60},
@@ -61,7 +61,7 @@ def save_run(folder: Path, settings: Settings | None = None) -> StoredRun:
     model, pairs = small_model(settings)
     save_settings(folder, settings)
     save_weights(folder / MODEL, model.state_dict(), pairs.shapes)
-    return StoredRun(folder, settings, model.eval(), pairs.shapes)
+    return StoredRun(folder, settings, model.eval(), PerDomain(*pairs.shapes))
 
 
 def write_images(folder: Path, names: Sequence[str], seed: int = 0) -> None:

@@ -6,11 +6,13 @@ import math
 from typing import NamedTuple
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from iiae.data import DataSet, PairSet, Splits
 from iiae.distributions import Head, Likelihood, LikelihoodKind, diagonal_normal
 from iiae.networks.interface import Family, Networks, SharedEncoding
+from iiae.settings import DataSettings
 from iiae.types import Pair
 
 
@@ -20,11 +22,11 @@ class Waves(PairSet):
     shapes = ((16,), (12,))
     tensor_names = ("x", "y")
 
-    def __init__(self, pairs: int, seed: int):
+    def __init__(self, pairs: int, seed: int, periods: float):
         generator = torch.Generator().manual_seed(seed)
         phase, a, b = torch.rand(3, pairs, 1, generator=generator)
-        self.x = (1 + a) * (torch.linspace(0, 6, 16) + 6 * phase).sin()
-        self.y = (1 + b) * (torch.linspace(0, 6, 12) + 6 * phase).cos()
+        self.x = (1 + a) * (torch.linspace(0, 6.3 * periods, 16) + 6 * phase).sin()
+        self.y = (1 + b) * (torch.linspace(0, 6.3 * periods, 12) + 6 * phase).cos()
 
     def __len__(self):
         return len(self.x)
@@ -36,11 +38,16 @@ class Waves(PairSet):
         return {}
 
 
-def load_waves(settings):
-    return Splits(*(Waves(n, settings.seed + i) for i, n in enumerate((settings.limit, 40, 50))))
+class WaveSettings(DataSettings):
+    periods: float = Field(1.0, gt=0, description="periods of a wave")
 
 
-WAVES = DataSet(load_waves, frozenset({"limit"}))
+def load_waves(settings: WaveSettings):
+    sizes = settings.limit or 200, 40, 50
+    return Splits(*(Waves(n, settings.seed + i, settings.periods) for i, n in enumerate(sizes)))
+
+
+WAVES = DataSet(load_waves, frozenset({"limit"}), settings=WaveSettings)
 
 
 class Linear(nn.Module):

@@ -5,13 +5,13 @@ import json
 import pytest
 
 from iiae.errors import SettingsError
-from iiae.run_folder import METRICS, load_run
+from iiae.run_folder import METRICS, SETTINGS, load_run
 from iiae.settings import make_settings
 from iiae.training import fit
 from outside import StudentHead
 
 BASE = {
-    "data": {"name": "outside:WAVES", "limit": 200},
+    "data": {"name": "outside:WAVES", "limit": 200, "periods": 1.5},
     "model": {"family": "outside:LINEAR", "exclusive": 2, "shared": 3},
     "objective": {"x": {"kind": "outside:STUDENT"}, "y": {"kind": "normal", "weight": 50.0}},
     "training": {"epochs": 3, "batch": 50},
@@ -25,10 +25,12 @@ def test_a_run_of_parts_from_outside_is_trained_loaded_and_measured(tmp_path, ii
     assert isinstance(head, StudentHead)
     assert head.log_freedom.item() != pytest.approx(1.6094379)  # learned with the rest
     again = load_run(tmp_path)
+    assert "periods = 1.5" in (tmp_path / SETTINGS).read_text()
     assert again.model.decoder_x.head.log_freedom == head.log_freedom
     code, out, err = iiae("evaluate", tmp_path)
     assert code == 0, err
     assert "A measure of your own" in out
+    assert "data.periods" in iiae("data", "outside:WAVES")[1]
     results = json.loads((tmp_path / METRICS).read_text())["test"]
     assert results["tasks"]["outside:spread"]["spread"] > 0
     assert results["nats"]["nll_x"] < 100
@@ -45,6 +47,8 @@ def test_a_run_of_parts_from_outside_is_trained_loaded_and_measured(tmp_path, ii
         ("evaluation.tasks", ["outside:WAVES"], "is DataSet, not Callable"),
         ("model.width", 8, "model.width has no effect on 'outside:LINEAR'"),
         ("data.size", 16, "data.size = 16: has no effect on outside:WAVES"),
+        ("data.period", 2, "data.period: is not a setting of outside:WAVES; did you mean data.per"),
+        ("data.periods", -1, "outside:WAVES: data.periods = -1: input should be greater than 0"),
         ("model.family", "linear", "model.family = 'linear': give small, image-map, image-flat"),
         ("objective.x.kind", "laplac", "did you mean laplace"),
     ],

@@ -125,7 +125,7 @@ def settings_of(kind, folder):
         )
     class_features(folder / "features.npz")
     data = {"name": "classes", "root": str(folder / "features.npz"),
-            "split": str(folder / "unseen.txt"), "validation": 1}  # fmt: skip
+            "unseen": str(folder / "unseen.txt"), "validation": 1}  # fmt: skip
     model = {"family": "features", "shared": 3, "exclusive": 2, "width": 8}
     return make_settings({"data": data, "model": model, "training": {"epochs": 1, "batch": 8}})
 

@@ -53,7 +53,7 @@ def test_the_published_experiment_runs_on_the_authors_layout(split1, tmp_path, e
     run = fit(settings, tmp_path / "run", data=data, progress=False)
     evaluation = evaluate(run, data.test)
     assert evaluation.categories is not None
-    assert evaluation.categories.split.startswith("as the files say (digest ")
+    assert evaluation.categories.class_list.startswith("as the files say (digest ")
     shared = evaluation.categories.shared_x_to_y
     assert (shared.queries, shared.gallery) == (6 * 30, 6 * 40)
     assert shared.mean["map@all"] > 1.8 * shared.chance["map@all"]

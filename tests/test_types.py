@@ -1,10 +1,11 @@
 import json
 import math
+from copy import deepcopy
 from typing import NamedTuple
 
 import numpy as np
 
-from iiae.types import plain
+from iiae.types import DOMAINS, PerDomain, plain
 
 
 class Found(NamedTuple):
@@ -21,3 +22,10 @@ def test_plain_values_are_json_whatever_they_were():
 
 def test_finite_values_are_left_as_they_are():
     assert plain([1, True, None, "nan", 1e308, np.int64(3)]) == [1, True, None, "nan", 1e308, 3]
+
+
+def test_each_domain_has_its_value():
+    sizes = PerDomain(3, 8)
+    assert [sizes.of(domain) for domain in DOMAINS] == [3, 8] == list(sizes)
+    assert deepcopy(sizes) == sizes
+    assert repr(sizes) == "PerDomain(x=3, y=8)"

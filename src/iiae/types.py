@@ -22,11 +22,40 @@ def other(domain: Domain) -> Domain:
     return "y" if domain == "x" else "x"
 
 
+class PerDomain(tuple[T, T]):
+    """A value for x and one for y.
+
+    >>> PerDomain("sketch", "photo").of("y")
+    'photo'
+    """
+
+    def __new__(cls, x: T, y: T):
+        return super().__new__(cls, (x, y))
+
+    def __getnewargs__(self) -> tuple[T, T]:  # of copies and pickles
+        return (self[0], self[1])
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(x={self.x!r}, y={self.y!r})"
+
+    @property
+    def x(self) -> T:
+        return self[0]
+
+    @property
+    def y(self) -> T:
+        return self[1]
+
+    def of(self, domain: Domain) -> T:
+        """The value of a domain."""
+        return self.x if domain == "x" else self.y
+
+
 class Context(NamedTuple):
     """Sizes and covariates of samples, known besides their values; posteriors are given them.
 
     `size` is the library size of each sample of counts, `covariates` the columns that
-    `iiae.covariates.Covariates.encode` makes. None where a model takes none.
+    `iiae.networks.covariates.Covariates.encode` makes. None where a model takes none.
     """
 
     size: Float[Tensor, " batch"] | None = None

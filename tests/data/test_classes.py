@@ -42,8 +42,8 @@ def write_npz(path, x=None, y=None, **extra):
     return path
 
 
-def settings(root, split=None, **values):
-    return DataSettings(name="classes", root=str(root), split=split and str(split), **values)
+def settings(root, unseen=None, **values):
+    return DataSettings(name="classes", root=str(root), unseen=unseen and str(unseen), **values)
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_a_digest_tells_lists_apart_but_not_spellings(tmp_path):
 
 def test_unknown_splits_are_refused():
     with pytest.raises(
-        DataError, match=r"'sake' is neither a split nor a file; did you mean sake25"
+        DataError, match=r"'sake' is neither a published list nor a file; did you mean sake25"
     ):
         class_split("sake")
 
@@ -169,7 +169,7 @@ def test_seen_and_unseen_classes_are_disjoint(tmp_path, split):
     assert classes[0] | classes[1] == set(CLASSES) - classes[2]
     assert not classes[0] & classes[1]
     assert (len(parts.test.x.labels), len(parts.test.y.labels)) == (6, 10)
-    assert "unseen (digest" in parts.test.split
+    assert "unseen (digest" in parts.test.class_list
 
 
 def test_features_are_standardised_by_the_training_classes_alone(tmp_path, split):
@@ -282,7 +282,7 @@ def test_wrong_collections_say_what_is_wrong(tmp_path, split):
     (tmp_path / "strange.txt").write_text("c1\nunicorn")
     with pytest.raises(DataError, match="has no class unicorn"):
         load(settings(path, tmp_path / "strange.txt"))
-    with pytest.raises(DataError, match=r"data.split is missing"):
+    with pytest.raises(DataError, match=r"data.unseen is missing"):
         load(settings(path))
     with pytest.raises(DataError, match="6 seen classes cannot give 5 for validation"):
         load(settings(path, split, validation=5))

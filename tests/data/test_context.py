@@ -7,13 +7,13 @@ import pytest
 import torch
 
 import iiae
-from iiae.covariates import learn_covariates
 from iiae.data.arrays import ArrayPairs
 from iiae.data.base import Splits
 from iiae.data.context import ContextPairs, learn_context
 from iiae.data.missing import PartPairs, Sides
 from iiae.data.suggest import suggest_settings_of
 from iiae.errors import DataError, SettingsError
+from iiae.networks.covariates import learn_covariates
 from iiae.settings import DataSettings, ObjectiveSettings
 from iiae.types import Draw
 

@@ -132,8 +132,8 @@ def test_hugging_face_data_sets_are_read_from_local_parquet(tmp_path, monkeypatc
     folder.mkdir(parents=True)
     table.select(range(6)).to_parquet(folder / "train-00000-of-00001.parquet")
     table.select(range(6, 8)).to_parquet(folder / "test-00000-of-00001.parquet")
-    values = settings(tmp_path / "set", x="a", y="b").model_dump() | {"name": "hugging-face"}
-    parts = load(DataSettings(**values))
+    given = settings(tmp_path / "set", x="a", y="b")
+    parts = load(given.model_copy(update={"name": "hugging-face"}))
     assert [len(p) for p in parts] == [5, 1, 2]
     assert is_right(parts.test)
 

@@ -5,7 +5,7 @@ from PIL import Image
 
 from helpers import write_images
 from iiae.data import DATASETS, DataSet, check_shapes, export_pairs, fetch, load
-from iiae.data.registry import find
+from iiae.data.registry import describe_data_set, find
 from iiae.data.synthetic import SyntheticPairs
 from iiae.errors import DataError, SettingsError
 from iiae.files.folders import image_files
@@ -76,7 +76,7 @@ OTHER = {
     "bands": 4,
     "degrade": 0.5,
     "on_error": "skip",
-    "split": "sake25",
+    "unseen": "sake25",
     "pairing": "instance",
     "size": 64,
     "validation": 3,
@@ -119,7 +119,7 @@ def test_data_sets_read_what_they_say(tmp_path):
         "side-by-side": {"root": x},
         "table": {"root": str(tmp_path / "t.csv")},
         "classes": {
-            "root": str(tmp_path), "x": "x", "y": "y", "split": str(tmp_path / "unseen.txt"),
+            "root": str(tmp_path), "x": "x", "y": "y", "unseen": str(tmp_path / "unseen.txt"),
         },
     }  # fmt: skip
     for name, values in given.items():
@@ -141,6 +141,11 @@ def test_settings_of_images_are_refused_where_the_data_is_vectors(tmp_path):
     assert load(settings).train.shapes == ((4,), (4,))
     with pytest.raises(SettingsError, match=r"data.size: has no effect on vectors"):
         load(settings.model_copy(update={"size": 64}))
+
+
+def test_the_settings_of_a_data_set_are_those_that_it_reads():
+    names = {name.removeprefix("data.") for name, *_ in describe_data_set("synthetic")}
+    assert names == {"names", "validation", "test", "missing", "limit", "seed"}
 
 
 def test_a_registered_function_reads_every_setting_unless_it_says_otherwise(monkeypatch):

@@ -11,6 +11,7 @@ from iiae.model.latents import embed_sides
 from iiae.report.tables import result_tables
 from iiae.run_folder import StoredRun
 from iiae.settings import make_settings
+from iiae.types import PerDomain
 
 
 def make(order=None, counts=(4, 6)):
@@ -38,7 +39,7 @@ def run(tmp_path_factory):
         }
     )
     model = build_model(settings.model, settings.objective, ((5,), (5,))).eval()
-    return StoredRun(tmp_path_factory.mktemp("run"), settings, model, ((5,), (5,)))
+    return StoredRun(tmp_path_factory.mktemp("run"), settings, model, PerDomain((5,), (5,)))
 
 
 def ranked(run, pairs):

@@ -60,7 +60,7 @@ def test_the_file_trains_a_model(tmp_path, backbone):
     extract_features(root, backbone, tmp_path / "f.npz", tmp_path / "cache")
     (tmp_path / "split.txt").write_text("b")
     split = str(tmp_path / "split.txt")
-    parts = load(DataSettings(name="classes", root=str(tmp_path / "f.npz"), split=split))
+    parts = load(DataSettings(name="classes", root=str(tmp_path / "f.npz"), unseen=split))
     assert parts.test.classes == ["b"]
     assert parts.train.shapes == ((3,), (3,))
 

@@ -38,7 +38,7 @@ def images(tmp_path):
     return DataSettings(
         name="classes",
         root=str(tmp_path / "images"),
-        split=str(tmp_path / "split.txt"),
+        unseen=str(tmp_path / "split.txt"),
         validation=2,
     )
 

@@ -29,7 +29,7 @@ def data(tmp_path):
     return DataSettings(
         name="classes",
         root=str(tmp_path / "f.npz"),
-        split=str(tmp_path / "split.txt"),
+        unseen=str(tmp_path / "split.txt"),
         validation=2,
     )
 
@@ -76,7 +76,7 @@ def test_a_head_takes_the_authors_layout_and_keeps_their_unseen_classes(data, tm
             np.save(folder / f"{part}_{name}_paths.npy", np.array(paths))
             np.save(folder / f"{part}_{name}_features.npy", arrays[f"{side}_features"][chosen])
     out = tmp_path / "head.npz"
-    given = data.model_copy(update={"root": str(folder), "split": None})
+    given = data.model_copy(update={"root": str(folder), "unseen": None})
     train_head(given, out, HeadSettings(size=16, steps=5, batch=64))
     splits = load(given.model_copy(update={"root": str(out)}))
     assert splits.train.shapes == ((16,), (16,))
@@ -133,7 +133,7 @@ def test_spaces_taught_apart_are_not_aligned_and_a_joint_one_is(data, tmp_path):
 
 
 def test_the_command_names_how_its_quality_was_measured(data, tmp_path, iiae):
-    given = ("head", data.root, "--unseen", data.split, "--validation", "2", "--steps", "5")
+    given = ("head", data.root, "--unseen", data.unseen, "--validation", "2", "--steps", "5")
     for words, how in ((["--apart"], "within each domain, trained apart"), ([], "x searching y")):
         code, out, _ = iiae(*given, "--size", "8", "-o", tmp_path / "out.npz", *words)
         assert code == 0
@@ -151,7 +151,7 @@ def test_the_protocol_is_recorded_and_every_result_names_it(data, tmp_path, befo
     train_head(data, tmp_path / "out.npz", HeadSettings(size=8, steps=3, batch=16), apart)
     assert np.load(tmp_path / "out.npz")["protocol"].tolist() == [after]
     test = load(data.model_copy(update={"root": str(tmp_path / "out.npz")})).test
-    assert test.split.endswith(f", features taught {after}")
+    assert test.class_list.endswith(f", features taught {after}")
 
 
 def test_a_head_says_that_images_need_features_first(data, tmp_path):

@@ -16,6 +16,7 @@ from iiae.model.build import build_model
 from iiae.model.translation import translate
 from iiae.run_folder import StoredRun
 from iiae.settings import load_settings, make_settings
+from iiae.types import PerDomain
 
 SHAPE = (3, 16, 16)
 ROOT = Path(__file__).parents[2]
@@ -27,7 +28,7 @@ def made_run(folder, bands=(3, 3)):
     torch.manual_seed(0)
     shapes = ((bands[0], 16, 16), (bands[1], 16, 16))
     model = build_model(chosen.model, chosen.objective, shapes).eval()
-    return StoredRun(folder, chosen, model, shapes)
+    return StoredRun(folder, chosen, model, PerDomain(*shapes))
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from iiae.model.build import build_model
 from iiae.model.translation import draw_exclusive, exclusive_means, interpolate, translate
 from iiae.run_folder import StoredRun
 from iiae.settings import make_settings
+from iiae.types import PerDomain
 
 SHAPE = (3, 16, 16)
 
@@ -30,7 +31,7 @@ def run(tmp_path_factory):
     settings = make_settings(values)
     torch.manual_seed(0)
     model = build_model(settings.model, settings.objective, (SHAPE, SHAPE)).eval()
-    return StoredRun(tmp_path_factory.mktemp("run"), settings, model, (SHAPE, SHAPE))
+    return StoredRun(tmp_path_factory.mktemp("run"), settings, model, PerDomain(SHAPE, SHAPE))
 
 
 def write_images(folder, count=3, size=(16, 16)):

@@ -10,7 +10,6 @@ from iiae.model.translation import (
     analogies,
     draw_exclusive,
     draw_prior,
-    exclusive_size,
     translate,
 )
 from iiae.types import Draw
@@ -55,20 +54,20 @@ def test_draws_differ_and_repeat_for_a_seed(model_and_pair):
     draws = [draw_exclusive(model, "y", 2, torch.Generator().manual_seed(s)) for s in (0, 0, 1)]
     assert torch.equal(draws[0], draws[1])
     assert not torch.equal(draws[0], draws[2])
-    assert draws[0].shape == (2, exclusive_size(model, "y"))
+    assert draws[0].shape == (2, model.exclusive_sizes.y)
     results = [translate(model, pair.x, "y", exclusive=d[None]) for d in draws[0]]
     assert not torch.allclose(*results)
 
 
 def test_draws_are_of_the_posteriors_of_training_samples(model_and_pair):
     model, _ = model_and_pair
-    size = exclusive_size(model, "y")
+    size = model.exclusive_sizes.y
     places = torch.tensor([-40.0, 40.0, 60.0])[:, None].expand(3, size)
     narrow = DiagonalNormal(places, torch.full((3, size), -4.0))
     before = draw_exclusive(model, "y", 500, torch.Generator().manual_seed(0))
     assert before.std() == pytest.approx(1, abs=0.1)  # the prior, until it is trained
     changed = copy.deepcopy(model)
-    changed.keep_aggregate(DiagonalNormal(*torch.zeros(2, 3, exclusive_size(model, "x"))), narrow)
+    changed.keep_aggregate(DiagonalNormal(*torch.zeros(2, 3, model.exclusive_sizes.x)), narrow)
     drawn = draw_exclusive(changed, "y", 300, torch.Generator().manual_seed(0))
     far = (drawn[:, None] - places).abs().amax(2).amin(1)
     assert far.max() < 1 and {int(v) for v in drawn.mean(1).round(decimals=-1)} == {-40, 40, 60}

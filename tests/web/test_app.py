@@ -21,8 +21,8 @@ from starlette.testclient import TestClient
 from helpers import save_run, small_settings, write_images
 from iiae.data import load
 from iiae.errors import GalleryError, SettingsError
-from iiae.examples import save_examples
 from iiae.model.latents import embed
+from iiae.run_folder.examples import save_examples
 from iiae.search.gallery import Gallery
 from iiae.search.index import index_files
 from iiae.search.query import search_files

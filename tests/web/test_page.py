@@ -21,8 +21,8 @@ import uvicorn
 
 from helpers import needs, save_run, small_settings, write_images
 from iiae.data import load
-from iiae.examples import save_examples
 from iiae.model.latents import embed
+from iiae.run_folder.examples import save_examples
 from iiae.search.gallery import Gallery
 from iiae.search.index import index_files
 from iiae.web.app import create_app

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -40,11 +41,11 @@ def data(
         int | None, typer.Option(help="side of the images written; 32 by default")
     ] = None,
 ) -> None:
-    """List data sets, fetch the files of one, or look at its pairs.
+    """List data sets; fetch the files of one, list its settings, or look at its pairs.
 
     Example: iiae data digits-cdcb --export pairs/ --count 4
     """
-    from iiae.data import DATASETS, export_pairs, fetch, load
+    from iiae.data import DATASETS, describe_data_set, export_pairs, fetch, load
     from iiae.settings import data_settings
 
     if export is None and (count or size):
@@ -60,6 +61,9 @@ def data(
         return
     if export is None:
         typer.echo(fetch(name, root))
+        typer.echo(f"\nsettings that {name} reads:")
+        _list_settings(describe_data_set(name))
+        say_next(f"iiae train ... --set data.name={name} --set NAME=VALUE")
         return
     settings = data_settings(name=name, root=str(root) if root else None, size=size)
     written = export_pairs(load(settings).test, export, count or 16)
@@ -74,6 +78,11 @@ def settings() -> None:
     """
     from iiae.settings import describe_settings
 
-    for name, default, text in describe_settings():
-        typer.echo(f"{name:34}{default:12}{text}")
+    _list_settings(describe_settings())
+    typer.echo("\nA data set reads some of data.* and refuses others: `iiae data NAME` lists them.")
     say_next("iiae train ... --set NAME=VALUE, or a line in a settings file")
+
+
+def _list_settings(rows: Sequence[tuple[str, str, str]]) -> None:
+    for name, default, text in rows:
+        typer.echo(f"{name:34}{default:12}{text}")

@@ -68,7 +68,7 @@ def head(
     from iiae.features.head import HeadSettings, train_head
     from iiae.settings import data_settings
 
-    data = data_settings(name="classes", root=str(features), split=unseen, validation=validation)
+    data = data_settings(name="classes", root=str(features), unseen=unseen, validation=validation)
     quality = train_head(data, out, HeadSettings(size=size, steps=steps, seed=seed), apart)
     how = "within each domain, trained apart" if apart else "x searching y"
     typer.echo(f"wrote {out}; held-out seen classes, {how}: mAP@all {quality:.4f}")
@@ -105,7 +105,7 @@ def finetune(
     from iiae.settings import data_settings
 
     refuse_inputs([out], [Path(backbone), images])
-    data = data_settings(name="classes", root=str(images), split=unseen, validation=validation)
+    data = data_settings(name="classes", root=str(images), unseen=unseen, validation=validation)
     settings = TuneSettings(epochs, side=side, frozen=frozen, mixup=mixup, seed=seed)
     for tuned in tune(data, load_backbone(backbone), out, settings, apart):
         typer.echo(

@@ -4,6 +4,7 @@ from iiae.data.base import DataSet, Factor, PairSet, Splits
 from iiae.data.registry import (
     DATASETS,
     check_shapes,
+    describe_data_set,
     export_pairs,
     fetch,
     load,
@@ -18,6 +19,7 @@ __all__ = [
     "PairSet",
     "Splits",
     "check_shapes",
+    "describe_data_set",
     "export_pairs",
     "fetch",
     "load",

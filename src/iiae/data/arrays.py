@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from iiae.covariates import plain_name
 from iiae.data.base import Factor, PairSet, Splits, pick
 from iiae.data.matched import MatchedPairs, make_matched, split_matched
 from iiae.data.ranges import check_images, to_float32, warn_of_steps
@@ -19,6 +18,7 @@ from iiae.files.cells import find_place, open_cells, read_place, split_place
 from iiae.files.columns import read_named_columns
 from iiae.files.matrices import Matrix, is_sparse
 from iiae.files.rows import read_rows
+from iiae.networks.covariates import plain_name
 from iiae.settings import DataSettings
 from iiae.types import Draw, Pair
 

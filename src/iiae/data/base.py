@@ -7,7 +7,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
-from typing import Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 from iiae.settings import DataSettings
 from iiae.types import Context, Domain, Draw, Pair, PartPaired
 
+READ_BY_ALL = frozenset({"name", "names", "seed", "missing"})  # settings of every data set
 DIGEST_PAIRS = 64  # hashed of a set that holds no tensors
 
 
@@ -214,12 +215,21 @@ class DataSet(NamedTuple):
     """How pairs are loaded, and from which settings.
 
     `reads` names the fields of `DataSettings` that `load` reads, all of them if it is None; others
-    that are set are refused. `paths` names those that may be a local file or folder.
+    that are given are refused. `paths` names those that may be a local file or folder. `settings`
+    is the model of what `load` is given: a subclass of `DataSettings` adds options of its own.
     """
 
-    load: Callable[[DataSettings], Splits]
+    load: Callable[[Any], Splits]
     reads: frozenset[str] | None = None
     paths: frozenset[str] = frozenset()
+    settings: type[DataSettings] = DataSettings
+
+    @property
+    def options(self) -> set[str]:
+        """Names of all settings that it reads, its own among them."""
+        shared = DataSettings.model_fields.keys()
+        read = shared if self.reads is None else self.reads | READ_BY_ALL
+        return set(read) | self.settings.model_fields.keys() - shared
 
 
 def warn_of_given(part: str, pairs: int, wanted: int | None) -> None:

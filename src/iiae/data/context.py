@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from iiae.covariates import Covariates, learn_covariates
 from iiae.data.base import Factor, PairSet, ShuffledPairs, Splits, pick
 from iiae.data.missing import PartPairs
 from iiae.errors import DataError, first_five
+from iiae.networks.covariates import Covariates, learn_covariates
 from iiae.settings import DataSettings, ObjectiveSettings
 from iiae.types import Context, Draw, Pair, mapped
 
@@ -125,7 +125,7 @@ def learn_context(
     """All sets with their context; covariates are coded as in the training pairs.
 
     Raises:
-        DataError: As `ContextPairs`, and as `iiae.covariates.learn_covariates`.
+        DataError: As `ContextPairs`, and as `iiae.networks.covariates.learn_covariates`.
     """
     train = data.train
     if isinstance(train, PartPairs | ShuffledPairs):

@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import re
 from pathlib import PurePosixPath
-from typing import NamedTuple
 
 from iiae.data.classes.pairs import domains
 from iiae.files.remote import is_url
 from iiae.settings import DataSettings
-from iiae.types import Domain
+from iiae.types import PerDomain
 
 COLUMNS = ("table", "hugging-face", "parquet-shards")  # whose x and y are names of columns
 # x or y as a word: not in z_x, I(X;Z_x), p(x | z), |x - x'|, objective.x.weight or x.npy
 WORD = re.compile(r"(?<![\w.(|,;/'])[xy](?![\w|(]|'(?!s\b)|\.\w)")
 
 
-class Names(NamedTuple):
+class Names(PerDomain[str]):
     """Names of both domains: "sketch" and "photo", or "x" and "y" if nothing better is known."""
-
-    x: str
-    y: str
-
-    def of(self, domain: Domain) -> str:
-        """The name of a domain."""
-        return self.x if domain == "x" else self.y
 
     def put(self, text: str) -> str:
         """A sentence, heading or cell about x and y, with their names in place of these words.

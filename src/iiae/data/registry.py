@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from pydantic import ValidationError
 
 from iiae.data.arrays import load_arrays
 from iiae.data.base import DataSet, PairSet, Splits
@@ -24,7 +25,7 @@ from iiae.data.synthetic import load_planted_counts, load_synthetic
 from iiae.errors import DataError, SettingsError
 from iiae.files.cells import split_place
 from iiae.files.images import to_image
-from iiae.settings import DataSettings, imported
+from iiae.settings import DataSettings, describe_settings, explain, imported
 from iiae.types import Draw
 
 HELD_OUT = frozenset({"validation", "test", "limit"})
@@ -48,14 +49,13 @@ DATASETS: dict[str, DataSet] = {
     ),
     "classes": DataSet(
         load_classes,
-        ROOT | SIDES | {"split", "pairing", "size", "validation", "on_error"},
-        ROOT | {"split"},
+        ROOT | SIDES | {"unseen", "pairing", "size", "validation", "on_error"},
+        ROOT | {"unseen"},
     ),
     "cars": DataSet(load_cars, ROOT | {"size", "validation", "degrade"}, ROOT),
     "synthetic": DataSet(load_synthetic, HELD_OUT),
     "planted-counts": DataSet(load_planted_counts, HELD_OUT),
 }
-READ_BY_ALL = frozenset({"name", "names", "seed", "missing"})
 
 
 def load(settings: DataSettings) -> Splits:
@@ -66,10 +66,10 @@ def load(settings: DataSettings) -> Splits:
         SettingsError: A setting is given that the data set does not read.
     """
     data_set = find(settings.name)
-    check_read(settings)
+    settings = settings_of(data_set, settings)
     parts = data_set.load(settings)
     vectors = all(len(shape) == 1 for shape in parts.train.shapes)
-    unread = OF_IMAGES & _changed(settings) if vectors else frozenset[str]()
+    unread = OF_IMAGES & settings.given if vectors else frozenset[str]()
     if unread and data_set.reads is not None:
         raise SettingsError(
             f"data.{min(unread)}: has no effect on vectors, only on images; leave it out"
@@ -108,23 +108,37 @@ def find(name: str) -> DataSet:
     raise DataError(f"data.name = {name!r} is not a data set; {hint}")
 
 
-def check_read(settings: DataSettings) -> None:
-    """Raises SettingsError if a setting that is not at its default is not read by the data set."""
-    reads = find(settings.name).reads
-    if reads is None:
-        return
-    for name in sorted(_changed(settings) - reads - READ_BY_ALL):
-        readers = [other for other, one in DATASETS.items() if one.reads and name in one.reads]
+def settings_of(data_set: DataSet, settings: DataSettings) -> DataSettings:
+    """Settings as a data set reads them, in a model of its own if it brings one.
+
+    Raises:
+        SettingsError: A setting is given that the data set does not read, or one of its own
+            options is wrong.
+    """
+    for name in sorted(settings.given - data_set.options):
+        value = getattr(settings, name)
+        if name not in DataSettings.model_fields:
+            close = difflib.get_close_matches(name, data_set.options, 1)
+            hint = f"did you mean data.{close[0]}?" if close else "it has no such option"
+            raise SettingsError(f"data.{name}: is not a setting of {settings.name}; {hint}")
+        readers = [other for other, one in DATASETS.items() if name in one.options]
         raise SettingsError(
-            f"data.{name} = {getattr(settings, name)!r}: has no effect on {settings.name}; leave "
-            f"it out ({', '.join(readers)} read{'s' * (len(readers) == 1)} it)"
+            f"data.{name} = {value!r}: has no effect on {settings.name}; leave it out "
+            f"({', '.join(readers)} read{'s' * (len(readers) == 1)} it)"
         )
+    if isinstance(settings, data_set.settings):
+        return settings
+    try:
+        return data_set.settings.model_validate(settings.model_dump(exclude_unset=True))
+    except ValidationError as error:
+        raise SettingsError(explain(error, settings.name, "data.")) from error
 
 
-def _changed(settings: DataSettings) -> set[str]:
-    """Names of settings that are not at their default."""
-    fields = DataSettings.model_fields.items()
-    return {name for name, field in fields if getattr(settings, name) != field.default}
+def describe_data_set(name: str) -> list[tuple[str, str, str]]:
+    """Name, default and meaning of every setting that a data set reads; errors as for `find`."""
+    data_set = find(name)
+    rows = describe_settings(data_set.settings, "data.")
+    return [row for row in rows if row[0].removeprefix("data.") in data_set.options - {"name"}]
 
 
 def with_absolute_paths(settings: DataSettings) -> DataSettings:

@@ -36,7 +36,7 @@ def retrieve_classes(
     exclusive_x, exclusive_y = embeddings.exclusive_x.mean, embeddings.exclusive_y.mean
     comparable = exclusive_x.shape[1] == exclusive_y.shape[1]
     return CategoryRetrieval(
-        split=pairs.split,
+        class_list=pairs.class_list,
         classes=len(pairs.classes),
         shared_x_to_y=ranked(x, y, "xy"),
         shared_y_to_x=ranked(y, x, "yx"),

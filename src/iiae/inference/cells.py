@@ -193,9 +193,8 @@ def _label(run: TrainedRun, domain: Domain) -> str:
 
 
 def _matrix(run: TrainedRun, cells: Cells, domain: Domain, place: Place) -> Matrix:
-    side = "xy".index(domain)
-    matrix = with_columns(read_place(cells, place), load_features(run.folder)[side])
-    size = run.shapes[side][0]
+    matrix = with_columns(read_place(cells, place), load_features(run.folder).of(domain))
+    size = run.shapes.of(domain)[0]
     if matrix.values.shape[1] != size:
         raise DataError(
             f"{matrix.place}: has {matrix.values.shape[1]} columns, the model takes {size}"
@@ -249,7 +248,7 @@ def _latents(
     shared = np.full((count, len(model.active)), np.nan, np.float32)
     found = {"X_iiae_shared": shared}
     for name, side in sides.items():
-        size = model.exclusive_sizes["xy".index(name)]
+        size = model.exclusive_sizes.of(name)
         own = found[f"X_iiae_{_label(run, name)}"] = np.full((count, size), np.nan, np.float32)
         for part in _parts(side.cells):
             q = model.encoder(name)(side.take(part), _of(known, part))
@@ -268,13 +267,13 @@ def _write_translation(
 ) -> None:
     """A layer where all cells and features of the target are, or else a table in `obsm`."""
     source, target = sides[other(to)], sides.get(to)
-    made = np.full((len(source.rows), run.shapes["xy".index(to)][0]), np.nan, np.float32)
+    made = np.full((len(source.rows), run.shapes.of(to)[0]), np.nan, np.float32)
     for part in _parts(source.cells):
         own = _of(known, part)
         shared = content(run.model, source.take(part), to, own)
         made[part] = render(run.model, shared, to, context=own).numpy()
     names = list(map(str, cells.obs_names))
-    columns = load_features(run.folder)["xy".index(to)]
+    columns = load_features(run.folder).of(to)
     if target is not None and target.place.group != OBSM:
         held = cells.mod[target.place.modality] if target.place.modality else cells
         covered = set(source.cells) <= set(_positions(names, held.obs_names))

@@ -84,7 +84,7 @@ def translate_large(
         RunError: A file cannot be written.
     """
     tiles = tiles.checked()
-    source_shape, target_shape = run.shapes if to == "y" else run.shapes[::-1]
+    source_shape, target_shape = run.shapes.of(other(to)), run.shapes.of(to)
     sources = [open_images(given, source_shape, other(to)) for given in inputs]
     places = [one.place(i) for one in sources for i in range(len(one))]
     source = Joined(sources)

@@ -70,7 +70,7 @@ def translate_files(
             options do not fit.
         RunError: A file cannot be written.
     """
-    source_shape, target_shape = run.shapes if to == "y" else run.shapes[::-1]
+    source_shape, target_shape = run.shapes.of(other(to)), run.shapes.of(to)
     source = open_samples(run, inputs, other(to))
     latents, labels = exclusive_latents(run, to, exclusive)
     endings = output_endings(source, target_shape[0])
@@ -144,7 +144,7 @@ def translate_array(
     table = table_ending(out) in (".csv", ".tsv")
     out = out if table or out.suffix.lower() == ".npy" else out.with_name(f"{out.name}.npy")
     refuse_inputs([out], map(Path, (*inputs, *exclusive.like)))
-    target_shape = run.shapes["xy".index(to)]
+    target_shape = run.shapes.of(to)
     samples, skipped = open_samples(run, inputs, other(to)), Skipped(on_error)
     batches = list(read_batches(samples, ROWS, skipped))
     skipped.check(sum(len(batch.numbers) for batch in batches))
@@ -158,7 +158,7 @@ def translate_array(
     if table:
         rows = [samples.name(i) for batch in batches for i in batch.numbers]
         values = render(run.model, shared, to, latents[0]).numpy()
-        write_table(out, values, rows, load_features(run.folder)["xy".index(to)])
+        write_table(out, values, rows, load_features(run.folder).of(to))
         return out
     shape = (*([len(latents)] if several else []), len(source), *target_shape)
 

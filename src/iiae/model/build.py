@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from iiae.covariates import Covariates
 from iiae.distributions import Head, LearnedScale, LikelihoodKind
 from iiae.errors import SettingsError
 from iiae.model.iiae import IIAE, Units
 from iiae.model.units import CountUnits, DataUnits, StandardUnits
+from iiae.networks.covariates import Covariates
 from iiae.networks.interface import Family, Shapes
 from iiae.settings import (
     FAMILIES,

@@ -47,7 +47,7 @@ def _pick(model: IIAE, q: DomainPosteriors, block: str) -> Tensor:
 def block_names(model: IIAE, domain: Domain, block: str) -> list[str]:
     """Names of those columns: z_s0, z_s1, ... and z_x0 or z_y0, ..."""
     shared = [f"z_s{i}" for i in range(len(model.active))]
-    exclusive = [f"z_{domain}{i}" for i in range(model.exclusive_sizes["xy".index(domain)])]
+    exclusive = [f"z_{domain}{i}" for i in range(model.exclusive_sizes.of(domain))]
     active = [f"z_s{i}" for i in model.active.nonzero().flatten().tolist()]
     return {
         "shared": shared,

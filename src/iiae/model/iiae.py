@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from iiae.covariates import Covariates
 from iiae.distributions import DiagonalNormal, Latents, Likelihood, Likelihoods, Posteriors
 from iiae.errors import DataError
 from iiae.model.units import CountUnits, DataUnits, StandardUnits
+from iiae.networks.covariates import Covariates
 from iiae.networks.interface import Networks
-from iiae.types import Context, Domain, Pair, PartPaired
+from iiae.types import Context, Domain, Pair, PartPaired, PerDomain
 
 
 class DomainPosteriors(NamedTuple):
@@ -77,7 +77,7 @@ class IIAE(nn.Module):
         super().__init__()
         self.covariates = covariates
         self.units_x, self.units_y = units or (DataUnits(), DataUnits())
-        self.exclusive_sizes = exclusive_sizes
+        self.exclusive_sizes = PerDomain(*exclusive_sizes)
         for name, network in networks._asdict().items():
             self.add_module(name, network)
         for name, size in zip(ACTIVE, (shared_size, *exclusive_sizes), strict=True):

@@ -84,7 +84,7 @@ def render(
     """
     model.eval()
     if exclusive is None:
-        exclusive = shared.new_zeros(1, exclusive_size(model, to))
+        exclusive = shared.new_zeros(1, model.exclusive_sizes.of(to))
     if len(exclusive) not in (1, len(shared)):
         raise DataError(
             f"{len(shared)} samples to translate and {len(exclusive)} references; give one for "
@@ -114,7 +114,7 @@ def draw_prior(
     model: IIAE, to: Domain, samples: int, generator: torch.Generator
 ) -> Float[Tensor, "samples exclusive"]:
     """Exclusive latents of domain `to` from their prior N(0, I), as in the paper."""
-    noise = torch.randn(samples, exclusive_size(model, to), generator=generator)
+    noise = torch.randn(samples, model.exclusive_sizes.of(to), generator=generator)
     return noise.to(model.active.device)
 
 
@@ -154,9 +154,3 @@ def analogies(
     shared = q.shared.mean.repeat_interleave(n, 0)
     exclusive = q.exclusive.mean.repeat(n, 1)
     return model.decoder(domain)(shared, exclusive).mean.unflatten(0, (n, n))
-
-
-def exclusive_size(model: IIAE, domain: Domain) -> int:
-    """Size of z_x or z_y."""
-    sizes = model.exclusive_sizes
-    return sizes[0] if domain == "x" else sizes[1]

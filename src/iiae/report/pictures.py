@@ -164,7 +164,6 @@ def _translations(run: TrainedRun, pair: Pair, to: Domain) -> Iterator[Strip]:
 def _reconstructions(run: TrainedRun, pair: Pair) -> Iterator[Strip]:
     names = domain_names(run.settings.data)
     p = run.model.decode(run.model.encode(pair).mean, run.model.known(pair))
-    for domain, given, made in (("x", pair.x, p.x.mean), ("y", pair.y, p.y.mean)):
-        name = names.x if domain == "x" else names.y
+    for name, given, made in ((names.x, pair.x, p.x.mean), (names.y, pair.y, p.y.mean)):
         yield make_strip(name, list(given))
         yield make_strip(f"{name}, reconstructed", list(made))

@@ -128,7 +128,7 @@ def category_tables(found: CategoryRetrieval) -> list[Table]:
     guesses = [f"chance, {name.replace('_', ' ')}" for name in chances]
     return [
         Table(
-            f"Category retrieval, {found.classes} classes, split {found.split}: "
+            f"Category retrieval, {found.classes} classes, {found.class_list}: "
             f"{shared.queries:,} x, {shared.gallery:,} y",
             ["measure", *(DIRECTIONS[name] for name in ways), *guesses],
             rows,

@@ -10,7 +10,6 @@ from typing import NamedTuple, get_args
 from iiae.errors import GalleryError
 from iiae.files.decoding import OnError, Skipped
 from iiae.files.interface import Source
-from iiae.model.translation import exclusive_size
 from iiae.run_folder import TrainedRun, open_samples, weights_digest
 from iiae.search.encoding import encode_samples, make_space
 from iiae.search.gallery import Gallery
@@ -176,7 +175,7 @@ def _gallery(
     if gallery is None:
         kind = distance or "chosen"
         size = make_space(run, kind, active_only).size
-        own = exclusive_size(run.model, domain)
+        own = run.model.exclusive_sizes.of(domain)
         root = choose_root(inputs, where)
         return Gallery.create(where, GalleryInfo(model, domain, kind, size, own, active_only, root))
     gallery = Gallery.open(where, model)

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from iiae.data.base import PairSet, Splits
 from iiae.errors import Interrupted, RunError, SettingsError
-from iiae.examples import EXAMPLES
 from iiae.files.atomic import folder_errors, make_folder, write_atomically
+from iiae.networks.interface import Shapes
 from iiae.run_folder import (
     BEST,
     CHECKPOINT,
@@ -27,7 +27,6 @@ from iiae.run_folder import (
     PAIRS,
     SETTINGS,
     PairRecord,
-    Shapes,
     load_pairs,
     save_features,
     save_history,
@@ -35,6 +34,7 @@ from iiae.run_folder import (
     save_settings,
     save_weights,
 )
+from iiae.run_folder.examples import EXAMPLES
 from iiae.settings import Settings, load_settings
 from iiae.training.learner import Learner, out_of_patience
 from iiae.training.loggers import Logger, open_logger

@@ -18,7 +18,6 @@ from iiae.data.missing import PartPairs
 from iiae.data.ranges import check_ranges
 from iiae.data.sampling import AlignedBatches, make_batches
 from iiae.errors import SettingsError
-from iiae.examples import save_examples
 from iiae.hardware import bf16_pays, fastest_algorithms, keep_freed_memory
 from iiae.metrics.comparison import choose_comparison
 from iiae.model.active import latent_nats, select_active
@@ -30,7 +29,6 @@ from iiae.model.units import DataUnits
 from iiae.run_folder import (
     BEST,
     MODEL,
-    Shapes,
     StoredRun,
     load_pairs,
     load_run,
@@ -39,6 +37,7 @@ from iiae.run_folder import (
     save_settings,
     save_weights,
 )
+from iiae.run_folder.examples import save_examples
 from iiae.settings import Settings
 from iiae.training.checkpoints import (
     Keeper,
@@ -225,8 +224,7 @@ def _finish(learner: Learner, data: Splits, train: PairSet, out: Path) -> None:
     if settings.training.translation_moments:
         batches = data.train.batches(settings.training.batch, index.sort().values)
         recompute_moments(model, batches, settings.training.seed)
-    shapes: Shapes = data.train.shapes
-    save_weights(out / MODEL, model.state_dict(), shapes, model.covariates)
+    save_weights(out / MODEL, model.state_dict(), data.train.shapes, model.covariates)
     summary = {**_summary(learner, data), "latents": _latents(posteriors, active)}
     recorded = load_pairs(out)  # its digest was taken when training began
     save_metrics(out, "training", summary, recorded["train"].digest if recorded else None)

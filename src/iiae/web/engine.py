@@ -18,7 +18,6 @@ from iiae.files.images import decode_image
 from iiae.model.columns import NO_LATENT
 from iiae.model.translation import (
     draw_exclusive,
-    exclusive_size,
     interpolate,
     translate,
 )
@@ -91,7 +90,7 @@ class Engine:
 
     def shape(self, domain: Domain) -> Sequence[int]:
         """Of one sample of a domain."""
-        return self.run.shapes[0 if domain == "x" else 1]
+        return self.run.shapes.of(domain)
 
     def read(self, data: bytes, domain: Domain, name: str) -> Sample:
         """A sample of a file's bytes: an image, or JSON of a list of features.
@@ -185,7 +184,7 @@ class Engine:
         if draws:
             generator = torch.Generator().manual_seed(seed)
             return draw_exclusive(self.run.model, to, draws, generator).cpu()
-        return torch.zeros(1, exclusive_size(self.run.model, to))
+        return torch.zeros(1, self.run.model.exclusive_sizes.of(to))
 
     def looks(self, source: Tensor, to: Domain, count: int) -> list[Look]:
         """Looks of samples of `to` whose content is not the source's.

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from iiae.data.names import domain_names
-from iiae.examples import Examples, load_examples
 from iiae.metrics.spread_out import spread_out
 from iiae.model.translation import draw_exclusive, exclusive_means, render
 from iiae.run_folder import TrainedRun
+from iiae.run_folder.examples import Examples, load_examples
 from iiae.search.encoding import Space
 from iiae.search.gallery import Gallery
 from iiae.search.items import VECTORS, Latent

@@ -208,7 +208,7 @@ class Server:
         about = {
             "title": self.run.settings.title or self.run.folder.name,
             "about": guide.purpose(),
-            "names": guide.names._asdict(),
+            "names": {"x": guide.names.x, "y": guide.names.y},
             "version": version("iiae"),
             "model": self.model,
             "shapes": {"x": list(self.run.shapes[0]), "y": list(self.run.shapes[1])},

@@ -52,11 +52,11 @@ class ClassPairs(PairSet):
     Args:
         x: Items of one domain.
         y: Items of the other, of the same classes.
-        split: Which classes these are, for the record.
+        class_list: Which classes these are, for the record.
     """
 
-    def __init__(self, x: Labelled, y: Labelled, split: str = ""):
-        self.x, self.y, self.split = x, y, split
+    def __init__(self, x: Labelled, y: Labelled, class_list: str = ""):
+        self.x, self.y, self.class_list = x, y, class_list
         self.classes = sorted({str(name) for name in x.labels})
         self._members = tuple(_Members.of(side.labels, self.classes) for side in (x, y))
         counts = np.maximum(*(side.counts for side in self._members))
@@ -127,8 +127,8 @@ class InstancePairs(ClassPairs):
         DataError: No name matches.
     """
 
-    def __init__(self, x: Labelled, y: Labelled, split: str = ""):
-        super().__init__(x, y, split)
+    def __init__(self, x: Labelled, y: Labelled, class_list: str = ""):
+        super().__init__(x, y, class_list)
         instances = _by_instance(y)
         named = [
             (str(label), re.sub(r"-\d+$", "", _stem(path)))
@@ -180,11 +180,11 @@ def as_float(values: Tensor) -> Tensor:
 def load_classes(settings: DataSettings) -> Splits:
     """Seen classes to train on, some of them held out to validate, unseen classes to test.
 
-    `data.root` is class folders, an `.npz` or the authors' feature files; `data.split` names the
+    `data.root` is class folders, an `.npz` or the authors' feature files; `data.unseen` names the
     unseen classes; `data.x` and `data.y` the domains (sketch and photo by default).
 
     Raises:
-        DataError: Files are wrong, a class is in one domain only, or the split does not fit.
+        DataError: Files are wrong, a class is in one domain only, or `data.unseen` does not fit.
     """
     if settings.root is None:
         raise DataError("data.root is missing: class folders, an .npz, or a folder of features")
@@ -237,22 +237,23 @@ def _photo(root: str | None) -> str:
 
 
 def _unseen(found: Collections, settings: DataSettings, names: list[str]) -> ClassSplit:
-    if settings.split is None:
+    if settings.unseen is None:
         if found.unseen is None:
-            raise DataError("data.split is missing: the unseen classes, such as sake25")
+            raise DataError("data.unseen is missing: the unseen classes, such as sake25")
         return ClassSplit("as the files say", found.unseen, digest(found.unseen))
-    split = class_split(settings.split)
+    split = class_split(settings.unseen)
     spelled = {plain(name): name for name in names}
     missing = [name for name in split.unseen if plain(name) not in spelled]
     if missing:
         raise DataError(
-            f"data.split = {settings.split}: {settings.root} has no class {', '.join(missing[:5])}"
+            f"data.unseen = {settings.unseen}: {settings.root} has no class "
+            f"{', '.join(missing[:5])}"
         )
     unseen = tuple(sorted(spelled[plain(name)] for name in split.unseen))
     if found.unseen is not None and set(found.unseen) - set(unseen):
         raise DataError(
-            f"data.split = {settings.split}: {settings.root} tests on other classes, such as "
-            f"{min(set(found.unseen) - set(unseen))}; leave data.split out"
+            f"data.unseen = {settings.unseen}: {settings.root} tests on other classes, such as "
+            f"{min(set(found.unseen) - set(unseen))}; leave data.unseen out"
         )
     return ClassSplit(split.name, unseen, split.digest)
 

@@ -45,10 +45,10 @@ def class_split(name: str) -> ClassSplit:
     else:
         close = difflib.get_close_matches(name, SPLITS, 1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(SPLITS)}"
-        raise DataError(f"data.split = {name!r} is neither a split nor a file; {hint}")
+        raise DataError(f"data.unseen = {name!r} is neither a published list nor a file; {hint}")
     unseen = tuple(sorted({line for line in lines if line}))
     if not unseen:
-        raise DataError(f"data.split = {name}: names no class")
+        raise DataError(f"data.unseen = {name}: names no class")
     return ClassSplit(Path(name).stem, unseen, digest(unseen))
 
 

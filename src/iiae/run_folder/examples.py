@@ -18,9 +18,9 @@ from iiae.files.atomic import write_arrays
 from iiae.files.images import image_bytes
 from iiae.metrics.spread_out import typical
 from iiae.model.latents import Embeddings
+from iiae.run_folder.names import EXAMPLES
 from iiae.types import DOMAINS, Domain, Draw
 
-EXAMPLES = "examples.npz"
 KEPT = {4: 12, 2: 64}  # pairs kept as they are: of images, of vectors
 LATENTS = 256  # pairs whose latents are kept
 

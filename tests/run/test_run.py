@@ -1,13 +1,10 @@
 import numpy as np
 import pytest
-import torch
 
 import iiae
-from helpers import small_settings, write_images
+from helpers import write_images
 from iiae.errors import DataError, RunError, SettingsError
-from iiae.run import as_array
 from iiae.run_folder import load_metrics
-from iiae.settings import dump_settings
 
 SMALL = {
     "model.shared": 4,
@@ -55,20 +52,6 @@ def test_translations_take_references_and_samples(run):
         run.translate(x, like=y, samples=2)
 
 
-@pytest.mark.parametrize("kind", ["tensor", "pandas", "polars", "arrow"])
-def test_tables_of_every_kind_are_arrays(kind):
-    values = np.arange(6.0).reshape(3, 2)
-    if kind == "tensor":
-        given = torch.from_numpy(values)
-    elif kind == "pandas":
-        given = pytest.importorskip("pandas").DataFrame(values, columns=["a", "b"])
-    elif kind == "polars":
-        given = pytest.importorskip("polars").DataFrame(values, schema=["a", "b"])
-    else:
-        given = pytest.importorskip("pyarrow").table({"a": values[:, 0], "b": values[:, 1]})
-    np.testing.assert_array_equal(as_array(given), values)
-
-
 def test_folders_of_images_are_fitted_embedded_and_searched(tmp_path):
     pytest.importorskip("lancedb")
     names = [f"{i}.png" for i in range(30)]
@@ -84,14 +67,6 @@ def test_folders_of_images_are_fitted_embedded_and_searched(tmp_path):
     assert run.embed(y=[tmp_path / "right" / "3.png"]).shared.shape == (1, 32)
     found = run.index(tmp_path / "right", "y").search(tmp_path / "left" / "3.png", top=4)
     assert [len(hits) for hits in found.results.hits] == [4]
-
-
-def test_a_settings_file_or_settings_name_their_own_data(tmp_path):
-    (tmp_path / "s.toml").write_text(dump_settings(small_settings()))
-    by_path = iiae.fit(str(tmp_path / "s.toml"), epochs=1, progress=False)
-    by_value = iiae.fit(small_settings(), epochs=1, progress=False)
-    x = np.zeros((1, 32))
-    np.testing.assert_array_equal(by_path.embed(x=x).shared, by_value.embed(x=x).shared)
 
 
 def test_what_cannot_be_fitted_or_asked_is_one_line(run):

@@ -149,7 +149,7 @@ def test_what_cannot_be_saved_or_loaded_is_said(views, fitted, tmp_path):
     ("parameters", "message"),
     [
         ({"block": "z"}, "block = 'z': must be one of shared, active, exclusive, both"),
-        ({"validation": 1.0}, r"validation = 1.0: is a part of the pairs, in \(0, 1\)"),
+        ({"validation": 1.0}, r"validation = 1.0: must be above 0 and below 1"),
         ({"shared": 0}, "model.shared = 0: input should be greater"),
     ],
 )
@@ -167,7 +167,7 @@ def test_rows_that_do_not_fit_are_refused(views, fitted):
         fitted.score(views[0], views[1][:10])
     with pytest.raises(ValueError, match="n_samples=2: at least 3 pairs"):
         quick().fit(views[0][:2], views[1][:2])
-    with pytest.raises(SettingsError, match="to = 'z': is 'x' or 'y'"):
+    with pytest.raises(SettingsError, match="to = 'z': must be 'x' or 'y'"):
         fitted.translate(views[0], to="z")
 
 
@@ -180,7 +180,7 @@ def test_without_scikit_learn_the_extra_is_named(monkeypatch):
 
 @pytest.mark.data
 def test_digits_in_two_views_are_matched_and_clustered_better_than_by_cca(real_data):
-    path = Path(__file__).parents[1] / "benchmarks" / "two_views.py"
+    path = Path(__file__).parents[2] / "benchmarks" / "two_views.py"
     spec = importlib.util.spec_from_file_location("two_views", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

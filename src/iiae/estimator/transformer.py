@@ -2,50 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import threading
-import warnings
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from torch import Tensor
 
-from iiae.data.arrays import ArrayPairs
 from iiae.data.base import Splits
 from iiae.data.scaling import Standard, find_standard
-from iiae.data.splits import held_out
-from iiae.errors import Interrupted, MissingExtra, RunError, SettingsError
-from iiae.files.atomic import write_text
+from iiae.errors import Interrupted, SettingsError
+from iiae.estimator.fitting import settings_of, split_pairs
+from iiae.estimator.stored import load_estimator, save_estimator
+from iiae.estimator.tables import check_columns, column_names, dense
 from iiae.metrics.retrieval import partner_ranks
 from iiae.model.columns import block_columns, block_names, check_block
 from iiae.model.iiae import IIAE
 from iiae.model.translation import translate
-from iiae.run_folder import MODEL as WEIGHTS
-from iiae.run_folder import (
-    load_history,
-    load_metrics,
-    load_run,
-    save_history,
-    save_settings,
-    save_weights,
-    write_metrics,
-)
-from iiae.settings import Settings, make_settings
-from iiae.types import Domain, other, plain
+from iiae.run_folder import load_history, load_metrics
+from iiae.settings import Settings
+from iiae.types import Domain, other
 
-try:
-    from scipy.sparse import issparse
-    from sklearn.base import BaseEstimator, TransformerMixin
-    from sklearn.utils import check_random_state
-    from sklearn.utils.validation import check_array, check_is_fitted, validate_data
-except ImportError as error:
-    raise MissingExtra("sklearn", "iiae.estimator") from error
-
-ESTIMATOR = "estimator.json"
 NUMBERS = "float64"
 ROWS = 4096  # rows encoded at once
 LEAST_PAIRS = 3  # two to train on, one to validate
@@ -150,7 +132,11 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
         self.n_features_y_ = y.shape[1]
         self.standard_x_, self.standard_y_ = find_standard(x, "X"), find_standard(y, "Y")
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        self._train(self._split(x, y, seed), self._make_settings(seed))
+        check_block(self.block)
+        if not 0 < self.validation < 1:
+            raise SettingsError(f"validation = {self.validation}: must be above 0 and below 1")
+        rows = self.standard_x_.apply(x).numpy(), self.standard_y_.apply(y).numpy()
+        self._train(split_pairs(*rows, self.validation, seed), settings_of(self, seed))
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -175,10 +161,10 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
             DataError: `like` has neither one row nor as many as `source`.
         """
         if to not in ("x", "y"):
-            raise SettingsError(f"to = {to!r}: is 'x' or 'y'")
+            raise SettingsError(f"to = {to!r}: must be 'x' or 'y'")
         rows = self._rows(source, other(to))
         reference = None if like is None else self._rows(like, to)
-        return self._standards()[to].undo(translate(self.model_, rows, to, like=reference))
+        return self.standards()[to].undo(translate(self.model_, rows, to, like=reference))
 
     def score(self, X: Any, y: Any) -> float:
         """Recall@1 of each row's partner by z_s, mean of both directions, in [0, 1].
@@ -208,23 +194,7 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
             SettingsError: `random_state` is a generator, which cannot be written down.
         """
         check_is_fitted(self)
-        folder = Path(folder)
-        parameters = self.get_params()
-        if not isinstance(self.random_state, Integral | None):
-            raise SettingsError("random_state is a generator, which cannot be saved; use a number")
-        record = {
-            "parameters": plain(parameters),
-            "feature_names": _listed(getattr(self, "feature_names_in_", None)),
-            "feature_names_y": _listed(getattr(self, "feature_names_y_", None)),
-            **{k: [v.tolist() for v in standard] for k, standard in self._standards().items()},
-        }
-        shapes = ((self.n_features_in_,), (self.n_features_y_,))
-        save_settings(folder, self.settings_)
-        save_history(folder, self.history_)
-        write_metrics(folder, self.metrics_)
-        write_text(folder / ESTIMATOR, json.dumps(record) + "\n")
-        save_weights(folder / WEIGHTS, self.model_.state_dict(), shapes)
-        return folder
+        return save_estimator(self, Path(folder))
 
     @classmethod
     def load(cls, folder: str | Path) -> IIAETransformer:
@@ -233,27 +203,7 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
         Raises:
             RunError: The folder is no run, was not written by `save`, or is damaged.
         """
-        folder = Path(folder)
-        run = load_run(folder)
-        try:
-            record = json.loads((folder / ESTIMATOR).read_text(encoding="utf-8"))
-            loaded = cls(**record["parameters"])
-            if isinstance(loaded.exclusive, list):
-                loaded.exclusive = (loaded.exclusive[0], loaded.exclusive[1])
-            x, y = (Standard(*map(np.asarray, record[side])) for side in "xy")
-        except FileNotFoundError as error:
-            raise RunError(
-                f"{folder}: has no {ESTIMATOR}; IIAETransformer.save writes it"
-            ) from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{folder / ESTIMATOR}: damaged: {error}") from error
-        loaded.standard_x_, loaded.standard_y_ = x, y
-        loaded.n_features_in_, loaded.n_features_y_ = len(x.mean), len(y.mean)
-        for name, key in (("in", "feature_names"), ("y", "feature_names_y")):
-            if record[key] is not None:
-                setattr(loaded, f"feature_names_{name}_", np.asarray(record[key], dtype=object))
-        loaded._keep(run.model, run.settings, folder)
-        return loaded
+        return load_estimator(cls, Path(folder))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -268,8 +218,8 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
             raise ValueError(
                 "This IIAETransformer estimator requires y to be passed, but the target y is None"
             )
-        names = _names(y)
-        X, y = _dense(X), _dense(y)
+        names = column_names(y)
+        X, y = dense(X), dense(y)
         x, y = self._validate(X, y, reset=reset, multi_output=True, y_numeric=True)
         y = y.astype(np.float64).reshape(len(y), -1)
         if reset and len(x) < LEAST_PAIRS:
@@ -277,7 +227,7 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
         if reset:
             self._keep_names(names)
         else:
-            self._check_columns(y, names)
+            check_columns(self, y, names)
         return x, y
 
     def _validate(self, *tables: Any, **checks: Any) -> Any:
@@ -286,10 +236,10 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
     def _rows(self, values: Any, side: Domain) -> Tensor:
         check_is_fitted(self)
         if side == "x":
-            return self.standard_x_.apply(self._validate(_dense(values), reset=False), "X")
-        y = check_array(_dense(values), ensure_2d=False, dtype=NUMBERS)
+            return self.standard_x_.apply(self._validate(dense(values), reset=False), "X")
+        y = check_array(dense(values), ensure_2d=False, dtype=NUMBERS)
         y = y.reshape(len(y), -1)
-        self._check_columns(y, _names(values))
+        check_columns(self, y, column_names(values))
         return self.standard_y_.apply(y, "Y")
 
     def _keep_names(self, names: list[str] | None) -> None:
@@ -299,74 +249,14 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
         elif hasattr(self, "feature_names_y_"):
             del self.feature_names_y_
 
-    def _check_columns(self, y: np.ndarray, names: list[str] | None) -> None:
-        """As scikit-learn does for X: the number of columns, their names and their order."""
-        known = _listed(getattr(self, "feature_names_y_", None))
-        if known is not None and names is not None and names != known:
-            same = sorted(names) == sorted(known)
-            raise ValueError(
-                f"The columns of Y are {'in another order than' if same else 'not'} those that "
-                f"`fit` was given: {', '.join(known[:5])}{', ...' if len(known) > 5 else ''}"
-            )
-        if (known is None) != (names is None):
-            there, then = ("no names", "with names") if names is None else ("names", "without")
-            warnings.warn(
-                f"Y has {there}, but {type(self).__name__} was fitted {then}", stacklevel=4
-            )
-        if y.shape[1] != self.n_features_y_:
-            raise ValueError(
-                f"Y has {y.shape[1]} features; it was fitted with {self.n_features_y_}"
-            )
-
-    def _standards(self) -> dict[str, Standard]:
+    def standards(self) -> dict[str, Standard]:
+        """Mean and scale of each feature, by domain."""
         return {"x": self.standard_x_, "y": self.standard_y_}
 
     def _encode(self, rows: Tensor, side: Domain) -> np.ndarray:
         check_block(self.block)
         parts = [block_columns(self.model_, p, side, self.block) for p in rows.split(ROWS)]
         return torch.cat(parts).numpy()
-
-    def _split(self, x: np.ndarray, y: np.ndarray, seed: int) -> Splits:
-        if not 0 < self.validation < 1:
-            raise SettingsError(
-                f"validation = {self.validation}: is a part of the pairs, in (0, 1)"
-            )
-        x, y = self.standard_x_.apply(x).numpy(), self.standard_y_.apply(y).numpy()
-        held = min(len(x) - 2, max(1, round(self.validation * len(x))))
-        train, validation, _ = held_out(len(x), held, 0, seed)
-        kept = ArrayPairs(x[validation], y[validation])
-        return Splits(ArrayPairs(x[train], y[train]), kept, kept)
-
-    def _make_settings(self, seed: int) -> Settings:
-        check_block(self.block)
-        likelihood = {"kind": "normal", "weight": self.weight}
-        return make_settings(
-            {
-                "title": "fitted by iiae.estimator.IIAETransformer, on standardised features",
-                "data": {"name": "arrays", "seed": seed},
-                "model": {
-                    "family": "features",
-                    "shared": self.shared,
-                    "exclusive": self.exclusive,
-                    "width": self.width,
-                },
-                "objective": {
-                    "beta": self.beta,
-                    "lam": self.lam,
-                    "tau": self.tau,
-                    "x": likelihood,
-                    "y": likelihood,
-                },
-                "training": {
-                    "epochs": self.epochs,
-                    "batch": self.batch,
-                    "learning_rate": self.learning_rate,
-                    "checkpoint_seconds": 1e9,
-                    "seed": seed,
-                },
-            },
-            source="IIAETransformer",
-        )
 
     def _train(self, data: Splits, settings: Settings) -> None:
         from iiae.training import fit
@@ -376,23 +266,9 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
                 run = fit(settings, folder, data=data, progress=False)
             except Interrupted:
                 raise KeyboardInterrupt from None
-            self._keep(run.model, settings, Path(folder))
+            self.keep(run.model, settings, Path(folder))
 
-    def _keep(self, model: IIAE, settings: Settings, folder: Path) -> None:
+    def keep(self, model: IIAE, settings: Settings, folder: Path) -> None:
+        """Makes a trained model, and what is recorded of it in a run folder, this object's."""
         self.model_, self.settings_ = model, settings
         self.history_, self.metrics_ = load_history(folder), load_metrics(folder)
-
-
-def _names(table: Any) -> list[str] | None:
-    """Names of a table's columns, if it has them and all are text."""
-    names: list[Any] = list(getattr(table, "columns", ()))
-    return names if names and all(isinstance(name, str) for name in names) else None
-
-
-def _listed(names: np.ndarray | None) -> list[str] | None:
-    return None if names is None else [str(name) for name in names]
-
-
-def _dense(table: Any) -> Any:
-    """A sparse table as a dense one: standardised rows have no zeros to leave out."""
-    return table.toarray() if issparse(table) else table

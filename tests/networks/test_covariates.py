@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from iiae.covariates import Covariates, learn_covariates
 from iiae.errors import DataError
+from iiae.networks.covariates import Covariates, learn_covariates
 
 COLUMNS = {
     "batch": np.array(["b", "a", "b", "a"]),

@@ -3,8 +3,8 @@ import torch
 
 from helpers import save_run, small_model, small_settings
 from iiae.errors import RunError
-from iiae.examples import EXAMPLES, load_examples, save_examples
 from iiae.model.latents import embed
+from iiae.run_folder.examples import EXAMPLES, load_examples, save_examples
 from iiae.types import Draw
 
 

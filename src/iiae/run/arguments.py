@@ -1,0 +1,145 @@
+"""What the arguments of `fit` mean: settings, and pairs if they are given in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from iiae.data import Splits
+from iiae.data.arrays import make_pairs, split_rows
+from iiae.data.matched import split_matched
+from iiae.data.omics import read_omics
+from iiae.data.registry import find, settings_of
+from iiae.data.suggest import suggest_settings, suggest_settings_of
+from iiae.errors import SettingsError
+from iiae.files.cells import find_place, is_cells, open_cells, read_place
+from iiae.files.matrices import Matrix, is_sparse, make_matrix
+from iiae.run.samples import as_array, is_paths, named_columns
+from iiae.settings import (
+    Settings,
+    describe_settings,
+    load_settings,
+    make_settings,
+    override_text,
+)
+
+
+class Request(NamedTuple):
+    """What `fit` is asked to learn from, as its arguments say."""
+
+    x: Any
+    y: Any
+    pairs: Any
+    cells: Any
+    covariates: Mapping[str, Any] | Sequence[str] | None
+    sizes: Mapping[str, Any]
+
+    @classmethod
+    def of(
+        cls, first: Any, second: Any, x: Any, y: Any, pairs: Any, covariates: Any, sizes: Any
+    ) -> Request:
+        """The arguments of `fit`, those by position and by name as one.
+
+        Raises:
+            SettingsError: x or y is given twice.
+        """
+        cells = first if second is None and is_cells(first) else None
+        if pairs is not None and is_cells(pairs):
+            cells = pairs
+        if cells is None:
+            x, y = _one(first, x, "x"), _one(second, y, "y")
+        return cls(x, y, pairs, cells, covariates, sizes or {})
+
+    def overrides(self) -> list[str]:
+        """Settings that follow from the covariates and library sizes."""
+        implied: dict[str, Any] = {f"objective.{side}.size": "given" for side in self.sizes}
+        if self.covariates:
+            implied["data.covariates"] = list(self.covariates)
+        return override_texts(implied)
+
+    def settle(self, overrides: Sequence[str]) -> tuple[Settings, Splits | None]:
+        """All settings, and the pairs unless settings say where they are.
+
+        Raises:
+            SettingsError: A setting is wrong, or arguments do not go together.
+            DataError: The data is missing, damaged or does not fit.
+        """
+        if isinstance(self.cells, str | Path):
+            return make_settings(suggest_settings(self.x, self.y, self.cells), overrides), None
+        if self.cells is not None:
+            return self._of_cells(overrides)
+        if isinstance(self.x, Settings) or _is_settings_file(self.x):
+            return self._of_settings(overrides), None
+        if self.pairs is not None or is_paths(self.x):
+            return make_settings(suggest_settings(self.x, self.y, self.pairs), overrides), None
+        return self._of_arrays(overrides)
+
+    def _of_settings(self, overrides: Sequence[str]) -> Settings:
+        if self.y is not None or self.pairs is not None:
+            raise SettingsError("settings name the data themselves; give out=... for the folder")
+        settings = self.x if isinstance(self.x, Settings) else load_settings(self.x)
+        return make_settings(settings.model_dump(exclude_unset=True), overrides)
+
+    def _of_cells(self, overrides: Sequence[str]) -> tuple[Settings, Splits]:
+        places = {"x": self.x, "y": self.y}
+        data = {"name": "omics", **{k: place for k, place in places.items() if place is not None}}
+        pairs = read_omics(self.cells, make_settings({"data": data}, overrides).data)
+        settings = make_settings(suggest_settings_of(pairs, data), overrides)
+        return settings, split_matched(pairs, settings.data)
+
+    def _of_arrays(self, overrides: Sequence[str]) -> tuple[Settings, Splits]:
+        if self.x is None or self.y is None:
+            raise SettingsError("give x and y, pairs=..., or settings")
+        sides = _side(self.x, "x"), _side(self.y, "y")
+        columns = named_columns(self.covariates, self.sizes)
+        settings = make_settings(suggest_settings_of(make_pairs(*sides)), overrides)
+        settings_of(find("arrays"), settings.data)  # refuses what arrays do not read
+        return settings, split_rows(*sides, settings.data, columns)
+
+
+def _one(given: Any, named: Any, name: str) -> Any:
+    if given is not None and named is not None:
+        raise SettingsError(f"{name} is given twice, by position and by name")
+    return named if given is None else given
+
+
+def _is_settings_file(value: Any) -> bool:
+    return isinstance(value, str | Path) and Path(value).suffix == ".toml"
+
+
+def _side(values: Any, name: str) -> Matrix:
+    """Samples in memory; columns of a table that are named by text keep their names."""
+    if is_cells(values):
+        with open_cells(values) as cells:
+            return read_place(cells, find_place(cells, "", name))
+    if is_sparse(values):
+        return make_matrix(values, place=name)
+    names: list[Any] = list(getattr(values, "columns", ()))
+    named = names if names and all(isinstance(one, str) for one in names) else None
+    return Matrix(as_array(values), None, named, name)
+
+
+def override_texts(values: Mapping[str, Any] | None) -> list[str]:
+    """Settings by full name as `make_settings` takes them; None stands for the default."""
+    given = (values or {}).items()
+    return [override_text(name, value) for name, value in given if value is not None]
+
+
+def full_names(named: Mapping[str, Any]) -> dict[str, Any]:
+    """Full names of settings given by the last part of theirs.
+
+    Raises:
+        SettingsError: Several settings have that name.
+    """
+    known = [name for name, *_ in describe_settings()]
+    full: dict[str, Any] = {}
+    for short, value in named.items():
+        matches = [name for name in known if name.rpartition(".")[2] == short]
+        if len(matches) > 1:
+            raise SettingsError(
+                f"{short} is the name of several settings: {', '.join(matches)}; give the one you "
+                f"mean as settings={{'{matches[0]}': {value!r}}}"
+            )
+        full[matches[0] if matches else short] = value
+    return full

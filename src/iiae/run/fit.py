@@ -1,0 +1,81 @@
+"""`iiae.fit`: one call from pairs to a run."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from iiae.data import Splits
+from iiae.model.iiae import IIAE
+from iiae.run.arguments import Request, full_names, override_texts
+from iiae.run.run import Run
+
+
+def fit(
+    first: Any = None,
+    second: Any = None,
+    /,
+    out: str | Path | None = None,
+    *,
+    x: Any = None,
+    y: Any = None,
+    pairs: str | Path | None = None,
+    covariates: Mapping[str, Any] | Sequence[str] | None = None,
+    sizes: Mapping[str, Any] | None = None,
+    data: Splits | None = None,
+    model: IIAE | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+    settings: Mapping[str, Any] | None = None,
+    **named: Any,
+) -> Run:
+    """Learns what two domains share and what is exclusive to each.
+
+    >>> import iiae, numpy as np
+    >>> shared = np.random.default_rng(0).normal(size=(60, 3))
+    >>> run = iiae.fit(shared @ np.ones((3, 5)), shared @ np.eye(3), epochs=1, progress=False)
+    >>> run.embed(y=shared).shared.shape
+    (60, 32)
+
+    Args:
+        first: Samples of x: an array (dense or sparse), tensor or data frame, an array file, or a
+            folder of images. Or `Settings`, or the path of a settings file, which name the data
+            themselves. Or an AnnData, a MuData or the path of one. Two AnnData are matched by name.
+        second: Samples of y; row i, or the file of the same name, is the partner of x's.
+        x: The same as `first`; of cells, the place of x, as in `data.x`: "rna", "rna:counts".
+        y: The same as `second`; of cells, the place of y, "protein" or "obsm:protein".
+        out: Run folder to write; a temporary one by default.
+        pairs: Instead of x and y, a folder of images side by side, or a table of paths; or cells.
+        covariates: Of arrays x and y: what encoders and decoders are given of each pair beside x
+            and y, by name, such as `{"batch": array}`. Text and whole numbers are categories,
+            other numbers are continuous. Of cells: names of columns of `obs`, `["batch"]`.
+        sizes: Library sizes of arrays of counts, `{"x": array}`; see `objective.x.size`.
+        data: Pairs to train on instead of those that settings name.
+        model: Model to train instead of the one that settings describe.
+        resume: Continue the run in `out`.
+        overwrite: Replace a run in `out`.
+        progress: Show a progress bar.
+        settings: Settings by full name, `{"training.epochs": 40}`.
+        named: Settings by the last part of their name, if it is theirs alone: `epochs=40`.
+
+    Raises:
+        SettingsError: A setting is unknown, ambiguous or wrong.
+        DataError: The data is missing, damaged or does not fit.
+        RunError: `out` holds a run already, or training had to stop.
+    """
+    from iiae import training
+
+    request = Request.of(first, second, x, y, pairs, covariates, sizes)
+    overrides = [
+        *request.overrides(),
+        *override_texts(settings),
+        *override_texts(full_names(named)),
+    ]
+    chosen, made = request.settle(overrides)
+    folder = tempfile.mkdtemp(prefix="iiae-") if out is None else out
+    data = data if made is None else made
+    stored = training.fit(chosen, folder, data, model, resume, progress, overwrite)
+    return Run(stored, data, temporary=out is None)

@@ -1,0 +1,298 @@
+"""What a user holds: a trained model and all that can be asked of it."""
+
+from __future__ import annotations
+
+import shutil
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+
+from iiae.data import Splits
+from iiae.data.arrays import ArrayPairs
+from iiae.data.context import with_context
+from iiae.errors import SettingsError
+from iiae.model import translation
+from iiae.model.iiae import IIAE
+from iiae.run.index import Index
+from iiae.run.samples import as_array, batches_of, context_of, named_columns, paths, samples_of
+from iiae.run.shuffled import train_shuffled
+from iiae.run_folder import Shapes, StoredRun, copy_run, load_run, save_metrics
+from iiae.settings import Settings
+from iiae.types import Context, Domain, mapped, other
+
+if TYPE_CHECKING:
+    from iiae.evaluation.held_out import HeldOut
+    from iiae.results import Evaluation, Evidence
+
+
+class Latents(NamedTuple):
+    """Posterior means given one domain: z_s, and z_x or z_y, a row per sample."""
+
+    shared: np.ndarray
+    exclusive: np.ndarray
+
+
+class Run:
+    """A trained model with its settings, and the folder that it is kept in.
+
+    `fit` and `load` make one. A run that was fitted without a folder lies in a temporary one, which
+    goes with the object; `save` keeps it.
+
+    Attributes:
+        folder: Where its files are.
+        settings: All settings that made it.
+        model: The model, in evaluation mode on the CPU.
+        shapes: Of one x and one y.
+        data: The pairs that it was fitted on, if they were given in memory.
+    """
+
+    def __init__(self, stored: StoredRun, data: Splits | None = None, temporary: bool = False):
+        self._stored, self.data = stored, data
+        if temporary:
+            weakref.finalize(self, shutil.rmtree, stored.folder, ignore_errors=True)
+
+    @property
+    def folder(self) -> Path:
+        return self._stored.folder
+
+    @property
+    def settings(self) -> Settings:
+        return self._stored.settings
+
+    @property
+    def model(self) -> IIAE:
+        return self._stored.model
+
+    @property
+    def shapes(self) -> Shapes:
+        return self._stored.shapes
+
+    def __repr__(self) -> str:
+        form = " and ".join("x".join(map(str, shape)) for shape in self.shapes)
+        return f"Run({str(self.folder)!r}, x and y of {form}, z_s of {len(self.model.active)})"
+
+    @torch.inference_mode()
+    def embed(
+        self, x: Any = None, y: Any = None, covariates: Mapping[str, Any] | None = None
+    ) -> Latents:
+        """Posterior means of samples of one domain.
+
+        Args:
+            x: Samples of x, as an array (dense or sparse), tensor, data frame, AnnData or MuData in
+                the form that the model was trained on, or files and folders as for
+                `iiae.files.sources.open_source`.
+            y: Instead, samples of y.
+            covariates: Of the samples by name, one value for all or one for each, where the run
+                was fitted with any.
+
+        Raises:
+            SettingsError: Both or neither are given.
+            DataError: The samples do not fit the model.
+        """
+        if (x is None) == (y is None):
+            raise SettingsError("embed takes x=... or y=..., one of them")
+        domain: Domain = "x" if y is None else "y"
+        batches, known = batches_of(self._stored, x if y is None else y, domain), Context()
+        if covariates or self.model.covariates.names:
+            batches = list(batches)
+            known = context_of(self.model, covariates, sum(map(len, batches)))
+        encode = self.model.encoder(domain)
+        parts, first = [], 0
+        for samples in batches:
+            rows = slice(first, first + len(samples))
+            parts.append(encode(samples, mapped(known, lambda v, rows=rows: v[rows])))
+            first = rows.stop
+        shared, exclusive = (
+            torch.cat([getattr(part, name).mean for part in parts]).numpy()
+            for name in ("shared", "exclusive")
+        )
+        return Latents(shared, exclusive)
+
+    def translate(
+        self,
+        source: Any,
+        to: Domain = "y",
+        like: Any = None,
+        samples: int = 0,
+        seed: int = 0,
+        *,
+        covariates: Mapping[str, Any] | None = None,
+        as_if: Mapping[str, Any] | None = None,
+        size: Any = None,
+    ) -> np.ndarray:
+        """The content of each sample in the other domain.
+
+        Args:
+            source: Samples of the domain that `to` is not, as for `embed`.
+            to: "x" or "y".
+            like: References of `to`, one for all or one each; without them the prior's mean.
+            samples: Number of exclusive latents to draw from the aggregate posterior of training
+                samples, instead of `like`.
+            seed: Random seed of the samples.
+            covariates: Of the source, as for `embed`.
+            as_if: Covariates of the translation, `{"batch": "2"}`: as if it were measured there.
+                Those left out are as in the source. References of `like` are taken to have these.
+            size: Library sizes of a translation to counts, one for all or one each; by default
+                the median of training samples.
+
+        Returns:
+            `(rows, *shape)`, or `(samples, rows, *shape)`.
+
+        Raises:
+            SettingsError: `to` is no domain, or `like` and `samples` are both given.
+            DataError: The samples do not fit the model.
+        """
+        if to not in ("x", "y"):
+            raise SettingsError(f"to = {to!r}: must be 'x' or 'y'")
+        if samples and like is not None:
+            raise SettingsError("give like=... or samples=..., not both")
+        values = samples_of(self._stored, source, other(to))
+        known = context_of(self.model, covariates, len(values))
+        target = context_of(self.model, {**(covariates or {}), **(as_if or {})}, len(values), size)
+        if not samples:
+            reference = None if like is None else samples_of(self._stored, like, to)
+            return translation.translate(
+                self.model, values, to, like=reference, context=known, target=target
+            ).numpy()
+        generator = torch.Generator().manual_seed(seed)
+        drawn = translation.draw_exclusive(self.model, to, samples, generator)
+        shared = translation.content(self.model, values, to, known)
+        made = [translation.render(self.model, shared, to, one[None], target) for one in drawn]
+        return torch.stack(made).numpy()
+
+    def evaluate(
+        self,
+        split: str = "test",
+        x: Any = None,
+        y: Any = None,
+        covariates: Mapping[str, Any] | None = None,
+        sizes: Mapping[str, Any] | None = None,
+    ) -> Evaluation:
+        """Retrieval, bound terms, reconstruction and probes on held-out pairs.
+
+        Results on the pairs that the run held out are stored with it.
+
+        Args:
+            split: "test" or "validation".
+            x: Instead, other pairs: samples of x.
+            y: Their partners, row by row.
+            covariates: Of these other pairs, as for `fit`.
+            sizes: Theirs, as for `fit`.
+
+        Raises:
+            DataError: The data is missing or does not fit the model.
+        """
+        from iiae.evaluation.evaluate import evaluate
+
+        if x is not None or y is not None:
+            columns = named_columns(covariates, sizes or {})
+            pairs = ArrayPairs(as_array(x), as_array(y), columns=columns)
+            known = with_context(pairs, self.model.covariates, self.settings.objective)
+            return evaluate(self._stored, known, "given")
+        return self._evaluate(self._held_out(split), split)
+
+    def evidence(self, split: str = "test", null: int = 0, epochs: int | None = None) -> Evidence:
+        """Probes, leakage, swaps, dependence and information in nats: what went where.
+
+        Args:
+            split: "test" or "validation".
+            null: Number of short copies to train on shuffled pairs, to compare with one on the
+                pairs as they are; 19 are needed for a p-value of 0.05.
+            epochs: Of each copy; a tenth of the run's by default.
+
+        Raises:
+            DataError: There are too few pairs, the data is missing or does not fit the model, or
+                its pairs cannot be shuffled.
+            MissingExtra: scikit-learn is not installed.
+        """
+        from iiae.evidence.collect import prove_run
+
+        held = self._held_out(split)
+        data = held.data._replace(**{split: held.pairs})
+        results = prove_run(self._stored, data, split)
+        if null:
+            results = results._replace(
+                null=train_shuffled(self.settings, data, split, null, epochs)
+            )
+        if held.recorded:
+            save_metrics(self.folder, "evidence", results, held.digest)
+        return results
+
+    def report(self, out: str | Path | None = None, images: str | Path | None = None) -> Path:
+        """Writes one self-contained HTML page, `report.html` in the run's folder by default."""
+        from iiae.report.page import write_report
+        from iiae.results import load_results
+
+        held = self._held_out("test")
+        if load_results(self.folder).test is None:
+            self._evaluate(held, "test")
+        path = self.folder / "report.html" if out is None else Path(out)
+        folder = None if images is None else Path(images)
+        return write_report(self._stored, held.pairs, path, folder)
+
+    def index(
+        self, inputs: Any, domain: Domain, where: str | Path | None = None, **options: Any
+    ) -> Index:
+        """Puts samples in files into a gallery, to be searched.
+
+        Args:
+            inputs: Files, folders and URLs, as for `iiae.files.sources.open_source`.
+            domain: Theirs, "x" or "y".
+            where: Folder or URL of the gallery; `gallery` in the run's folder by default.
+            options: As for `iiae.search.index.index_files`.
+
+        Raises:
+            DataError: A sample cannot be read or does not fit the model.
+            GalleryError: The gallery is of another model or domain, or cannot be written.
+            MissingExtra: LanceDB is not installed.
+        """
+        from iiae.search.index import index_files
+
+        place = self.folder / "gallery" if where is None else where
+        options = {"progress": False, **options}
+        index_files(self, place, paths(inputs), domain, **options)
+        return Index(self, place)
+
+    def write(self, cells: Any, to: Domain | None = None, domain: Domain | None = None) -> None:
+        """Writes latents, and a translation if asked, into an AnnData or MuData, in place.
+
+        `obsm["X_iiae_shared"]`, `obsm["X_iiae_rna"]` and the like, and `uns["iiae"]`; arguments,
+        keys and errors are those of `iiae.inference.cells.write_cells`.
+        """
+        from iiae.inference.cells import write_cells
+
+        write_cells(self._stored, cells, to, domain)
+
+    def save(self, folder: str | Path, overwrite: bool = False) -> Path:
+        """Copies the run into a folder that `load` and all commands can read.
+
+        Raises:
+            RunError: The folder holds a run already, or cannot be written to.
+        """
+        return copy_run(self.folder, Path(folder), overwrite)
+
+    def _evaluate(self, held: HeldOut, split: str) -> Evaluation:
+        from iiae.evaluation.evaluate import evaluate
+
+        results = evaluate(self._stored, held.pairs, split)
+        if held.recorded:
+            save_metrics(self.folder, split, results, held.digest)
+        return results
+
+    def _held_out(self, split: str) -> HeldOut:
+        from iiae.evaluation.held_out import held_out_pairs
+
+        return held_out_pairs(self._stored, split, self.data)
+
+
+def load(folder: str | Path) -> Run:
+    """The run in a folder.
+
+    Raises:
+        RunError: The folder is not a finished run, or is damaged.
+    """
+    return Run(load_run(folder))

@@ -1,0 +1,134 @@
+"""Samples as a user has them, in memory or in files, as a trained model takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from iiae.data.arrays import ArrayPairs
+from iiae.data.ranges import check_values
+from iiae.errors import DataError, SettingsError
+from iiae.files.cells import is_cells
+from iiae.files.matrices import is_sparse, make_matrix
+from iiae.files.sources import read_all
+from iiae.model.iiae import IIAE
+from iiae.networks.covariates import plain_name
+from iiae.run_folder import StoredRun, open_samples
+from iiae.types import Context, Domain
+
+BATCH = 256  # samples that the model takes at once
+
+
+def as_array(values: Any) -> np.ndarray:
+    """An array of an array, tensor, data frame (pandas, polars) or Arrow table.
+
+    Raises:
+        DataError: It is none of these.
+    """
+    if isinstance(values, Tensor):
+        return values.detach().cpu().numpy()
+    if hasattr(values, "to_pandas") and not hasattr(values, "to_numpy"):
+        values = values.to_pandas()
+    array = values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
+    if array.dtype.kind not in "buif":
+        raise DataError(f"{type(values).__name__}: holds {array.dtype}, not numbers")
+    return array
+
+
+def is_paths(values: Any) -> bool:
+    """Whether values are a path or a URL, or several of them."""
+    if isinstance(values, str | Path):
+        return True
+    listed = isinstance(values, Sequence) and len(values) > 0
+    return listed and all(isinstance(value, str | Path) for value in values)
+
+
+def paths(values: Any) -> list[str | Path]:
+    """One path or several as a list."""
+    return [values] if isinstance(values, str | Path) else list(values)
+
+
+def named_columns(
+    covariates: Mapping[str, Any] | Sequence[str] | None, sizes: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    """Covariates and library sizes of pairs, a value per pair, by the name of their column.
+
+    Raises:
+        SettingsError: Covariates have no values, or sizes are of no domain.
+    """
+    if covariates is not None and not isinstance(covariates, Mapping):
+        raise SettingsError("covariates of arrays are given with their values, {'batch': array}")
+    if unknown := set(sizes) - {"x", "y"}:
+        raise SettingsError(f"sizes are of 'x' and 'y', not of {min(unknown)!r}")
+    named = {plain_name(name): values for name, values in (covariates or {}).items()}
+    named |= {f"size_{side}": values for side, values in sizes.items()}
+    return {
+        name: values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
+        for name, values in named.items()
+    }
+
+
+def context_of(
+    model: IIAE, covariates: Mapping[str, Any] | None, rows: int, size: Any = None
+) -> Context:
+    """What networks are given of samples beside their values.
+
+    Args:
+        model: Which says the covariates that it takes.
+        covariates: By name, one value for all samples or one for each.
+        rows: Number of samples.
+        size: Library sizes, one for all or one for each.
+
+    Raises:
+        DataError: Covariates or sizes do not fit the model or the number of samples.
+    """
+    mine = model.covariates
+    columns = mine.encode(covariates or {}, rows) if covariates or mine.names else None
+    if size is None:
+        return Context(None, columns)
+    sizes = torch.as_tensor(as_array(size), dtype=torch.float32).flatten()
+    if len(sizes) not in (1, rows) or not bool((sizes > 0).all()):
+        raise DataError(f"{len(sizes)} library sizes for {rows} samples; give 1 or {rows} above 0")
+    return Context(sizes.expand(rows), columns)
+
+
+def batches_of(run: StoredRun, values: Any, domain: Domain) -> Iterator[Tensor]:
+    """Samples of a domain, some at a time; cells and sparse arrays are made dense here.
+
+    Raises:
+        DataError: The samples cannot be read or do not fit the model.
+    """
+    if not is_cells(values) and not is_sparse(values):
+        yield from samples_of(run, values, domain).split(BATCH)
+        return
+    from iiae.inference.cells import domain_matrix
+
+    matrix = make_matrix(values) if is_sparse(values) else domain_matrix(run, values, domain)
+    size, (rows, width) = run.shapes.of(domain)[0], matrix.values.shape
+    if width != size:
+        raise DataError(f"{domain} has {width} values, the model takes {size}")
+    for first in range(0, rows, BATCH):
+        yield torch.from_numpy(matrix.take(np.arange(first, min(first + BATCH, rows))))
+
+
+def samples_of(run: StoredRun, values: Any, domain: Domain) -> Tensor:
+    """Samples of a domain as the model takes them, `(rows, *shape)`; errors as `batches_of`."""
+    if is_cells(values) or is_sparse(values):
+        return torch.cat(list(batches_of(run, values, domain)))
+    if is_paths(values):
+        return read_all(open_samples(run, paths(values), domain))
+    shape, array = tuple(run.shapes.of(domain)), as_array(values)
+    if array.shape == shape:
+        array = array[None]
+    pairs = ArrayPairs(array, array, (domain, domain))
+    if tuple(pairs.shapes[0]) != shape:
+        form, right = ("x".join(map(str, s)) for s in (pairs.shapes[0], shape))
+        raise DataError(f"{domain} has samples of {form}, the model takes {right}")
+    samples = next(iter(pairs.batches(len(pairs)))).x
+    check_values(samples, getattr(run.settings.objective, domain), domain)
+    return samples

@@ -1,0 +1,13 @@
+"""What the files of a run folder are called."""
+
+SETTINGS, MODEL, METRICS, HISTORY, PAIRS = (
+    "settings.toml",
+    "model.safetensors",
+    "metrics.json",
+    "history.csv",
+    "pairs.npz",
+)
+COMPARISON, FEATURES, EXAMPLES = "comparison.safetensors", "features.json", "examples.npz"
+CHECKPOINT, BEST = "checkpoints/last.ckpt", "checkpoints/best.safetensors"
+# what a run is, apart from how training may be resumed
+FILES = (SETTINGS, MODEL, COMPARISON, EXAMPLES, FEATURES, METRICS, HISTORY, PAIRS)

@@ -1,0 +1,116 @@
+"""A trained run in its folder: how it is found, loaded, and given samples in files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_model
+
+from iiae.errors import RunError
+from iiae.files.atomic import folder_errors, write_text
+from iiae.files.interface import Source
+from iiae.files.sources import open_source
+from iiae.model.build import build_model
+from iiae.model.folded import folded
+from iiae.model.iiae import IIAE
+from iiae.networks.covariates import Covariates
+from iiae.run_folder.names import CHECKPOINT, FILES, MODEL, SETTINGS
+from iiae.run_folder.records import load_features
+from iiae.run_folder.weights import Shapes
+from iiae.settings import Settings, dump_settings, load_settings
+from iiae.types import Domain, PerDomain
+
+
+class StoredRun(NamedTuple):
+    """A trained model with the settings that made it."""
+
+    folder: Path
+    settings: Settings
+    model: IIAE
+    shapes: Shapes
+
+    def for_inference(self) -> StoredRun:
+        """The same with the model in a form that is faster and cannot be trained."""
+        return self._replace(model=folded(self.model))
+
+
+@runtime_checkable
+class TrainedRun(Protocol):
+    """What measures and uses a trained run asks of it: `StoredRun` here, or `iiae.Run`."""
+
+    @property
+    def folder(self) -> Path: ...
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def model(self) -> IIAE: ...
+    @property
+    def shapes(self) -> Shapes: ...
+
+
+def load_run(folder: str | Path, model: IIAE | None = None) -> StoredRun:
+    """The run in a folder, its model in evaluation mode on the CPU.
+
+    Args:
+        folder: What `fit` or `iiae train` wrote.
+        model: The model to fill, where it is not one that settings describe.
+
+    Raises:
+        RunError: The folder is not a finished run, or its weights do not fit.
+    """
+    folder = Path(folder)
+    path = folder / MODEL
+    if not (folder / SETTINGS).is_file():
+        raise RunError(f"{folder}: not a run folder: it has no {SETTINGS}")
+    if not path.is_file():
+        hint = (
+            f"; training has not finished: iiae train --resume --out {folder}"
+            if (folder / CHECKPOINT).is_file()
+            else ""
+        )
+        raise RunError(f"{folder}: has no {MODEL}{hint}")
+    settings = load_settings(folder / SETTINGS)
+    try:
+        with safe_open(path, "pt") as file:
+            notes = file.metadata() or {}
+            shape_x, shape_y = json.loads(notes.get("shapes", "null"))
+        shapes = PerDomain[Sequence[int]](tuple(shape_x), tuple(shape_y))
+        covariates = Covariates.from_json(notes.get("covariates", "[]"))
+        model = model or build_model(settings.model, settings.objective, shapes, covariates)
+        load_model(model, path)
+    except (SafetensorError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise RunError(f"{path}: damaged, or not of these settings: {reason}") from error
+    return StoredRun(folder, settings, model.eval(), shapes)
+
+
+def copy_run(run: Path, folder: Path, overwrite: bool = False) -> Path:
+    """Copies the files of a run into another folder, without its checkpoints.
+
+    Raises:
+        RunError: The folder holds a run already, or cannot be written to.
+    """
+    if (folder / MODEL).exists() and not overwrite:
+        raise RunError(f"{folder}: holds a run already; choose another folder or overwrite=True")
+    with folder_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in FILES:
+            if (run / name).is_file():
+                shutil.copyfile(run / name, folder / name)
+    return folder
+
+
+def open_samples(run: TrainedRun, inputs: Sequence[str | Path], domain: Domain) -> Source:
+    """Samples of one domain in files, as a run takes them; errors as for `open_source`."""
+    columns, pad = load_features(run.folder).of(domain), run.settings.data.pad
+    return open_source(inputs, run.shapes.of(domain), domain, columns, pad)
+
+
+def save_settings(folder: Path, settings: Settings) -> None:
+    """Writes settings.toml."""
+    write_text(folder / SETTINGS, dump_settings(settings))

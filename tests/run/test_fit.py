@@ -1,0 +1,18 @@
+import numpy as np
+
+import iiae
+from helpers import small_settings
+from iiae.run.arguments import override_texts
+from iiae.settings import dump_settings
+
+
+def test_a_settings_file_or_settings_name_their_own_data(tmp_path):
+    (tmp_path / "s.toml").write_text(dump_settings(small_settings()))
+    by_path = iiae.fit(str(tmp_path / "s.toml"), epochs=1, progress=False)
+    by_value = iiae.fit(small_settings(), epochs=1, progress=False)
+    x = np.zeros((1, 32))
+    np.testing.assert_array_equal(by_path.embed(x=x).shared, by_value.embed(x=x).shared)
+
+
+def test_none_stands_for_the_default_of_a_setting():
+    assert override_texts({"training.patience": None, "data.limit": 3}) == ["data.limit=3"]
