@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from iiae.metrics.leakage import Cell, Leakage, ProbeMatrix, Reading
+from iiae.metrics.leakage import Leakage
+from iiae.metrics.probe_matrix import Cell, ProbeMatrix
 from iiae.metrics.ranking import Scores
+from iiae.metrics.readings import Reading
 from iiae.metrics.retrieval import InstanceRetrieval, Interval
 from iiae.results import Evaluation, ItemCounts, Nats, Readability, Retrieval
 

@@ -18,7 +18,8 @@ from iiae.errors import RunError
 from iiae.metrics.axes import DCI, Gaps
 from iiae.metrics.independence import Dependence, ToldApart
 from iiae.metrics.information import Information
-from iiae.metrics.leakage import Leakage, ProbeMatrix
+from iiae.metrics.leakage import Leakage
+from iiae.metrics.probe_matrix import ProbeMatrix
 from iiae.metrics.ranking import Scores
 from iiae.metrics.retrieval import InstanceRetrieval
 from iiae.run_folder import METRICS, VERSION, current_metrics

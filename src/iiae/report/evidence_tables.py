@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from iiae.metrics.independence import Dependence, ToldApart
 from iiae.metrics.information import Information
-from iiae.metrics.leakage import ProbeMatrix, Reading
+from iiae.metrics.probe_matrix import ProbeMatrix
+from iiae.metrics.readings import Reading
 from iiae.report.tables import Table, number, percent, with_interval
 from iiae.results import (
     Axes,
