@@ -21,7 +21,8 @@ from scipy.stats import spearmanr
 from iiae.files.atomic import write_text
 from iiae.results import LabelFree
 from iiae.settings import dump_settings, make_settings
-from iiae.sweep.run import select, sweep
+from iiae.sweep.rows import select
+from iiae.sweep.run import sweep
 
 FEATURES = {
     "model": {"family": "features", "exclusive": 8, "shared": 8, "width": 32},
