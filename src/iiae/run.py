@@ -348,7 +348,7 @@ class Run:
         if not is_cells(values) and not is_sparse(values):
             yield from self._samples(values, domain).split(BATCH)
             return
-        from iiae.inference.cells import domain_matrix
+        from iiae.inference.cell_sides import domain_matrix
 
         sparse = is_sparse(values)
         matrix = make_matrix(values) if sparse else domain_matrix(self._stored, values, domain)

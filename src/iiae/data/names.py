@@ -6,7 +6,7 @@ import re
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from iiae.data.classes.pairs import domains
+from iiae.data.classes.zero_shot import domains
 from iiae.files.remote import is_url
 from iiae.settings import DataSettings
 from iiae.types import Domain

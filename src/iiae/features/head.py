@@ -13,13 +13,9 @@ from torch.nn import functional as F
 
 from iiae.console import tracked
 from iiae.data.classes.collections import read_collections
-from iiae.data.classes.pairs import (
-    ClassPairs,
-    domains,
-    load_classes,
-    standardised,
-    standardised_splits,
-)
+from iiae.data.classes.pairs import ClassPairs
+from iiae.data.classes.scaling import standardised, standardised_splits
+from iiae.data.classes.zero_shot import domains, load_classes
 from iiae.errors import DataError
 from iiae.features.extract import save_features
 from iiae.features.teaching import SCALE, Task, check_numbers, mixed, tasks

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from iiae.data.classes.collections import Collections, Labelled
-from iiae.data.classes.pairs import ClassPairs, as_float, standardised
+from iiae.data.classes.pairs import ClassPairs, as_float
+from iiae.data.classes.scaling import standardised
 from iiae.errors import SettingsError
 from iiae.metrics.ranking import score
 from iiae.settings import MOST_SEED
