@@ -16,6 +16,7 @@ from iiae.evaluation.readability import probe_factors
 from iiae.evaluation.translations import translation_quality
 from iiae.features.backbone import load_backbone
 from iiae.metrics.comparison import Comparison
+from iiae.metrics.differences import l1
 from iiae.model.active import latent_nats
 from iiae.model.iiae import IIAE
 from iiae.model.latents import embed, embed_sides
@@ -115,6 +116,6 @@ def _reconstruct(
             rows.append(iiae_terms(pair, q, model.decode(q.rsample(), known)))
             means = model.decode(q.mean(), known)
             for i, (value, likelihood) in enumerate(zip(pair[:2], means, strict=True)):
-                errors[i] += (value - likelihood.mean).abs().flatten(1).mean(1).sum().item()
+                errors[i] += l1(value, likelihood.mean).sum().item()
     terms = Terms(*(torch.cat(parts).cpu() for parts in zip(*rows, strict=True)))
     return terms, errors / len(pairs)
