@@ -1,4 +1,4 @@
-"""Everything that is measured of a trained model on held-out pairs."""
+"""Everything that is measured on held-out pairs of a trained model."""
 
 from __future__ import annotations
 
@@ -124,10 +124,10 @@ def _degraded(run: TrainedRun, pairs: PairSet, same: Identities | None) -> Retri
 
 def _translate(run: TrainedRun, pairs: PairSet) -> dict[str, TranslationQuality]:
     settings = run.settings.evaluation
-    features = load_backbone(settings.backbone).embed if settings.backbone else None
+    embed_images = load_backbone(settings.backbone).embed if settings.backbone else None
     limits = (min(settings.batch, 64), settings.translations, settings.seed)
     return {
-        f"to_{to}": translation_quality(run.model, pairs, to, *limits, features)
+        f"to_{to}": translation_quality(run.model, pairs, to, *limits, embed_images)
         for to in ("x", "y")
     }
 
@@ -148,7 +148,7 @@ def _reconstruct(
             q = model.encode(pair)
             known = model.known(pair)
             rows.append(iiae_terms(pair, q, model.decode(q.rsample(), known)))
-            means = model.decode(q.mean(), known)
+            means = model.decode(q.mean, known)
             for i, (value, likelihood) in enumerate(zip(pair[:2], means, strict=True)):
                 errors[i] += l1(value, likelihood.mean).sum().item()
     terms = Terms(*(torch.cat(parts).cpu() for parts in zip(*rows, strict=True)))

@@ -17,6 +17,7 @@ from iiae.sweep.pareto import LEAKS, MEASURES
 from iiae.types import plain
 
 VIEWS = ("means", "active means", "samples")  # of the latents, in the order of `LEAKS`
+SCORE = "balance"  # of `LabelFree`, by which the best run is named: docs/studies/label_free.md
 
 
 def make_row(folder: Path, one: Combination, message: str | None) -> dict[str, Any]:
