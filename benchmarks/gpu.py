@@ -42,8 +42,8 @@ from iiae.evaluation.instances import ItemHashes, retrieve_partners
 from iiae.evaluation.translations import translation_quality
 from iiae.files.pictures import Row, grid
 from iiae.hardware import fastest_algorithms
-from iiae.metrics.comparison import Aggregate, cosine, euclidean, local_scaling, mutual_information
 from iiae.metrics.retrieval import wilson
+from iiae.metrics.similarity import Aggregate, cosine, euclidean, local_scaling, mutual_information
 from iiae.model.iiae import IIAE
 from iiae.model.latents import Embeddings, embed
 from iiae.model.translation import translate

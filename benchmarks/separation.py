@@ -28,8 +28,9 @@ from iiae.data.base import Factor
 from iiae.errors import DataError
 from iiae.evidence.measure import Blocks, views
 from iiae.files.atomic import write_atomically
+from iiae.metrics.factors import BlockFactor
 from iiae.metrics.independence import domain_probe
-from iiae.metrics.leakage import BlockFactor, ProbeMatrix, probe_matrix
+from iiae.metrics.probe_matrix import ProbeMatrix, probe_matrix
 from iiae.metrics.retrieval import instance_retrieval
 from iiae.model.active import select_active
 from iiae.model.latents import embed

@@ -28,6 +28,7 @@ import iiae
 from iiae.data.arrays import ArrayPairs
 from iiae.data.base import Splits
 from iiae.data.suggest import suggest_settings_of
+from iiae.rivals.baselines import canonical_axes
 from iiae.run_folder import load_comparison
 
 VIEWS = ("fou", "fac", "kar", "pix", "zer", "mor")
@@ -180,16 +181,14 @@ def cca(parts: Parts, seed: int) -> Fitted:
 
 def _canonical(train: Sides, components: int, strength: float) -> tuple[np.ndarray, np.ndarray]:
     """Maps of both domains to canonical variates, each times its correlation."""
-    sides = [side[:, :components] for side in train]
-    roots = []
-    for side in sides:
-        covariance = side.T @ side / len(side)
-        scale = strength * np.trace(covariance) / len(covariance)
-        values, vectors = np.linalg.eigh(covariance + scale * np.eye(len(covariance)))
-        roots.append(vectors / np.sqrt(values) @ vectors.T)
-    cross = roots[0] @ (sides[0].T @ sides[1] / len(sides[0])) @ roots[1]
-    left, weights, right = np.linalg.svd(cross, full_matrices=False)
-    return roots[0] @ left * weights, roots[1] @ right.T * weights
+    # in units in which the mean variance is 1, so that the ridge is a share of it
+    scales = [np.sqrt(np.square(side[:, :components]).mean()) for side in train]
+    x, y = (torch.from_numpy(z[:, :components] / s) for z, s in zip(train, scales, strict=True))
+    cov_x, cov_y, cross = (a.T @ b / len(a) for a, b in ((x, x), (y, y), (x, y)))
+    size = min(x.shape[1], y.shape[1])
+    a, b = canonical_axes(cov_x, cov_y, cross, size, strength)
+    weights = ((cross.T @ a) * b).sum(0)
+    return (a * weights / scales[0]).numpy(), (b * weights / scales[1]).numpy()
 
 
 def _distance(maps: tuple[np.ndarray, np.ndarray], sides: Sides) -> np.ndarray:

@@ -25,7 +25,8 @@ from iiae.data.suggest import suggest_settings_for
 from iiae.files.atomic import write_text
 from iiae.results import LabelFree
 from iiae.settings import dump_settings, make_settings
-from iiae.sweep.run import select, sweep
+from iiae.sweep.rows import select
+from iiae.sweep.run import sweep
 
 HELD = {"validation": 500, "test": 1000}
 FEATURES = {

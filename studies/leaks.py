@@ -25,7 +25,7 @@ from iiae.data import load
 from iiae.evidence.gains import leakage_gains
 from iiae.evidence.measure import views
 from iiae.files.atomic import write_text
-from iiae.metrics.leakage import ProbeMatrix
+from iiae.metrics.probe_matrix import ProbeMatrix
 from iiae.model.latents import embed
 from iiae.results import load_results
 from iiae.run_folder import load_run

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from iiae.data.classes.pairs import ClassPairs, load_classes
+from iiae.data.classes.pairs import ClassPairs
+from iiae.data.classes.zero_shot import load_classes
 from iiae.metrics.ranking import score
 from iiae.rivals.interface import Fitted, TrainingSet
 from iiae.rivals.registry import RIVALS

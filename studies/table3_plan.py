@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from iiae.data.classes.collections import read_collections
-from iiae.data.classes.pairs import ClassPairs, domains, load_classes
+from iiae.data.classes.pairs import ClassPairs
+from iiae.data.classes.zero_shot import domains, load_classes
 from iiae.errors import DataError, SettingsError
 from iiae.rivals.interface import Rival, TrainingSet
 from iiae.rivals.registry import RIVALS

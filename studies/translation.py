@@ -25,11 +25,12 @@ import iiae
 from iiae.data import Splits, load
 from iiae.data.base import PairSet
 from iiae.data.sampling import make_batches
-from iiae.evaluation.translations import l1, ssim, translation_quality
+from iiae.evaluation.translations import translation_quality
 from iiae.features.backbone import load_backbone
 from iiae.files.atomic import json_text, write_atomically
 from iiae.files.pictures import Row as Named
 from iiae.files.pictures import grid, save_picture
+from iiae.metrics.differences import l1, ssim
 from iiae.metrics.kernel import kernel_distance
 from iiae.metrics.retrieval import instance_retrieval
 from iiae.model.build import build_model

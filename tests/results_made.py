@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from iiae.metrics.leakage import Cell, Leakage, ProbeMatrix, Reading
+from iiae.metrics.leakage import Leakage
+from iiae.metrics.probe_matrix import Cell, ProbeMatrix
 from iiae.metrics.ranking import Scores
+from iiae.metrics.readings import Reading
 from iiae.metrics.retrieval import InstanceRetrieval, Interval
+from iiae.report.result_tables import result_tables
+from iiae.report.table import Table
 from iiae.results import Evaluation, ItemCounts, Nats, Readability, Retrieval
 
 
@@ -63,3 +67,24 @@ def evaluation(pairs: int, retrieval: Retrieval, readability: Readability) -> Ev
         active_nats=0.1,
         tasks={},
     )
+
+
+def rates(**chance: float) -> InstanceRetrieval:
+    guesses = {int(k[1:]): c for k, c in chance.items()}
+    return recalls(dict.fromkeys(guesses, 0.5), guesses)
+
+
+CHANCE = rates(k1=0.025, k5=0.125)
+READ = matrix({"digit": "z_s"}, digit={"z_s given x": 0.9, "z_x": 0.2})
+RESULTS = evaluation(
+    40,
+    Retrieval(CHANCE, CHANCE, CHANCE, CHANCE, None, None),
+    Readability({"means": READ}, {}),
+)
+
+
+def tables(results: Evaluation = RESULTS) -> list[Table]:
+    made = result_tables(results)
+    for table in made:
+        assert all(len(row) == len(table.columns) for row in table.rows), table.title
+    return made

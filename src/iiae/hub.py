@@ -13,7 +13,8 @@ from typing import Any
 from iiae.data.names import domain_names
 from iiae.errors import MissingExtra, RunError
 from iiae.files.atomic import write_atomically, write_text
-from iiae.report.tables import Table, result_tables
+from iiae.report.result_tables import result_tables
+from iiae.report.table import Table
 from iiae.results import Evaluation, Results, Training, read_results
 from iiae.run_folder import (
     COMPARISON,

@@ -8,7 +8,9 @@ from PIL import Image
 
 from iiae.data import load
 from iiae.data.classes.collections import Labelled
-from iiae.data.classes.pairs import ClassPairs, InstancePairs, standardised_splits
+from iiae.data.classes.instances import InstancePairs
+from iiae.data.classes.pairs import ClassPairs
+from iiae.data.classes.scaling import standardised_splits
 from iiae.data.classes.splits import SPLITS, class_split, known_to, plain
 from iiae.data.sampling import AlignedBatches, ClassBatches, make_batches
 from iiae.data.synthetic import load_synthetic

@@ -8,7 +8,7 @@ from iiae.evaluation.classes import retrieve_classes
 from iiae.evaluation.evaluate import evaluate
 from iiae.model.build import build_model
 from iiae.model.latents import embed_sides
-from iiae.report.tables import result_tables
+from iiae.report.result_tables import result_tables
 from iiae.run_folder import StoredRun
 from iiae.settings import make_settings
 from iiae.types import PerDomain

@@ -11,7 +11,7 @@ from iiae.data.base import ChosenPairs
 from iiae.errors import DataError
 from iiae.evaluation.evaluate import evaluate
 from iiae.objectives import Terms, elbo, information_bound
-from iiae.report.tables import result_tables
+from iiae.report.result_tables import result_tables
 from iiae.results import load_results
 from iiae.run_folder import save_metrics
 from iiae.training import fit

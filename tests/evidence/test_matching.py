@@ -6,7 +6,7 @@ import torch
 from iiae.distributions import DiagonalNormal
 from iiae.errors import DataError
 from iiae.evidence.matching import match_partners, partner_scores
-from iiae.metrics.comparison import Aggregate, mutual_information
+from iiae.metrics.similarity import Aggregate, mutual_information
 from iiae.model.latents import Embeddings
 
 

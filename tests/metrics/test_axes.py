@@ -6,7 +6,8 @@ from sklearn.metrics import mutual_info_score
 
 from iiae.errors import DataError
 from iiae.metrics.axes import dci, dci_by_block, histogram_information, mig, sap
-from iiae.metrics.leakage import BlockFactor, probe_matrix
+from iiae.metrics.factors import BlockFactor
+from iiae.metrics.probe_matrix import probe_matrix
 
 N = 800
 rng = np.random.default_rng(0)

@@ -7,16 +7,9 @@ import torch
 from torch.distributions import Normal
 
 from iiae.distributions import DiagonalNormal
-from iiae.metrics.comparison import (
-    Aggregate,
-    choose_comparison,
-    cosine,
-    euclidean,
-    local_scaling,
-    make_comparison,
-    mutual_information,
-)
+from iiae.metrics.comparison import choose_comparison, make_comparison
 from iiae.metrics.retrieval import partner_ranks
+from iiae.metrics.similarity import Aggregate, cosine, euclidean, local_scaling, mutual_information
 
 
 def normals(rows, size, spread=0.5):
@@ -55,7 +48,7 @@ def test_a_posterior_as_wide_as_the_aggregate_says_nothing():
 def test_blocks_change_nothing(monkeypatch):
     query, items, variance = normals(7, 3), normals(5, 3), torch.full((3,), 4.0)
     whole = mutual_information(query, items, variance)
-    monkeypatch.setattr("iiae.metrics.comparison.ELEMENTS", 30)
+    monkeypatch.setattr("iiae.metrics.similarity.ELEMENTS", 30)
     torch.testing.assert_close(mutual_information(query, items, variance), whole)
 
 

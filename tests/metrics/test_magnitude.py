@@ -6,9 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iiae.metrics.axes import sap
+from iiae.metrics.factors import BlockFactor
 from iiae.metrics.independence import domain_probe, hsic_test
-from iiae.metrics.leakage import BlockFactor, alive, probe_matrix
 from iiae.metrics.magnitude import middle, power_of_two, rescaled
+from iiae.metrics.probe_matrix import probe_matrix
+from iiae.metrics.probes import alive
 
 
 @given(st.floats(1e-300, 1e300))

@@ -10,8 +10,9 @@ TARGETS = np.stack([FEATURES @ [1.0, -2.0, 0.5] + rng.normal(size=200), rng.norm
 FOLD = np.arange(200) % 4
 
 
-def test_held_out_ridge_is_scikit_learns_with_the_strength_chosen_on_a_fifth():
-    predicted = held_out_ridge(FEATURES, TARGETS, FOLD)
+@pytest.mark.parametrize("features", [FEATURES, rng.normal(size=(200, 300))], ids=["few", "wide"])
+def test_held_out_ridge_is_scikit_learns_with_the_strength_chosen_on_a_fifth(features):
+    predicted = held_out_ridge(features, TARGETS, FOLD)
     for held in range(4):
         rest = np.flatnonzero(held != FOLD)
         fifth = np.arange(len(rest)) % 5 == 0
@@ -20,13 +21,13 @@ def test_held_out_ridge_is_scikit_learns_with_the_strength_chosen_on_a_fifth():
             y = TARGETS[:, column]
             errors = [
                 np.square(
-                    Ridge(s * len(fit) / 1000).fit(FEATURES[fit], y[fit]).predict(FEATURES[choose])
+                    Ridge(s * len(fit) / 1000).fit(features[fit], y[fit]).predict(features[choose])
                     - y[choose]
                 ).sum()
                 for s in STRENGTHS
             ]
             best = Ridge(STRENGTHS[np.argmin(errors)] * len(rest) / 1000)
-            expected = best.fit(FEATURES[rest], y[rest]).predict(FEATURES[held == FOLD])
+            expected = best.fit(features[rest], y[rest]).predict(features[held == FOLD])
             assert predicted[held == FOLD, column] == pytest.approx(expected)
 
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from iiae.data.classes.collections import Labelled
-from iiae.data.classes.pairs import ClassPairs, InstancePairs
+from iiae.data.classes.instances import InstancePairs
+from iiae.data.classes.pairs import ClassPairs
 from iiae.errors import DataError, SettingsError
 from iiae.metrics.ranking import score
 from iiae.rivals.interface import TrainingSet

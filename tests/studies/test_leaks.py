@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from iiae.metrics.leakage import BlockFactor, probe_matrix
+from iiae.metrics.factors import BlockFactor
+from iiae.metrics.probe_matrix import probe_matrix
 from leaks import LATENTS, agreement, effects, known_leak
 
 

@@ -12,12 +12,13 @@ from safetensors.torch import load_file
 
 from helpers import small_settings
 from iiae.errors import MissingExtra, RunError, SettingsError
-from iiae.results import CategoryRetrieval, Readability, load_results
+from iiae.results import load_results
 from iiae.run_folder import CHECKPOINT, MODEL, load_history, load_run
 from iiae.settings import dump_settings
 from iiae.sweep.pareto import LEAKS, sweep_table
-from iiae.sweep.run import LOG, _retrieval, plan, select, sweep
-from results_made import evaluation, scores
+from iiae.sweep.processes import LOG
+from iiae.sweep.rows import select
+from iiae.sweep.run import sweep
 
 
 @pytest.fixture(scope="module")
@@ -35,44 +36,6 @@ def swept(experiment, tmp_path_factory):
     over = ["model.family=features,small", "objective.lam=0.5"]
     found = sweep(experiment, over, out, processes=2, progress=lambda *n: seen.append(n))
     return out, over, found, seen
-
-
-def test_a_plan_is_every_combination_with_its_own_folder():
-    found = plan(["objective.lam=0,0.3", "objective.beta=1"], [0, 7])
-    assert [one.values for one in found] == [
-        {"objective.lam": lam, "objective.beta": "1", "training.seed": seed}
-        for lam in ("0", "0.3")
-        for seed in ("0", "7")
-    ]
-    assert found[0].name == "000-lam=0-beta=1-seed=0"
-    assert len({one.name for one in found}) == 4
-
-
-def test_settings_of_one_name_are_told_apart_and_names_are_safe():
-    (one,) = plan(["objective.x.weight=1", "objective.y.weight=2", "data.root=a/../b"])
-    assert one.name == "000-objective.x.weight=1-objective.y.weight=2-data.root=a_.._b"
-
-
-def test_commas_in_brackets_belong_to_the_value():
-    found = plan(["evaluation.cutoffs=[1,2],[3]"])
-    assert [one.values["evaluation.cutoffs"] for one in found] == ["[1,2]", "[3]"]
-
-
-@pytest.mark.parametrize(
-    ("over", "seeds", "message"),
-    [
-        ([], [], "nothing to sweep"),
-        (["objective.lam"], [], "write section.name=value,value"),
-        (["objective.lam="], [], "none of them empty"),
-        (["objective.lam=1,,2"], [], "none of them empty"),
-        (["objective.lam=1,1"], [], "1 comes twice"),
-        (["objective.lam=1", "objective.lam=2"], [], "swept already"),
-        (["training.seed=1"], [2], "in --over and in --seeds"),
-    ],
-)
-def test_what_cannot_be_planned_is_refused(over, seeds, message):
-    with pytest.raises(SettingsError, match=message):
-        plan(over, seeds)
 
 
 @pytest.mark.parametrize(
@@ -142,17 +105,6 @@ def test_a_failed_run_is_recorded_and_stops_no_other(swept):
     assert table.rows[1][2] == "-"
 
 
-def test_a_row_of_classes_has_the_chance_of_the_measure_that_it_shows():
-    each = ((0.4, 0.45), (0.5, 0.35), (0.3, 0.45))
-    x, y, own = (scores(**{"map@all": one}) for one in each)
-    test = evaluation(30, None, Readability({}, {}))
-    row = _retrieval(test._replace(categories=CategoryRetrieval("test", 3, x, y, None, own)))
-    assert row["measure"] == "map@all"
-    assert (row["recall_x_to_y"], row["recall_y_to_x"]) == (0.4, 0.5)
-    assert row["chance"] == pytest.approx(0.4)
-    assert row["exclusive_y_to_x"] is None
-
-
 def test_the_picture_is_a_png(swept):
     with Image.open(swept[2].picture) as image:
         assert image.format == "PNG"
@@ -160,7 +112,7 @@ def test_the_picture_is_a_png(swept):
 
 
 @pytest.mark.slow
-def test_trained_runs_are_evaluated_and_half_done_ones_gone_on_with(experiment, tmp_path):
+def test_trained_runs_are_evaluated_and_half_done_ones_resumed(experiment, tmp_path):
     out, over = tmp_path / "out", ["objective.lam=0,1"]
     first = sweep(experiment, over, out, processes=2)
     trained, cut = (out / row["run"] for row in first.rows)
@@ -195,7 +147,7 @@ def test_ctrl_c_saves_the_runs_under_way(tmp_path):
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said.strip() == "stopped; the same command goes on with the sweep"
+    assert said.strip() == "stopped; the same command resumes the sweep"
     saved = sorted(path.parent.parent for path in (tmp_path / "out").glob(f"*/{CHECKPOINT}"))
     assert [path.name for path in saved] == ["000-lam=0", "001-lam=1"]
     assert all("Interrupted: stopped at step" in (path / LOG).read_text() for path in saved)
@@ -230,19 +182,9 @@ def test_a_sweep_scores_its_runs_without_labels_and_selects_the_highest(swept):
     done = [row for row in rows if row["status"] == "done"]
     assert all(isinstance(row["label_free_balance"], float) for row in done)
     assert select(rows, "nats")["status"] == "done"
-    made = [
-        {"run": "a", "label_free_nats": 0.1},
-        {"run": "b", "label_free_nats": 0.2},
-        {"run": "c"},
-    ]
-    assert select(made, "nats")["run"] == "b"
 
 
-def test_a_score_that_is_none_or_that_no_run_has_is_refused(tmp_path, iiae):
-    with pytest.raises(SettingsError, match="--select fame: is no score; choose one of nats"):
-        select([], "fame")
-    with pytest.raises(RunError, match="no run of the sweep has this score"):
-        select([{"run": "a", "status": "failed"}], "nats")
+def test_the_command_refuses_a_score_that_is_none(tmp_path, iiae):
     over = ["--over", "objective.lam=0,1", "--out", tmp_path / "out", "--select", "fame"]
     code, _, err = iiae("sweep", tmp_path / "none.toml", *over)
     assert code == 2

@@ -185,7 +185,7 @@ def test_content_and_look_are_searched_together(client, place):
     shared = client.get("/search", params={"item": ids["1.png"]}).json()["hits"]
     assert [hit["id"] for hit in hits] == [hit["id"] for hit in shared]
     drawn = client.post("/search", params={"by": "shared=1,exclusive=1"}, content=png(place))
-    assert "say by like_item whose it is" in drawn.json()["detail"]
+    assert "name one of its items as like_item" in drawn.json()["detail"]
     look = {"by": "shared=0.001,exclusive=1", "like_item": ids["3.png"]}
     hits = client.post("/search", params=look, content=png(place)).json()["hits"]
     alone = client.get("/search", params={"item": ids["3.png"], "by": "exclusive"}).json()["hits"]

@@ -13,7 +13,7 @@ from iiae.errors import SettingsError
 
 if TYPE_CHECKING:
     from iiae.data.names import Names
-    from iiae.report.tables import Table
+    from iiae.report.table import Table
     from iiae.report.verdict import Verdict
     from iiae.run import Run
 
@@ -111,7 +111,7 @@ def show_tables(tables: Iterable[Table], names: Names | None = None) -> None:
 
 def _columns(table: Table, width: int, named: Callable[[str], str]) -> tuple[list[list[str]], str]:
     """Columns, each with its heading first, and a sentence if intervals were left out."""
-    from iiae.report.tables import split_interval
+    from iiae.report.table import split_interval
 
     parts = [[split_interval(cell) for cell in row] for row in table.rows]
     columns: list[list[str]] = []

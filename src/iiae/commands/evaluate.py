@@ -40,7 +40,7 @@ def evaluate(
     Example: iiae evaluate runs/mine --split validation
     """
     from iiae.files.atomic import json_text
-    from iiae.report.tables import result_tables
+    from iiae.report.result_tables import result_tables
     from iiae.report.verdict import run_verdict
 
     changed = [*(overrides or []), *["evaluation.degrade=true"] * degrade]
@@ -135,7 +135,7 @@ def score(
     """
     from iiae.evaluation.score import score_files
     from iiae.files.atomic import json_text
-    from iiae.report.tables import score_tables
+    from iiae.report.retrieval_tables import score_tables
 
     scores = score_files(
         query, gallery, query_labels, gallery_labels, tuple(k or (100, 200)), distance

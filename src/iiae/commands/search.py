@@ -115,7 +115,7 @@ def search(
     Example: iiae search runs/mine gallery/ sketch.png --top 5
     """
     from iiae.files.atomic import json_text
-    from iiae.report.tables import hit_tables
+    from iiae.report.retrieval_tables import hit_tables
     from iiae.run_folder import load_run
     from iiae.search.query import search_files
 

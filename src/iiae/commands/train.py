@@ -127,8 +127,8 @@ def sweep(
     Example: iiae sweep mine.toml --over objective.lam=0,1,2 --out sweeps/lam
     """
     from iiae.sweep.pareto import sweep_table
-    from iiae.sweep.run import SCORE, check_score
-    from iiae.sweep.run import select as best_by
+    from iiae.sweep.rows import SCORE, check_score
+    from iiae.sweep.rows import select as best_by
     from iiae.sweep.run import sweep as run_sweep
 
     if select is not None:

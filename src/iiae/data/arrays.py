@@ -11,7 +11,7 @@ import torch
 from iiae.data.base import Factor, PairSet, Splits, pick
 from iiae.data.matched import MatchedPairs, make_matched, split_matched
 from iiae.data.ranges import check_images, to_float32, warn_of_steps
-from iiae.data.splits import PairKeys, check_enough, key, limited, pair_keys, split_by_key
+from iiae.data.splits import PairKeys, content_names, pair_keys, split_pairs
 from iiae.errors import DataError
 from iiae.files.arrays import read_array
 from iiae.files.cells import find_place, open_cells, read_place, split_place
@@ -121,14 +121,12 @@ def split_rows(
         _refuse_columns(columns, x, y)
         return split_matched(make_matched(x, y)[0], settings)
     everything = ArrayPairs(x.values, y.values, (x.place, y.place), columns)
-    total = min(len(everything), settings.limit or len(everything))
-    check_enough(total, x.place)
-    keys = pair_keys(*(_row_names(side) for side in (everything.x, everything.y)))
-    used = limited(keys.own, settings.limit, settings.seed)
-    parts = split_by_key(keys.group[used], settings.validation, settings.test, settings.seed)
+    names = (content_names([row] for row in side.numpy()) for side in (everything.x, everything.y))
+    keys = pair_keys(*names)
+    parts = split_pairs(keys, settings, x.place)
     warn_of_steps(x.values, x.place)
     warn_of_steps(y.values, y.place)
-    return Splits(*(_part(x, y, everything.annotations, keys, used[part]) for part in parts))
+    return Splits(*(_part(x, y, everything.annotations, keys, part) for part in parts))
 
 
 def _part(
@@ -145,11 +143,6 @@ def _matched(x: Matrix, y: Matrix) -> bool:
     return (x.rows is not None and y.rows is not None) or any(
         is_sparse(side.values) for side in (x, y)
     )
-
-
-def _row_names(rows: torch.Tensor) -> list[str]:
-    """Each row by its content, so that equal rows have one name."""
-    return [str(key(row.tobytes())) for row in rows.numpy()]
 
 
 def _read(settings: DataSettings) -> tuple[Matrix, Matrix]:

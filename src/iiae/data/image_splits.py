@@ -20,7 +20,7 @@ from iiae.data.image_pairs import (
     open_pair,
 )
 from iiae.data.missing import PartPairs, Sides
-from iiae.data.splits import check_enough, key, limited, pair_keys, split_by_key
+from iiae.data.splits import PairKeys, key, limited, pair_keys, split_by_key, split_pairs
 from iiae.errors import DataError
 from iiae.files.folders import same_name
 from iiae.files.remote import RemoteFile
@@ -106,8 +106,7 @@ def split_files(
     """
     files = _usable(files, settings)
     files, lone = complete_first(_limited(with_keys(files, roots), settings))
-    check_enough(len(files), name)
-    parts = split_by_key(_groups(files), settings.validation, settings.test, settings.seed)
+    parts = split_pairs(_keys(files), settings, name)
     train, validation, test = ([files[i] for i in part] for part in parts)
     return _checked_sets([*train, *lone], validation, test, settings)
 
@@ -132,7 +131,7 @@ def hold_out(
     kept_validation, kept_test = every[n:m], every[m:]
     pairs, lone = complete_first(_limited(every[:n], settings))
     parts = split_by_key(
-        _groups(pairs),
+        _keys(pairs).group,
         0 if validation else settings.validation,
         0 if test else settings.test,
         settings.seed,
@@ -154,12 +153,12 @@ def _checked_sets(
 
 
 def _limited(files: Sequence[PairFiles], settings: DataSettings) -> list[PairFiles]:
-    keys = np.array([row.key for row in files], np.uint64)
-    return [files[i] for i in limited(keys, settings.limit, settings.seed)]
+    return [files[i] for i in limited(_keys(files).own, settings.limit, settings.seed)]
 
 
-def _groups(files: Sequence[PairFiles]) -> np.ndarray:
-    return np.array([row.group for row in files], np.uint64)
+def _keys(files: Sequence[PairFiles]) -> PairKeys:
+    both = np.array([(row.key, row.group) for row in files], np.uint64).reshape(-1, 2)
+    return PairKeys(*both.T)
 
 
 def _warn_of_shared(train: Sequence[PairFiles], held: Sequence[PairFiles], name: str) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from iiae.data.base import Factor, PairSet, Splits
 from iiae.data.missing import PartPairs, Sides
-from iiae.data.splits import PairKeys, check_enough, key, limited, pair_keys, split_by_key
+from iiae.data.splits import PairKeys, content_names, pair_keys, split_pairs
 from iiae.errors import DataError, first_five
 from iiae.files.matrices import Matrix, check_finite, is_counts, is_sparse, row_sums
 from iiae.settings import DataSettings
@@ -168,10 +168,8 @@ def split_matched(pairs: MatchedPairs, settings: DataSettings) -> Splits:
     """
     complete = np.flatnonzero((pairs.index != NONE).all(1))
     keys = pairs.identity.at(complete)
-    used = limited(keys.own, settings.limit, settings.seed)
-    check_enough(len(used), pairs.x.place)
-    parts = split_by_key(keys.group[used], settings.validation, settings.test, settings.seed)
-    train, validation, test = (complete[used[part]] for part in parts)
+    parts = split_pairs(keys, settings, pairs.x.place)
+    train, validation, test = (complete[part] for part in parts)
     lone = np.setdiff1d(np.arange(len(pairs)), complete)
     chosen = pairs.at(np.concatenate([train, lone]))
     return Splits(_part_paired(chosen) if len(lone) else chosen, *map(pairs.at, (validation, test)))
@@ -187,9 +185,6 @@ def _row_names(matrix: Matrix, rows: np.ndarray) -> list[str]:
     """Each row by its content, so that equal rows have one name."""
     values = matrix.values
     if not is_sparse(values):
-        return [str(key(values[i].tobytes())) for i in rows]
-    ends = values.indptr
-    return [
-        str(key(values.indices[a:b].tobytes() + values.data[a:b].tobytes()))
-        for a, b in zip(ends[rows], ends[rows + 1], strict=True)
-    ]
+        return content_names([values[i]] for i in rows)
+    ends = zip(values.indptr[rows], values.indptr[rows + 1], strict=True)
+    return content_names((values.indices[a:b], values.data[a:b]) for a, b in ends)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
-from iiae.data.classes.pairs import domains
+from iiae.data.classes.zero_shot import domains
 from iiae.files.remote import is_url
 from iiae.settings import DataSettings
 from iiae.types import PerDomain

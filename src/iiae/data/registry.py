@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from iiae.data.arrays import load_arrays
 from iiae.data.base import DataSet, PairSet, Splits
 from iiae.data.cars import load_cars
-from iiae.data.classes.pairs import ClassPairs, load_classes
+from iiae.data.classes.pairs import ClassPairs
+from iiae.data.classes.zero_shot import load_classes
 from iiae.data.degrade import Degrade, check_bytes
 from iiae.data.digits import fetch_mnist, load_digits, load_mnist, mnist_folders
 from iiae.data.image_folders import load_side_by_side, load_two_folders

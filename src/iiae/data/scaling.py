@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from iiae.errors import DataError
+from iiae.metrics.moments import column_moments
 
 
 class Standard(NamedTuple):
@@ -43,12 +44,12 @@ def find_standard(values: np.ndarray, name: str = "features") -> Standard:
     Raises:
         DataError: Values of `name` are so large that their deviation overflows.
     """
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean, scale = values.mean(0, np.float64), values.std(0, np.float64)
+    mean, scale = (
+        one.numpy() for one in column_moments([torch.from_numpy(np.array(values, np.float64))])
+    )
     bad = np.flatnonzero(~np.isfinite(mean) | ~np.isfinite(scale))
     if len(bad):
         raise DataError(
             f"{name}: values of column {bad[0]} are too large to be standardised; scale them"
         )
-    # the rounding error of a constant column is no scale
-    return Standard(mean, np.where(scale <= 1e-12 * np.abs(mean), 0.0, scale))
+    return Standard(mean, scale)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from iiae.errors import DataError
+from iiae.settings import DataSettings
 
 TENTH = 0.1
 HOLD_OUT, ORDER, LIMIT = 1, 2, 3  # independent draws
@@ -70,6 +71,26 @@ def limited(keys: np.ndarray, limit: int | None, seed: int) -> np.ndarray:
     if limit is None or limit >= len(keys):
         return np.arange(len(keys))
     return np.sort(np.argsort(_hashes(keys, seed, LIMIT), kind="stable")[:limit])
+
+
+def split_pairs(
+    keys: PairKeys, settings: DataSettings, where: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Train, validation and test indices of a list of pairs, of at most `settings.limit` pairs.
+
+    Args:
+        keys: Of the pairs.
+        settings: Limit, numbers of held-out pairs and seed.
+        where: Of the list, for messages.
+
+    Raises:
+        DataError: There are fewer than 4 pairs, or fewer than 2 would be left to train on.
+    """
+    used = limited(keys.own, settings.limit, settings.seed)
+    check_enough(len(used), where)
+    parts = split_by_key(keys.group[used], settings.validation, settings.test, settings.seed)
+    train, validation, test = (used[part] for part in parts)
+    return train, validation, test
 
 
 def shuffled_by_key(keys: np.ndarray, seed: int) -> np.ndarray:
@@ -142,6 +163,11 @@ def key(text: str | bytes) -> int:
     """A 64-bit hash, the same on every machine."""
     content = text.encode("utf-8", "backslashreplace") if isinstance(text, str) else text
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
+
+
+def content_names(rows: Iterable[Sequence[np.ndarray]]) -> list[str]:
+    """The name of each row by the bytes of its arrays, so that equal rows have one name."""
+    return [str(key(b"".join(part.tobytes() for part in row))) for row in rows]
 
 
 def _hashed(texts: Iterable[str]) -> np.ndarray:

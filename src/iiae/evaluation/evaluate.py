@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -16,14 +18,35 @@ from iiae.evaluation.readability import probe_factors
 from iiae.evaluation.translations import translation_quality
 from iiae.features.backbone import load_backbone
 from iiae.metrics.comparison import Comparison
+from iiae.metrics.differences import l1
 from iiae.model.active import latent_nats
 from iiae.model.iiae import IIAE
 from iiae.model.latents import embed, embed_sides
 from iiae.objectives import Terms, elbo, iiae_terms, information_bound
-from iiae.results import Evaluation, Nats, Readability, Retrieval, TranslationQuality
+from iiae.results import (
+    CategoryRetrieval,
+    Evaluation,
+    ItemCounts,
+    Nats,
+    Readability,
+    Retrieval,
+    TranslationQuality,
+)
 from iiae.run_folder import TrainedRun, load_comparison
 from iiae.settings import imported_task
-from iiae.types import mapped, plain
+from iiae.types import Domain, mapped, plain
+
+
+class _Latents(NamedTuple):
+    """What latents of a set show; pairs of classes have no partners, other pairs no categories."""
+
+    retrieval: Retrieval | None
+    categories: CategoryRetrieval | None
+    readability: Readability
+    largest_nats: float
+    items: dict[Domain, ItemCounts]
+    same: Identities | None = None
+    comparison: str | None = None
 
 
 def evaluate(run: TrainedRun, pairs: PairSet, split: str = "test") -> Evaluation:
@@ -38,57 +61,65 @@ def evaluate(run: TrainedRun, pairs: PairSet, split: str = "test") -> Evaluation
         DataError: Latents of a pair are not finite.
     """
     settings, model = run.settings.evaluation, run.model
-    hashes = ItemHashes()
-    if isinstance(pairs, ClassPairs):
-        embeddings = embed_sides(model, *pairs.sides(settings.batch))
-        choice, comparison, same = None, None, None
-        retrieval = None
-        categories = retrieve_classes(
-            embeddings, model.active, pairs, settings.cutoffs, settings.seed
-        )
-        readability, items = Readability({}, {}), {}
-    else:
-        embeddings = embed(model, hashes.watch(pairs.batches(settings.batch)))
-        same = hashes.identities()
-        choice = load_comparison(run.folder)
-        comparison = choice and choice.comparison
-        retrieval, categories = retrieve_partners(embeddings, model.active, same, comparison), None
-        items = same.counts()
-        readability = probe_factors(
-            embeddings, pairs.factors(), model.active_dimensions, settings.seed
-        )
+    latents = _of_classes(run, pairs) if isinstance(pairs, ClassPairs) else _of_pairs(run, pairs)
     terms, errors = _reconstruct(model, pairs, settings.batch, settings.seed)
     images = len(pairs.shapes[0]) == len(pairs.shapes[1]) == 3 and settings.translations > 0
     return Evaluation(
         split=split,
         pairs=len(pairs),
-        retrieval=retrieval,
-        categories=categories,
+        retrieval=latents.retrieval,
+        categories=latents.categories,
         nats=Nats(
             *(each.mean().item() for each in (*terms, elbo(terms), information_bound(terms)))
         ),
         absolute_error={"x": errors[0].item(), "y": errors[1].item()},
-        readability=readability,
+        readability=latents.readability,
         translation=_translate(run, pairs) if images else None,
         active_dimensions=int(model.active.sum()),
         shared_dimensions=len(model.active),
-        largest_nats=latent_nats(embeddings)[0].max().item() if len(pairs) > 1 else None,
+        largest_nats=latents.largest_nats if len(pairs) > 1 else None,
         active_nats=settings.active_nats,
-        items=items,
-        comparison=choice.comparison.name if choice and choice.comparison.is_another else None,
-        degraded=_degraded(run, pairs, same, comparison) if settings.degrade else None,
+        items=latents.items,
+        comparison=latents.comparison,
+        degraded=_degraded(run, pairs, latents.same) if settings.degrade else None,
         tasks={name: plain(imported_task(name)(run, pairs)) for name in settings.tasks},
     )
 
 
-def _degraded(
-    run: TrainedRun, pairs: PairSet, same: Identities | None, comparison: Comparison | None
-) -> Retrieval:
+def _of_classes(run: TrainedRun, pairs: ClassPairs) -> _Latents:
+    settings, model = run.settings.evaluation, run.model
+    latents = embed_sides(model, *pairs.sides(settings.batch))
+    categories = retrieve_classes(latents, model.active, pairs, settings.cutoffs, settings.seed)
+    nats = latent_nats(latents)[0].max().item()
+    return _Latents(None, categories, Readability({}, {}), nats, {})
+
+
+def _of_pairs(run: TrainedRun, pairs: PairSet) -> _Latents:
+    settings, model, hashes = run.settings.evaluation, run.model, ItemHashes()
+    latents = embed(model, hashes.watch(pairs.batches(settings.batch)))
+    same, how = hashes.identities(), _comparison(run)
+    return _Latents(
+        retrieval=retrieve_partners(latents, model.active, same, how),
+        categories=None,
+        readability=probe_factors(latents, pairs.factors(), model.active_dimensions, settings.seed),
+        largest_nats=latent_nats(latents)[0].max().item(),
+        items=same.counts(),
+        same=same,
+        comparison=how.name if how and how.is_another else None,
+    )
+
+
+def _comparison(run: TrainedRun) -> Comparison | None:
+    choice = load_comparison(run.folder)
+    return choice and choice.comparison
+
+
+def _degraded(run: TrainedRun, pairs: PairSet, same: Identities | None) -> Retrieval:
     """Retrieval of degraded copies, x by y and y by x."""
     if isinstance(pairs, ClassPairs):
         raise SettingsError("evaluation.degrade: pairs of classes have no partners to find")
-    embeddings = embed(run.model, DegradedPairs(pairs).batches(run.settings.evaluation.batch))
-    return retrieve_partners(embeddings, run.model.active, same, comparison)
+    latents = embed(run.model, DegradedPairs(pairs).batches(run.settings.evaluation.batch))
+    return retrieve_partners(latents, run.model.active, same, _comparison(run))
 
 
 def _translate(run: TrainedRun, pairs: PairSet) -> dict[str, TranslationQuality]:
@@ -119,6 +150,6 @@ def _reconstruct(
             rows.append(iiae_terms(pair, q, model.decode(q.rsample(), known)))
             means = model.decode(q.mean, known)
             for i, (value, likelihood) in enumerate(zip(pair[:2], means, strict=True)):
-                errors[i] += (value - likelihood.mean).abs().flatten(1).mean(1).sum().item()
+                errors[i] += l1(value, likelihood.mean).sum().item()
     terms = Terms(*(torch.cat(parts).cpu() for parts in zip(*rows, strict=True)))
     return terms, errors / len(pairs)

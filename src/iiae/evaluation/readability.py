@@ -8,7 +8,8 @@ import numpy as np
 
 from iiae.data.base import Factor
 from iiae.errors import DataError
-from iiae.metrics.leakage import BlockFactor, by_view, check_factor, linear_matrix
+from iiae.metrics.factors import BlockFactor, check_factor
+from iiae.metrics.probe_matrix import by_view, linear_matrix
 from iiae.model.iiae import Active
 from iiae.model.latents import Embeddings, latent_views
 from iiae.results import Readability

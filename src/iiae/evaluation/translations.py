@@ -10,6 +10,7 @@ from torch import Tensor
 
 from iiae.data.base import PairSet
 from iiae.evaluation.instances import ItemHashes
+from iiae.metrics.differences import l1, ssim
 from iiae.metrics.kernel import kernel_distance
 from iiae.metrics.retrieval import instance_retrieval
 from iiae.model.iiae import IIAE
@@ -100,22 +101,6 @@ def _translations(
         "draw": draws[0],
         "draws": torch.stack(draws),
     }
-
-
-def l1(made: Tensor, partner: Tensor) -> Float[Tensor, " batch"]:
-    """Mean absolute difference of each pair of images."""
-    return (made - partner).abs().flatten(1).mean(1)
-
-
-def ssim(made: Tensor, partner: Tensor) -> Float[Tensor, " batch"]:
-    """SSIM of each pair of images in [-1, 1]: Wang et al. 2004, Gaussian window of 11 pixels."""
-    from torchmetrics.functional.image import structural_similarity_index_measure
-
-    similarity = structural_similarity_index_measure(
-        made.float(), partner.float(), data_range=2.0, reduction="none"
-    )
-    assert isinstance(similarity, Tensor)
-    return similarity.reshape(-1)
 
 
 def _diversity(draws: Float[Tensor, "draws batch *shape"]) -> Float[Tensor, " batch"]:

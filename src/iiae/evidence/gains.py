@@ -16,8 +16,9 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from iiae.data.base import PairSet
 from iiae.evidence.measure import Blocks
-from iiae.metrics.leakage import FOLDS, RESAMPLES, alive
-from iiae.metrics.probes import held_out_ridge, standardised
+from iiae.metrics.factors import FOLDS
+from iiae.metrics.probes import alive, held_out_ridge, standardised
+from iiae.metrics.readings import RESAMPLES
 from iiae.results import Gain, Gains
 
 PAIRS = 1000  # at most

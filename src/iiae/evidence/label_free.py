@@ -10,7 +10,7 @@ from iiae.evidence.information import information_terms
 from iiae.evidence.matching import match_held_out
 from iiae.evidence.measure import Blocks, views
 from iiae.metrics.independence import hsic_test
-from iiae.metrics.leakage import alive
+from iiae.metrics.probes import alive
 from iiae.model.latents import embed
 from iiae.results import LabelFree
 from iiae.run_folder import TrainedRun

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from iiae.data.base import Splits
 from iiae.errors import DataError
-from iiae.metrics.comparison import Aggregate, pointwise
 from iiae.metrics.contrast import choose_temperature, contrast_nats, permutation_test
+from iiae.metrics.similarity import Aggregate, pointwise
 from iiae.model.iiae import IIAE
 from iiae.model.latents import Embeddings, embed
 from iiae.results import Bound, Matching
@@ -53,7 +53,7 @@ def partner_scores(
 ) -> Float[Tensor, "pairs pairs"]:
     r"""Pointwise mutual information of every x with every y through z_s, in nats.
 
-    `iiae.metrics.comparison.pointwise` with the aggregate posterior of training pairs and the mean
+    `iiae.metrics.similarity.pointwise` with the aggregate posterior of training pairs and the mean
     variance of each domain, so that the table is a product of matrices.
 
     Args:

@@ -13,18 +13,13 @@ from iiae.data.base import Factor
 from iiae.errors import DataError
 from iiae.metrics.axes import dci, dci_by_block, mig, sap
 from iiae.metrics.bounds import club_information, infonce_information
+from iiae.metrics.factors import BlockFactor
 from iiae.metrics.independence import Dependence, ToldApart, domain_probe, hsic_test
 from iiae.metrics.information import Information, gaussian_information, ksg_information
-from iiae.metrics.leakage import (
-    BlockFactor,
-    ProbeMatrix,
-    alive,
-    area_above_chance,
-    by_view,
-    leakage_score,
-    probe_matrix,
-)
+from iiae.metrics.leakage import area_above_chance, leakage_score
 from iiae.metrics.magnitude import rescaled
+from iiae.metrics.probe_matrix import ProbeMatrix, by_view, probe_matrix
+from iiae.metrics.probes import alive
 from iiae.metrics.retrieval import partner_ranks
 from iiae.model.iiae import Active
 from iiae.model.latents import Embeddings, latent_views

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from iiae.data.base import PairSet, side_of
+from iiae.metrics.differences import l1
 from iiae.model.iiae import IIAE
 from iiae.model.translation import content, draw_exclusive, render
 from iiae.results import Estimate, Style
@@ -42,12 +43,8 @@ def draw_styles(
                 )
                 for _ in range(2)
             )
-            rows[to].append((_difference(first, second), _difference(first, partner)))
+            rows[to].append((l1(first, second), l1(first, partner)))
     return {
         to: Style(*(Estimate.of(torch.cat(column)) for column in zip(*parts, strict=True)))
         for to, parts in rows.items()
     }
-
-
-def _difference(a: Tensor, b: Tensor) -> Tensor:
-    return (a - b).abs().flatten(1).mean(1).double().cpu()

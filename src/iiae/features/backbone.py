@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,10 +66,8 @@ def load_backbone(name: str | Path) -> Backbone:
         MissingExtra: `transformers` is not installed.
     """
     try:
-        from huggingface_hub.utils import logging as hub_logging
         from transformers import AutoConfig, AutoModel
         from transformers.image_processing_base import ImageProcessingMixin
-        from transformers.utils import logging as model_logging
     except ImportError as error:
         raise MissingExtra("features", "a pretrained backbone") from error
     name = str(name)
@@ -76,20 +75,14 @@ def load_backbone(name: str | Path) -> Backbone:
         if ("/" in name and name.count("/") != 1) or name.startswith("."):
             raise DataError(f"backbone {name}: no such folder")
         log.info("backbone %s: no folder of that name here, so the Hugging Face hub is asked", name)
-    chatty = [(one, one.get_verbosity()) for one in (hub_logging, model_logging)]
     try:
-        for one, _ in chatty:
-            one.set_verbosity_error()
-        model_logging.disable_progress_bar()
-        config = AutoConfig.from_pretrained(name)
-        model = AutoModel.from_pretrained(name, dtype=torch.float32)
-        wanted, _ = ImageProcessingMixin.get_image_processor_dict(name)
+        with _quiet():
+            config = AutoConfig.from_pretrained(name)
+            model = AutoModel.from_pretrained(name, dtype=torch.float32)
+            wanted, _ = ImageProcessingMixin.get_image_processor_dict(name)
     except Exception as error:  # each layer below raises its own
         reason = str(error).strip().splitlines()[0]
         raise DataError(f"backbone {name}: cannot be loaded: {reason}") from error
-    finally:
-        for one, shown in chatty:
-            one.set_verbosity(shown)
     model = getattr(model, "vision_model", model)
     return Backbone(
         name=Path(name).name,
@@ -101,6 +94,23 @@ def load_backbone(name: str | Path) -> Backbone:
         classes=tuple((getattr(config, "id2label", None) or {}).values()),
         taught=str(wanted.get(TAUGHT, "")),
     )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silences what transformers and the hub print while they load a model."""
+    from huggingface_hub.utils import logging as hub_logging
+    from transformers.utils import logging as model_logging
+
+    chatty = [(one, one.get_verbosity()) for one in (hub_logging, model_logging)]
+    for one, _ in chatty:
+        one.set_verbosity_error()
+    model_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for one, shown in chatty:
+            one.set_verbosity(shown)
 
 
 def load_backbones(name: str | Path) -> Backbone | dict[str, Backbone]:

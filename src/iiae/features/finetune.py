@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from iiae.console import tracked
-from iiae.data.classes.pairs import ClassPairs, as_float, domains, load_classes
+from iiae.data.classes.pairs import ClassPairs, as_float
+from iiae.data.classes.zero_shot import domains, load_classes
 from iiae.errors import MissingExtra
 from iiae.features.backbone import TAUGHT, Backbone, pooled
 from iiae.features.teaching import SCALE, Task, check_numbers, mixed, tasks

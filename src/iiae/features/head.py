@@ -13,13 +13,9 @@ from torch.nn import functional as F
 
 from iiae.console import tracked
 from iiae.data.classes.collections import read_collections
-from iiae.data.classes.pairs import (
-    ClassPairs,
-    domains,
-    load_classes,
-    standardised,
-    standardised_splits,
-)
+from iiae.data.classes.pairs import ClassPairs
+from iiae.data.classes.scaling import standardised, standardised_splits
+from iiae.data.classes.zero_shot import domains, load_classes
 from iiae.errors import DataError
 from iiae.features.extract import save_features
 from iiae.features.teaching import SCALE, Task, check_numbers, mixed, tasks
@@ -117,9 +113,11 @@ def _refuse_two_widths(root: str, train: ClassPairs) -> None:
 
 def _write(data: DataSettings, out: Path, heads: list[Head], classes: list[str], note: str) -> None:
     names, root = domains(data), data.root or ""
-    given = standardised(read_collections(root, *names, data.size), classes)
-    x = given.x._replace(values=heads[0](given.x.values))
-    y = given.y._replace(values=heads[-1](given.y.values))
+    given = read_collections(root, *names, data.size)
+    x, y = (
+        side._replace(values=head(standardised(side, side.of(classes)).values))
+        for side, head in ((given.x, heads[0]), (given.y, heads[-1]))
+    )
     joint = len(heads) == 1 or given.protocol == "joint"
     protocol = "joint" if joint else "apart"
     save_features(out, Path(root), given._replace(x=x, y=y, protocol=protocol), names, note)

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from iiae.data.classes.collections import Collections, Labelled
-from iiae.data.classes.pairs import ClassPairs, as_float, standardised
+from iiae.data.classes.collections import Labelled
+from iiae.data.classes.pairs import ClassPairs, as_float
+from iiae.data.classes.scaling import standardised
 from iiae.errors import SettingsError
 from iiae.metrics.ranking import score
 from iiae.settings import MOST_SEED
@@ -59,8 +60,7 @@ def _numbers(side: Labelled, classes: list[str]) -> Tensor:
 
 def across(embed: Embed, pairs: ClassPairs) -> float:
     """mAP@all, x searching y; each domain scaled by itself, since training scales it too."""
-    sides = Collections(_embedded(embed, pairs.x), _embedded(embed, pairs.y))
-    x, y = standardised(sides, pairs.classes)[:2]
+    x, y = (_embedded(embed, side) for side in (pairs.x, pairs.y))
     return _map(x, y)
 
 
@@ -70,16 +70,16 @@ def _within(held: Labelled) -> Callable[[Embed], float]:
 
     def quality(embed: Embed) -> float:
         side = _embedded(embed, held)
-        classes = sorted({str(name) for name in side.labels})
-        scaled = standardised(Collections(side, side), classes).x
-        return _map(scaled.at(order[::2]), scaled.at(order[1::2]))
+        return _map(side.at(order[::2]), side.at(order[1::2]))
 
     return quality
 
 
 def _embedded(embed: Embed, side: Labelled) -> Labelled:
+    """Items as the network gives them, scaled by themselves."""
     parts = [embed(as_float(part)) for part in side.values.split(256)]
-    return side._replace(values=torch.cat(parts))
+    embedded = side._replace(values=torch.cat(parts))
+    return standardised(embedded, embedded)
 
 
 def _map(query: Labelled, items: Labelled) -> float:

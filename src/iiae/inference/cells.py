@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,39 +15,15 @@ from iiae.errors import DataError, MissingExtra, RunError, SettingsError
 from iiae.files.atomic import refuse_inputs, write_atomically
 from iiae.files.cells import (
     OBSM,
-    Cells,
-    Place,
-    find_place,
     open_cells,
-    read_place,
-    split_place,
 )
-from iiae.files.matrices import Matrix, is_sparse, with_columns
+from iiae.inference.cell_sides import Side, find_sides, label, positions
 from iiae.model.translation import content, render
 from iiae.run_folder import TrainedRun, load_features, weights_digest
 from iiae.types import DOMAINS, Context, Domain, Pair, mapped, other
 
 BATCH = 1024  # cells that the model takes at once
 KEY = "iiae"
-
-log = logging.getLogger("iiae")
-
-
-class Side(NamedTuple):
-    """One domain of some cells: its matrix, where it lies, and the row of each cell or -1."""
-
-    matrix: Matrix
-    place: Place
-    rows: np.ndarray
-
-    @property
-    def cells(self) -> np.ndarray:
-        """Numbers of the cells that have this domain."""
-        return np.flatnonzero(self.rows >= 0)
-
-    def take(self, cells: np.ndarray) -> torch.Tensor:
-        """Samples of some cells, `(some, size)`."""
-        return torch.from_numpy(self.matrix.take(self.rows[cells]))
 
 
 def write_cells(
@@ -74,9 +49,9 @@ def write_cells(
         DataError: The cells have nothing that the run takes, or lack features.
     """
     with open_cells(cells) as opened:
-        sides = _sides(run, opened, domain)
+        sides = find_sides(run, opened, domain)
     if to is not None and other(to) not in sides:
-        raise DataError(f"{opened.name}: has no {_label(run, other(to))} to translate to {to}")
+        raise DataError(f"{opened.name}: has no {label(run, other(to))} to translate to {to}")
     names = list(map(str, cells.obs_names))
     known = _covariates(run, cells)
     latents = _latents(run, sides, len(names), known)
@@ -85,8 +60,8 @@ def write_cells(
     for name, side in sides.items():
         if side.place.modality is not None:
             held = cells.mod[side.place.modality]
-            index = _positions(names, held.obs_names)
-            for key in ("X_iiae_shared", f"X_iiae_{_label(run, name)}"):
+            index = positions(names, held.obs_names)
+            for key in ("X_iiae_shared", f"X_iiae_{label(run, name)}"):
                 held.obsm[key] = latents[key][index]
     data = run.settings.data
     cells.uns[KEY] = {
@@ -124,7 +99,7 @@ def write_cells_file(
         raise SettingsError(f"{out}: a copy of {source.name} ends in {source.suffix}")
     refuse_inputs([out], [source])
     with open_cells(source):
-        pass  # says what is wrong with the file
+        pass  # raises if something is wrong with the file
     with _quiet():
         cells = _read(source)
         write_cells(run, cells, to, domain)
@@ -134,85 +109,6 @@ def write_cells_file(
         except (TypeError, ValueError, KeyError) as error:  # as HDF5 cannot hold what was in them
             raise RunError(f"{out}: cannot be written: {error}") from error
     return out
-
-
-def domain_matrix(run: TrainedRun, cells: Any, domain: Domain) -> Matrix:
-    """The matrix of one domain of some cells, with the columns that a run takes.
-
-    Raises:
-        DataError: The cells have no such modality, layer, panel or features.
-    """
-    with open_cells(cells) as opened:
-        return _matrix(run, opened, domain, _place(run, opened, domain, strip=True))
-
-
-def _sides(run: TrainedRun, cells: Cells, domain: Domain | None) -> dict[Domain, Side]:
-    """The domains that the cells have."""
-    if domain is None and run.settings.data.name != "omics":
-        raise SettingsError(f"{cells.name}: which domain are these cells of? give domain, x or y")
-    names = list(map(str, cells.node.obs_names))
-    sides: dict[Domain, Side] = {}
-    reasons: list[str] = []
-    for name in DOMAINS if domain is None else (domain,):
-        try:
-            place = _place(run, cells, name, strip=domain is not None)
-        except DataError as error:
-            reasons.append(str(error))
-            continue
-        matrix = _matrix(run, cells, name, place)
-        sides[name] = Side(matrix, place, _rows(matrix, names))
-    if not sides:
-        raise DataError(reasons[0])
-    if reasons:
-        log.info("without its partner: %s", reasons[0])
-    return sides
-
-
-def _place(run: TrainedRun, cells: Cells, domain: Domain, strip: bool) -> Place:
-    """Where a domain is; `strip` leaves the modality out for cells that have none."""
-    text = _text(run, domain)
-    try:
-        return find_place(cells, text, f"data.{domain}")
-    except DataError:
-        if not strip or cells.modalities:
-            raise
-    return find_place(cells, text.partition(":")[2], f"data.{domain}")
-
-
-def _text(run: TrainedRun, domain: Domain) -> str:
-    """The place of a domain as settings name it."""
-    data = run.settings.data
-    text = (data.x if domain == "x" else data.y) or ""
-    return text if data.name == "omics" else split_place(text)[1] or ""
-
-
-def _label(run: TrainedRun, domain: Domain) -> str:
-    """What a domain is called in keys: its modality or panel, or x or y."""
-    parts = [part for part in _text(run, domain).split(":") if part not in ("", "X", OBSM)]
-    return parts[0] if parts and run.settings.data.name == "omics" else domain
-
-
-def _matrix(run: TrainedRun, cells: Cells, domain: Domain, place: Place) -> Matrix:
-    matrix = with_columns(read_place(cells, place), load_features(run.folder).of(domain))
-    size = run.shapes.of(domain)[0]
-    if matrix.values.shape[1] != size:
-        raise DataError(
-            f"{matrix.place}: has {matrix.values.shape[1]} columns, the model takes {size}"
-        )
-    return matrix
-
-
-def _rows(matrix: Matrix, names: Sequence[str]) -> np.ndarray:
-    """Row of each cell, -1 for cells that are not there or NaN throughout."""
-    rows = _positions(matrix.rows or names, names)
-    if not is_sparse(matrix.values) and matrix.values.dtype.kind == "f":
-        rows[(rows >= 0) & np.isnan(matrix.values).all(1)[np.maximum(rows, 0)]] = -1
-    return rows
-
-
-def _positions(names: Sequence[str], wanted: Any) -> np.ndarray:
-    place = {name: i for i, name in enumerate(names)}
-    return np.array([place.get(str(name), -1) for name in wanted])
 
 
 def _covariates(run: TrainedRun, cells: Any) -> Context:
@@ -246,10 +142,10 @@ def _latents(
     """Means of all latents by their key in `obsm`, `(cells, size)`, NaN where there is none."""
     model = run.model
     shared = np.full((count, len(model.active)), np.nan, np.float32)
-    found = {"X_iiae_shared": shared}
+    latents = {"X_iiae_shared": shared}
     for name, side in sides.items():
         size = model.exclusive_sizes.of(name)
-        own = found[f"X_iiae_{_label(run, name)}"] = np.full((count, size), np.nan, np.float32)
+        own = latents[f"X_iiae_{label(run, name)}"] = np.full((count, size), np.nan, np.float32)
         for part in _parts(side.cells):
             q = model.encoder(name)(side.take(part), _of(known, part))
             own[part], shared[part] = q.exclusive.mean.numpy(), q.shared.mean.numpy()
@@ -259,7 +155,7 @@ def _latents(
             x, y = (sides[name].take(part) for name in DOMAINS)
             q = model.encode(Pair(x, y, of_part, of_part))
             shared[part] = q.shared.mean.numpy()
-    return found
+    return latents
 
 
 def _write_translation(
@@ -276,11 +172,11 @@ def _write_translation(
     columns = load_features(run.folder).of(to)
     if target is not None and target.place.group != OBSM:
         held = cells.mod[target.place.modality] if target.place.modality else cells
-        covered = set(source.cells) <= set(_positions(names, held.obs_names))
+        covered = set(source.cells) <= set(positions(names, held.obs_names))
         if covered and list(map(str, held.var_names)) == columns:
-            held.layers[KEY] = made[_positions(names, held.obs_names)]
+            held.layers[KEY] = made[positions(names, held.obs_names)]
             return
-    key = f"{KEY}_{_label(run, to)}"
+    key = f"{KEY}_{label(run, to)}"
     if columns is None:
         cells.obsm[key] = made
         return
@@ -312,7 +208,7 @@ def _read(source: Path) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """What anndata and mudata warn of while they copy a file is no news about the copy."""
+    """Silences anndata and mudata, whose warnings on copying a file do not concern the copy."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

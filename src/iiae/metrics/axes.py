@@ -14,10 +14,11 @@ import numpy as np
 from jaxtyping import Float, Int, Num
 
 from iiae.errors import DataError
+from iiae.metrics.factors import BlockFactor, classes
 from iiae.metrics.information import sklearn_part
-from iiae.metrics.leakage import BlockFactor, ProbeMatrix, alive, checked, classes, collapsed
 from iiae.metrics.magnitude import rescaled
-from iiae.metrics.probes import standardised
+from iiae.metrics.probe_matrix import ProbeMatrix, checked, collapsed
+from iiae.metrics.probes import alive, standardised
 
 BINS = 20
 SAMPLES = 3000

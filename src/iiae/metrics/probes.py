@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float, Int, Num
+from jaxtyping import Bool, Float, Int, Num
 
 from iiae.metrics.magnitude import rescaled
 
@@ -52,9 +52,21 @@ def _decomposed(x: np.ndarray, y: np.ndarray, fit: np.ndarray, at: np.ndarray) -
     """Eigenvalues of the fit's Gram matrix; features there and targets in its eigenvectors."""
     centre, mean = x[fit].mean(0), y[fit].mean(0)
     inside = x[fit] - centre
-    values, vectors = np.linalg.eigh(inside.T @ inside)
+    if inside.shape[1] > len(fit):  # the rows span fewer directions than there are columns
+        values, rows = np.linalg.eigh(inside @ inside.T)
+        kept = values > 1e-12 * values[-1]
+        values, rows = values[kept], rows[:, kept]
+        vectors = inside.T @ (rows / np.sqrt(values))
+    else:
+        values, vectors = np.linalg.eigh(inside.T @ inside)
     right = vectors.T @ (inside.T @ (y[fit] - mean))
     return values.clip(min=0), (x[at] - centre) @ vectors, right, mean
+
+
+def alive(latent: Num[np.ndarray, "samples size"]) -> Bool[np.ndarray, " size"]:
+    """Which dimensions vary beyond rounding."""
+    latent = rescaled(latent)
+    return latent.std(0) > 1e-6 * np.abs(latent).max(0, initial=1e-30)
 
 
 def standardised(latent: Num[np.ndarray, "samples size"]) -> Float[np.ndarray, "samples size"]:

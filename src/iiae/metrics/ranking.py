@@ -21,19 +21,18 @@ class, latents that are all equal would otherwise score above chance (`iiae.metr
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from iiae.errors import DataError
 from iiae.metrics.chance import chance_values
-from iiae.metrics.magnitude import ROOM, middle, power_of_two
+from iiae.metrics.distances import Distance, check_rankable, ranking_distances
 
-Distance = Literal["cosine", "euclidean", "hamming"]
 BLOCK = 128
 RESAMPLES, DRAWN = 1000, 1_000_000  # bootstrap samples; queries drawn at once
 
@@ -81,8 +80,8 @@ def score(
     """Every measure of this module, of queries ranked over a whole gallery.
 
     Args:
-        query: One row a query.
-        gallery: One row an item; what is ranked.
+        query: One row per query.
+        gallery: One row per item; what is ranked.
         query_labels: Class of each query.
         gallery_labels: Class of each item; an item of the query's class is relevant.
         ks: Cut-offs of the measures at K.
@@ -93,7 +92,7 @@ def score(
         DataError: Arrays do not fit each other, hold values that cannot be ranked, or no query
             has a relevant item.
     """
-    _check(query, gallery, query_labels, gallery_labels, distance)
+    check_rankable(query, gallery, query_labels, gallery_labels, distance)
     order = np.random.default_rng([seed, 1]).permutation(len(gallery))
     labels, shuffled = np.asarray(query_labels), np.asarray(gallery_labels)[order]
     per_query = _values(query, gallery[order], labels, shuffled, ks, distance)
@@ -159,7 +158,7 @@ def ranking_values(
     Raises:
         DataError: As `score`.
     """
-    _check(query, gallery, query_labels, gallery_labels, distance)
+    check_rankable(query, gallery, query_labels, gallery_labels, distance)
     return _values(query, gallery, query_labels, gallery_labels, ks, distance)
 
 
@@ -171,7 +170,7 @@ def _values(
     ks: tuple[int, ...],
     distance: Distance,
 ) -> dict[str, np.ndarray]:
-    distances = _distances(query, gallery, distance)
+    distances = ranking_distances(query, gallery, distance)
     classes, gallery_class = np.unique(gallery_labels, return_inverse=True)
     members = {
         label: np.flatnonzero(gallery_class == c) for c, label in enumerate(classes.tolist())
@@ -195,18 +194,18 @@ def _joined(ranks: Sequence[np.ndarray]) -> Ranks:
     return Ranks(np.concatenate(ranks), starts)
 
 
-def query_values(found: Ranks, ks: tuple[int, ...]) -> dict[str, Float[np.ndarray, " queries"]]:
+def query_values(given: Ranks, ks: tuple[int, ...]) -> dict[str, Float[np.ndarray, " queries"]]:
     """Every measure of every query; NaN where no item is relevant."""
-    counts = np.diff(found.starts)
-    order = np.arange(len(found.ranks)) - np.repeat(found.starts[:-1], counts) + 1
-    precision = order / (found.ranks + 1)
-    values = {"map@all": _per_query(precision, found.starts) / _or_nan(counts)}
-    interpolated = _best_from_here(precision, found.starts)
-    values["map@all_voc"] = _per_query(interpolated, found.starts) / _or_nan(counts)
+    counts = np.diff(given.starts)
+    order = np.arange(len(given.ranks)) - np.repeat(given.starts[:-1], counts) + 1
+    precision = order / (given.ranks + 1)
+    values = {"map@all": _per_query(precision, given.starts) / _or_nan(counts)}
+    interpolated = _best_from_here(precision, given.starts)
+    values["map@all_voc"] = _per_query(interpolated, given.starts) / _or_nan(counts)
     for k in ks:
-        within = found.ranks < k
-        hits = _per_query(within.astype(float), found.starts)
-        total = _per_query(precision * within, found.starts)
+        within = given.ranks < k
+        hits = _per_query(within.astype(float), given.starts)
+        total = _per_query(precision * within, given.starts)
         some = np.where(counts > 0, 1.0, np.nan)
         values[f"precision@{k}"] = some * hits / k
         values[f"recall@{k}"] = hits / _or_nan(counts)
@@ -229,82 +228,6 @@ def _ranks(
     place = np.empty(len(distance), np.int64)
     place[np.argsort(distance, kind="stable")] = np.arange(len(distance))
     return np.sort(place[items])
-
-
-def _distances(
-    query: np.ndarray, gallery: np.ndarray, distance: Distance
-) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from some queries to what ranks all items as the distance does."""
-    if distance == "hamming":
-        right = _signs(gallery)
-        return lambda rows: -(_signs(rows) @ right.T)
-    factor = power_of_two(max(_largest(query), _largest(gallery)), ROOM)
-
-    def placed(rows: np.ndarray) -> np.ndarray:
-        """Rows whose squared distances rank as `distance` does, in float64: see `magnitude`."""
-        return _unit(rows) if distance == "cosine" else np.asarray(rows, np.float64) * factor
-
-    items = placed(gallery)
-    centre = middle(items)
-    items -= centre
-    norms = (items * items).sum(1)
-    return lambda rows: norms - 2 * (placed(rows) - centre) @ items.T
-
-
-def _signs(rows: np.ndarray) -> Float[np.ndarray, "rows size"]:
-    return np.where(rows > 0, 1, -1).astype(np.float32)
-
-
-def _largest(rows: np.ndarray) -> float:
-    """The largest magnitude, without a copy; infinite where float64 does not reach."""
-    return max(abs(float(rows.max(initial=0))), abs(float(rows.min(initial=0))))
-
-
-def _unit(rows: np.ndarray) -> Float[np.ndarray, "rows size"]:
-    rows = np.asarray(rows, np.float64)
-    rows = rows / np.abs(rows).max(1, keepdims=True, initial=0)  # no square overflows or vanishes
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-
-def _check(
-    query: np.ndarray,
-    gallery: np.ndarray,
-    query_labels: np.ndarray,
-    gallery_labels: np.ndarray,
-    distance: str,
-) -> None:
-    if distance not in get_args(Distance):
-        known = ", ".join(get_args(Distance))
-        raise DataError(f"distance {distance!r} is none of {known}")
-    sides = {"query": (query, query_labels), "gallery": (gallery, gallery_labels)}
-    for name, (rows, labels) in sides.items():
-        if rows.ndim != 2 or len(rows) == 0:
-            raise DataError(f"{name}: shape {rows.shape}; expected (rows, size), not empty")
-        if len(labels) != len(rows):
-            raise DataError(f"{name}: {len(rows):,} rows and {len(labels):,} labels")
-        if rows.dtype.kind not in "biuf":
-            raise DataError(f"{name}: holds {rows.dtype}; expected numbers")
-        _check_rows(rows, name, distance)
-    if query.shape[1] != gallery.shape[1]:
-        raise DataError(f"query rows have {query.shape[1]} values, gallery rows {gallery.shape[1]}")
-
-
-def _check_rows(rows: np.ndarray, name: str, distance: str) -> None:
-    if rows.dtype.kind == "f" and not np.isfinite(rows).all():
-        bad = np.flatnonzero(~np.isfinite(rows).all(1))
-        raise DataError(f"{name}: NaN or infinite values in row {_some(bad)}")
-    if _largest(rows) > np.finfo(np.float64).max:
-        raise DataError(f"{name}: has values beyond the range of float64")
-    if distance == "cosine" and not rows.any(1).all():
-        zero = np.flatnonzero(~rows.any(1))
-        raise DataError(
-            f"{name}: row {_some(zero)} is all zeros, which has no direction for cosine"
-        )
-
-
-def _some(rows: np.ndarray) -> str:
-    more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
-    return ", ".join(map(str, rows[:5])) + more
 
 
 def _per_query(values: np.ndarray, starts: np.ndarray) -> np.ndarray:

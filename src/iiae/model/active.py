@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from iiae.distributions import DiagonalNormal
-from iiae.metrics.comparison import Aggregate, pointwise
+from iiae.metrics.similarity import Aggregate, pointwise
 from iiae.model.iiae import Active
 from iiae.model.latents import Embeddings
 

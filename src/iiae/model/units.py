@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from iiae.distributions import Counts, Likelihood, Rescaled
+from iiae.metrics.moments import column_moments
 from iiae.types import Context
 
 LIMIT = 10.0  # standard deviations from the mean at which values are clipped
@@ -62,12 +63,12 @@ class StandardUnits(nn.Module):
 
     def learn(self, batches: Iterable[tuple[Tensor, Context]]) -> None:
         """Takes the mean and deviation of all rows, `(batch, size)` at a time."""
-        self.take(*moments(values for values, _ in batches))
+        self.take(*column_moments(values for values, _ in batches))
 
     def take(self, mean: Float[Tensor, " size"], deviation: Float[Tensor, " size"]) -> None:
-        """Takes these; a column that varies by rounding errors alone is constant."""
+        """Takes these, as of `column_moments`."""
         self.mean.copy_(mean)
-        self.deviation.copy_(deviation.masked_fill(deviation <= 1e-12 * mean.abs(), 0))
+        self.deviation.copy_(deviation)
 
 
 class CountUnits(nn.Module):
@@ -122,29 +123,8 @@ class CountUnits(nn.Module):
                     sizes.append(size.cpu())
                 yield torch.cat([values, values.log1p()], 1)
 
-        (mean, seen), (_, deviation) = (part.chunk(2) for part in moments(both()))
+        (mean, seen), (_, deviation) = (part.chunk(2) for part in column_moments(both()))
         self.seen.take(seen, deviation)
         self.log_mean.copy_(mean.clamp_min(0.5 / rows).log())
         if self.size != "none":
             self.median_size.copy_(torch.cat(sizes).median())
-
-
-def moments(
-    batches: Iterable[Tensor],
-) -> tuple[Float[Tensor, " size"], Float[Tensor, " size"]]:
-    """Mean and standard deviation of each column over batches `(batch, size)`, in float64.
-
-    Summed around the first batch's mean, so that nothing cancels.
-    """
-    start = first = squares = torch.zeros(())
-    rows = 0
-    for values in batches:
-        values = values.double().cpu()
-        if not rows:
-            start = values.mean(0)
-            first, squares = torch.zeros_like(start), torch.zeros_like(start)
-        offset = values - start
-        first, squares = first + offset.sum(0), squares + offset.square().sum(0)
-        rows += len(values)
-    off = first / rows
-    return start + off, (squares / rows - off.square()).clamp_min(0).sqrt()

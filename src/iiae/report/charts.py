@@ -9,7 +9,7 @@ from typing import Any
 
 from iiae.data.names import Names
 from iiae.errors import MissingExtra
-from iiae.metrics.leakage import Cell, ProbeMatrix
+from iiae.metrics.probe_matrix import Cell, ProbeMatrix
 from iiae.report.pictures import Figure
 
 COLOURS = ("#3b82f6", "#f59e0b", "#10b981", "#a855f7")  # readable on white and on black

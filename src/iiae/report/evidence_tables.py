@@ -7,131 +7,62 @@ from collections.abc import Mapping
 
 from iiae.metrics.independence import Dependence, ToldApart
 from iiae.metrics.information import Information
-from iiae.metrics.leakage import ProbeMatrix, Reading
-from iiae.report.tables import Table, number, percent, with_interval
+from iiae.report.factor_tables import axis_table, leakage_table, probe_table, swap_table
+from iiae.report.table import Table, number, percent, with_interval
 from iiae.results import (
-    Axes,
     Bound,
     Evidence,
     Gains,
     InformationTerms,
     Matching,
     NullRuns,
-    Origin,
 )
 
 
-def evidence_tables(found: Evidence) -> list[Table]:
+def evidence_tables(evidence: Evidence) -> list[Table]:
     """The tables of one set."""
     tables: list[Table] = []
-    if found.matching:
-        tables.append(_matching(found.matching))
-    if found.null:
-        tables.append(_null(found.null))
-    if found.gains:
-        tables.append(_gains(found.gains))
-    if found.leakage:
-        tables.append(_leakage(found))
-        for i, (kind, matrix) in enumerate(found.probes.items()):
-            table = _probes(kind, matrix)
+    if evidence.matching:
+        tables.append(_matching(evidence.matching))
+    if evidence.null:
+        tables.append(_null(evidence.null))
+    if evidence.gains:
+        tables.append(_gains(evidence.gains))
+    if evidence.leakage:
+        tables.append(leakage_table(evidence))
+        for i, (kind, matrix) in enumerate(evidence.probes.items()):
+            table = probe_table(kind, matrix)
             tables.append(table if i == 0 else table._replace(note="Probes and notes as above."))
-    if found.swap:
-        tables.append(_swap(found.swap))
-    if found.information:
-        tables.append(_information(found.information))
-    tables.append(_curves(found))
-    if found.domains:
-        tables.append(_domains(found.domains))
-    tables.append(_dependence(found.dependence))
-    if found.axes:
-        tables.append(_axes(found.axes))
+    if evidence.swap:
+        tables.append(swap_table(evidence.swap))
+    if evidence.information:
+        tables.append(_information(evidence.information))
+    tables.append(_curves(evidence))
+    if evidence.domains:
+        tables.append(_domains(evidence.domains))
+    if evidence.dependence:
+        tables.append(_dependence(evidence.dependence))
+    if evidence.axes:
+        tables.append(axis_table(evidence.axes))
     return [table for table in tables if table.rows]
 
 
-def _leakage(found: Evidence) -> Table:
-    rows = []
-    for kind, leak in found.leakage.items():
-        gone = ", ".join(leak.collapsed)
-        most, value = max(leak.by_factor.items(), key=lambda item: item[1])
-        rows.append(
-            [
-                kind,
-                f"collapsed: {gone}" if gone else number(leak.value, 3),
-                f"{most} ({number(value, 3)})",
-                number(leak.at_home, 3),
-            ]
-        )
+def _matching(matching: Matching) -> Table:
+    nats, most = with_interval(*matching.nats, digits=3), number(matching.most, 3)
+    recall = [percent(matching.recall), percent(matching.null_recall)]
     return Table(
-        f"Leakage, {found.pairs:,} pairs",
-        ["latents", "leakage", "largest", "read at home"],
-        rows,
-        "One number for what is in the wrong place: the mean over factors of the most that any "
-        "probe reads of it from a latent it does not belong to, 0 at chance, 1 without error. Read "
-        "at home: the same from the latent it belongs to; a small leak means little where this "
-        "is small too. A collapsed latent is reported as such and not scored.",
-    )
-
-
-def _probes(kind: str, matrix: ProbeMatrix) -> Table:
-    rows = []
-    for factor, blocks in matrix.cells.items():
-        for probe in ("linear", "nonlinear"):
-            each: list[Reading | None] = [getattr(cell, probe) for cell in blocks.values()]
-            ends = [(one.chance, one.chance_high) for one in each if one]
-            chance = ", ".join(number(max(end), 3) for end in zip(*ends, strict=True)) or "-"
-            name = f"{factor} (of {matrix.home[factor]}), {probe}"
-            rows.append([name, *map(_reading, each), chance])
-    blocks = next(iter(matrix.cells.values()))
-    return Table(
-        f"What each latent predicts of each factor, by its {kind}",
-        ["factor and probe", *blocks, "chance, its 95%"],
-        rows,
-        f"R2 or accuracy on held-out pairs ({matrix.samples:,} used, five folds) with 95% "
-        "bootstrap intervals. Chance: the same probe on shuffled factors, mean and 95th "
-        "percentile, and at least the best constant answer; of the latent where it is largest. z_s "
-        "stands for r_x and r_y side by side. Means can show what samples do not: a dimension "
-        "whose signal lies far below its noise still orders its means, and two readings of one "
-        "such dimension show more than one does. Active means leave it out.",
-    )
-
-
-def _reading(found: Reading | None) -> str:
-    return with_interval(*found[:3], 3) if found else "collapsed"
-
-
-def _swap(found: Mapping[str, list[Origin]]) -> Table:
-    rows = [
-        [
-            f"{factor} in {one.domain} ({one.measure})",
-            "z_s" if one.right == "shared" else f"z_{one.domain}",
-            number(one.from_shared, 3),
-            number(one.from_exclusive, 3),
-            number(one.real, 3),
-        ]
-        for factor, origins in found.items()
-        for one in origins
-    ]
-    return Table(
-        "Swaps: z_s of one pair decoded with the exclusive latent of another",
-        ["factor", "should follow", "agrees with z_s's pair", "with the other", "reader at best"],
-        rows,
-        "A reader trained on real samples reads each factor off the decoded sample; the score is "
-        "against the pair that gave z_s and against the one that gave the exclusive latent. "
-        "Reader at best: its score on real samples.",
-    )
-
-
-def _matching(found: Matching) -> Table:
-    nats, most = with_interval(*found.nats, digits=3), number(found.most, 3)
-    recall = [percent(found.recall), percent(found.null_recall)]
-    return Table(
-        f"Do held-out partners match? {found.pairs:,} pairs, {found.permutations} shufflings",
+        f"Do held-out partners match? {matching.pairs:,} pairs, {matching.permutations} shufflings",
         ["measure", "partners", "shuffled", "their 95%", "at most"],
         [
-            ["nats, a lower bound of I(X;Y)", nats, *_both(found.null, found.null_high), most],
+            [
+                "nats, a lower bound of I(X;Y)",
+                nats,
+                *_both(matching.null, matching.null_high),
+                most,
+            ],
             ["partner comes first, %", *recall, "-", "100.00"],
         ],
-        f"p {found.p_value:.3g}: the share of shufflings whose mean score is as high. Nats tell "
+        f"p {matching.p_value:.3g}: the share of shufflings whose mean score is as high. Nats tell "
         "which of the items is the partner, by the closed-form mutual information of z_s given x "
         "and given y; so many pairs cannot show more than the last column.",
     )
@@ -141,7 +72,7 @@ def _both(*values: float) -> list[str]:
     return [number(value, 3) for value in values]
 
 
-def _null(found: NullRuns) -> Table:
+def _null(runs: NullRuns) -> Table:
     names = {
         "nats": "nats, as above",
         "recall": "partner comes first, rate",
@@ -149,12 +80,12 @@ def _null(found: NullRuns) -> Table:
     }
     rows = []
     for name, text in names.items():
-        null = [getattr(one, name) for one in found.shuffled]
-        values = (getattr(found.real, name), min(null), max(null), getattr(found.excess, name))
-        rows.append([text, *_both(*values), f"{getattr(found.p_values, name):.3g}"])
+        null = [getattr(one, name) for one in runs.shuffled]
+        values = (getattr(runs.real, name), min(null), max(null), getattr(runs.excess, name))
+        rows.append([text, *_both(*values), f"{getattr(runs.p_values, name):.3g}"])
     return Table(
-        f"Trained anew for {found.epochs} epochs: the pairs as they are, and "
-        f"{len(found.shuffled)} times with shuffled partners",
+        f"Trained anew for {runs.epochs} epochs: the pairs as they are, and "
+        f"{len(runs.shuffled)} times with shuffled partners",
         ["measure", "as they are", "shuffled: least", "most", "beyond their mean", "p"],
         rows,
         "All these trainings are of the same length, shorter than the run's own. p: the share of "
@@ -170,9 +101,9 @@ GAINS = {
 }
 
 
-def _gains(found: Mapping[str, Gains]) -> Table:
+def _gains(views: Mapping[str, Gains]) -> Table:
     rows = []
-    for view, gains in found.items():
+    for view, gains in views.items():
         for name, text in GAINS.items():
             one = getattr(gains, name)
             cells = ["collapsed", "-", "-", "-", "-"]
@@ -211,10 +142,10 @@ INTERVALS = {
 }
 
 
-def _information(found: InformationTerms) -> Table:
+def _information(terms: InformationTerms) -> Table:
     rows = []
     for text, ends in INTERVALS.items():
-        bounds = [getattr(found, name) if name else Bound(0.0, 0.0, 0.0) for name in ends]
+        bounds = [getattr(terms, name) if name else Bound(0.0, 0.0, 0.0) for name in ends]
         cells = [
             with_interval(bound.value, bound.low, bound.high, 2) if name else "0.00"
             for name, bound in zip(ends, bounds, strict=True)
@@ -226,17 +157,20 @@ def _information(found: InformationTerms) -> Table:
         rows,
         "Bounds with 95% bootstrap intervals over pairs. What is at least I(X;Y;Z_s) is at least "
         "I(X;Y) too. Without an assumption no lower bound exceeds the logarithm of the number of "
-        f"pairs, here {math.log(found.pairs):.2f}: where one comes near, the truth may be far "
+        f"pairs, here {math.log(terms.pairs):.2f}: where one comes near, the truth may be far "
         "above. docs/disentanglement.md has the inequalities.",
     )
 
 
-def _curves(found: Evidence) -> Table:
+def _curves(evidence: Evidence) -> Table:
     rows = []
-    for way, curve in (("x to y", found.exclusive_x_to_y), ("y to x", found.exclusive_y_to_x)):
+    for way, curve in (
+        ("x to y", evidence.exclusive_x_to_y),
+        ("y to x", evidence.exclusive_y_to_x),
+    ):
         if curve is None:
             continue
-        half = min(curve.recall, key=lambda k: abs(k - found.pairs / 2))
+        half = min(curve.recall, key=lambda k: abs(k - evidence.pairs / 2))
         cells = [
             f"{percent(curve.recall[k])} (chance {percent(curve.chance[k])})" for k in (1, half)
         ]
@@ -251,10 +185,10 @@ def _curves(found: Evidence) -> Table:
     )
 
 
-def _domains(found: Mapping[str, ToldApart]) -> Table:
+def _domains(views: Mapping[str, ToldApart]) -> Table:
     rows = [
         [f"{view}, {kind}", percent(accuracy), f"{p_value:.3g}"]
-        for view, one in found.items()
+        for view, one in views.items()
         for kind, accuracy, p_value in (
             ("linear", one.linear, one.linear_p_value),
             ("nonlinear", one.nonlinear, one.nonlinear_p_value),
@@ -269,14 +203,16 @@ def _domains(found: Mapping[str, ToldApart]) -> Table:
     )
 
 
-def _dependence(found: Mapping[str, Mapping[str, Information | Dependence | str]]) -> Table:
-    names = {
-        "gaussian": "Gaussian (64 components)",
-        "ksg": "KSG (2 components)",
-        "infonce": "InfoNCE, lower bound (8)",
-        "club": "CLUB (8)",
-        "hsic": "HSIC, p of independence",
-    }
+ESTIMATORS = {
+    "gaussian": "Gaussian (64 components)",
+    "ksg": "KSG (2 components)",
+    "infonce": "InfoNCE, lower bound (8)",
+    "club": "CLUB (8)",
+    "hsic": "HSIC, p of independence",
+}
+
+
+def _dependence(pairs: Mapping[str, Mapping[str, Information | Dependence | str]]) -> Table:
     refused: dict[str, str] = {}  # a letter by reason
 
     def cell(one: Information | Dependence | str) -> str:
@@ -287,33 +223,16 @@ def _dependence(found: Mapping[str, Mapping[str, Information | Dependence | str]
         return with_interval(*one[:3], 3) + ("" if one.in_range else " †")
 
     rows = [
-        [text, *(cell(pair[estimator]) for pair in found.values())]
-        for estimator, text in names.items()
+        [text, *(cell(pair[estimator]) for pair in pairs.values())]
+        for estimator, text in ESTIMATORS.items()
     ]
     reasons = "".join(f" ({letter}) {reason}." for reason, letter in refused.items())
     return Table(
         "Dependence between latents, nats",
-        ["estimator", *found],
+        ["estimator", *pairs],
         rows,
         "Mutual information of leading principal components of means, with 95% intervals; † marks "
         "a value outside the range in which the estimator was validated, and where samples or "
         f"dimensions are outside it, the estimator refuses.{reasons} docs/disentanglement.md has "
         "the ranges.",
-    )
-
-
-def _axes(found: Axes) -> Table:
-    both = zip(found.dci._fields, found.dci_by_block, found.dci, strict=True)
-    rows = [[f"DCI {name}", number(block, 3), number(one, 3)] for name, block, one in both]
-    rows += [
-        [name, number(gaps.block, 3), number(gaps.dimension, 3)]
-        for name, gaps in (("MIG", found.mig), ("SAP", found.sap))
-    ]
-    return Table(
-        "Axis scores",
-        ["score", "by block", "by dimension"],
-        rows,
-        "1 is best. DCI (Eastwood and Williams 2018), MIG (Chen et al. 2018) and SAP (Kumar et al. "
-        "2018), with whole latents as the units, and with single dimensions. This model asks for "
-        "separate blocks, not for one factor a dimension: the first column is the one to judge by.",
     )

@@ -14,8 +14,9 @@ from iiae.files.atomic import write_text
 from iiae.report.charts import curve_figures, reading_figures
 from iiae.report.evidence_tables import evidence_tables
 from iiae.report.pictures import hit_figures, made_figures
+from iiae.report.result_tables import result_tables
 from iiae.report.summary import summarise
-from iiae.report.tables import result_tables, split_interval
+from iiae.report.table import split_interval
 from iiae.report.verdict import verdict
 from iiae.results import Results, load_results
 from iiae.run_folder import TrainedRun, load_history

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from iiae.data.base import PairSet
-from iiae.data.classes.pairs import ClassPairs, domains
+from iiae.data.classes.pairs import ClassPairs
+from iiae.data.classes.zero_shot import domains
 from iiae.data.names import domain_names
 from iiae.files.pictures import framed, strip
 from iiae.model.translation import analogies, draw_exclusive, translate

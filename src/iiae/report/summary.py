@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from iiae.metrics.leakage import ProbeMatrix
+from iiae.metrics.probe_matrix import ProbeMatrix
 from iiae.metrics.ranking import Scores
-from iiae.report.tables import number, percent, percent_interval, with_interval
+from iiae.report.table import number, percent, percent_interval, with_interval
 from iiae.results import CategoryRetrieval, Evaluation, Evidence, Origin, Results, Retrieval
 from iiae.types import Domain
 

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from iiae.metrics.ranking import Scores
 from iiae.metrics.retrieval import InstanceRetrieval
-from iiae.report.tables import number, percent, with_interval
+from iiae.report.table import number, percent, with_interval
 from iiae.results import (
     Estimate,
     Evaluation,

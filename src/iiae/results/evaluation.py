@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from iiae.metrics.leakage import ProbeMatrix
+from iiae.metrics.probe_matrix import ProbeMatrix
 from iiae.metrics.ranking import Scores
 from iiae.metrics.retrieval import InstanceRetrieval
 from iiae.results.estimates import Estimate

@@ -7,7 +7,8 @@ from typing import Literal, NamedTuple
 from iiae.metrics.axes import DCI, Gaps
 from iiae.metrics.independence import Dependence, ToldApart
 from iiae.metrics.information import Information
-from iiae.metrics.leakage import Leakage, ProbeMatrix
+from iiae.metrics.leakage import Leakage
+from iiae.metrics.probe_matrix import ProbeMatrix
 from iiae.results.estimates import Bound, Estimate
 from iiae.types import Domain, Measured
 

@@ -19,9 +19,10 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from iiae.data.classes.pairs import ClassPairs, InstancePairs
+from iiae.data.classes.instances import InstancePairs
+from iiae.data.classes.pairs import ClassPairs
 from iiae.errors import DataError, SettingsError
-from iiae.metrics.ranking import Distance
+from iiae.metrics.distances import Distance
 from iiae.rivals.semantics import Semantics
 from iiae.types import Domain
 
@@ -47,7 +48,7 @@ class TrainingSet(NamedTuple):
 
     @staticmethod
     def of(pairs: ClassPairs) -> TrainingSet:
-        """The training part that `iiae.data.classes.pairs.load_classes` gives."""
+        """The training part that `iiae.data.classes.zero_shot.load_classes` gives."""
         matches = pairs.matches.numpy() if isinstance(pairs, InstancePairs) else None
         x, y = (side.values.numpy() for side in (pairs.x, pairs.y))
         return TrainingSet(x, y, pairs.x.labels, pairs.y.labels, matches)

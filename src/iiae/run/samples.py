@@ -106,7 +106,7 @@ def batches_of(run: StoredRun, values: Any, domain: Domain) -> Iterator[Tensor]:
     if not is_cells(values) and not is_sparse(values):
         yield from samples_of(run, values, domain).split(BATCH)
         return
-    from iiae.inference.cells import domain_matrix
+    from iiae.inference.cell_sides import domain_matrix
 
     matrix = make_matrix(values) if is_sparse(values) else domain_matrix(run, values, domain)
     size, (rows, width) = run.shapes.of(domain)[0], matrix.values.shape

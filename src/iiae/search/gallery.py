@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -14,25 +12,20 @@ import numpy as np
 from jaxtyping import Float
 
 from iiae.errors import GalleryError
+from iiae.search.columns import make_schema, make_table, new_fields, read_info
 from iiae.search.items import (
     OWN,
     VECTORS,
-    Found,
     GalleryInfo,
     Items,
     Latent,
+    SearchResult,
     by_id_or_path,
-    check_columns,
     check_paths,
-    check_values,
     check_vectors,
-    column_type,
     make_hits,
-    make_schema,
-    make_table,
-    read_info,
-    stored,
 )
+from iiae.search.ivf import CELLS_SEARCHED, build_index, has_index
 from iiae.search.lance import (
     Value,
     again,
@@ -43,11 +36,9 @@ from iiae.search.lance import (
     in_list,
 )
 from iiae.search.root import Root, find_root
+from iiae.search.values import stored
 
-# 64-d rows searched exactly on two cores: 3 ms over 20,000, 8 ms over 50,000, 16 ms over 100,000
-EXACT_VALUES, EXACT_ROWS = 4_000_000, 10_000
 TABLE = "items"
-PROBES = 32  # cells of an index looked into, of the square root of the number of items
 
 log = logging.getLogger("iiae")
 
@@ -187,14 +178,13 @@ class Gallery:
                 zero; a metadata name or value does not fit; the disk is full.
         """
         check_paths(items.paths)
-        for latent in ("shared", "exclusive"):
+        for latent in VECTORS:
             check_vectors(getattr(items, latent), self.info, latent, items.paths)
         self.add_columns(dict(zip(items.paths, items.metadata, strict=True)))
         held, keys = self.held(items.paths), [self.root.key(path) for path in items.paths]
 
         def commit() -> None:
-            with self._typed():
-                rows = make_table(items, keys, held, self.table.schema)
+            rows = make_table(items, keys, held, self.table.schema)
             merge = self.table.merge_insert("path").when_matched_update_all()
             merge.when_not_matched_insert_all().execute(rows)
 
@@ -202,7 +192,7 @@ class Gallery:
             again(commit)
 
     def update(self, path: str, values: Mapping[str, Value]) -> int:
-        """Sets label or metadata of the item of a path; how many items that were."""
+        """Sets label or metadata of the item of a path; returns the number of items."""
         own = [name for name in values if name in OWN and name != "label"]
         if own:
             raise GalleryError(f"{own[0]} cannot be set; label and metadata can")
@@ -217,7 +207,10 @@ class Gallery:
             return again(lambda: self.table.update(chosen, new)).rows_updated
 
     def delete(self, paths: Sequence[str]) -> int:
-        """Removes items of these paths, of folders so named and of rows of array files."""
+        """Removes items of these paths, items in folders of these paths, and rows of array files.
+
+        Returns the number of items removed.
+        """
         removed = 0
         for start in range(0, len(paths), 500):
             parts = [self._at_or_below(path) for path in paths[start : start + 500]]
@@ -237,12 +230,12 @@ class Gallery:
         top: int = 10,
         where: str | None = None,
         by: Latent = "shared",
-    ) -> Found:
+    ) -> SearchResult:
         """The nearest items of each query.
 
         Args:
             queries: Vectors of the latent `by`, one a row.
-            top: Hits a query, at most 10,000.
+            top: Number of hits per query, at most 10,000.
             where: SQL condition on path, label and metadata, such as `label = 'cat'`.
             by: Which latent to compare.
 
@@ -251,23 +244,23 @@ class Gallery:
                 filter that cannot be understood.
         """
         if not 1 <= top <= 10_000:
-            raise GalleryError(f"top {top}: is 1 to 10,000 hits")
+            raise GalleryError(f"top {top}: must be between 1 and 10,000")
         check_vectors(queries, self.info, by, [f"query {i}" for i in range(len(queries))])
         queries = np.ascontiguousarray(queries, dtype=np.float32)
         if not len(queries):
-            return Found([], "exact")
+            return SearchResult([], "exact")
         with gallery_errors(self.where):
             search = self.table.search(list(queries), vector_column_name=by, query_type="vector")
             # LanceDB warns unless _distance is asked for by name
             search = (
                 search.distance_type(self._metric).select([*self._shown, "_distance"]).limit(top)
             )
-            search = search.nprobes(PROBES)  # no index, no effect
+            search = search.nprobes(CELLS_SEARCHED)  # no index, no effect
             if where:
                 search = search.where(where, prefilter=True)
             rows = self.located(search.to_arrow().to_pylist())
-            method = f"IVF_FLAT, {PROBES} cells" if self._indexed(by) else "exact"
-        return Found(make_hits(rows, len(queries), self.info), method)
+            method = f"IVF_FLAT, {CELLS_SEARCHED} cells" if has_index(self.table, by) else "exact"
+        return SearchResult(make_hits(rows, len(queries), self.info), method)
 
     def tidy(self) -> str:
         """Merges small commits, removes old versions, builds or brings up to date the index.
@@ -276,28 +269,12 @@ class Gallery:
         """
         with gallery_errors(self.where):
             again(lambda: self.table.optimize(cleanup_older_than=timedelta(hours=1)))
-            lines = [self._index(latent) for latent in ("shared", "exclusive")]
+            lines = [
+                build_index(self.table, latent, getattr(self.info, latent), self._metric)
+                for latent in VECTORS
+            ]
         log.info("%s: %s", self.where, lines[0])
         return lines[0]
-
-    def _index(self, latent: Latent) -> str:
-        import lancedb.index
-
-        rows, size = len(self), getattr(self.info, latent)
-        if self._indexed(latent):  # optimize has brought it up to date
-            return f"IVF_FLAT index over {rows:,} x {size}"
-        if rows < EXACT_ROWS or rows * size <= EXACT_VALUES:
-            return f"exact search over {rows:,} x {size}"
-        cells, started = round(rows**0.5), time.perf_counter()
-        config = lancedb.index.IvfFlat(distance_type=self._metric, num_partitions=cells)
-        name = _index_name(latent)
-        again(lambda: self.table.create_index(latent, config=config, name=name, replace=True))
-        self.table.wait_for_index([name], timedelta(hours=1))
-        seconds = time.perf_counter() - started
-        return f"IVF_FLAT index over {rows:,} x {size}, {cells} cells, built in {seconds:.1f} s"
-
-    def _indexed(self, latent: Latent) -> bool:
-        return any(index.name == _index_name(latent) for index in self.table.list_indices())
 
     @property
     def _metric(self) -> Literal["l2", "cosine"]:
@@ -312,37 +289,11 @@ class Gallery:
         Raises:
             GalleryError: A name or value does not fit; nothing is changed then.
         """
-        import pyarrow as pa
-
-        names = dict.fromkeys(name for row in metadata.values() for name in row)
-        check_columns(names)
 
         def commit() -> None:
-            schema = self.table.schema
-            new = [name for name in names if name not in schema.names]
-            kinds = {
-                name: column_type(name, [row.get(name) for row in metadata.values()])
-                for name in new
-            }
-            fields = [pa.field(name, kind) for name, kind in kinds.items() if kind is not None]
-            check_values(metadata.items(), pa.schema([*schema, *fields]))
+            fields = new_fields(metadata, self.table.schema)
             if fields:
                 self.table.add_columns(fields)
 
         with gallery_errors(self.where):
             again(commit)
-
-    @contextmanager
-    def _typed(self) -> Iterator[None]:
-        import pyarrow as pa
-
-        try:
-            yield
-        except (pa.ArrowException, OverflowError, TypeError) as error:
-            raise GalleryError(
-                f"{self.where}: metadata does not fit its column: {error}"
-            ) from error
-
-
-def _index_name(latent: Latent) -> str:
-    return f"{latent}_ivf"

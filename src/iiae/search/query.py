@@ -16,7 +16,7 @@ from iiae.files.rows import as_rows, read_rows
 from iiae.run_folder import TrainedRun, open_samples, weights_digest
 from iiae.search.encoding import EncodedSamples, encode_samples, make_space
 from iiae.search.gallery import Gallery
-from iiae.search.items import VECTORS, Found, Latent
+from iiae.search.items import VECTORS, Latent, SearchResult
 from iiae.search.weights import By, Weights, read_weights, search_weighted
 from iiae.types import Domain, other
 
@@ -25,7 +25,7 @@ class Searched(NamedTuple):
     """Names of the queries, their hits, and a line for each query that was skipped."""
 
     names: list[str]
-    results: Found
+    results: SearchResult
     failed: list[str]
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from iiae.errors import GalleryError
 from iiae.search.gallery import Gallery
-from iiae.search.items import VECTORS, Found, Hit, Latent, check_vectors, make_hit
+from iiae.search.items import VECTORS, Hit, Latent, SearchResult, check_vectors, make_hit
 
 By = str | Mapping[str, float]
 
@@ -69,7 +69,7 @@ def search_weighted(
     weights: Weights,
     top: int = 10,
     where: str | None = None,
-) -> Found:
+) -> SearchResult:
     r"""The nearest items of each query by both latents: exact, over all items.
 
     The distance is $\sqrt{\sum_b w_b d_b^2 / t_b^2 / \sum_b w_b}$, with $d_b$ the gallery's
@@ -100,7 +100,7 @@ def search_weighted(
         typical = 2 * _points(gallery.latents(every, latent), gallery).var(0).sum() or 1.0
         total += weight * _squared(asked, items) / typical
     distance = np.sqrt(total / sum(weights))
-    return Found([_hits(row, table, gallery, top) for row in distance], "exact")
+    return SearchResult([_hits(row, table, gallery, top) for row in distance], "exact")
 
 
 def _points(vectors: np.ndarray, gallery: Gallery) -> np.ndarray:

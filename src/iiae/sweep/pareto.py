@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from iiae.files.atomic import write_atomically
-from iiae.report.tables import Table
+from iiae.report.table import Table
 
 MEASURES = ("recall_x_to_y", "recall_y_to_x", "exclusive_x_to_y", "exclusive_y_to_x")
 LEAKS = ("largest_leak_mean", "largest_leak_active", "largest_leak_sample")

@@ -39,21 +39,17 @@ from iiae.run_folder import (
 )
 from iiae.run_folder.examples import save_examples
 from iiae.settings import Settings
-from iiae.training.checkpoints import (
-    Keeper,
-    begin,
-    check_folder,
-    check_same_pairs,
-    saved_state,
-)
+from iiae.training.checkpoints import Keeper, saved_state
 from iiae.training.group_batchnorm import synchronised
-from iiae.training.learner import RANKED_PAIRS, Learner, Plan, best_epoch, out_of_patience
+from iiae.training.learner import Learner, Plan
 from iiae.training.library_sizes import warn_of_sizes
 from iiae.training.loader import Loader, keep_on_device_if_it_fits
 from iiae.training.loggers import check_logger
+from iiae.training.out_folder import begin, check_folder, check_same_pairs
 from iiae.training.processes import Group, any_process, joined
 from iiae.training.progress import Progress
 from iiae.training.signals import stop_on_signals
+from iiae.training.validation import RANKED_PAIRS, best_epoch, out_of_patience
 
 UNIT_ROWS = 1000  # rows that the units of columns are learned from at once
 ACTIVE_PAIRS = 10_000  # training pairs that the active dimensions are chosen on

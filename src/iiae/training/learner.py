@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -12,10 +11,7 @@ from torch import Tensor, nn
 
 from iiae.data import PairSet
 from iiae.data.sampling import OTHER_SEED
-from iiae.errors import RunError
-from iiae.metrics.retrieval import partner_ranks
 from iiae.model.iiae import IIAE
-from iiae.model.latents import embed
 from iiae.objectives import (
     Terms,
     elbo,
@@ -27,13 +23,16 @@ from iiae.objectives import (
     part_paired_terms,
 )
 from iiae.settings import ObjectiveSettings, Settings
-from iiae.training.processes import Group, all_sum, any_process
+from iiae.training.processes import Group, all_sum
 from iiae.training.recorded import RecordedStep
-from iiae.types import Pair, PartPaired, mapped
-
-RANKED_PAIRS = 2000  # validation pairs among which partners are looked for
-LEARNING_STEPS = 500  # by then z_s should hold something
-COLLAPSED = 1e-2  # nats of KL[q(z_s given x, y) || p] under which z_s holds nothing
+from iiae.training.validation import (
+    best_epoch,
+    check_collapse,
+    mean_terms,
+    partner_recall,
+    validation_error,
+)
+from iiae.types import Pair, PartPaired
 
 
 class Plan(NamedTuple):
@@ -94,16 +93,10 @@ class Learner:
         self.loss = plan.group.wrap(objective)
         # KL warm-up, exclusive weight and learning rate of a step, where its kernels read them
         self.dials = torch.zeros(3, device=self.device)
-        graphed = self.device.type == "cuda"
-        self.optimiser = torch.optim.Adam(
-            self.model.parameters(),
-            lr=self.dials[2] if graphed else settings.training.learning_rate,
-            betas=(settings.training.adam_beta1, 0.999),
-            fused=True,
-            capturable=graphed,
-        )
+        self.optimiser = self._make_optimiser()
         self.step = self._step
-        if graphed and settings.training.cuda_graph and plan.group.world == 1:
+        recorded = self.device.type == "cuda" and settings.training.cuda_graph
+        if recorded and plan.group.world == 1:
             self.step = RecordedStep(self._step)
         self.steps = 0
         self.history: list[dict[str, float]] = []
@@ -112,6 +105,17 @@ class Learner:
         self.started = time.perf_counter()
         if plan.group.rank:  # other noise than the first process's
             torch.manual_seed(settings.training.seed + OTHER_SEED * plan.group.rank)
+
+    def _make_optimiser(self) -> torch.optim.Adam:
+        """Adam, which reads the learning rate from `dials` if its steps are recorded on a GPU."""
+        training, graphed = self.settings.training, self.device.type == "cuda"
+        return torch.optim.Adam(
+            self.model.parameters(),
+            lr=self.dials[2] if graphed else training.learning_rate,
+            betas=(training.adam_beta1, 0.999),
+            fused=True,
+            capturable=graphed,
+        )
 
     def optimise(self, pair: Pair | PartPaired) -> None:
         """One optimiser step."""
@@ -155,8 +159,8 @@ class Learner:
             row["validation_recall"] = self.recall(validation)
         self.history.append(row)
         if not math.isfinite(row["validation_loss"]):
-            raise _validation_error([])
-        self._check_collapse()
+            raise validation_error([])
+        check_collapse([row["validation_kl_s"] for row in self.history], self.steps)
         self.sums.zero_()
         self.counted = 0
         return row
@@ -165,41 +169,20 @@ class Learner:
         """Whether the last epoch is the best so far, in what `training.keep` chooses by."""
         return best_epoch(self.history, self.settings.training.keep) == len(self.history) - 1
 
-    @torch.no_grad()
     def validate(self, pairs: PairSet) -> Terms:
         """Mean terms over a validation set, `(1,)` each: one fixed sample of z per pair."""
-        rank, world, _ = self.plan.group
-        seed = self.settings.training.seed
+        batch, seed = self.settings.evaluation.batch, self.settings.training.seed
         self.model.eval()
-        sums, count = torch.zeros(len(Terms._fields), device=self.device), 0
-        broken: list[int] = []
-        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(seed)
-            for i, pair in enumerate(pairs.batches(self.settings.evaluation.batch)):
-                if world > 1:  # each batch in one process, with noise of its own
-                    if i % world != rank:
-                        continue
-                    torch.manual_seed(seed + i)
-                pair = mapped(pair, lambda v: v.to(self.device))
-                q, p = self.model(pair)
-                terms = iiae_terms(pair, q, p)
-                broken += [count + place for place in _not_finite(terms)]
-                sums += torch.stack([term.sum() for term in terms])
-                count += len(pair.x)
+        terms = mean_terms(self.model, pairs, batch, seed, self.plan.group)
         self.model.train()
-        if any_process([bool(broken)], self.device)[0]:
-            raise _validation_error(broken)
-        *sums, total = all_sum(torch.cat([sums, sums.new_tensor([count])])).cpu().split(1)
-        return Terms(*(part / total for part in sums))
+        return terms
 
     def recall(self, pairs: PairSet) -> float:
         """Recall@1 of partners by the mean of z_s, the mean of both directions, in [0, 1]."""
-        index = pairs.sample(RANKED_PAIRS, self.settings.training.seed)
-        found = embed(self.model, pairs.batches(self.settings.evaluation.batch, index))
+        batch, seed = self.settings.evaluation.batch, self.settings.training.seed
+        recall = partner_recall(self.model, pairs, batch, seed)
         self.model.train()
-        x, y = found.shared_given_x.mean, found.shared_given_y.mean
-        ranks = torch.cat([partner_ranks(x, y), partner_ranks(y, x)])
-        return (ranks == 0).double().mean().item()
+        return recall
 
     def _row(self, held: Terms) -> dict[str, float]:
         objective, step = self.settings.objective, self.steps
@@ -223,17 +206,6 @@ class Learner:
     def finite(self) -> bool:
         """Whether all terms of this epoch are finite, in this process."""
         return math.isfinite(self.sums.sum().item())
-
-    def _check_collapse(self) -> None:
-        held = [row["validation_kl_s"] for row in self.history]
-        fell = max(held) >= COLLAPSED or self.steps >= LEARNING_STEPS  # not: has yet to learn
-        if len(held) > 1 and fell and max(held[-2:]) < COLLAPSED:
-            raise RunError(
-                f"the shared latent collapsed: KL[q(z_s given x, y) || p] is {held[-1]:.1e} "
-                "nats per pair, so z_s holds nothing. It usually helps to raise the likelihoods' "
-                "weights (objective.x.weight, objective.y.weight), to lower objective.beta, or to "
-                "lengthen the warm-up objective.tau"
-            )
 
     def state(self) -> dict[str, Any]:
         """All that a run must keep to resume: tensors and plain values."""
@@ -266,34 +238,3 @@ class Learner:
             return
         torch.set_rng_state(state["random_state"])
         torch.cuda.set_rng_state_all(state["cuda_random_state"])
-
-
-def best_epoch(history: Sequence[Mapping[str, float]], keep: str) -> int:
-    """Place of the epoch with the lowest validation loss, or with most partners found.
-
-    Of epochs that find as many, the one of the lowest loss; of equal ones the first.
-    """
-    rows = [(-row["validation_recall"] if keep == "retrieval" else 0.0, row["validation_loss"])
-            for row in history]  # fmt: skip
-    return rows.index(min(rows))
-
-
-def out_of_patience(losses: Sequence[float], patience: int | None) -> bool:
-    """Whether the last `patience` epochs all failed to lower the validation loss."""
-    if patience is None or not losses:
-        return False
-    return len(losses) - 1 - losses.index(min(losses)) >= patience
-
-
-def _not_finite(terms: Terms) -> list[int]:
-    """Places of the pairs whose loss is NaN or infinite."""
-    each = torch.stack(list(terms)).sum(0)
-    return (~each.isfinite()).nonzero().flatten().tolist()
-
-
-def _validation_error(pairs: Sequence[int]) -> RunError:
-    where = f"pair {pairs[0]} of the validation set" if pairs else "the validation set"
-    return RunError(
-        f"the loss of {where} is NaN or infinite: its values are far from those of the training "
-        "pairs. Look for an outlier there, or lower training.learning_rate"
-    )

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from iiae.errors import DataError, GalleryError
@@ -24,53 +20,12 @@ from iiae.model.translation import (
 from iiae.run_folder import TrainedRun
 from iiae.search.encoding import Space, Vectors, encode, make_space
 from iiae.search.gallery import Gallery
-from iiae.search.items import VECTORS, Hit
+from iiae.search.items import VECTORS
 from iiae.search.weights import Weights, search_weighted
 from iiae.types import Domain, other
 from iiae.web.guide import Guide, Look
+from iiae.web.jobs import Answer, Query, Sample, Translation, grouped, other_hits, read_features
 from iiae.web.pictures import picture
-
-LARGEST = float(np.finfo(np.float32).max)
-
-J = TypeVar("J")
-R = TypeVar("R")
-
-
-class Sample(NamedTuple):
-    """One sample to encode, of the shape that its domain has."""
-
-    values: Tensor
-    domain: Domain
-
-
-class Query(NamedTuple):
-    """One search: by a sample, or by the latents of an item, which is itself left out.
-
-    `item` is the id of an item, or its path. `like` lends its exclusive latent: a sample of the
-    gallery's domain, or an item, left out too.
-    """
-
-    sample: Sample | None
-    item: str | None
-    weights: Weights
-    top: int
-    where: str | None
-    like: Sample | str | None = None
-
-
-class Translation(NamedTuple):
-    """One content with several exclusive latents of the other domain, `(count, exclusive)`."""
-
-    source: Tensor
-    to: Domain
-    exclusive: Tensor
-
-
-class Answer(NamedTuple):
-    """Hits of one query and how they were found."""
-
-    hits: list[Hit]
-    method: str
 
 
 class Engine:
@@ -102,7 +57,7 @@ class Engine:
         if len(shape) == 3:
             pad = self.run.settings.data.pad
             return Sample(decode_image(data, shape, name, self.most_pixels, pad), domain)
-        return Sample(_features(data, shape[0], name), domain)
+        return Sample(read_features(data, shape[0], name), domain)
 
     def warm(self) -> None:
         """Does each kind of work once, since the first time takes a second."""
@@ -139,13 +94,17 @@ class Engine:
         def search(some: Sequence[tuple[Query, Vectors]]) -> list[Answer]:
             first, (shared, exclusive) = some[0][0], zip(*(v for _, v in some), strict=True)
             rows = Vectors(np.concatenate(shared), np.concatenate(exclusive))
-            weights, where, top = first.weights, first.where, first.top + 2  # items find themselves
+            weights, where, top = (
+                first.weights,
+                first.where,
+                first.top + 2,
+            )  # items are their own nearest
             if weights.alone:
-                found = gallery.search(getattr(rows, weights.alone), top, where, weights.alone)
+                result = gallery.search(getattr(rows, weights.alone), top, where, weights.alone)
             else:
-                found = search_weighted(gallery, *rows, weights, top, where)
-            answers = zip(some, found.hits, strict=True)
-            return [Answer(_others(hits, query), found.method) for (query, _), hits in answers]
+                result = search_weighted(gallery, *rows, weights, top, where)
+            answers = zip(some, result.hits, strict=True)
+            return [Answer(other_hits(hits, query), result.method) for (query, _), hits in answers]
 
         jobs = list(zip(queries, vectors, strict=True))
         return grouped(jobs, lambda job: (*job[0].weights, job[0].top, job[0].where), search)
@@ -179,8 +138,8 @@ class Engine:
         another in `steps`, drawn, or the mean of the prior. References are samples, or ids
         of items of a gallery of `to`."""
         if likes:
-            found = [torch.from_numpy(self._reference(like, to)) for like in likes]
-            return found[0] if len(found) == 1 else interpolate(found[0][0], found[1][0], steps)
+            ends = [torch.from_numpy(self._reference(like, to)) for like in likes]
+            return ends[0] if len(ends) == 1 else interpolate(ends[0][0], ends[1][0], steps)
         if draws:
             generator = torch.Generator().manual_seed(seed)
             return draw_exclusive(self.run.model, to, draws, generator).cpu()
@@ -195,10 +154,10 @@ class Engine:
         query = None
         if self.space is not None:
             query = self._encoded([Sample(source, other(to))], self.space)[0].shared[0]
-        found = self.guide.choose_looks(to, query, count)
-        if not found:
+        looks = self.guide.choose_looks(to, query, count)
+        if not looks:
             raise DataError(f"looks: no gallery of domain {to}, and the run keeps no examples")
-        return found
+        return looks
 
     def sample_of(self, item: str) -> Sample:
         """An item of the gallery as the model takes it, from its file or else its thumbnail.
@@ -243,9 +202,9 @@ class Engine:
     def _of_item(self, item: str | None) -> Vectors:
         """Vectors of an item as those of a query, in one row each."""
         row = self.open_gallery().item(item or "", VECTORS)
-        found = (np.asarray(row[latent], dtype=np.float32) for latent in VECTORS)
+        stored = (np.asarray(row[latent], dtype=np.float32) for latent in VECTORS)
         as_query = self.guide.as_query
-        return Vectors(*(as_query(v, n)[None] for v, n in zip(found, VECTORS, strict=True)))
+        return Vectors(*(as_query(v, n)[None] for v, n in zip(stored, VECTORS, strict=True)))
 
     def _in_look_of(self, query: Query, vectors: Vectors) -> Vectors:
         """Vectors of a query, the exclusive one that of its `like`."""
@@ -254,47 +213,7 @@ class Engine:
             return Vectors(vectors.shared, self._reference(query.like, held))
         if query.weights.alone is None and query.sample and query.sample.domain != held:
             raise GalleryError(
-                f"by: the exclusive latent is of domain {held}, which the gallery holds; say by "
-                "like_item whose it is"
+                f"by: the exclusive latent is of domain {held}, which the gallery holds; name one "
+                "of its items as like_item"
             )
         return vectors
-
-
-def _features(data: bytes, size: int, name: str) -> Float[Tensor, "size"]:
-    """A JSON list of numbers.
-
-    Raises:
-        DataError: It is something else, of another length, or holds values beyond float32.
-    """
-    try:
-        values = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{name}: not a JSON list of {size} numbers") from error
-    # by type: true and false count as numbers elsewhere
-    if not isinstance(values, list) or any(type(value) not in (int, float) for value in values):
-        raise DataError(f"{name}: not a JSON list of {size} numbers")
-    if len(values) != size:
-        raise DataError(f"{name}: {len(values)} numbers given; {size} are needed")
-    for place, value in enumerate(values, start=1):
-        if not abs(value) <= LARGEST:  # NaN too
-            raise DataError(f"{name}: number {place} is NaN or too large (at most {LARGEST:.1e})")
-    return torch.tensor([float(value) for value in values], dtype=torch.float32)
-
-
-def _others(hits: Sequence[Hit], query: Query) -> list[Hit]:
-    """Hits but for the items that were asked by."""
-    named = {query.item, query.like if isinstance(query.like, str) else None}
-    return [hit for hit in hits if not named & {hit.id, hit.path}][: query.top]
-
-
-def grouped(
-    jobs: Sequence[J], key: Callable[[J], Hashable], work: Callable[[Sequence[J]], Sequence[R]]
-) -> list[R]:
-    """Results of `work` on the jobs of each key, in the order of the jobs."""
-    groups: dict[Hashable, list[int]] = defaultdict(list)
-    for i, job in enumerate(jobs):
-        groups[key(job)].append(i)
-    results: dict[int, R] = {}
-    for group in groups.values():
-        results.update(zip(group, work([jobs[i] for i in group]), strict=True))
-    return [results[i] for i in range(len(jobs))]

@@ -28,8 +28,9 @@ from iiae.search.weights import read_weights
 from iiae.types import Domain, other
 from iiae.web.batching import Batcher
 from iiae.web.counting import Counts
-from iiae.web.engine import Engine, Query, Sample, Translation
+from iiae.web.engine import Engine
 from iiae.web.guard import Limits
+from iiae.web.jobs import Query, Sample, Translation
 from iiae.web.pictures import data_urls, picture
 
 SEED = 2**31 - 1

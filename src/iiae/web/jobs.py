@@ -1,0 +1,99 @@
+"""What the server's engine is asked for and answers: samples, queries, translations."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from iiae.errors import DataError
+from iiae.search.items import Hit
+from iiae.search.weights import Weights
+from iiae.types import Domain
+
+LARGEST = float(np.finfo(np.float32).max)
+J = TypeVar("J")
+R = TypeVar("R")
+
+
+class Sample(NamedTuple):
+    """One sample to encode, of the shape that its domain has."""
+
+    values: Tensor
+    domain: Domain
+
+
+class Query(NamedTuple):
+    """One search: by a sample, or by the latents of an item, which is itself left out.
+
+    `item` is the id of an item, or its path. `like` lends its exclusive latent: a sample of the
+    gallery's domain, or an item, left out too.
+    """
+
+    sample: Sample | None
+    item: str | None
+    weights: Weights
+    top: int
+    where: str | None
+    like: Sample | str | None = None
+
+
+class Translation(NamedTuple):
+    """One content with several exclusive latents of the other domain, `(count, exclusive)`."""
+
+    source: Tensor
+    to: Domain
+    exclusive: Tensor
+
+
+class Answer(NamedTuple):
+    """Hits of one query, and the method of the search."""
+
+    hits: list[Hit]
+    method: str
+
+
+def read_features(data: bytes, size: int, name: str) -> Float[Tensor, " size"]:
+    """A JSON list of numbers.
+
+    Raises:
+        DataError: It is something else, of another length, or holds values beyond float32.
+    """
+    try:
+        values = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{name}: not a JSON list of {size} numbers") from error
+    # by type: true and false count as numbers elsewhere
+    if not isinstance(values, list) or any(type(value) not in (int, float) for value in values):
+        raise DataError(f"{name}: not a JSON list of {size} numbers")
+    if len(values) != size:
+        raise DataError(f"{name}: {len(values)} numbers given; {size} are needed")
+    for place, value in enumerate(values, start=1):
+        if not abs(value) <= LARGEST:  # NaN too
+            raise DataError(f"{name}: number {place} is NaN or too large (at most {LARGEST:.1e})")
+    return torch.tensor([float(value) for value in values], dtype=torch.float32)
+
+
+def other_hits(hits: Sequence[Hit], query: Query) -> list[Hit]:
+    """Hits without the items that the query names."""
+    named = {query.item, query.like if isinstance(query.like, str) else None}
+    return [hit for hit in hits if not named & {hit.id, hit.path}][: query.top]
+
+
+def grouped(
+    jobs: Sequence[J], key: Callable[[J], Hashable], work: Callable[[Sequence[J]], Sequence[R]]
+) -> list[R]:
+    """Results of `work` on the jobs of each key, in the order of the jobs."""
+    groups: dict[Hashable, list[int]] = defaultdict(list)
+    for i, job in enumerate(jobs):
+        groups[key(job)].append(i)
+    results: dict[int, R] = {}
+    for group in groups.values():
+        results.update(zip(group, work([jobs[i] for i in group]), strict=True))
+    return [results[i] for i in range(len(jobs))]
