@@ -24,8 +24,8 @@ from iiae.metrics.retrieval import partner_ranks
 from iiae.model.columns import block_columns, block_names, check_block
 from iiae.model.iiae import IIAE
 from iiae.model.translation import translate
-from iiae.run_folder import MODEL as WEIGHTS
 from iiae.run_folder import (
+    ESTIMATOR,
     load_history,
     load_metrics,
     load_run,
@@ -34,6 +34,7 @@ from iiae.run_folder import (
     save_weights,
     write_metrics,
 )
+from iiae.run_folder import MODEL as WEIGHTS
 from iiae.settings import Settings, make_settings
 from iiae.types import Domain, other, plain
 
@@ -45,7 +46,6 @@ try:
 except ImportError as error:
     raise MissingExtra("sklearn", "iiae.estimator") from error
 
-ESTIMATOR = "estimator.json"
 NUMBERS = "float64"
 ROWS = 4096  # rows encoded at once
 LEAST_PAIRS = 3  # two to train on, one to validate

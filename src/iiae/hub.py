@@ -17,6 +17,7 @@ from iiae.report.tables import Table, result_tables
 from iiae.results import Evaluation, Results, Training, read_results
 from iiae.run_folder import (
     COMPARISON,
+    ESTIMATOR,
     FEATURES,
     HISTORY,
     METRICS,
@@ -32,7 +33,7 @@ from iiae.run_folder import (
 from iiae.settings import Settings
 
 HUB = "hf://"
-CARD, ESTIMATOR = "README.md", "estimator.json"
+CARD = "README.md"
 # nothing else is sent or fetched
 FILES = (SETTINGS, MODEL, COMPARISON, FEATURES, METRICS, HISTORY, PAIRS, CARD, ESTIMATOR)
 

@@ -18,6 +18,7 @@ from iiae.data import Splits
 from iiae.data.arrays import ArrayPairs, make_pairs, split_rows
 from iiae.data.context import with_context
 from iiae.data.matched import split_matched
+from iiae.data.names import domain_names
 from iiae.data.omics import read_omics
 from iiae.data.ranges import check_values
 from iiae.data.suggest import suggest_settings, suggest_settings_of
@@ -145,7 +146,7 @@ class Run:
     def translate(
         self,
         source: Any,
-        to: Domain = "y",
+        to: Domain | str = "y",
         like: Any = None,
         samples: int = 0,
         seed: int = 0,
@@ -158,7 +159,7 @@ class Run:
 
         Args:
             source: Samples of the domain that `to` is not, as for `embed`.
-            to: "x" or "y".
+            to: "x", "y" or what the run calls it, such as "photo".
             like: References of `to`, one for all or one each; without them the prior's mean.
             samples: Number of exclusive latents to draw from the aggregate posterior of training
                 samples, instead of `like`.
@@ -176,8 +177,7 @@ class Run:
             SettingsError: `to` is no domain, or `like` and `samples` are both given.
             DataError: The samples do not fit the model.
         """
-        if to not in ("x", "y"):
-            raise SettingsError(f"to = {to!r}: must be 'x' or 'y'")
+        to = self._domain(to, "to")
         if samples and like is not None:
             raise SettingsError("give like=... or samples=..., not both")
         values = self._samples(source, other(to))
@@ -263,13 +263,13 @@ class Run:
         return write_report(self._stored, held.pairs, path, folder)
 
     def index(
-        self, inputs: Any, domain: Domain, where: str | Path | None = None, **options: Any
+        self, inputs: Any, domain: Domain | str, where: str | Path | None = None, **options: Any
     ) -> Index:
         """Puts samples in files into a gallery, to be searched.
 
         Args:
             inputs: Files, folders and URLs, as for `iiae.files.sources.open_source`.
-            domain: Theirs, "x" or "y".
+            domain: Theirs, "x", "y" or what the run calls it.
             where: Folder or URL of the gallery; `gallery` in the run's folder by default.
             options: As for `iiae.search.index.index_files`.
 
@@ -282,7 +282,8 @@ class Run:
 
         place = self.folder / "gallery" if where is None else where
         options = {"progress": False, **options}
-        index_files(self._stored, place, _paths(inputs), domain, **options)
+        known = self._domain(domain, "domain")
+        index_files(self._stored, place, _paths(inputs), known, **options)
         return Index(self, place)
 
     def save(self, folder: str | Path, overwrite: bool = False) -> Path:
@@ -333,7 +334,9 @@ class Run:
 
         return held_out_pairs(self._stored, split, self.data)
 
-    def write(self, cells: Any, to: Domain | None = None, domain: Domain | None = None) -> None:
+    def write(
+        self, cells: Any, to: Domain | str | None = None, domain: Domain | str | None = None
+    ) -> None:
         """Writes latents, and a translation if asked, into an AnnData or MuData, in place.
 
         `obsm["X_iiae_shared"]`, `obsm["X_iiae_rna"]` and the like, and `uns["iiae"]`; arguments,
@@ -341,7 +344,15 @@ class Run:
         """
         from iiae.inference.cells import write_cells
 
-        write_cells(self._stored, cells, to, domain)
+        write_cells(
+            self._stored,
+            cells,
+            self._domain(to, "to") if to else None,
+            self._domain(domain, "domain") if domain else None,
+        )
+
+    def _domain(self, given: str, option: str) -> Domain:
+        return domain_names(self.settings.data).domain(given, option)
 
     def _batches(self, values: Any, domain: Domain) -> Iterator[Tensor]:
         """Samples of a domain, some at a time; cells and sparse arrays are made dense here."""
@@ -407,6 +418,8 @@ class Index:
         """
         from iiae.search.query import search_files
 
+        if domain := options.get("domain"):
+            options["domain"] = self.run._domain(domain, "domain")
         return search_files(self.run._stored, self.where, _paths(queries), top, **options)
 
 

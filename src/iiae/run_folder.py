@@ -43,6 +43,7 @@ SETTINGS, MODEL, METRICS, HISTORY, PAIRS = (
     "pairs.npz",
 )
 COMPARISON, FEATURES = "comparison.safetensors", "features.json"
+ESTIMATOR = "estimator.json"  # mean and scale of each feature, of an `IIAETransformer`
 CHECKPOINT, BEST = "checkpoints/last.ckpt", "checkpoints/best.safetensors"
 
 VERSION = 1  # of the form of sections in metrics.json

@@ -7,9 +7,10 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from iiae.data.classes.pairs import domains
+from iiae.errors import SettingsError
 from iiae.files.remote import is_url
 from iiae.settings import DataSettings
-from iiae.types import Domain
+from iiae.types import DOMAINS, Domain
 
 COLUMNS = ("table", "hugging-face", "parquet-shards")  # whose x and y are names of columns
 # x or y as a word: not in z_x, I(X;Z_x), p(x | z), |x - x'|, objective.x.weight or x.npy
@@ -25,6 +26,24 @@ class Names(NamedTuple):
     def of(self, domain: Domain) -> str:
         """The name of a domain."""
         return self.x if domain == "x" else self.y
+
+    def domain(self, given: str, option: str) -> Domain:
+        """The domain that a user means by "x", "y" or its name, in any case.
+
+        >>> Names("sketch", "photo").domain("Photo", "--to")
+        'y'
+
+        Raises:
+            SettingsError: `given`, the value of `option`, is neither.
+        """
+        for domain in DOMAINS:
+            if given == domain:
+                return domain
+        for domain in DOMAINS:
+            if given.casefold() == self.of(domain).casefold():
+                return domain
+        ways = " or ".join(f"{d} ({self.of(d)})" if self.known else d for d in DOMAINS)
+        raise SettingsError(f"{option} {given}: must be {ways}")
 
     def put(self, text: str) -> str:
         """A sentence, heading or cell about x and y, with their names in place of these words.

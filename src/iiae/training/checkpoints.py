@@ -20,6 +20,7 @@ from iiae.run_folder import (
     BEST,
     CHECKPOINT,
     COMPARISON,
+    ESTIMATOR,
     FEATURES,
     HISTORY,
     METRICS,
@@ -64,7 +65,7 @@ MAY_CHANGE = (
 )
 
 
-DERIVED = ("report.html", "estimator.json")  # made from the weights of an earlier run
+DERIVED = ("report.html", ESTIMATOR)  # made from the weights of an earlier run
 
 
 class Keeper:
