@@ -4,10 +4,14 @@ The clean environment holds links to the packages that the wheel requires, and t
 require in turn; nothing else that is installed here can be imported in it.
 """
 
+import json
 import os
+import re
+import socket
 import subprocess
 import sys
 import tarfile
+import time
 import venv
 from importlib.metadata import distribution
 from pathlib import Path
@@ -16,6 +20,8 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 from packaging.requirements import Requirement
+
+from helpers import save_run
 
 ROOT = Path(__file__).parents[1]
 IN_EXTRAS = ("sklearn", "matplotlib", "pyarrow", "transformers", "lancedb", "fastapi")
@@ -75,13 +81,11 @@ def required(name, extras=(), found=None):
     return found
 
 
-@pytest.fixture(scope="module")
-def clean(built, tmp_path_factory):
+def environment(folder, built, extras=()):
     """The scripts of an environment with the wheel and what it requires."""
-    folder = tmp_path_factory.mktemp("clean")
     venv.create(folder, symlinks=True)
     (site,) = folder.glob("lib/python*/site-packages")
-    for found in required("iiae").values():
+    for found in required("iiae", extras).values():
         for top in {file.parts[0] for file in found.files or []} - {"..", "__pycache__"}:
             if not (site / top).exists():
                 (site / top).symlink_to(found.locate_file(top))
@@ -90,6 +94,65 @@ def clean(built, tmp_path_factory):
     run(*pip, "install", "--no-index", "--no-deps", "--quiet", wheel)
     assert "No broken requirements" in run(*pip, "check")
     return folder / "bin"
+
+
+@pytest.fixture(scope="module")
+def clean(built, tmp_path_factory):
+    return environment(tmp_path_factory.mktemp("clean"), built)
+
+
+def test_every_extra_that_is_named_is_one_of_the_wheel(built):
+    (wheel,) = built.glob("*.whl")
+    (about,) = [name for name in ZipFile(wheel).namelist() if name.endswith("/METADATA")]
+    lines = ZipFile(wheel).read(about).decode().splitlines()
+    key = "Provides-Extra: "
+    provided = {line.removeprefix(key) for line in lines if line.startswith(key)}
+    pages = [ROOT / name for name in ("README.md", "Makefile", "Dockerfile")]
+    text = "".join(page.read_text() for page in [*pages, *(ROOT / "docs").rglob("*.md")])
+    listed = re.findall(r"(?:iiae|\.whl|'\.|\"\.)\[([\w,]+)\]", text)
+    named = {extra for some in listed for extra in some.split(",")}
+    table = (ROOT / "docs" / "quickstart.md").read_text().partition("| extra | for |")[2]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    described = set(re.findall(r"`(\w+)`", "".join(rows)))
+    assert {"report", "sklearn", "search", "web", "omics"} <= named <= provided
+    assert described == provided - {"dev", "docs"}
+
+
+def instruction(name):
+    """The words of an instruction of the Dockerfile; CMD of the health check is indented."""
+    text = (ROOT / "Dockerfile").read_text()
+    (words,) = re.findall(rf"^{name} (\[.*\])$", text, re.MULTILINE)
+    return json.loads(words)
+
+
+def test_the_image_s_command_serves_a_run_and_its_health_check_passes(built, tmp_path):
+    """Without a daemon: the same words in an environment that holds what the image installs."""
+    pytest.importorskip("lancedb")
+    scripts = environment(tmp_path / "image", built, ("search", "web"))
+    save_run(tmp_path / "run")
+    entry, given, check = map(instruction, ("ENTRYPOINT", "CMD", "  CMD"))
+    assert entry == ["iiae", "serve"] and given[0] == "/run"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    words = [scripts / entry[0], *entry[1:], tmp_path / "run", *given[1:], "--port", port]
+    log = tmp_path / "log"
+    with log.open("w") as errors:
+        kept["IIAE_TOKEN"] = "s3cret"  # others can reach the server
+        server = subprocess.Popen(words, env=kept, cwd=tmp_path, stderr=errors)
+    try:
+        code = check[2].replace("8000", port)
+        ask = [scripts / check[0], *check[1:2], code]
+        for _ in range(120):
+            done = subprocess.run(ask, env=kept, capture_output=True, text=True)
+            if done.returncode == 0 or server.poll() is not None:
+                break
+            time.sleep(1)
+        assert server.poll() is None and done.returncode == 0, log.read_text() + done.stderr
+    finally:
+        server.terminate()
+    assert server.wait(60) == 0  # as an orchestrator stops it
 
 
 def test_the_wheel_trains_and_evaluates_without_an_extra(clean, tmp_path):

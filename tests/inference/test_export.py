@@ -58,7 +58,7 @@ def folder(tmp_path_factory, request):
 def compare(folder, out, kind):
     bits = 16 if folder.name == "bands" else 8
     done = subprocess.run(
-        program("exported", folder, out, kind, bits), capture_output=True, text=True, timeout=300
+        program("exported", folder, out, kind, bits), capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr[-3000:]
     *others, tall = json.loads(done.stdout.splitlines()[-1])["worst"]
