@@ -13,9 +13,9 @@ import sys
 import tarfile
 import time
 import venv
-from importlib.metadata import distribution
+import zipfile
+from importlib.metadata import PathDistribution, distribution
 from pathlib import Path
-from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -53,7 +53,9 @@ def tracked(folder):
 
 def test_the_wheel_holds_every_file_of_the_package(built):
     (wheel,) = built.glob("*.whl")
-    names = {n.removeprefix("iiae/") for n in ZipFile(wheel).namelist() if n.startswith("iiae/")}
+    names = {
+        n.removeprefix("iiae/") for n in zipfile.ZipFile(wheel).namelist() if n.startswith("iiae/")
+    }
     assert tracked("src/iiae") <= names
     assert "py.typed" in names
 
@@ -67,17 +69,17 @@ def test_the_sdist_holds_what_tests_and_experiments_need(built):
     assert {"LICENSE", "CITATION.cff", "Makefile", "scripts/check"} <= names
 
 
-def required(name, extras=(), found=None):
+def required(one, extras=(), found=None):
     """Distributions that one requires, and what those require; itself left out."""
     found = {} if found is None else found
-    for line in distribution(name).requires or []:
+    for line in one.requires or []:
         needed = Requirement(line)
         wanted = needed.marker is None or any(
             needed.marker.evaluate({"extra": extra}) for extra in ("", *extras)
         )
         if wanted and needed.name not in found:
             found[needed.name] = distribution(needed.name)
-            required(needed.name, needed.extras, found)
+            required(found[needed.name], needed.extras, found)
     return found
 
 
@@ -85,11 +87,12 @@ def environment(folder, built, extras=()):
     """The scripts of an environment with the wheel and what it requires."""
     venv.create(folder, symlinks=True)
     (site,) = folder.glob("lib/python*/site-packages")
-    for found in required("iiae", extras).values():
+    (wheel,) = built.glob("*.whl")
+    (about,) = (one for one in zipfile.Path(wheel).iterdir() if one.name.endswith(".dist-info"))
+    for found in required(PathDistribution(about), extras).values():
         for top in {file.parts[0] for file in found.files or []} - {"..", "__pycache__"}:
             if not (site / top).exists():
                 (site / top).symlink_to(found.locate_file(top))
-    (wheel,) = built.glob("*.whl")
     pip = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python"]
     run(*pip, "install", "--no-index", "--no-deps", "--quiet", wheel)
     assert "No broken requirements" in run(*pip, "check")
@@ -103,8 +106,8 @@ def clean(built, tmp_path_factory):
 
 def test_every_extra_that_is_named_is_one_of_the_wheel(built):
     (wheel,) = built.glob("*.whl")
-    (about,) = [name for name in ZipFile(wheel).namelist() if name.endswith("/METADATA")]
-    lines = ZipFile(wheel).read(about).decode().splitlines()
+    (about,) = [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith("/METADATA")]
+    lines = zipfile.ZipFile(wheel).read(about).decode().splitlines()
     key = "Provides-Extra: "
     provided = {line.removeprefix(key) for line in lines if line.startswith(key)}
     pages = [ROOT / name for name in ("README.md", "Makefile", "Dockerfile")]
