@@ -69,18 +69,18 @@ def test_the_sdist_holds_what_tests_and_experiments_need(built):
     assert {"LICENSE", "CITATION.cff", "Makefile", "scripts/check"} <= names
 
 
-def required(one, extras=(), found=None):
+def required(one, extras=(), packages=None):
     """Distributions that one requires, and what those require; itself left out."""
-    found = {} if found is None else found
+    packages = {} if packages is None else packages
     for line in one.requires or []:
         needed = Requirement(line)
         wanted = needed.marker is None or any(
             needed.marker.evaluate({"extra": extra}) for extra in ("", *extras)
         )
-        if wanted and needed.name not in found:
-            found[needed.name] = distribution(needed.name)
-            required(found[needed.name], needed.extras, found)
-    return found
+        if wanted and needed.name not in packages:
+            packages[needed.name] = distribution(needed.name)
+            required(packages[needed.name], needed.extras, packages)
+    return packages
 
 
 def environment(folder, built, extras=()):
@@ -89,10 +89,10 @@ def environment(folder, built, extras=()):
     (site,) = folder.glob("lib/python*/site-packages")
     (wheel,) = built.glob("*.whl")
     (about,) = (one for one in zipfile.Path(wheel).iterdir() if one.name.endswith(".dist-info"))
-    for found in required(PathDistribution(about), extras).values():
-        for top in {file.parts[0] for file in found.files or []} - {"..", "__pycache__"}:
+    for package in required(PathDistribution(about), extras).values():
+        for top in {file.parts[0] for file in package.files or []} - {"..", "__pycache__"}:
             if not (site / top).exists():
-                (site / top).symlink_to(found.locate_file(top))
+                (site / top).symlink_to(package.locate_file(top))
     pip = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python"]
     run(*pip, "install", "--no-index", "--no-deps", "--quiet", wheel)
     assert "No broken requirements" in run(*pip, "check")

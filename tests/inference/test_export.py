@@ -96,6 +96,6 @@ def test_without_onnx_the_extra_is_named(folder, tmp_path, monkeypatch):
 
 def test_parts_are_the_model_s_own(folder):
     run = load_run(folder)
-    found = exporting.parts(run)
-    assert list(found) == ["encoder_x", "decoder_x", "encoder_y", "decoder_y"]
-    assert found["decoder_y"].inputs["exclusive"].shape == ("batch", run.model.exclusive_sizes[1])
+    named = exporting.parts(run)
+    assert list(named) == ["encoder_x", "decoder_x", "encoder_y", "decoder_y"]
+    assert named["decoder_y"].inputs["exclusive"].shape == ("batch", run.model.exclusive_sizes[1])

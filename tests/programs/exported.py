@@ -59,9 +59,9 @@ def largest(run: iiae.Run, parts: dict[str, Answer], inputs: list, files: list) 
     worst: list[float] = []
     for (name, exported), given in zip(latents.items(), files, strict=True):
         expected = run.embed(**{name: given})
-        found = dict(zip(POSTERIORS, exported, strict=True))
-        worst.append(np.abs(found["shared_mean"] - expected.shared).max())
-        worst.append(np.abs(found["exclusive_mean"] - expected.exclusive).max())
+        named = dict(zip(POSTERIORS, exported, strict=True))
+        worst.append(np.abs(named["shared_mean"] - expected.shared).max())
+        worst.append(np.abs(named["exclusive_mean"] - expected.exclusive).max())
     made = parts["decoder_y"](latents["x"][0], latents["y"][2])
     expected = run.translate(files[0], to="y", like=files[1])
     if own is not None:

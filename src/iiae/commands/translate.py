@@ -84,7 +84,12 @@ def translate(
     from iiae.files.pictures import picture_format
     from iiae.inference.cells import write_cells_file
     from iiae.inference.tiles import translate_large
-    from iiae.inference.translate import Exclusive, Outputs, translate_array, translate_files
+    from iiae.inference.translate import (
+        ExclusiveSource,
+        TranslationOutputs,
+        translate_array,
+        translate_files,
+    )
     from iiae.run_folder import load_run
 
     if samples and (like or interpolate):
@@ -100,7 +105,7 @@ def translate(
         only = None if opened.settings.data.name == "omics" else domain
         typer.echo(f"wrote {write_cells_file(opened, inputs[0], out, to, only)}")
         return
-    exclusive = Exclusive(tuple(like or ()), samples, interpolate, seed)
+    exclusive = ExclusiveSource(tuple(like or ()), samples, interpolate, seed)
     if len(opened.shapes[0]) == 1:
         if grid or full_size or spread or tiles:
             raise SettingsError(
@@ -124,7 +129,7 @@ def translate(
     alone = picture_format(out) is not None and not out.is_dir()
     if alone and (grid or full_size):
         raise SettingsError(f"--grid and --full-size go with a folder; --out {out} is one picture")
-    outputs = Outputs(None if alone else out, out if alone else grid, full_size, spread)
+    outputs = TranslationOutputs(None if alone else out, out if alone else grid, full_size, spread)
     done = translate_files(opened, inputs, to, outputs, exclusive, on_error)
     written = " and ".join(str(path) for path in (outputs.folder, outputs.grid) if path)
     typer.echo(f"wrote {done} translation{'s' * (done != 1)} to {written}")
@@ -175,7 +180,7 @@ def embed(
     ] = None,
     on_error: OnErrorOption = "stop",
 ) -> None:
-    """Write the latents of many files, a row each; repeat the command to go on after a stop.
+    """Write the latents of many files, one row per file; repeat the command to resume after a stop.
 
     Example: iiae embed runs/mine photos/ --domain x --out z.parquet
     """
@@ -186,7 +191,7 @@ def embed(
     from iiae.run_folder import load_run
 
     if workers and engine == "local":
-        raise SettingsError(f"--workers {workers}: is for --engine ray")
+        raise SettingsError(f"--workers {workers}: only --engine ray has workers")
     domain = domain_of(run, given, "--domain") if given else None
     if is_cells(source):
         if block != "shared" or engine == "ray" or on_error == "skip":

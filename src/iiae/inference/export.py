@@ -116,17 +116,17 @@ def parts(run: TrainedRun, bits: int = 8) -> dict[str, Part]:
     """
     if run.model.covariates.names:
         raise SettingsError("runs with covariates cannot be exported; use iiae embed and translate")
-    found: dict[str, Part] = {}
+    named: dict[str, Part] = {}
     for i, domain in enumerate(DOMAINS):
         shape = run.shapes[i]
         given, prepare, finish = _ends(run, domain, bits)
         encoder, images = EncoderPart(run.model, domain, prepare).eval(), len(shape) == 3
-        found[f"encoder_{domain}"] = Part(encoder, given, POSTERIORS)
+        named[f"encoder_{domain}"] = Part(encoder, given, POSTERIORS)
         sizes = {"shared": len(run.model.active), "exclusive": run.model.exclusive_sizes[i]}
         latents = {name: Given(("batch", size)) for name, size in sizes.items()}
         decoder = DecoderPart(run.model, domain, finish, images).eval()
-        found[f"decoder_{domain}"] = Part(decoder, latents, ("mean", "images")[: 1 + images])
-    return found
+        named[f"decoder_{domain}"] = Part(decoder, latents, ("mean", "images")[: 1 + images])
+    return named
 
 
 def _ends(

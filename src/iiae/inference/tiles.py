@@ -21,9 +21,9 @@ from iiae.files.image_source import open_images
 from iiae.files.images import open_image
 from iiae.files.sources import Joined
 from iiae.files.tables import Place
-from iiae.inference.exclusive import Exclusive, exclusive_latents
+from iiae.inference.exclusive import ExclusiveSource, exclusive_latents
 from iiae.inference.picture_files import (
-    Outputs,
+    TranslationOutputs,
     file_name,
     output_endings,
     output_names,
@@ -62,10 +62,10 @@ def translate_large(
     to: Domain,
     folder: Path,
     tiles: Tiles,
-    exclusive: Exclusive = Exclusive(),
+    exclusive: ExclusiveSource = ExclusiveSource(),
     on_error: OnError = "stop",
 ) -> int:
-    """Translates images tile by tile, at their own size; returns how many.
+    """Translates images tile by tile, at their own size; returns the number of images.
 
     One image is held at a time. All tiles have one exclusive latent.
 
@@ -90,7 +90,7 @@ def translate_large(
     source = Joined(sources)
     latents, labels = exclusive_latents(run, to, exclusive)
     endings = output_endings(source, target_shape[0])
-    names = output_names(source, exclusive.like, labels, Outputs(folder), endings)
+    names = output_names(source, exclusive.like, labels, TranslationOutputs(folder), endings)
     make_folder(folder)
     skipped, done = Skipped(on_error), 0
     for i in tracked(range(len(source)), "translating", len(source)):
