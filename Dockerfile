@@ -12,7 +12,8 @@ COPY experiments/digits-cdcb.toml experiments/
 RUN python -m venv /opt/iiae \
  && /opt/iiae/bin/pip install --no-cache-dir --no-deps "torch==2.13.0" \
       --extra-index-url https://download.pytorch.org/whl/cpu \
- && /opt/iiae/bin/pip install --no-cache-dir ".[search,web]"
+ && /opt/iiae/bin/pip install --no-cache-dir ".[search,web]" \
+ && cd /opt/iiae/lib/python*/site-packages/torch && rm -rf test $(ls -d bin/* | grep -v shm)  # torch's own tests
 
 FROM python:3.11-slim
 COPY --from=build /opt/iiae /opt/iiae

@@ -26,6 +26,7 @@ setup: .venv/ready
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --no-compile --no-deps $(TORCH_CPU)
 	$(BIN)/pip install --quiet --no-compile -e '.[report,sklearn,search,web]'
+	cd .venv/lib/python*/site-packages/torch && rm -rf test $$(ls -d bin/* | grep -v shm)  # torch's own tests
 	touch $@
 
 demo: $(DEMO)

@@ -35,6 +35,12 @@ def test_python_examples_run(page, tmp_path, monkeypatch):
     names = {}
     for block in blocks(page, "python"):
         exec(compile(block, str(page), "exec"), names)
+    text = page.read_text(encoding="utf-8")
+    for shown in re.findall(r"\(pictures/(howto-[\w-]+\.png)\)", text):  # what the block drew
+        with Image.open(shown) as drawn, Image.open(page.parent / "pictures" / shown) as kept:
+            assert drawn.size == kept.size
+            off = np.abs(np.asarray(drawn, float) - np.asarray(kept, float)).mean()
+            assert off < 32, f"{shown} is {off:.0f} of 255 from what the page shows"
 
 
 def docstring_examples():
@@ -106,7 +112,7 @@ def test_every_command_in_the_docs_exists():
 
 def test_every_page_is_in_the_site_s_navigation():
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    named = set(re.findall(r": ([\w/]+\.md)$", text, re.MULTILINE))
+    named = set(re.findall(r": ([\w/-]+\.md)$", text, re.MULTILINE))
     pages = (ROOT / "docs").rglob("*.md")
     assert named == {page.relative_to(ROOT / "docs").as_posix() for page in pages}
 

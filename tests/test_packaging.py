@@ -4,18 +4,24 @@ The clean environment holds links to the packages that the wheel requires, and t
 require in turn; nothing else that is installed here can be imported in it.
 """
 
+import json
 import os
+import re
+import socket
 import subprocess
 import sys
 import tarfile
+import time
 import venv
-from importlib.metadata import distribution
+import zipfile
+from importlib.metadata import PathDistribution, distribution
 from pathlib import Path
-from zipfile import ZipFile
 
 import numpy as np
 import pytest
 from packaging.requirements import Requirement
+
+from helpers import save_run
 
 ROOT = Path(__file__).parents[1]
 IN_EXTRAS = ("sklearn", "matplotlib", "pyarrow", "transformers", "lancedb", "fastapi")
@@ -47,7 +53,9 @@ def tracked(folder):
 
 def test_the_wheel_holds_every_file_of_the_package(built):
     (wheel,) = built.glob("*.whl")
-    names = {n.removeprefix("iiae/") for n in ZipFile(wheel).namelist() if n.startswith("iiae/")}
+    names = {
+        n.removeprefix("iiae/") for n in zipfile.ZipFile(wheel).namelist() if n.startswith("iiae/")
+    }
     assert tracked("src/iiae") <= names
     assert "py.typed" in names
 
@@ -61,35 +69,93 @@ def test_the_sdist_holds_what_tests_and_experiments_need(built):
     assert {"LICENSE", "CITATION.cff", "Makefile", "scripts/check"} <= names
 
 
-def required(name, extras=(), packages=None):
+def required(one, extras=(), packages=None):
     """Distributions that one requires, and what those require; itself left out."""
     packages = {} if packages is None else packages
-    for line in distribution(name).requires or []:
+    for line in one.requires or []:
         needed = Requirement(line)
         wanted = needed.marker is None or any(
             needed.marker.evaluate({"extra": extra}) for extra in ("", *extras)
         )
         if wanted and needed.name not in packages:
             packages[needed.name] = distribution(needed.name)
-            required(needed.name, needed.extras, packages)
+            required(packages[needed.name], needed.extras, packages)
     return packages
 
 
-@pytest.fixture(scope="module")
-def clean(built, tmp_path_factory):
+def environment(folder, built, extras=()):
     """The scripts of an environment with the wheel and what it requires."""
-    folder = tmp_path_factory.mktemp("clean")
     venv.create(folder, symlinks=True)
     (site,) = folder.glob("lib/python*/site-packages")
-    for package in required("iiae").values():
+    (wheel,) = built.glob("*.whl")
+    (about,) = (one for one in zipfile.Path(wheel).iterdir() if one.name.endswith(".dist-info"))
+    for package in required(PathDistribution(about), extras).values():
         for top in {file.parts[0] for file in package.files or []} - {"..", "__pycache__"}:
             if not (site / top).exists():
                 (site / top).symlink_to(package.locate_file(top))
-    (wheel,) = built.glob("*.whl")
     pip = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python"]
     run(*pip, "install", "--no-index", "--no-deps", "--quiet", wheel)
     assert "No broken requirements" in run(*pip, "check")
     return folder / "bin"
+
+
+@pytest.fixture(scope="module")
+def clean(built, tmp_path_factory):
+    return environment(tmp_path_factory.mktemp("clean"), built)
+
+
+def test_every_extra_that_is_named_is_one_of_the_wheel(built):
+    (wheel,) = built.glob("*.whl")
+    (about,) = [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith("/METADATA")]
+    lines = zipfile.ZipFile(wheel).read(about).decode().splitlines()
+    key = "Provides-Extra: "
+    provided = {line.removeprefix(key) for line in lines if line.startswith(key)}
+    pages = [ROOT / name for name in ("README.md", "Makefile", "Dockerfile")]
+    text = "".join(page.read_text() for page in [*pages, *(ROOT / "docs").rglob("*.md")])
+    listed = re.findall(r"(?:iiae|\.whl|'\.|\"\.)\[([\w,]+)\]", text)
+    named = {extra for some in listed for extra in some.split(",")}
+    table = (ROOT / "docs" / "quickstart.md").read_text().partition("| extra | for |")[2]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    described = set(re.findall(r"`(\w+)`", "".join(rows)))
+    assert {"report", "sklearn", "search", "web", "omics"} <= named <= provided
+    assert described == provided - {"dev", "docs"}
+
+
+def instruction(name):
+    """The words of an instruction of the Dockerfile; CMD of the health check is indented."""
+    text = (ROOT / "Dockerfile").read_text()
+    (words,) = re.findall(rf"^{name} (\[.*\])$", text, re.MULTILINE)
+    return json.loads(words)
+
+
+def test_the_image_s_command_serves_a_run_and_its_health_check_passes(built, tmp_path):
+    """Without a daemon: the same words in an environment that holds what the image installs."""
+    pytest.importorskip("lancedb")
+    scripts = environment(tmp_path / "image", built, ("search", "web"))
+    save_run(tmp_path / "run")
+    entry, given, check = map(instruction, ("ENTRYPOINT", "CMD", "  CMD"))
+    assert entry == ["iiae", "serve"] and given[0] == "/run"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    words = [scripts / entry[0], *entry[1:], tmp_path / "run", *given[1:], "--port", port]
+    log = tmp_path / "log"
+    with log.open("w") as errors:
+        kept["IIAE_TOKEN"] = "s3cret"  # others can reach the server
+        server = subprocess.Popen(words, env=kept, cwd=tmp_path, stderr=errors)
+    try:
+        code = check[2].replace("8000", port)
+        ask = [scripts / check[0], *check[1:2], code]
+        for _ in range(120):
+            done = subprocess.run(ask, env=kept, capture_output=True, text=True)
+            if done.returncode == 0 or server.poll() is not None:
+                break
+            time.sleep(1)
+        assert server.poll() is None and done.returncode == 0, log.read_text() + done.stderr
+    finally:
+        server.terminate()
+    assert server.wait(60) == 0  # as an orchestrator stops it
 
 
 def test_the_wheel_trains_and_evaluates_without_an_extra(clean, tmp_path):

@@ -18,6 +18,7 @@ from iiae.report.table import Table
 from iiae.results import Evaluation, Results, Training, read_results
 from iiae.run_folder import (
     COMPARISON,
+    ESTIMATOR,
     FEATURES,
     HISTORY,
     METRICS,
@@ -33,7 +34,7 @@ from iiae.run_folder import (
 from iiae.settings import Settings
 
 HUB = "hf://"
-CARD, ESTIMATOR = "README.md", "estimator.json"
+CARD = "README.md"
 # nothing else is sent or fetched
 FILES = (SETTINGS, MODEL, COMPARISON, FEATURES, METRICS, HISTORY, PAIRS, CARD, ESTIMATOR)
 

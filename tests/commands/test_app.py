@@ -6,6 +6,7 @@ import sys
 import pytest
 import typer.main
 
+from helpers import save_run, small_settings
 from iiae.commands.app import app
 
 COMMANDS = typer.main.get_command(app).commands
@@ -186,15 +187,11 @@ def test_what_is_no_fault_of_the_user_is_one_line(iiae, monkeypatch, tmp_path):
         (("search", "run", "g", "a", "--on-error", "z"), "--on-error"),
         (("evaluate", "run", "--split", "z"), "--split"),
         (("disentangle", "run", "--split", "z"), "--split"),
-        (("translate", "run", "a.png", "--to", "z"), "--to"),
         (("translate", "run", "a.png", "--to", "y", "--on-error", "z"), "--on-error"),
-        (("embed", "run", "a", "--out", "b", "--domain", "z"), "--domain"),
         (("embed", "run", "a", "--out", "b", "--engine", "z"), "--engine"),
         (("embed", "run", "a", "--out", "b", "--block", "z"), "--block"),
         (("features", "a", "--backbone", "b", "--on-error", "z"), "--on-error"),
-        (("index", "run", "g", "a", "--domain", "z"), "--domain"),
         (("index", "run", "g", "a", "--domain", "y", "--distance", "z"), "--distance"),
-        (("search", "run", "g", "a", "--from", "z"), "--from"),
         (("search", "run", "g", "a", "--by", "z"), "--by"),
         (("score", "--query", "a", "--gallery", "b", "--distance", "z"), "--distance"),
         (("export", "run", "out", "--format", "z"), "--format"),
@@ -205,3 +202,22 @@ def test_a_value_that_is_no_choice_is_named_with_those_that_are(iiae, words, opt
     assert (code, out) == (2, "")
     assert f"Invalid value for '{option}'" in errors
     assert f"'{option}': 'z' is not one of" in " ".join(errors.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (("translate", "run", "a.png", "--to", "fotos"), "--to"),
+        (("embed", "run", "a", "--out", "b", "--domain", "fotos"), "--domain"),
+        (("index", "run", "g", "a", "--domain", "fotos"), "--domain"),
+        (("search", "run", "g", "a", "--from", "fotos"), "--from"),
+    ],
+)
+def test_a_domain_that_is_none_is_answered_with_both_spellings(
+    iiae, tmp_path, monkeypatch, words, option
+):
+    save_run(tmp_path / "run", small_settings('data.names=["sketch", "photo"]'))
+    monkeypatch.chdir(tmp_path)
+    code, out, errors = iiae(*words)
+    assert (code, out) == (2, "")
+    assert f"{option} fotos: must be x (sketch) or y (photo)" in errors

@@ -20,6 +20,19 @@ def test_images_become_a_grid_or_a_folder(digits_run, digits, iiae):
     assert sorted(p.name for p in (digits / "folder").iterdir()) == ["0000.png", "0001.png"]
 
 
+def test_domains_are_asked_for_by_name_or_letter(tmp_path, iiae, monkeypatch):
+    save_run(tmp_path / "run", small_settings('data.names=["sketch", "photo"]'))
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).normal(size=(3, 32)))
+    monkeypatch.chdir(tmp_path)
+    for to, domain in (("photo", "sketch"), ("y", "x")):
+        code, _, err = iiae("translate", "run", "a.npy", "--to", to, "--out", f"{to}.npy")
+        assert code == 0, err
+        code, _, err = iiae("embed", "run", "a.npy", "--domain", domain, "--out", f"z{to}.npy")
+        assert code == 0, err
+    for name in ("{}.npy", "z{}.npy"):
+        assert (np.load(name.format("photo")) == np.load(name.format("y"))).all()
+
+
 def test_translate_names_what_is_wrong_with_its_input(digits_run, tmp_path, iiae):
     (tmp_path / "broken.png").write_bytes(b"no image")
     code, _, err = iiae("translate", digits_run, tmp_path / "broken.png", "--to", "y")

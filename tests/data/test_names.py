@@ -39,6 +39,16 @@ def test_names_in_settings_win():
 SKETCHES = Names("sketch", "photo")
 
 
+def test_a_domain_is_asked_for_by_letter_or_name_in_any_case():
+    assert [SKETCHES.domain(given, "--to") for given in ("x", "Sketch")] == ["x", "x"]
+    assert [SKETCHES.domain(given, "--to") for given in ("y", "photo")] == ["y", "y"]
+    assert Names("y", "x").domain("x", "--to") == "x"  # letters first
+    with pytest.raises(SettingsError, match=r"--to z: must be x \(sketch\) or y \(photo\)"):
+        SKETCHES.domain("z", "--to")
+    with pytest.raises(SettingsError, match="to z: must be x or y"):
+        Names("x", "y").domain("z", "to")
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [

@@ -22,6 +22,16 @@ def arrays(rows=120):
     return x, np.hstack([shared, rng.normal(size=(rows, 4))])
 
 
+def test_translation_takes_the_names_of_domains():
+    named = {**SMALL, "data.names": ["sketch", "photo"], "training.epochs": 1}
+    run = iiae.fit(*arrays(60), settings=named, progress=False)
+    x, y = arrays(5)
+    assert (run.translate(x, to="photo") == run.translate(x, to="y")).all()
+    assert run.translate(y, to="sketch").shape == x.shape
+    with pytest.raises(SettingsError, match=r"to fotos: must be x \(sketch\) or y \(photo\)"):
+        run.translate(x, to="fotos")
+
+
 @pytest.fixture(scope="module")
 def run():
     return iiae.fit(*arrays(), settings=SMALL, progress=False)

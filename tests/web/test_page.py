@@ -5,38 +5,22 @@ import io
 import os
 import re
 import shutil
-import socket
-import threading
 import time
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
 from PIL import Image
 
 pytest.importorskip("lancedb", reason="the extra 'search' is not installed")
-pytest.importorskip("uvicorn", reason="the extra 'web' is not installed")
 
-import uvicorn
-
-from helpers import needs, save_run, small_settings, write_images
-from iiae.data import load
-from iiae.model.latents import embed
-from iiae.run_folder.examples import save_examples
+from browsing import api, opened, served, started, with_examples
+from helpers import save_run, small_settings, write_images
 from iiae.search.gallery import Gallery
 from iiae.search.index import index_files
 from iiae.web.app import create_app
 from iiae.web.engine import Engine
 
-api = needs("playwright.sync_api")
 pytestmark = pytest.mark.slow
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-if CHROMIUM is None and not os.environ.get("CI"):
-    pytest.skip("chromium is not installed", allow_module_level=True)
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -51,29 +35,6 @@ def place(tmp_path_factory):
     return folder, run
 
 
-def with_examples(run):
-    pairs = load(run.settings.data).validation
-    index = pairs.sample(40, 0)
-    save_examples(run.folder, pairs, index, embed(run.model, pairs.batches(40, index)))
-    return run
-
-
-@contextmanager
-def served(app):
-    """Address of a server in a thread."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", ws="none"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started and thread.is_alive():
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{port}/"
-    server.should_exit = True
-    thread.join(30)
-
-
 @pytest.fixture(scope="module")
 def address(place):
     with served(create_app(place[1], Gallery.open(place[0] / "g"), token="s3cret")) as address:
@@ -82,24 +43,8 @@ def address(place):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    with api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield started
-        started.close()
-
-
-@contextmanager
-def opened(browser, address, **more):
-    """A page that must meet no error and ask no other host."""
-    context = browser.new_context(**{"viewport": {"width": 1200, "height": 900}, **more})
-    page = context.new_page()
-    page.wrong = []
-    page.on("pageerror", lambda error: page.wrong.append(str(error)))
-    page.on("request", lambda request: check(page, address, request.url))
-    page.goto(address)
-    yield page
-    assert page.wrong == []
-    context.close()
+    with started() as browser:
+        yield browser
 
 
 @pytest.fixture
@@ -107,12 +52,6 @@ def page(browser, address):
     with opened(browser, address) as page:
         enter(page)
         yield page
-
-
-def check(page, address, url):
-    """Nothing comes from elsewhere."""
-    if not url.startswith((address, "blob:", "data:")):
-        page.wrong.append(url)
 
 
 def enter(page):

@@ -26,6 +26,7 @@ MOST_SEED = 2**32 - 1
 
 # `iiae.types` and `iiae.files.decoding` have the first two, but import torch
 Domain = Literal["x", "y"]
+DOMAIN = "x or y, or its name in the run, such as photo"
 OnError = Literal["stop", "skip"]
 Part = Literal["test", "validation"]
 
@@ -73,6 +74,17 @@ def open_run(folder: Path, overrides: list[str] | None) -> Run:
     check_overrides(overrides or [], MEASURING)
     stored = load_run(folder)
     return Run(stored._replace(settings=load_settings(folder / SETTINGS, overrides or [])))
+
+
+def domain_of(run: Path, given: str, option: str) -> Domain:
+    """The domain of a run that an option names: "x", "y" or what the run calls it."""
+    from iiae.data.names import domain_names
+    from iiae.run_folder import SETTINGS, load_run
+    from iiae.settings import load_settings
+
+    path = run / SETTINGS
+    settings = load_settings(path) if path.is_file() else load_run(run).settings
+    return domain_names(settings.data).domain(given, option)
 
 
 def names_of(run: Run | None) -> Names | None:

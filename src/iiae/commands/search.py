@@ -8,11 +8,12 @@ from typing import Annotated, Literal
 import typer
 
 from iiae.commands.common import (
+    DOMAIN,
     AsJson,
-    Domain,
     Inputs,
     OnErrorOption,
     RunFolder,
+    domain_of,
     say_next,
     show_tables,
 )
@@ -24,7 +25,7 @@ def index(
     run: RunFolder,
     gallery: Annotated[str, typer.Argument(help="folder or URL of the gallery; made if missing")],
     inputs: Inputs,
-    domain: Annotated[Domain, typer.Option(help="domain of the inputs: x or y")],
+    domain: Annotated[str, typer.Option(help=f"domain of the inputs: {DOMAIN}")],
     distance: Annotated[
         Literal["chosen", "euclidean", "cosine"] | None,
         typer.Option(
@@ -51,7 +52,7 @@ def index(
         load_run(run).for_inference(),
         gallery,
         inputs,
-        domain,
+        domain_of(run, domain, "--domain"),
         distance,
         metadata,
         active_only,
@@ -86,7 +87,7 @@ def search(
     queries: Inputs,
     top: Annotated[int, typer.Option(help="hits per query")] = 10,
     source: Annotated[
-        Domain | None, typer.Option("--from", help="domain of the queries: x or y")
+        str | None, typer.Option("--from", help=f"domain of the queries: {DOMAIN}")
     ] = None,
     where: Annotated[
         str | None, typer.Option(help="SQL condition, as in \"label = 'cat' AND year > 2000\"")
@@ -119,9 +120,10 @@ def search(
     from iiae.run_folder import load_run
     from iiae.search.query import search_files
 
+    domain = domain_of(run, source, "--from") if source else None
     names, answer, failed = search_files(
         load_run(run).for_inference(),
-        *(gallery, queries, top, source, where, by, vectors, on_error, like, root),
+        *(gallery, queries, top, domain, where, by, vectors, on_error, like, root),
     )  # fmt: skip
     if as_json:
         results = [{"query": q, "hits": h} for q, h in zip(names, answer.hits, strict=True)]

@@ -45,14 +45,17 @@ def export(
     kind: Annotated[
         Literal["onnx", "torch"], typer.Option("--format", help="onnx, or torch for .pt2")
     ] = "onnx",
+    bits: Annotated[
+        Literal["8", "16"], typer.Option(help="of images that are no RGB; RGB has 8")
+    ] = "8",
 ) -> None:
-    """Write encoders and decoders as ONNX, or as torch.export programs.
+    """Write encoders and decoders as ONNX, or as torch.export programs, that take files' pixels.
 
     Example: iiae export runs/mine exported/ --format torch
     """
     from iiae.inference.export import export_onnx, export_torch
     from iiae.run_folder import load_run
 
-    written = (export_onnx if kind == "onnx" else export_torch)(load_run(run), folder)
+    written = (export_onnx if kind == "onnx" else export_torch)(load_run(run), folder, int(bits))
     typer.echo(f"wrote {written}")
     say_next("docs/sharing.md has how other programs call them")

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from iiae.commands.common import (
+    DOMAIN,
     SAMPLES,
-    Domain,
     Inputs,
     OnErrorOption,
     RunFolder,
     Seed,
+    domain_of,
     path_of,
     place_of,
     progress_bar,
@@ -30,7 +31,7 @@ Block = Literal["shared", "active", "exclusive", "both"]
 def translate(
     run: RunFolder,
     inputs: Inputs,
-    to: Annotated[Domain, typer.Option(help="domain to translate to: x or y")],
+    target: Annotated[str, typer.Option("--to", help=f"domain to translate to: {DOMAIN}")],
     out: Annotated[
         Path | None,
         typer.Option(
@@ -95,6 +96,7 @@ def translate(
         raise SettingsError(
             "--samples excludes --like and --interpolate: samples, or given latents"
         )
+    to = domain_of(run, target, "--to")
     opened = load_run(run).for_inference()
     if any(map(is_cells, inputs)):
         if len(inputs) > 1 or samples or like or interpolate or grid or full_size or spread:
@@ -163,8 +165,9 @@ def embed(
             parser=path_of("--out"),
         ),
     ] = None,
-    domain: Annotated[
-        Domain | None, typer.Option(help="domain of the input: x or y; cells may have both")
+    given: Annotated[
+        str | None,
+        typer.Option("--domain", help=f"domain of the input: {DOMAIN}; cells may have both"),
     ] = None,
     block: Annotated[Block, typer.Option(help="shared, active, exclusive or both")] = "shared",
     batch: Annotated[int, typer.Option(min=1, help="items the model takes at once")] = 128,
@@ -189,6 +192,7 @@ def embed(
 
     if workers and engine == "local":
         raise SettingsError(f"--workers {workers}: only --engine ray has workers")
+    domain = domain_of(run, given, "--domain") if given else None
     if is_cells(source):
         if block != "shared" or engine == "ray" or on_error == "skip":
             raise SettingsError(

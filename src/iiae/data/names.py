@@ -6,9 +6,10 @@ import re
 from pathlib import PurePosixPath
 
 from iiae.data.classes.zero_shot import domains
+from iiae.errors import SettingsError
 from iiae.files.remote import is_url
 from iiae.settings import DataSettings
-from iiae.types import PerDomain
+from iiae.types import DOMAINS, Domain, PerDomain
 
 COLUMNS = ("table", "hugging-face", "parquet-shards")  # whose x and y are names of columns
 # x or y as a word: not in z_x, I(X;Z_x), p(x | z), |x - x'|, objective.x.weight or x.npy
@@ -17,6 +18,24 @@ WORD = re.compile(r"(?<![\w.(|,;/'])[xy](?![\w|(]|'(?!s\b)|\.\w)")
 
 class Names(PerDomain[str]):
     """Names of both domains: "sketch" and "photo", or "x" and "y" if nothing better is known."""
+
+    def domain(self, given: str, option: str) -> Domain:
+        """The domain that a user means by "x", "y" or its name, in any case.
+
+        >>> Names("sketch", "photo").domain("Photo", "--to")
+        'y'
+
+        Raises:
+            SettingsError: `given`, the value of `option`, is neither.
+        """
+        for domain in DOMAINS:
+            if given == domain:
+                return domain
+        for domain in DOMAINS:
+            if given.casefold() == self.of(domain).casefold():
+                return domain
+        ways = " or ".join(f"{d} ({self.of(d)})" if self.known else d for d in DOMAINS)
+        raise SettingsError(f"{option} {given}: must be {ways}")
 
     def put(self, text: str) -> str:
         """A sentence, heading or cell about x and y, with their names in place of these words.

@@ -7,7 +7,6 @@ try:
 except ImportError as error:
     raise MissingExtra("sklearn", "iiae.estimator") from error
 
-from iiae.estimator.stored import ESTIMATOR
 from iiae.estimator.transformer import IIAETransformer
 
-__all__ = ["ESTIMATOR", "IIAETransformer"]
+__all__ = ["IIAETransformer"]

@@ -14,6 +14,7 @@ from iiae.errors import RunError, SettingsError
 from iiae.estimator.tables import listed
 from iiae.files.atomic import write_text
 from iiae.run_folder import (
+    ESTIMATOR,
     MODEL,
     load_run,
     save_history,
@@ -25,8 +26,6 @@ from iiae.types import plain
 
 if TYPE_CHECKING:
     from iiae.estimator.transformer import IIAETransformer
-
-ESTIMATOR = "estimator.json"
 
 
 def save_estimator(fitted: IIAETransformer, folder: Path) -> Path:

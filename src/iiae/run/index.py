@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from iiae.data.names import domain_names
 from iiae.run.samples import paths
 from iiae.run_folder import TrainedRun
 
@@ -33,4 +34,7 @@ class Index:
         """
         from iiae.search.query import search_files
 
+        if domain := options.get("domain"):
+            names = domain_names(self.run.settings.data)
+            options["domain"] = names.domain(domain, "domain")
         return search_files(self.run, self.where, paths(queries), top, **options)

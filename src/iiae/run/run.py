@@ -14,6 +14,7 @@ import torch
 from iiae.data import Splits
 from iiae.data.arrays import ArrayPairs
 from iiae.data.context import with_context
+from iiae.data.names import domain_names
 from iiae.errors import SettingsError
 from iiae.model import translation
 from iiae.model.iiae import IIAE
@@ -115,7 +116,7 @@ class Run:
     def translate(
         self,
         source: Any,
-        to: Domain = "y",
+        to: Domain | str = "y",
         like: Any = None,
         samples: int = 0,
         seed: int = 0,
@@ -128,7 +129,7 @@ class Run:
 
         Args:
             source: Samples of the domain that `to` is not, as for `embed`.
-            to: "x" or "y".
+            to: "x", "y" or what the run calls it, such as "photo".
             like: References of `to`, one for all or one each; without them the prior's mean.
             samples: Number of exclusive latents to draw from the aggregate posterior of training
                 samples, instead of `like`.
@@ -146,8 +147,7 @@ class Run:
             SettingsError: `to` is no domain, or `like` and `samples` are both given.
             DataError: The samples do not fit the model.
         """
-        if to not in ("x", "y"):
-            raise SettingsError(f"to = {to!r}: must be 'x' or 'y'")
+        to = self._domain(to, "to")
         if samples and like is not None:
             raise SettingsError("give like=... or samples=..., not both")
         values = samples_of(self._stored, source, other(to))
@@ -235,13 +235,13 @@ class Run:
         return write_report(self._stored, held.pairs, path, folder)
 
     def index(
-        self, inputs: Any, domain: Domain, where: str | Path | None = None, **options: Any
+        self, inputs: Any, domain: Domain | str, where: str | Path | None = None, **options: Any
     ) -> Index:
         """Puts samples in files into a gallery, to be searched.
 
         Args:
             inputs: Files, folders and URLs, as for `iiae.files.sources.open_source`.
-            domain: Theirs, "x" or "y".
+            domain: Theirs, "x", "y" or what the run calls it.
             where: Folder or URL of the gallery; `gallery` in the run's folder by default.
             options: As for `iiae.search.index.index_files`.
 
@@ -254,10 +254,12 @@ class Run:
 
         place = self.folder / "gallery" if where is None else where
         options = {"progress": False, **options}
-        index_files(self, place, paths(inputs), domain, **options)
+        index_files(self, place, paths(inputs), self._domain(domain, "domain"), **options)
         return Index(self, place)
 
-    def write(self, cells: Any, to: Domain | None = None, domain: Domain | None = None) -> None:
+    def write(
+        self, cells: Any, to: Domain | str | None = None, domain: Domain | str | None = None
+    ) -> None:
         """Writes latents, and a translation if asked, into an AnnData or MuData, in place.
 
         `obsm["X_iiae_shared"]`, `obsm["X_iiae_rna"]` and the like, and `uns["iiae"]`; arguments,
@@ -265,7 +267,12 @@ class Run:
         """
         from iiae.inference.cells import write_cells
 
-        write_cells(self._stored, cells, to, domain)
+        write_cells(
+            self._stored,
+            cells,
+            self._domain(to, "to") if to else None,
+            self._domain(domain, "domain") if domain else None,
+        )
 
     def save(self, folder: str | Path, overwrite: bool = False) -> Path:
         """Copies the run into a folder that `load` and all commands can read.
@@ -282,6 +289,9 @@ class Run:
         if held.recorded:
             save_metrics(self.folder, split, results, held.digest)
         return results
+
+    def _domain(self, given: str, option: str) -> Domain:
+        return domain_names(self.settings.data).domain(given, option)
 
     def _held_out(self, split: str) -> HeldOut:
         from iiae.evaluation.held_out import held_out_pairs

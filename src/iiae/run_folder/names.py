@@ -8,6 +8,7 @@ SETTINGS, MODEL, METRICS, HISTORY, PAIRS = (
     "pairs.npz",
 )
 COMPARISON, FEATURES, EXAMPLES = "comparison.safetensors", "features.json", "examples.npz"
+ESTIMATOR = "estimator.json"  # mean and scale of each feature, of an `IIAETransformer`
 CHECKPOINT, BEST = "checkpoints/last.ckpt", "checkpoints/best.safetensors"
 # what a run is, apart from how training may be resumed
 FILES = (SETTINGS, MODEL, COMPARISON, EXAMPLES, FEATURES, METRICS, HISTORY, PAIRS)

@@ -12,6 +12,7 @@ from iiae.run_folder import (
     BEST,
     CHECKPOINT,
     COMPARISON,
+    ESTIMATOR,
     FEATURES,
     HISTORY,
     METRICS,
@@ -47,7 +48,7 @@ MAY_CHANGE = (
         )
     ),
 )
-DERIVED = ("report.html", "estimator.json")  # made from the weights of an earlier run
+DERIVED = ("report.html", ESTIMATOR)  # made from the weights of an earlier run
 
 
 def check_folder(out: Path, settings: Settings, resume: bool, overwrite: bool) -> Path | None:
