@@ -28,6 +28,7 @@ from iiae.files.matrices import Matrix, is_sparse, make_matrix
 from iiae.files.sources import read_all
 from iiae.model import translation
 from iiae.model.iiae import IIAE
+from iiae.model.prediction import Prediction, predict
 from iiae.run_folder import (
     COMPARISON,
     FEATURES,
@@ -38,6 +39,7 @@ from iiae.run_folder import (
     SETTINGS,
     Shapes,
     StoredRun,
+    load_features,
     load_run,
     open_samples,
     save_metrics,
@@ -52,6 +54,7 @@ from iiae.types import Context, Domain, mapped, other
 
 if TYPE_CHECKING:
     from iiae.evaluation.held_out import HeldOut
+    from iiae.evidence.readings import FeatureReading
     from iiae.results import Evaluation, Evidence, NullRuns
     from iiae.search.query import Searched
 
@@ -194,6 +197,31 @@ class Run:
         made = [translation.render(self.model, shared, to, one[None], target) for one in drawn]
         return torch.stack(made).numpy()
 
+    def predict(
+        self,
+        source: Any,
+        to: Domain = "y",
+        level: float = 0.9,
+        samples: int = 200,
+        seed: int = 0,
+        *,
+        covariates: Mapping[str, Any] | None = None,
+        as_if: Mapping[str, Any] | None = None,
+        size: Any = None,
+    ) -> Prediction:
+        """What the other domain would measure of each sample, with an interval of each value.
+
+        Arguments are those of `translate`, and `level` and `samples` those of
+        `iiae.model.prediction.predict`; so are errors.
+
+        Returns:
+            `mean`, `low` and `high`, `(rows, *shape)` each.
+        """
+        values = self._samples(source, other(to))
+        known = self._known(covariates, len(values))
+        target = self._known({**(covariates or {}), **(as_if or {})}, len(values), size)
+        return predict(self.model, values, to, level, samples, seed, known, target)
+
     def evaluate(
         self,
         split: str = "test",
@@ -249,6 +277,21 @@ class Run:
         if held.recorded:
             save_metrics(self.folder, "evidence", results, held.digest)
         return results
+
+    def features(self, domain: Domain = "x", split: str = "test") -> list[FeatureReading]:
+        """Which features of a domain its latents read, those first that the exclusive one adds.
+
+        Args:
+            domain: "x" or "y".
+            split: "test" or "validation".
+
+        Raises:
+            DataError: As `iiae.evidence.readings.read_features`, or the data is missing.
+        """
+        from iiae.evidence.readings import read_features
+
+        pairs, names = self._held_out(split).pairs, load_features(self.folder)
+        return read_features(self.model, pairs, domain, names["xy".index(domain)])
 
     def report(self, out: str | Path | None = None, images: str | Path | None = None) -> Path:
         """Writes one self-contained HTML page, `report.html` in the run's folder by default."""

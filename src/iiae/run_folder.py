@@ -26,6 +26,7 @@ from iiae.covariates import Covariates
 from iiae.data.base import Splits
 from iiae.errors import RunError
 from iiae.files.atomic import json_text, write_arrays, write_atomically, write_text
+from iiae.files.cells import split_place
 from iiae.files.interface import Source
 from iiae.files.sources import open_source
 from iiae.metrics.comparison import Choice, Comparison
@@ -278,8 +279,10 @@ def load_features(folder: str | Path) -> Features:
 def open_samples(run: TrainedRun, inputs: Sequence[str | Path], domain: Domain) -> Source:
     """Samples of one domain in files, as a run takes them; errors as for `open_source`."""
     side = "xy".index(domain)
-    columns, pad = load_features(run.folder)[side], run.settings.data.pad
-    return open_source(inputs, run.shapes[side], domain, columns, pad)
+    columns, data = load_features(run.folder)[side], run.settings.data
+    text = (data.x, data.y)[side] or ""
+    place = text if data.name == "omics" else split_place(text)[1] or ""
+    return open_source(inputs, run.shapes[side], domain, columns, data.pad, place)
 
 
 def save_settings(folder: Path, settings: Settings) -> None:
