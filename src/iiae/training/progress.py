@@ -1,4 +1,4 @@
-"""What training shows on a terminal."""
+"""The output of training on a terminal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LATEST_SECONDS = 60.0  # after which it is estimated from what there is
 
 
 class Progress:
-    """What is trained, a bar with the time left, and at most ten lines of epochs.
+    """Prints the plan, a bar with the time left, and at most ten lines of epochs.
 
     A line has the validation loss and the share of validation pairs whose partner is nearest
     (Recall@1, of both directions), which is measured for these lines alone.
@@ -60,7 +60,7 @@ class Progress:
         self.bar.stop()
 
     def step(self) -> None:
-        """Draws the bar, at most twice a second; once, says how long all of it will take."""
+        """Draws the bar, at most twice a second; once, prints how long the run will take."""
         now = time.monotonic()
         if not self.shown or now - self.drawn < 0.5:
             return
@@ -71,7 +71,7 @@ class Progress:
         if not self.estimated and (settled or spent > LATEST_SECONDS):
             self.estimated = True
             seconds = spent * (self.learner.plan.total - self.first_step) / steps
-            self.console.print(f"about {_duration(seconds)} in all; Ctrl-C stops, --resume goes on")
+            self.console.print(f"about {_duration(seconds)} in all; Ctrl-C stops, --resume resumes")
 
     def epoch(self, row: dict[str, float]) -> None:
         """Prints the line of an epoch, if it is one of the few that are shown."""
@@ -80,9 +80,9 @@ class Progress:
             return
         quality = f"loss {row['validation_loss']:.1f}"
         if not isinstance(self.data.validation, ClassPairs):
-            found = row.get("validation_recall")
-            found = self.learner.recall(self.data.validation) if found is None else found
-            quality = f"Recall@1 {100 * found:.1f}%"
+            recall = row.get("validation_recall")
+            recall = self.learner.recall(self.data.validation) if recall is None else recall
+            quality = f"Recall@1 {100 * recall:.1f}%"
         self.bar.update(self.task, completed=self.learner.steps, quality=quality)
         loss = f"loss {row['validation_loss']:.1f}"
         both = loss if quality == loss else f"{loss}, {quality}"
@@ -98,7 +98,7 @@ class Progress:
 
 
 def _plan(learner: Learner, data: Splits) -> str:
-    """What is trained on what, in a line."""
+    """The model and the data, in one line."""
     settings = learner.settings
     shapes = [_form(shape) for shape in data.train.shapes]
     names = domain_names(settings.data)
@@ -121,7 +121,7 @@ def _form(shape: Sequence[int]) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """As people write it: 50 s, 1 min 10 s, 2 h 5 min."""
+    """A duration as people write it: 50 s, 1 min 10 s, 2 h 5 min."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
