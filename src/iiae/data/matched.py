@@ -16,12 +16,8 @@ from iiae.files.matrices import Matrix, check_finite, is_counts, is_sparse, row_
 from iiae.settings import DataSettings
 from iiae.types import Draw, Pair
 
-<<<<<<< HEAD
-NONE = -1  # the row of a side that a pair lacks
-RARE = "(rare)"  # the class of what has one pair in some part
-=======
 NONE = -1  # row of a missing side
->>>>>>> origin/main
+RARE = "(rare)"  # the class of what has one pair in some part
 
 log = logging.getLogger("iiae")
 

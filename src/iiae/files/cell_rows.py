@@ -64,7 +64,7 @@ class CellRows(Source):
 
     def read(self, numbers: Sequence[int]) -> list[Sample | DataError]:
         rows = self.matrix.take(np.array(numbers))
-        finite = np.isfinite(rows).all(1).tolist()
+        finite = [bool(np.isfinite(row).all()) for row in rows]
         return [
             Sample(torch.from_numpy(row), (self.size, 1))
             if good

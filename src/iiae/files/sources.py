@@ -139,11 +139,6 @@ def _open(
     path, url = Path(given), is_url(given)
     if not url and not path.exists() and not path.is_symlink():
         raise DataError(f"{shown(str(given))}: no such file or folder")
-<<<<<<< HEAD
-=======
-    if is_cells(given):
-        raise DataError(f"{given}: only train, embed and translate read cells")
->>>>>>> origin/main
     if len(shape) == 1 and (url or not path.is_file()):
         raise DataError(
             f"{given}: the model takes rows of {shape[0]} values; give an .npy, .npz, .csv, .tsv "
