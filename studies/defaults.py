@@ -94,11 +94,16 @@ def _rows(given: argparse.Namespace, name: str, seed: int) -> None:
 
 def split(pairs: Sides, seed: int) -> Parts:
     """A fifth to test on; a tenth of the rest to validate on."""
-    order = np.random.default_rng(seed).permutation(len(pairs.x))
-    test = len(order) // 5
-    held = test + (len(order) - test) // 10
-    rows = order[held:], order[test:held], order[:test]
+    rows = split_rows(len(pairs.x), seed)
     return Parts(*(Sides(pairs.x[some], pairs.y[some]) for some in rows))
+
+
+def split_rows(count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows to train, to validate and to test on."""
+    order = np.random.default_rng(seed).permutation(count)
+    test = count // 5
+    held = test + (count - test) // 10
+    return order[held:], order[test:held], order[:test]
 
 
 def measured(fitted: Fitted, test: Sides) -> dict[str, float | None]:
@@ -137,17 +142,20 @@ def ours(parts: Parts, seed: int) -> Fitted:
     suggested = suggest_settings_of(data.train)  # pyright: ignore[reportArgumentType]
     suggested["training"]["seed"] = seed
     run = iiae.fit(iiae.make_settings(suggested), data=data, progress=False)
+    shared = run.embed(x=parts.test.x).shared, run.embed(y=parts.test.y).shared
+    return Fitted(*distances(run, *shared), run.translate(parts.test.x, to="y"))
+
+
+def distances(run: iiae.Run, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each z_s given x to each given y, as the run chose to compare them, and back."""
     choice = load_comparison(run.folder)
     assert choice is not None
-    how = choice.comparison
-    x, y = (torch.from_numpy(z) for z in (run.embed(x=parts.test.x).shared,
-                                          run.embed(y=parts.test.y).shared))  # fmt: skip
+    how, x, y = choice.comparison, torch.from_numpy(x), torch.from_numpy(y)
     to_y = torch.cdist(how.queries(x, "x"), how.items(y, "y")).numpy()
-    to_x = torch.cdist(how.queries(y, "y"), how.items(x, "x")).numpy()
-    return Fitted(to_y, to_x, run.translate(parts.test.x, to="y"))
+    return to_y, torch.cdist(how.queries(y, "y"), how.items(x, "x")).numpy()
 
 
-class _Units(NamedTuple):
+class Units(NamedTuple):
     """Principal components of standardised columns, from training rows."""
 
     mean: np.ndarray
@@ -155,7 +163,7 @@ class _Units(NamedTuple):
     pca: PCA
 
     @classmethod
-    def of(cls, rows: np.ndarray) -> _Units:
+    def of(cls, rows: np.ndarray) -> Units:
         mean, deviation = rows.mean(0), rows.std(0)
         deviation = np.where(deviation > 1e-12 * np.abs(mean), deviation, np.inf)
         count = min(max(COMPONENTS), len(rows) - 1, rows.shape[1])
@@ -166,17 +174,36 @@ class _Units(NamedTuple):
         return self.pca.transform(np.clip((rows - self.mean) / self.deviation, -10, 10))
 
 
+class Canonical(NamedTuple):
+    """Maps of both domains from their components to canonical variates."""
+
+    units: tuple[Units, Units]
+    maps: tuple[np.ndarray, np.ndarray]
+
+    def __call__(self, side: int, rows: np.ndarray) -> np.ndarray:
+        """Variates of rows of x (0) or y (1), each of length 1."""
+        one = self.maps[side]
+        z = self.units[side](rows)[:, : len(one)] @ one
+        return z / np.linalg.norm(z, axis=1, keepdims=True)
+
+
 def cca(parts: Parts, seed: int) -> Fitted:
+    """Distances between canonical variates, see `fit_cca`."""
+    best = fit_cca(parts)
+    distance = -(best(0, parts.test.x) @ best(1, parts.test.y).T)
+    return Fitted(distance, distance.T, None)
+
+
+def fit_cca(parts: Parts) -> Canonical:
     """Ridge CCA on principal components; strength and components chosen on validation pairs."""
-    units = _Units.of(parts.train.x), _Units.of(parts.train.y)
-    train, held, test = (Sides(units[0](p.x), units[1](p.y)) for p in parts)
+    units = Units.of(parts.train.x), Units.of(parts.train.y)
+    train, held, _ = (Sides(units[0](p.x), units[1](p.y)) for p in parts)
     tried = [
         _canonical(train, components, strength)
         for components in COMPONENTS
         for strength in STRENGTHS
     ]
-    best = max(tried, key=lambda maps: _quality(_distance(maps, held)))
-    return Fitted(_distance(best, test), _distance(best, test).T, None)
+    return Canonical(units, max(tried, key=lambda maps: _quality(_distance(maps, held))))
 
 
 def _canonical(train: Sides, components: int, strength: float) -> tuple[np.ndarray, np.ndarray]:
@@ -205,7 +232,7 @@ def _quality(distance: np.ndarray) -> float:
 
 def pls(parts: Parts, seed: int) -> Fitted:
     """PLS of principal components; the number of its components chosen on validation pairs."""
-    units = _Units.of(parts.train.x), _Units.of(parts.train.y)
+    units = Units.of(parts.train.x), Units.of(parts.train.y)
     train, held, test = (Sides(units[0](p.x), units[1](p.y)) for p in parts)
     most = min(train.x.shape[1], train.y.shape[1])
     best, quality = None, -1.0
@@ -228,8 +255,13 @@ def _cosine(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def ridge(parts: Parts, seed: int) -> Fitted:
     """Ridge regression of y on principal components of x, both chosen on validation pairs."""
-    units = _Units.of(parts.train.x)
-    train, held, test = (units(part.x) for part in parts)
+    return Fitted(None, None, fit_ridge(parts)(parts.test.x))
+
+
+def fit_ridge(parts: Parts) -> Callable[[np.ndarray], np.ndarray]:
+    """The prediction of y that `ridge` chooses."""
+    units = Units.of(parts.train.x)
+    train, held = units(parts.train.x), units(parts.validation.x)
     mean, deviation = parts.train.y.mean(0), parts.train.y.std(0).clip(1e-12)
     target = (parts.train.y - mean) / deviation
     tried = [
@@ -240,7 +272,7 @@ def ridge(parts: Parts, seed: int) -> Fitted:
     count, model = max(
         tried, key=lambda one: correlation(one[1].predict(held[:, : one[0]]), parts.validation.y)
     )
-    return Fitted(None, None, model.predict(test[:, :count]))
+    return lambda x: model.predict(units(x)[:, :count]) * deviation + mean
 
 
 def table(rows: list[dict[str, float]]) -> str:

@@ -109,6 +109,13 @@ class Student(Likelihood):
     def log_prob(self, value):
         return self.of.log_prob(value).flatten(1).sum(1)
 
+    def sample(self, generator):
+        # torch draws from a Student's t with its own generator alone
+        normal = torch.randn(self.of.loc.shape, generator=generator)
+        degrees = self.of.df.expand_as(normal).contiguous()
+        chi2 = 2 * torch._standard_gamma(degrees / 2, generator=generator)
+        return self.of.loc + self.of.scale * normal / (chi2 / degrees).sqrt()
+
 
 class StudentHead(Head, nn.Module):
     """Two outputs an element, location and log-scale; one number of degrees that it learns."""

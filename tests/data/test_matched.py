@@ -5,6 +5,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
+from iiae.data.base import Factor
 from iiae.data.matched import make_matched, split_matched
 from iiae.data.missing import PartPairs
 from iiae.errors import DataError
@@ -102,3 +103,20 @@ def test_the_digest_tells_pairs_apart_and_equal_ones_not():
     again, _ = make_matched(*sides())
     assert pairs.digest() == again.digest()
     assert pairs.digest() != pairs.at(np.arange(29)).digest()
+
+
+def test_classes_of_one_pair_in_some_part_are_read_as_one_and_kept_as_annotations():
+    pairs, _ = make_matched(*sides(60, 60))
+    kinds = np.array(["many"] * 30 + ["few"] * 18 + [f"single {i}" for i in range(12)])
+    alone = np.array([f"{i}" for i in range(60)])
+    pairs.known["type"] = Factor(kinds, "categorical", "shared")
+    pairs.known["name"] = Factor(alone, "categorical", "shared")
+    pairs.annotations = {"type": kinds}
+    parts = split_matched(pairs, DataSettings(name="arrays", validation=12, test=12))
+    for part in parts:
+        classes, counts = np.unique(part.factors()["type"].values, return_counts=True)
+        assert counts.min() > 1
+        assert {"many", "(rare)"} <= set(classes) <= {"many", "few", "(rare)"}
+        assert "name" not in part.factors()  # every class of it is rare
+    kept = np.concatenate([part.annotations["type"] for part in parts])
+    assert sorted(kept) == sorted(kinds)

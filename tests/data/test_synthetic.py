@@ -38,7 +38,6 @@ def test_seeds_share_the_mixing_and_not_the_factors():
 
 @pytest.mark.slow
 def test_planted_factors_of_counts_are_read_from_their_own_latent_alone():
-    """After a short training: one of two exclusive axes a side, and nothing elsewhere."""
     settings = make_settings(
         {
             "data": {"name": "planted-counts"},
@@ -49,15 +48,15 @@ def test_planted_factors_of_counts_are_read_from_their_own_latent_alone():
                 "x": {"kind": "negative-binomial"},
                 "y": {"kind": "negative-binomial"},
             },
-            "training": {"epochs": 30, "batch": 50, "adam_beta1": 0.5},
+            # at 1e-3 the second exclusive axis of y is not learned in 90 epochs
+            "training": {"epochs": 45, "batch": 50, "adam_beta1": 0.5, "learning_rate": 3e-3},
         }
     )
     run = iiae.fit(settings, progress=False)
     matrix = run.evaluate().readability.probes["means"]
-    least = {"shared": 0.8, "exclusive to x": 0.4, "exclusive to y": 0.3}
     for factor in matrix.cells:
         own, others = matrix.sides(factor)
-        assert min(cell.linear.score for cell in own.values()) > least[factor]
+        assert min(cell.linear.score for cell in own.values()) > 0.8
         assert max(cell.linear.score for cell in others.values()) <= 0.05
 
 

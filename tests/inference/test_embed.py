@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import iiae
 from embedded import IMAGES, images, read, run  # noqa: F401
 from helpers import program, small_settings
 from iiae.errors import DataError, MissingExtra, RunError, SettingsError
@@ -232,3 +233,52 @@ def test_memory_is_flat(features_run, tmp_path):
     # MiB; the names of 180,000 rows more, and pages of the mapped input, which the system may
     # take back: 66
     assert peaks[1] - peaks[0] < 100, peaks
+
+
+@pytest.fixture(scope="module")
+def run_of_batches(tmp_path_factory):
+    """A run whose networks are given a batch, and its x."""
+    folder = tmp_path_factory.mktemp("batches")
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 6)).astype(np.float32)
+    batch = np.array(["one", "two"] * 30)
+    done = iiae.fit(
+        x, x[:, :4], folder / "run", covariates={"batch": batch}, epochs=1, progress=False
+    )
+    np.save(folder / "x.npy", x)
+    return done, x, batch
+
+
+def test_rows_are_embedded_with_the_covariates_of_their_own(run_of_batches, tmp_path):
+    done, x, batch = run_of_batches
+    file, columns = done.folder.parent / "x.npy", tmp_path / "cells.csv"
+    columns.write_text("batch\n" + "\n".join(batch) + "\n")
+    words = (done.folder, file, tmp_path / "z.npz", "x")
+    embed_files(*words, columns=columns, batch=7, shard=20)
+    expected = done.embed(x=x, covariates={"batch": batch}).shared
+    np.testing.assert_allclose(read(tmp_path / "z.npz")[1], expected, atol=1e-5)
+    columns.write_text("batch\n" + "two\n" * 60)
+    embed_files(*words, columns=columns)
+    assert np.abs(read(tmp_path / "z.npz")[1] - expected).max() > 1e-4
+
+
+def test_covariates_are_asked_for_where_a_run_takes_them_and_refused_elsewhere(
+    run_of_batches, features_run, tmp_path
+):
+    done, _, batch = run_of_batches
+    words = (done.folder, done.folder.parent / "x.npy", tmp_path / "z.npz", "x")
+    with pytest.raises(SettingsError, match="takes: batch; give --columns FILE"):
+        embed_files(*words)
+    columns = tmp_path / "cells.csv"
+    columns.write_text("batch\n" + "\n".join(batch[:50]) + "\n")
+    with pytest.raises(DataError, match="batch has 50 rows for 60 samples"):
+        embed_files(*words, columns=columns)
+    columns.write_text("batch\n" + "three\n" * 60)
+    with pytest.raises(DataError, match="three occurs in no training pair"):
+        embed_files(*words, columns=columns)
+    columns.write_text("donor\n" + "a\n" * 60)
+    with pytest.raises(DataError, match="batch"):
+        embed_files(*words, columns=columns)
+    np.save(tmp_path / "other.npy", np.ones((4, 32), np.float32))
+    with pytest.raises(SettingsError, match="none; leave --columns out"):
+        embed_files(features_run, tmp_path / "other.npy", tmp_path / "z.npz", "x", columns=columns)

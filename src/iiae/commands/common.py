@@ -54,7 +54,8 @@ Overrides = Annotated[
 ]
 PartOption = Annotated[Part, typer.Option("--split", help="test or validation")]
 SAMPLES = (
-    "images, folders of them, .npy, .npz, .csv, .tsv or .parquet; folders and images may be URLs"
+    "images, folders of them, .npy, .npz, .csv, .tsv, .parquet or cells.h5mu:rna; folders and "
+    "images may be URLs"
 )
 Inputs = Annotated[list[str], typer.Argument(help=SAMPLES, parser=place_of("an input"))]
 OnErrorOption = Annotated[

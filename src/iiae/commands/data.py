@@ -15,6 +15,7 @@ ABOUT = {  # for users; what loads each says more to those who write code
     "mnist-cdcb": "MNIST digits: white on a colour, and coloured on black",
     "digits-cdcb": "the same from scikit-learn's small digits; nothing to download",
     "arrays": "rows of two files of numbers, or byte images: .npy, .npz, .csv, .tsv, .parquet",
+    "omics": "cells: two assays in a .h5mu, or in a .h5ad with a layer or panel",
     "side-by-side": "a folder of images whose left half is x and right half is y",
     "two-folders": "two folders of images; files of one name are partners",
     "table": "a .csv or .parquet with a pair of image paths per row",
@@ -23,6 +24,7 @@ ABOUT = {  # for users; what loads each says more to those who write code
     "classes": "labelled sketches and photos, or features; classes to test on are unseen",
     "cars": "car models seen from 24 sides: the front and another side",
     "synthetic": "random vectors with known shared and exclusive factors",
+    "planted-counts": "counts with known factors, as of RNA and protein",
 }
 
 

@@ -172,6 +172,13 @@ def embed(
     block: Annotated[Block, typer.Option(help="shared, active, exclusive or both")] = "shared",
     batch: Annotated[int, typer.Option(min=1, help="items the model takes at once")] = 128,
     shard: Annotated[int, typer.Option(min=1, help="items lost at most when killed")] = 4096,
+    columns: Annotated[
+        Path | None,
+        typer.Option(
+            help="table or .npz with the covariates that the run takes, a row a sample",
+            parser=path_of("--columns"),
+        ),
+    ] = None,
     engine: Annotated[
         Literal["local", "ray"], typer.Option(help="local, or ray for many processes")
     ] = "local",
@@ -194,9 +201,10 @@ def embed(
         raise SettingsError(f"--workers {workers}: only --engine ray has workers")
     domain = domain_of(run, given, "--domain") if given else None
     if is_cells(source):
-        if block != "shared" or engine == "ray" or on_error == "skip":
+        if block != "shared" or engine == "ray" or on_error == "skip" or columns:
             raise SettingsError(
-                "--block, --engine and --on-error are not for cells, whose copy gets all latents"
+                "--block, --engine, --on-error and --columns are not for cells, whose copy gets "
+                "all latents, and whose covariates are columns of obs"
             )
         typer.echo(f"wrote {write_cells_file(load_run(run), source, out, domain=domain)}")
         return
@@ -206,7 +214,7 @@ def embed(
         done = embed_files(
             run, source, out, domain, block=block, batch=batch, shard=shard,
             engine=embed_on_ray(workers or 2) if engine == "ray" else embed_here,
-            progress=progress, on_error=on_error,
+            progress=progress, on_error=on_error, columns=columns,
         )  # fmt: skip
     left_out = f"; {done.failed} left out, see {done.failures}" if done.failed else ""
     typer.echo(f"wrote {done.rows} rows into {done.output}{left_out}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from iiae.settings import DataSettings
 from iiae.types import Draw, Pair
 
 NONE = -1  # row of a missing side
+RARE = "(rare)"  # the class of what has one pair in some part
 
 log = logging.getLogger("iiae")
 
@@ -62,7 +63,9 @@ class MatchedPairs(PairSet):
     def at(self, chosen: np.ndarray) -> MatchedPairs:
         """Some of the pairs."""
         known = {name: f._replace(values=f.values[chosen]) for name, f in self.known.items()}
-        return MatchedPairs(self.x, self.y, self.index[chosen], self.identity.at(chosen), known)
+        some = MatchedPairs(self.x, self.y, self.index[chosen], self.identity.at(chosen), known)
+        some.annotations = {name: values[chosen] for name, values in self.annotations.items()}
+        return some
 
     def content(self) -> Iterator[bytes]:
         for side, rows in zip((self.x, self.y), self.index.T, strict=True):
@@ -170,9 +173,36 @@ def split_matched(pairs: MatchedPairs, settings: DataSettings) -> Splits:
     keys = pairs.identity.at(complete)
     parts = split_pairs(keys, settings, pairs.x.place)
     train, validation, test = (complete[part] for part in parts)
+    pairs = _without_rare(pairs, (train, validation, test))
     lone = np.setdiff1d(np.arange(len(pairs)), complete)
     chosen = pairs.at(np.concatenate([train, lone]))
     return Splits(_part_paired(chosen) if len(lone) else chosen, *map(pairs.at, (validation, test)))
+
+
+def _without_rare(pairs: MatchedPairs, parts: Sequence[np.ndarray]) -> MatchedPairs:
+    """The same pairs, with the classes of a factor that have one pair in some part as one class.
+
+    From a single pair nothing can be read. Annotations keep the classes.
+    """
+    merged = pairs.at(np.arange(len(pairs)))
+    for name, factor in pairs.known.items():
+        if factor.kind != "categorical":
+            continue
+        classes, number = np.unique(factor.values, return_inverse=True)
+        counts = np.array([np.bincount(number[part], minlength=len(classes)) for part in parts])
+        rare = (counts == 1).any(0)
+        while rare.any() and not rare.all() and (counts[:, rare].sum(1) == 1).any():
+            rare[np.where(rare, counts.max() + 1, counts.min(0)).argmin()] = True
+        if rare.all():
+            del merged.known[name]
+        elif rare.any():
+            values = np.where(rare[number], RARE, factor.values)
+            merged.known[name] = factor._replace(values=values)
+            log.info(
+                "%s: %d of %d classes have one pair in a part of the data, or few, and are read "
+                "as one class, %s", name, rare.sum(), len(classes), RARE,
+            )  # fmt: skip
+    return merged
 
 
 def _part_paired(pairs: MatchedPairs) -> PartPairs:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from iiae.distributions.heads import SCALE_STEPS, Head
 from iiae.distributions.likelihoods import Likelihood
@@ -58,6 +58,9 @@ class Poisson(Counts):
         many = large * (off - off.expm1()) - _stirling(large)
         return torch.where(value < LARGE, few, many).sum(1)
 
+    def sample(self, generator: Generator) -> Tensor:
+        return torch.poisson(self.mean, generator=generator)
+
 
 class NegativeBinomial(Counts):
     r"""Variance $m + m^2 / r$ with the dispersion r = exp(log_dispersion) of each column.
@@ -79,6 +82,14 @@ class NegativeBinomial(Counts):
 
     def log_prob(self, value: Tensor) -> Tensor:
         return self.elements(value).sum(1)
+
+    def sample(self, generator: Generator) -> Tensor:
+        r = self.log_dispersion.exp().expand_as(self.log_mean)
+        gamma: Callable[..., Tensor] = torch._standard_gamma  # pyright: ignore[reportPrivateImportUsage]
+        rate = gamma(r.contiguous(), generator=generator)  # a Poisson's, of mean r
+        return torch.poisson(
+            rate * (self.log_mean - self.log_dispersion).exp(), generator=generator
+        )
 
     def elements(self, value: Tensor) -> Tensor:
         """Log mass of each count."""
@@ -109,6 +120,10 @@ class ZeroInflated(Counts):
         counted = F.logsigmoid(-self.log_odds) + self.counts.elements(value)
         zero = torch.logaddexp(F.logsigmoid(self.log_odds), counted)
         return torch.where(value == 0, zero, counted).sum(1)
+
+    def sample(self, generator: Generator) -> Tensor:
+        counted = torch.bernoulli((-self.log_odds).sigmoid(), generator=generator)
+        return counted * self.counts.sample(generator)
 
 
 def _stirling(z: Tensor) -> Tensor:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Generator, Tensor
 
 
 class Likelihood(ABC):
@@ -22,6 +23,10 @@ class Likelihood(ABC):
     @abstractmethod
     def log_prob(self, value: Tensor) -> Tensor:
         """Log density (or mass) of each sample in nats, `(batch,)`."""
+
+    @abstractmethod
+    def sample(self, generator: Generator) -> Tensor:
+        """Data drawn with a generator of the same device, in the shape of the mean."""
 
 
 class Located(Likelihood):
@@ -51,6 +56,9 @@ class Laplace(Located):
         distance = (value - self.loc).abs().flatten(1).sum(1)
         return -distance / self.scale - self.loc[0].numel() * math.log(2 * self.scale)
 
+    def sample(self, generator: Generator) -> Tensor:
+        return self.loc + self.scale * _noise(_laplace, self.loc, generator)
+
 
 class ScaledLaplace(Scaled):
     """Independent Laplace elements, each with a scale of its own (or one for all)."""
@@ -58,6 +66,9 @@ class ScaledLaplace(Scaled):
     def log_prob(self, value: Tensor) -> Tensor:
         distance = (value - self.loc).abs() * (-self.log_scale).exp()
         return -(distance + self.log_scale + math.log(2)).flatten(1).sum(1)
+
+    def sample(self, generator: Generator) -> Tensor:
+        return self.loc + self.log_scale.exp() * _noise(_laplace, self.loc, generator)
 
 
 class Normal(Located):
@@ -71,6 +82,9 @@ class Normal(Located):
         constant = 0.5 * self.loc[0].numel() * math.log(2 * math.pi * self.variance)
         return -distance / (2 * self.variance) - constant
 
+    def sample(self, generator: Generator) -> Tensor:
+        return self.loc + math.sqrt(self.variance) * _noise(torch.randn, self.loc, generator)
+
 
 class ScaledNormal(Scaled):
     """Independent normal elements, each with a standard deviation of its own (or one for all)."""
@@ -79,6 +93,9 @@ class ScaledNormal(Scaled):
         squared = (value - self.loc).square() * (-2 * self.log_scale).exp()
         terms = 0.5 * squared + self.log_scale + 0.5 * math.log(2 * math.pi)
         return -terms.flatten(1).sum(1)
+
+    def sample(self, generator: Generator) -> Tensor:
+        return self.loc + self.log_scale.exp() * _noise(torch.randn, self.loc, generator)
 
 
 class Bernoulli(Likelihood):
@@ -95,6 +112,9 @@ class Bernoulli(Likelihood):
         terms = F.binary_cross_entropy_with_logits(self.logits, value, reduction="none")
         return -terms.flatten(1).sum(1)
 
+    def sample(self, generator: Generator) -> Tensor:
+        return torch.bernoulli(self.mean, generator=generator)
+
 
 class Categorical(Likelihood):
     """Independent categories; logits and one-hot (or soft) data have classes on axis 1."""
@@ -108,6 +128,12 @@ class Categorical(Likelihood):
 
     def log_prob(self, value: Tensor) -> Tensor:
         return (value * self.logits.log_softmax(1)).flatten(1).sum(1)
+
+    def sample(self, generator: Generator) -> Tensor:
+        last = self.mean.movedim(1, -1)
+        drawn = torch.multinomial(last.flatten(0, -2), 1, generator=generator)
+        classes = drawn.view(last.shape[:-1])
+        return F.one_hot(classes, last.shape[-1]).movedim(-1, 1).to(last)
 
 
 class Rescaled(Likelihood):
@@ -134,9 +160,22 @@ class Rescaled(Likelihood):
         known = self.deviation.where(self.deviation > 0, self.deviation.new_ones(()))
         return self.inner.log_prob(self.units(value)) - known.log().sum()
 
+    def sample(self, generator: Generator) -> Tensor:
+        return self.inner.sample(generator) * self.deviation + self.middle
+
 
 class Likelihoods(NamedTuple):
     """p(x given z_s, z_x) and p(y given z_s, z_y)."""
 
     x: Likelihood
     y: Likelihood
+
+
+def _noise(draw: Callable[..., Tensor], like: Tensor, generator: Generator) -> Tensor:
+    return draw(like.shape, generator=generator, device=like.device, dtype=like.dtype)
+
+
+def _laplace(shape: torch.Size, **options: Any) -> Tensor:
+    """Of scale 1: a sign, and an exponential."""
+    uniform = 1 - 2 * torch.rand(shape, **options)  # in (-1, 1]
+    return -uniform.sign() * torch.log1p(-uniform.abs().clamp_max(1 - 1e-7))

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from iiae.errors import DataError
-from iiae.files.cells import is_cells
+from iiae.files.cell_rows import CellRows
+from iiae.files.cells import split_place
 from iiae.files.folders import shown
 from iiae.files.image_source import Images, open_images
 from iiae.files.interface import Sample, Source
@@ -30,6 +31,7 @@ def open_source(
     domain: Domain,
     columns: Sequence[str] | None = None,
     pad: bool = False,
+    place: str = "",
 ) -> Source:
     """The samples of some inputs, in the order given; a file that occurs twice counts once.
 
@@ -37,11 +39,12 @@ def open_source(
         inputs: For a model of images, image files, folders of them (searched to any depth, links
             followed, hidden files left out), URLs of either, arrays of images, or tables with a
             column `path` (or named as the domain) of paths or encoded images. For a model of
-            vectors, files that `read_rows` reads.
+            vectors, files that `read_rows` reads, and cells, `cells.h5mu` or `cells.h5mu:rna`.
         shape: Of one sample.
         domain: Whose samples they are.
         columns: Names of the values of a sample, by which tables with names are read.
         pad: Keep the aspect of images: `data.pad` of the run.
+        place: Where in cells the samples are, if an input does not say so.
 
     Raises:
         DataError: An input is missing, holds no samples, or does not fit the model.
@@ -49,7 +52,7 @@ def open_source(
     sources: list[Source] = []
     seen: set[str] = set()
     for given in inputs:
-        source = _open(given, shape, domain, columns, pad)
+        source = _cells(given, shape, columns, place) or _open(given, shape, domain, columns, pad)
         if isinstance(source, Images) and len(inputs) > 1:
             source = source.without(seen)
             seen |= {source.path(i) for i in range(len(source))}
@@ -116,6 +119,16 @@ class Joined(Source):
         ]
 
 
+def _cells(
+    given: str | Path, shape: Sequence[int], columns: Sequence[str] | None, place: str
+) -> CellRows | None:
+    """Cells, if the input names some and the model takes vectors."""
+    file, own = split_place(str(given))
+    if own is None or len(shape) > 1:
+        return None
+    return CellRows(Path(file), own or place, shape[0], columns)
+
+
 def _open(
     given: str | Path,
     shape: Sequence[int],
@@ -126,8 +139,6 @@ def _open(
     path, url = Path(given), is_url(given)
     if not url and not path.exists() and not path.is_symlink():
         raise DataError(f"{shown(str(given))}: no such file or folder")
-    if is_cells(given):
-        raise DataError(f"{given}: only train, embed and translate read cells")
     if len(shape) == 1 and (url or not path.is_file()):
         raise DataError(
             f"{given}: the model takes rows of {shape[0]} values; give an .npy, .npz, .csv, .tsv "

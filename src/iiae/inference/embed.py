@@ -19,12 +19,14 @@ from torch import Tensor
 
 from iiae.errors import DataError, RunError, SettingsError
 from iiae.files.atomic import refuse_inputs, write_atomically, write_text
+from iiae.files.columns import read_named_columns
 from iiae.files.decoding import OnError, Skipped, ahead
 from iiae.files.interface import Sample, Source, absolute
 from iiae.files.vectors import WRITERS, Description, ShardRows, read_shard, write_shard
 from iiae.model.columns import NO_LATENT, block_columns, block_names, check_block
+from iiae.networks.covariates import Covariates
 from iiae.run_folder import load_run, open_samples, weights_digest
-from iiae.types import Domain
+from iiae.types import Context, Domain, mapped
 
 AHEAD = 3  # batches decoded before the model asks for them
 
@@ -32,7 +34,8 @@ AHEAD = 3  # batches decoded before the model asks for them
 class Job(NamedTuple):
     """What to embed, and how; plain values, so that it can go to other processes.
 
-    `parts` is where finished shards wait for the others.
+    `parts` is where finished shards wait for the others, `columns` the file of covariates of a
+    model that takes any.
     """
 
     run: Path
@@ -43,6 +46,7 @@ class Job(NamedTuple):
     threads: int
     parts: Path
     on_error: OnError = "stop"
+    columns: Path | None = None
 
 
 class Shard(NamedTuple):
@@ -63,7 +67,14 @@ class Embedded(NamedTuple):
     resumed: int
 
 
-Named = tuple[str, Sample | DataError]
+class Item(NamedTuple):
+    """One item: its number in the source, its name, and what was read."""
+
+    number: int
+    name: str
+    value: Sample | DataError
+
+
 Engine = Callable[[Job, Sequence[Shard]], Iterable[int]]
 
 
@@ -74,6 +85,7 @@ class Embedder:
         self.job = job
         model = load_run(job.run).for_inference().model
         self.model = model.to("cuda" if torch.cuda.is_available() else "cpu")
+        self.known = read_covariates(model.covariates, job.columns, len(job.source))
 
     def write(self, shards: Sequence[Shard]) -> Iterator[int]:
         """Embeds shards and writes their rows; yields the number of samples of each.
@@ -89,7 +101,7 @@ class Embedder:
                     self._write(shard, islice(read, -(-len(shard.numbers) // size)))
                     yield len(shard.numbers)
 
-    def _write(self, shard: Shard, read: Iterable[list[list[Named]]]) -> None:
+    def _write(self, shard: Shard, read: Iterable[list[list[Item]]]) -> None:
         rows = [self._rows([item for part in parts for item in part]) for parts in read]
         none = np.zeros((0, len(self.columns())), np.float32)
         vectors = np.concatenate([none, *(row.vectors for row in rows)])
@@ -97,21 +109,21 @@ class Embedder:
         failed = [why for row in rows for why in row.failed]
         write_shard(shard.file, ShardRows(names, vectors, failed))
 
-    def _rows(self, batch: Sequence[Named]) -> ShardRows:
+    def _rows(self, batch: Sequence[Item]) -> ShardRows:
         """Vectors of a batch; samples that cannot be read or have none are left out."""
-        failed = [(name, str(value)) for name, value in batch if isinstance(value, DataError)]
-        good = [(name, value) for name, value in batch if isinstance(value, Sample)]
+        failed = [(one.name, str(one.value)) for one in batch if isinstance(one.value, DataError)]
+        good = [(one, one.value.values) for one in batch if isinstance(one.value, Sample)]
         vectors = np.zeros((0, len(self.columns())), np.float32)
         names: list[str] = []
         if good:
-            vectors = self._embed([value.values for _, value in good])
+            vectors = self._embed([one.number for one, _ in good], [values for _, values in good])
             finite = [bool(np.isfinite(vector).all()) for vector in vectors]
             failed += [
-                (name, f"{name}: {NO_LATENT}")
-                for (name, _), fits in zip(good, finite, strict=True)
+                (one.name, f"{one.name}: {NO_LATENT}")
+                for (one, _), fits in zip(good, finite, strict=True)
                 if not fits
             ]
-            names = [name for (name, _), fits in zip(good, finite, strict=True) if fits]
+            names = [one.name for (one, _), fits in zip(good, finite, strict=True) if fits]
             vectors = vectors[finite]
         if failed and self.job.on_error == "stop":
             raise DataError(failed[0][1])
@@ -121,13 +133,35 @@ class Embedder:
         """Names of the columns of a vector."""
         return block_names(self.model, self.job.domain, self.job.block)
 
-    def _embed(self, values: list[Tensor]) -> np.ndarray:
-        stacked = torch.stack(values).to(self.model.active.device)
-        return block_columns(self.model, stacked, self.job.domain, self.job.block).cpu().numpy()
+    def _embed(self, numbers: list[int], values: list[Tensor]) -> np.ndarray:
+        device = self.model.active.device
+        stacked, known = torch.stack(values).to(device), self.known
+        context = mapped(known, lambda columns: columns[numbers].to(device))
+        domain, block = self.job.domain, self.job.block
+        return block_columns(self.model, stacked, domain, block, context).cpu().numpy()
 
-    def _read(self, numbers: range) -> list[Named]:
+    def _read(self, numbers: range) -> list[Item]:
         source = self.job.source
-        return [*zip(map(source.name, numbers), source.read(numbers), strict=True)]
+        return [*map(Item, numbers, map(source.name, numbers), source.read(numbers))]
+
+
+def read_covariates(covariates: Covariates, columns: Path | None, rows: int) -> Context:
+    """What a model is given of the samples of a source, a row of the file each.
+
+    Raises:
+        SettingsError: The model takes covariates and there is no file, or the other way round.
+        DataError: The file lacks a column or a row, or holds a level that no training pair had.
+    """
+    names = covariates.names
+    if bool(names) == (columns is None):
+        takes = f"{', '.join(names)}; give --columns FILE" if names else "none; leave --columns out"
+        raise SettingsError(f"covariates that this run takes: {takes}")
+    if columns is None:
+        return Context()
+    held = read_named_columns(columns, names)
+    if short := [name for name, values in held.items() if len(values) != rows]:
+        raise DataError(f"{columns}: {short[0]} has {len(held[short[0]])} rows for {rows} samples")
+    return Context(None, covariates.encode(held, rows))
 
 
 def _cut(numbers: range, size: int) -> list[range]:
@@ -152,6 +186,7 @@ def embed_files(
     engine: Engine = embed_here,
     progress: Callable[[int, int], None] = lambda done, total: None,
     on_error: OnError = "stop",
+    columns: str | Path | None = None,
 ) -> Embedded:
     """Writes one row, path and vector, for each item of one domain.
 
@@ -173,9 +208,12 @@ def embed_files(
         progress: Called with items done and items in all.
         on_error: "skip" leaves out items that cannot be read or have no finite latent; they are
             named in the log and in `OUTPUT.failed.jsonl`.
+        columns: `.npz`, `.csv`, `.tsv` or `.parquet` with the covariates of the items, a row each,
+            if the run takes any.
 
     Raises:
-        SettingsError: The output's ending, the block or a size is none of the above.
+        SettingsError: The output's ending, the block or a size is none of the above, or the run
+            takes covariates and `columns` is missing.
         DataError: There is nothing to embed, it does not fit the model or cannot be read, or
             `output` is `source`.
         MissingExtra: Parquet without the extra `data`.
@@ -192,7 +230,9 @@ def embed_files(
     threads = threads or os.cpu_count() or 1
     stored = load_run(run)
     items = open_samples(stored, [absolute(source)], domain)
-    job = Job(Path(run), items, domain, block, batch, threads, parts, on_error)
+    known = None if columns is None else Path(columns).absolute()
+    read_covariates(stored.model.covariates, known, len(items))
+    job = Job(Path(run), items, domain, block, batch, threads, parts, on_error, known)
     writer = WRITERS[output.suffix]()
     shards = list(_shards(job, shard))
     left = [s for s in shards if not s.file.is_file()]
@@ -202,14 +242,15 @@ def embed_files(
     for count in engine(job, left):
         done += count
         progress(done, total)
-    columns = block_names(stored.model, domain, block)
-    return _join(output, writer, shards, job, columns, len(shards) - len(left))
+    names = block_names(stored.model, domain, block)
+    return _join(output, writer, shards, job, names, len(shards) - len(left))
 
 
 def _shards(job: Job, size: int) -> Iterator[Shard]:
     """Items in groups; a group's file is named by all that its rows depend on."""
     source = job.source
-    shared = json.dumps([weights_digest(job.run), job.domain, job.block, job.batch])
+    known = job.columns and hashlib.sha256(job.columns.read_bytes()).hexdigest()
+    shared = json.dumps([weights_digest(job.run), job.domain, job.block, job.batch, known])
     for number, start in enumerate(range(0, len(source), size)):
         part = range(start, min(start + size, len(source)))
         digest = hashlib.sha256(shared.encode())

@@ -18,15 +18,24 @@ from iiae.data.names import domain_names
 from iiae.errors import SettingsError
 from iiae.model import translation
 from iiae.model.iiae import IIAE
+from iiae.model.prediction import Prediction, predict
 from iiae.run.index import Index
 from iiae.run.samples import as_array, batches_of, context_of, named_columns, paths, samples_of
 from iiae.run.shuffled import train_shuffled
-from iiae.run_folder import Shapes, StoredRun, copy_run, load_run, save_metrics
+from iiae.run_folder import (
+    Shapes,
+    StoredRun,
+    copy_run,
+    load_features,
+    load_run,
+    save_metrics,
+)
 from iiae.settings import Settings
 from iiae.types import Context, Domain, mapped, other
 
 if TYPE_CHECKING:
     from iiae.evaluation.held_out import HeldOut
+    from iiae.evidence.readings import FeatureReading
     from iiae.results import Evaluation, Evidence
 
 
@@ -164,6 +173,32 @@ class Run:
         made = [translation.render(self.model, shared, to, one[None], target) for one in drawn]
         return torch.stack(made).numpy()
 
+    def predict(
+        self,
+        source: Any,
+        to: Domain | str = "y",
+        level: float = 0.9,
+        samples: int = 200,
+        seed: int = 0,
+        *,
+        covariates: Mapping[str, Any] | None = None,
+        as_if: Mapping[str, Any] | None = None,
+        size: Any = None,
+    ) -> Prediction:
+        """What the other domain would measure of each sample, with an interval of each value.
+
+        Arguments are those of `translate`, and `level` and `samples` those of
+        `iiae.model.prediction.predict`; so are errors.
+
+        Returns:
+            `mean`, `low` and `high`, `(rows, *shape)` each.
+        """
+        to = self._domain(to, "to")
+        values = samples_of(self._stored, source, other(to))
+        known = context_of(self.model, covariates, len(values))
+        target = context_of(self.model, {**(covariates or {}), **(as_if or {})}, len(values), size)
+        return predict(self.model, values, to, level, samples, seed, known, target)
+
     def evaluate(
         self,
         split: str = "test",
@@ -221,6 +256,22 @@ class Run:
         if held.recorded:
             save_metrics(self.folder, "evidence", results, held.digest)
         return results
+
+    def features(self, domain: Domain | str = "x", split: str = "test") -> list[FeatureReading]:
+        """Which features of a domain its latents read, those first that the exclusive one adds.
+
+        Args:
+            domain: "x", "y" or what the run calls it.
+            split: "test" or "validation".
+
+        Raises:
+            DataError: As `iiae.evidence.readings.read_features`, or the data is missing.
+        """
+        from iiae.evidence.readings import read_features
+
+        known = self._domain(domain, "domain")
+        pairs, names = self._held_out(split).pairs, load_features(self.folder)
+        return read_features(self.model, pairs, known, names.of(known))
 
     def report(self, out: str | Path | None = None, images: str | Path | None = None) -> Path:
         """Writes one self-contained HTML page, `report.html` in the run's folder by default."""

@@ -13,6 +13,7 @@ from safetensors.torch import load_model
 
 from iiae.errors import RunError
 from iiae.files.atomic import folder_errors, write_text
+from iiae.files.cells import split_place
 from iiae.files.interface import Source
 from iiae.files.sources import open_source
 from iiae.model.build import build_model
@@ -107,8 +108,10 @@ def copy_run(run: Path, folder: Path, overwrite: bool = False) -> Path:
 
 def open_samples(run: TrainedRun, inputs: Sequence[str | Path], domain: Domain) -> Source:
     """Samples of one domain in files, as a run takes them; errors as for `open_source`."""
-    columns, pad = load_features(run.folder).of(domain), run.settings.data.pad
-    return open_source(inputs, run.shapes.of(domain), domain, columns, pad)
+    columns, data = load_features(run.folder).of(domain), run.settings.data
+    text = (data.x if domain == "x" else data.y) or ""
+    place = text if data.name == "omics" else split_place(text)[1] or ""
+    return open_source(inputs, run.shapes.of(domain), domain, columns, data.pad, place)
 
 
 def save_settings(folder: Path, settings: Settings) -> None:
