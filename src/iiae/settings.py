@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from iiae.errors import SettingsError
+from iiae.sizes import Size, of_another_size, with_sizes
 
 T = TypeVar("T")
 
@@ -46,10 +47,15 @@ LIKELIHOODS = {
 }
 # settings that only some likelihoods, or families of networks, read
 READ_BY = {
-    "weight": ("laplace", "normal"),
-    "size": ("poisson", "negative-binomial", "zero-inflated"),
-    "width": ("small", "features"),
-    "dropout": ("features",),
+    "kind": {
+        "weight": ("laplace", "normal"),
+        "size": ("poisson", "negative-binomial", "zero-inflated"),
+    },
+    "family": {
+        "width": ("small", "features"),
+        "dropout": ("features",),
+        "depth": ("features",),
+    },
 }
 # settings whose effect is part of the weights, beside all of model, objective and training
 CHOSEN_IN_TRAINING = {
@@ -220,7 +226,7 @@ def _refuse_unread(section: _Section, chooser: str) -> None:
     chosen = getattr(section, chooser)
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
-        readers = READ_BY.get(name, (chosen,))
+        readers = READ_BY[chooser].get(name, (chosen,))
         if chosen not in readers and ":" not in chosen and value != field.default:
             raise ValueError(
                 f"{name} = {value!r} has no effect on {chooser} {chosen!r}, only on "
@@ -244,6 +250,11 @@ class ModelSettings(_Section):
         description="networks: small (16 to 128 pixels), image-map, image-flat, features, or "
         "module:object of your own",
     )
+    size: Size = Field(
+        "auto",
+        description="small, medium or large: width, shared and exclusive follow from it where they "
+        "are not given (`features` and `small` only); auto: as suggested for the data, or by hand",
+    )
     exclusive: Annotated[int | tuple[int, int], BeforeValidator(_one_or_two_sizes)] = Field(
         8, description="size of z_x and of z_y: one for both, or [of z_x, of z_y]"
     )
@@ -256,7 +267,10 @@ class ModelSettings(_Section):
         description="of the encoders' inputs, `features` only: one for both, or [of x, of y]; 0 as "
         "published",
     )
-
+    depth: Annotated[int, Field(ge=0, le=2)] = Field(
+        2,
+        description="hidden layers of the encoders of `features`; 2 as published, 0: all linear",
+    )
     standardise: bool = Field(
         False,
         description="vectors in units of each column's mean and deviation over the training "
@@ -268,6 +282,11 @@ class ModelSettings(_Section):
         """Sizes of z_x and of z_y."""
         both = self.exclusive
         return both if isinstance(both, tuple) else (both, both)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _follow_size(cls, values: Any) -> Any:
+        return with_sizes(values) if isinstance(values, Mapping) else values
 
     @model_validator(mode="after")
     def _refuse_unused(self) -> ModelSettings:
@@ -451,7 +470,7 @@ def make_settings(
     0.5
     """
     merged = dict(values)
-    for text in overrides:
+    for text in sorted(overrides, key=lambda one: not one.startswith("model.size")):
         merged = _override(merged, text)
     try:
         return Settings.model_validate(merged)
@@ -541,9 +560,11 @@ def _override(values: Mapping[str, Any], text: str) -> dict[str, Any]:
         inner[section] = dict(below)
         inner = inner[section]
     inner[last] = _parse(value.strip())
+    if name.strip() == "model.size":  # what is set by hand stays
+        changed["model"] = of_another_size(values.get("model", {}), inner[last])
     if last in ("kind", "family"):  # what only the one before reads goes with it
         chosen = str(inner[last])
-        for name, readers in READ_BY.items():
+        for name, readers in READ_BY[last].items():
             if chosen not in readers and ":" not in chosen:
                 inner.pop(name, None)
     return changed

@@ -74,7 +74,8 @@ class ArrayPairs(PairSet):
 def read_arrays(settings: DataSettings) -> ArrayPairs | MatchedPairs:
     """All pairs of `settings.x` and `settings.y`, or of one `.npz` given as `x`.
 
-    Rows of two files that name them are matched by name; what is in one alone is left out.
+    Rows of two files that name them are matched by name; what is in one alone is left out. A row
+    of vectors that is NaN throughout is none: its partner has no partner.
 
     Raises:
         DataError: A file is missing, damaged or holds objects, or the pairs do not fit.
@@ -88,14 +89,14 @@ def make_pairs(
     """`read_arrays` of what is in memory."""
     if _matched(x, y):
         _refuse_columns(columns, x, y)
-        return make_matched(x, y)[0]
+        return make_matched(x, y, keep_lone=_lack(x) or _lack(y))[0]
     return ArrayPairs(x.values, y.values, (x.place, y.place), columns)
 
 
 def _refuse_columns(columns: Mapping[str, np.ndarray], x: Matrix, y: Matrix) -> None:
     if columns:
         raise DataError(
-            f"{x.place} and {y.place} are sparse or matched by name, and columns "
+            f"{x.place} and {y.place} are sparse, matched by name or lack partners, and columns "
             f"({', '.join(columns)}) are by row; give covariates as columns of obs in cells"
         )
 
@@ -119,7 +120,7 @@ def split_rows(
     """`load_arrays` of what is in memory."""
     if _matched(x, y):
         _refuse_columns(columns, x, y)
-        return split_matched(make_matched(x, y)[0], settings)
+        return split_matched(make_matched(x, y, keep_lone=_lack(x) or _lack(y))[0], settings)
     everything = ArrayPairs(x.values, y.values, (x.place, y.place), columns)
     total = min(len(everything), settings.limit or len(everything))
     check_enough(total, x.place)
@@ -141,10 +142,19 @@ def _part(
 
 
 def _matched(x: Matrix, y: Matrix) -> bool:
-    """Whether rows are matched by name, or stay sparse until a batch takes them."""
+    """Whether rows are matched by name, stay sparse until a batch takes them, or lack partners."""
     return (x.rows is not None and y.rows is not None) or any(
-        is_sparse(side.values) for side in (x, y)
+        is_sparse(side.values) or _lack(side) for side in (x, y)
     )
+
+
+def _lack(side: Matrix) -> bool:
+    """Whether some, not all, rows of vectors without names are NaN throughout."""
+    values = side.values
+    if side.rows is not None or is_sparse(values) or values.dtype.kind != "f" or values.ndim != 2:
+        return False
+    lacking = np.isnan(values).all(1)
+    return bool(lacking.any() and not lacking.all())
 
 
 def _row_names(rows: torch.Tensor) -> list[str]:

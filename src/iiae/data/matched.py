@@ -50,8 +50,14 @@ class MatchedPairs(PairSet):
     def __len__(self) -> int:
         return len(self.index)
 
+    @property
+    def complete(self) -> int:
+        """Number of pairs that have both."""
+        return int((self.index != NONE).all(1).sum())
+
     def pairs(self, draw: Draw) -> Pair:
-        rows = np.maximum(self.index[draw.indices.numpy()], 0)
+        rows = self.index[draw.indices.numpy()]
+        rows = np.where(rows == NONE, self.index.max(0), rows)
         return Pair(
             torch.from_numpy(self.x.take(rows[:, 0])), torch.from_numpy(self.y.take(rows[:, 1]))
         )
@@ -184,12 +190,16 @@ def _part_paired(pairs: MatchedPairs) -> PartPairs:
 
 
 def _row_names(matrix: Matrix, rows: np.ndarray) -> list[str]:
-    """Each row by its content, so that equal rows have one name."""
+    """Each row by its content, so that equal rows have one name; each that is none by its place."""
     values = matrix.values
-    if not is_sparse(values):
-        return [str(key(values[i].tobytes())) for i in rows]
-    ends = values.indptr
+
+    def content(row: int) -> bytes:
+        if not is_sparse(values):
+            return values[row].tobytes()
+        part = slice(values.indptr[row], values.indptr[row + 1])
+        return values.indices[part].tobytes() + values.data[part].tobytes()
+
     return [
-        str(key(values.indices[a:b].tobytes() + values.data[a:b].tobytes()))
-        for a, b in zip(ends[rows], ends[rows + 1], strict=True)
+        f"none {i}" if row == NONE else str(key(content(row)))
+        for i, row in enumerate(rows.tolist())
     ]
