@@ -14,6 +14,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -56,12 +57,9 @@ def main() -> None:
     parser.add_argument("--picture", type=Path)
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    for name in given.sets:
-        everything = SETS[name](given.data)
-        for seed in given.seeds:
-            for count in given.pairs:
-                for method in given.methods:
-                    _row(given, name, everything, seed, count, method)
+    sets = {name: SETS[name](given.data) for name in given.sets}
+    for seed, name, count, method in product(given.seeds, sets, given.pairs, given.methods):
+        _row(given, name, sets[name], seed, count, method)
     rows = [json.loads(path.read_text()) for path in sorted(given.out.glob("*.json"))]
     print(table(rows))
     if given.picture:

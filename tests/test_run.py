@@ -69,6 +69,35 @@ def test_tables_of_every_kind_are_arrays(kind):
     np.testing.assert_array_equal(as_array(given), values)
 
 
+def test_tables_of_mixed_numbers_are_arrays_and_text_is_named():
+    pandas = pytest.importorskip("pandas")
+    numbers = {"a": [1, 2], "b": [0.5, 1.5], "c": [True, False]}
+    np.testing.assert_array_equal(as_array(pandas.DataFrame(numbers)), [[1, 0.5, 1], [2, 1.5, 0]])
+    missing = pandas.DataFrame({**numbers, "d": pandas.array([None, 3], dtype="Int64")})
+    np.testing.assert_array_equal(as_array(missing)[:, 3], [np.nan, 3])
+    with pytest.raises(DataError, match=r"column 'e' holds text, not numbers"):
+        as_array(pandas.DataFrame({**numbers, "e": ["u", "v"]}))
+    with pytest.raises(DataError, match="list: rows differ in length"):
+        as_array([[1, 2], [3]])
+
+
+@pytest.mark.parametrize("side", ["x", "y"])
+def test_a_side_that_never_changes_is_refused(side):
+    x, y = arrays()
+    sides = {"x": x, "y": y, side: np.ones((120, 3))}
+    with pytest.raises(DataError, match=f"{side}: every row is the same"):
+        iiae.fit(**sides, progress=False)
+
+
+def test_unpaired_samples_are_trained_on_and_a_domain_may_have_one_column():
+    x, y = arrays()
+    x[40:80], y = np.nan, y[:, :1]
+    y[80:] = np.nan
+    run = iiae.fit(x, y, epochs=1, progress=False)
+    assert len(run.data.train) < 40 == (run.data.train.sides == 1).sum()
+    assert np.isfinite(run.translate(x[:9])).all()
+
+
 def test_folders_of_images_are_fitted_embedded_and_searched(tmp_path):
     pytest.importorskip("lancedb")
     names = [f"{i}.png" for i in range(30)]

@@ -17,7 +17,7 @@ from iiae.errors import DataError
 from iiae.files.arrays import read_array
 from iiae.files.cells import find_place, open_cells, read_place, split_place
 from iiae.files.columns import read_named_columns
-from iiae.files.matrices import Matrix, is_sparse
+from iiae.files.matrices import Matrix, check_columns, is_sparse
 from iiae.files.rows import read_rows
 from iiae.settings import DataSettings
 from iiae.types import Draw, Pair
@@ -90,6 +90,12 @@ def make_pairs(
     if _matched(x, y):
         _refuse_columns(columns, x, y)
         return make_matched(x, y, keep_lone=_lack(x) or _lack(y))[0]
+    return _every(x, y, columns)
+
+
+def _every(x: Matrix, y: Matrix, columns: Mapping[str, np.ndarray]) -> ArrayPairs:
+    for side in (x, y):
+        check_columns(side)
     return ArrayPairs(x.values, y.values, (x.place, y.place), columns)
 
 
@@ -121,7 +127,7 @@ def split_rows(
     if _matched(x, y):
         _refuse_columns(columns, x, y)
         return split_matched(make_matched(x, y, keep_lone=_lack(x) or _lack(y))[0], settings)
-    everything = ArrayPairs(x.values, y.values, (x.place, y.place), columns)
+    everything = _every(x, y, columns)
     total = min(len(everything), settings.limit or len(everything))
     check_enough(total, x.place)
     keys = pair_keys(*(_row_names(side) for side in (everything.x, everything.y)))
@@ -211,9 +217,10 @@ def _check_shape(array: np.ndarray, name: str) -> None:
     """Raises DataError if an array has no rows, or rows that are neither vectors nor images."""
     bytes_ = array.dtype == np.uint8
     if array.ndim not in (2, 3, 4) or (array.ndim == 3 and not bytes_):
+        hint = "; one column is reshape(-1, 1)" if array.ndim == 1 else ""
         raise DataError(
             f"{name}: shape {array.shape}; expected (pairs, size), (pairs, channels, height, "
-            "width), or bytes (pairs, height, width[, channels])"
+            f"width), or bytes (pairs, height, width[, channels]){hint}"
         )
     if 0 in array.shape[1:]:
         raise DataError(f"{name}: shape {array.shape}: its rows hold no values")

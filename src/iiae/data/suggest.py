@@ -107,10 +107,17 @@ def suggest_settings_of(pairs: Pairs, data: Mapping[str, Any] | None = None) -> 
     Args:
         pairs: All of them.
         data: Section `data`; arrays in memory by default.
+
+    Raises:
+        DataError: All rows of a side are the same vector.
     """
     chosen = suggest_settings_for(pairs.shapes, data, *_numbers(pairs))
     if len(pairs.shapes[0]) == 1:
         for side, values in zip("xy", sides_of(pairs), strict=True):
+            if len(values) > 1 and bool((values == values[0]).all()):
+                raise DataError(
+                    f"{side}: every row is the same, so there is nothing to learn of it"
+                )
             if bool((values == values.square()).all()):
                 chosen["objective"][side] = {"kind": "bernoulli"}
             elif _are_counts(values):
