@@ -27,6 +27,7 @@ FOLDER_SIZE = 64
 # half of the images are degraded mildly: without, copies of another quality lose partners
 OF_FILES = {"size": FOLDER_SIZE, "degrade": 0.5}
 STEPS = 2500  # of training on vectors, about
+FEW_PAIRS, FEW_STEPS = 60, 900  # below, validation pairs are too few to choose weights by loss
 FEW_LEVELS = 20  # up to which whole numbers may be grades
 MANY_COLUMNS = 50  # of which one can be dropped and guessed from the others
 
@@ -152,7 +153,7 @@ def _say(chosen: Mapping[str, Any], pairs: Pairs) -> None:
     log.info(
         "suggested for %d pairs%s of %d and %d columns: standardised, %s and %s likelihoods%s, "
         "size %s (z_s of %d, z_x and z_y of %d, width %d; --set model.size=... is one dial for "
-        "all), %d epochs at most; settings.toml of the run lists all",
+        "all), %d epochs%s; settings.toml of the run lists all",
         complete,
         f" and {rows - complete} samples alone" if rows > complete else "",
         pairs.shapes[0][0],
@@ -164,6 +165,9 @@ def _say(chosen: Mapping[str, Any], pairs: Pairs) -> None:
         sizes["exclusive"],
         sizes["width"],
         chosen["training"]["epochs"],
+        " at most"
+        if "patience" in chosen["training"]
+        else ", since few pairs cannot say when to stop",
     )
 
 
@@ -192,12 +196,17 @@ def _vectors(
 ) -> dict[str, Any]:
     """Chosen on validation cells of one data set (docs/studies/defaults.md).
 
+    With fewer than 60 pairs the last weights are kept: the loss of a handful of validation pairs
+    rises while partners of other pairs are still found better (docs/studies/few_pairs.md).
+
     Reconstruction counts 1.5 times beside all KL terms (`inter` and `exclusive` of 0.5), which
     leaves the two places for exclusive content at one price (docs/objective.md).
     """
     likelihood = {side: {"kind": "normal", "weight": "auto"} for side in "xy"}
+    few = pairs < FEW_PAIRS
     batch = min(100, max(8, rows // 8))
-    epochs = min(300, max(20, STEPS * batch // max(1, rows)))
+    epochs = min(300, max(20, (FEW_STEPS if few else STEPS) * batch // max(1, rows)))
+    ending = {"keep": "last"} if few else {"patience": max(10, epochs // 4)}
     return {
         "data": data,
         "model": {
@@ -212,7 +221,7 @@ def _vectors(
             "batch": batch,
             "learning_rate": 1e-3,
             "adam_beta1": 0.5,
-            "patience": max(10, epochs // 4),
+            **ending,
         },
     }
 
