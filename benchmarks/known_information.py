@@ -45,7 +45,7 @@ def measure(
     data = Splits(*(LinearGaussianPairs(n, level, 3 * seed + i) for i, n in enumerate(sizes)))
     with tempfile.TemporaryDirectory() as folder:
         run = fit(settings_for(seed, epochs, overrides), folder, data, progress=False)
-        return information_terms(run.model, data.test, seed=seed)
+        return information_terms(run.model, data.test, seed=seed, train=data.train)
 
 
 def plot(found: dict[float, list[InformationTerms]], path: Path) -> None:
@@ -79,7 +79,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--set", action="append", default=[], help="section.name=value")
     parser.add_argument("--plot", type=Path)
     given = parser.parse_args(arguments)
-    columns = ("interaction_lower", "interaction_normal", "interaction_upper", "interaction_fitted")
+    columns = (
+        "interaction_lower",
+        "interaction_estimate",
+        "interaction_upper",
+        "interaction_fitted",
+    )
     print(f"{'I(X;Y)':>8}{'Wyner':>8}{'seed':>6}" + "".join(f"{name:>22}" for name in columns))
     found: dict[float, list[InformationTerms]] = {}
     for level in given.levels:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from iiae.inference.translate import BATCH, Outputs, translate_files
+from iiae.inference.translate import BATCH, TranslationOutputs, translate_files
 from iiae.model.build import build_model
 from iiae.model.translation import translate
 from iiae.run_folder import StoredRun
@@ -37,7 +37,7 @@ def main() -> None:
         for turn in range(given.rounds):
             alone = _alone(run, shape, given.count)
             began = time.perf_counter()
-            outputs = Outputs(folder=Path(folder) / f"out{turn}")
+            outputs = TranslationOutputs(folder=Path(folder) / f"out{turn}")
             translate_files(run, [Path(folder) / "in"], "y", outputs)
             files = given.count / (time.perf_counter() - began)
             print(

@@ -16,13 +16,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import anndata
+import numpy as np
+import pandas as pd
 from scipy.stats import spearmanr
 
+from iiae.data.suggest import suggest_settings_for
 from iiae.files.atomic import write_text
 from iiae.results import LabelFree
 from iiae.settings import dump_settings, make_settings
 from iiae.sweep.run import select, sweep
 
+HELD = {"validation": 500, "test": 1000}
 FEATURES = {
     "model": {"family": "features", "exclusive": 8, "shared": 8, "width": 32},
     "objective": {
@@ -40,9 +45,21 @@ IMAGES = {
         "x": {"kind": "laplace", "weight": 2500.0},
         "y": {"kind": "laplace", "weight": 2500.0},
     },
-    "training": {"epochs": 60, "batch": 64, "precision": "auto"},
+    "training": {"epochs": 40, "batch": 64, "precision": "auto"},
 }
-OVER = ["objective.lam=0,1,3", "objective.inter=1,3", "model.exclusive=2,8,32"]
+COUNTS = {
+    "data": {"name": "planted-counts", **HELD},
+    "model": {"family": "features", "exclusive": 2, "shared": 2, "width": 64},
+    "objective": {
+        "beta": 0.5,
+        "tau": 100.0,
+        "x": {"kind": "negative-binomial"},
+        "y": {"kind": "negative-binomial"},
+    },
+    "training": {"epochs": 20, "batch": 50, "adam_beta1": 0.5},
+}
+NEAR = 0.02  # share of the best that a choice may lose
+OVER = ["objective.lam=0.1,1", "objective.inter=1,3", "model.exclusive=2,8,32"]
 
 
 class Plan(NamedTuple):
@@ -52,11 +69,40 @@ class Plan(NamedTuple):
     over: list[str]
 
 
-PLANS = {
-    "synthetic": Plan({"data": {"name": "synthetic"}, **FEATURES}, OVER),
-    "synthetic, few pairs": Plan({"data": {"name": "synthetic", "limit": 300}, **FEATURES}, OVER),
-    "digits-cdcb": Plan(IMAGES, OVER),
-}
+def plans(data: Path | None, out: Path) -> dict[str, Plan]:
+    """Every set that can be read; real ones from `data`, cells of digits written to `out`."""
+    sets = {
+        "synthetic": Plan({"data": {"name": "synthetic", **HELD}, **FEATURES}, OVER),
+        "synthetic, few pairs": Plan(
+            {"data": {"name": "synthetic", "limit": 300, **HELD}, **FEATURES}, OVER
+        ),
+        "planted-counts": Plan(COUNTS, OVER),
+        "digits-cdcb": Plan(IMAGES, OVER),
+    }
+    if data is None:
+        return sets
+    cells = write_mfeat(data / "tabular" / "mfeat", out)
+    section = {"name": "omics", "root": str(cells), "x": "X", "y": "obsm:zer", "test": 400}
+    section["factors"] = ["digit:shared"]
+    settings = suggest_settings_for(((64,), (47,)), section)
+    settings["training"] = {"epochs": 30, "batch": 100, "adam_beta1": 0.5}
+    return sets | {"mfeat kar, zer": Plan(settings, OVER)}
+
+
+def write_mfeat(folder: Path, out: Path) -> Path:
+    """Two views of the same handwritten digits as cells, so that the digit is a factor."""
+    path = out / "mfeat.h5ad"
+    if not path.is_file():
+        kar, zer = (
+            np.loadtxt(folder / f"mfeat-{view}.csv", delimiter=",", skiprows=1)
+            for view in ("kar", "zer")
+        )
+        digit = pd.DataFrame({"digit": kar[:, -1].astype(int).astype(str)})
+        out.mkdir(parents=True, exist_ok=True)
+        anndata.AnnData(kar[:, :-1], obs=digit, obsm={"zer": zer[:, :-1]}).write_h5ad(path)
+    return path
+
+
 QUICK = {
     "quick": Plan(
         {
@@ -75,39 +121,78 @@ def truth(row: Mapping[str, Any]) -> float:
     return recall * (1 - row["largest_leak_active"])
 
 
-def correlations(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
-    """By score: Spearman's rank correlation with the truth, and what its choice loses of the best.
+class Agreement(NamedTuple):
+    """Spearman's rank correlation of a score with the truth, its interval, and what it loses.
+
+    `lost` is the share of the best run's truth that the run chosen by the score lacks.
+    """
+
+    correlation: float
+    low: float
+    high: float
+    lost: float
+
+
+def correlations(rows: Sequence[Mapping[str, Any]], resamples: int = 1000) -> dict[str, Agreement]:
+    """By score: how its order of runs agrees with the true one, with a 95% bootstrap interval.
 
     A score that is the same in all runs has the correlation 0.
+
+    Args:
+        rows: Of sweep.csv.
+        resamples: Number of draws of runs with replacement.
     """
     done = [row for row in rows if row["status"] == "done"]
-    real = [truth(row) for row in done]
-    best = max(real)
-    found: dict[str, tuple[float, float]] = {}
+    real = np.array([truth(row) for row in done])
+    rng = np.random.default_rng(0)
+    picks = [np.arange(len(done)), *rng.integers(len(done), size=(resamples, len(done)))]
+    found: dict[str, Agreement] = {}
     for name in LabelFree._fields:
-        values = [row[f"label_free_{name}"] for row in done]
-        rho = float(spearmanr(values, real).statistic) if len(set(values)) > 1 else 0.0
-        chosen = truth(select(done, name))
-        found[name] = (rho, 1 - chosen / best if best > 0 else 0.0)
+        values = np.array([row[f"label_free_{name}"] for row in done])
+        rho, *drawn = (_rank_correlation(values[some], real[some]) for some in picks)
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        lost = 1 - truth(select(done, name)) / real.max() if real.max() > 0 else 0.0
+        found[name] = Agreement(rho, float(low), float(high), lost)
     return found
+
+
+def _rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
+    if len(np.unique(a)) == 1 or len(np.unique(b)) == 1:
+        return 0.0
+    return float(spearmanr(a, b).statistic)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--data", type=Path, help="folder with tabular/mfeat; without it four sets")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--quick", action="store_true", help="one set, six short runs")
     given = parser.parse_args(arguments)
-    print("| set | runs | score | rank correlation | lost by its choice |\n|---|---|---|---|---|")
-    for name, one in (QUICK if given.quick else PLANS).items():
+    found: dict[str, dict[str, Agreement]] = {}
+    for name, one in (QUICK if given.quick else plans(given.data, given.out)).items():
         folder = given.out / name.replace(", ", "-").replace(" ", "-")
         experiment = folder.with_suffix(".toml")
         write_text(experiment, dump_settings(make_settings(one.settings)))
-        rows = sweep(experiment, one.over, folder, given.seeds).rows
-        for score, (rho, lost) in correlations(rows).items():
-            print(
-                f"| {name} | {len(rows)} | `{score}` | {rho:.2f} | {100 * lost:.1f}% |", flush=True
-            )
+        found[name] = correlations(sweep(experiment, one.over, folder, given.seeds).rows)
+        print(f"{name}: measured", flush=True)
+    print(table(found))
+
+
+def table(found: Mapping[str, Mapping[str, Agreement]]) -> str:
+    """A row a score, best first, a column a set: correlation, its interval, what is lost."""
+    means = {s: np.mean([one[s].correlation for one in found.values()]) for s in LabelFree._fields}
+    lines = [f"| score | {' | '.join(found)} | mean | within 2% of the best |"]
+    lines.append(f"|{'---|' * (len(found) + 3)}")
+    for score in sorted(means, key=lambda s: -means[s]):
+        each = [one[score] for one in found.values()]
+        cells = [
+            f"{one.correlation:.2f} [{one.low:.2f}, {one.high:.2f}], {100 * one.lost:.1f}%"
+            for one in each
+        ]
+        near = f"{sum(one.lost <= NEAR for one in each)} of {len(each)}"
+        lines.append(f"| `{score}` | {' | '.join(cells)} | {means[score]:.2f} | {near} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

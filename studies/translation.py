@@ -5,7 +5,8 @@
 Regression is what a user would pick instead: the encoder of z_s and the decoder that IIAE
 translates with, trained on the same pairs, steps and rate to least mean absolute difference, with
 no exclusive latent. Content kept is read from all translations by the IIAE of the same seed. Rows
-are kept in `--out`; a repeat goes on with those that are missing, IIAE's training where it stopped.
+and a picture of each direction are kept in `--out`; a repeat goes on with what is missing, IIAE's
+training where it stopped.
 """
 
 from __future__ import annotations
@@ -17,25 +18,30 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 import iiae
 from iiae.data import Splits, load
+from iiae.data.base import PairSet
 from iiae.data.sampling import make_batches
 from iiae.evaluation.translations import l1, ssim, translation_quality
 from iiae.features.backbone import load_backbone
 from iiae.files.atomic import json_text, write_atomically
+from iiae.files.pictures import Row as Named
+from iiae.files.pictures import grid, save_picture
 from iiae.metrics.kernel import kernel_distance
 from iiae.metrics.retrieval import instance_retrieval
 from iiae.model.build import build_model
 from iiae.model.iiae import IIAE
+from iiae.model.translation import content, draw_exclusive, exclusive_means, render
 from iiae.results import TranslationQuality
 from iiae.run_folder import MODEL
 from iiae.settings import Settings, load_settings
-from iiae.types import Domain, Pair, other
+from iiae.types import Domain, Draw, Pair, other
 
 SIDES: tuple[Domain, Domain] = ("x", "y")
-BATCH = 64
+BATCH, SHOWN = 64, 8  # pairs at once, and in a picture
 
 
 class Row(NamedTuple):
@@ -100,6 +106,7 @@ def _rows(
     rows = [of_iiae(found, source, to, seed) for source in ("draw", "prior mean", "partner")]
     regression = kept_regression(settings, data, to, folder / f"regression-{to}.pt")
     chosen = list(pairs.batches(BATCH, pairs.sample(limit, settings.evaluation.seed)))
+    save_picture(picture(model, regression, pairs, to), folder / f"{split}-to-{to}.png")
     return [*rows, of_regression(regression, model, chosen, to, seed, features)]
 
 
@@ -212,6 +219,26 @@ def of_regression(
     both = [torch.cat([features(p) for p in images.split(BATCH)]) for images in (made, partner)]
     far = 1 - nn.functional.cosine_similarity(both[0], both[1]).mean().item()
     return row._replace(perceptual=far, kernel=kernel_distance(both[0], both[1]))
+
+
+@torch.inference_mode()
+def picture(model: IIAE, regression: Regression, pairs: PairSet, to: Domain) -> Image.Image:
+    """A column a pair: what is given, what is right, and what is made of it."""
+    pair = pairs.pairs(Draw(torch.linspace(0, len(pairs) - 1, SHOWN).long()))
+    source, truth = getattr(pair, other(to)), getattr(pair, to)
+    shared, styles = content(model, source, to), exclusive_means(model, truth, to)
+    drawn = draw_exclusive(model, to, 2, torch.Generator().manual_seed(0))
+    made = {
+        "source": source,
+        "truth": truth,
+        "regression": regression(source),
+        "style of the partner": render(model, shared, to, styles),
+        "style of the next": render(model, shared, to, styles.roll(-1, 0)),
+        "style of the first": render(model, shared, to, styles[:1]),
+        "one sample": render(model, shared, to, drawn[:1]),
+        "another": render(model, shared, to, drawn[1:]),
+    }
+    return grid(f"translated to {to}", [Named(*row) for row in made.items()])
 
 
 def table(rows: list[Row]) -> str:

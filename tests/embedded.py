@@ -42,7 +42,7 @@ def read(path):
         table = pytest.importorskip("pyarrow.parquet").read_table(path)
         return table["path"].to_pylist(), np.array(table["vector"].to_pylist(), np.float32)
     if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as found:
-            return found["path"].tolist(), found["vector"]
+        with np.load(path, allow_pickle=False) as arrays:
+            return arrays["path"].tolist(), arrays["vector"]
     names = path.with_name(path.name + ".paths.txt").read_text(encoding="utf-8").splitlines()
     return names, np.load(path, allow_pickle=False)

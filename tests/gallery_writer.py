@@ -10,17 +10,17 @@ from iiae.search.gallery import Gallery
 from iiae.search.items import GalleryInfo, Items
 
 
-def write(where: str, start: int, said: Connection) -> None:
+def write(where: str, start: int, reports: Connection) -> None:
     """Puts twenty rows called `start`, then of the next number, and deletes some, to no end."""
     gallery = Gallery.find(where) or Gallery.create(where, GalleryInfo("a", "y", "euclidean", 4, 2))
-    said.send(("open", start))
+    reports.send(("open", start))
     for k in range(start, start + 1000):
         paths = [f"/c/{k}/{i}" for i in range(20)]
         v = np.full((20, 4), k, np.float32)
         gallery.put(Items(paths, [str(k)] * 20, [None] * 20, v, v[:, :2], [{"k": k}] * 20))
-        said.send(("put", k))
+        reports.send(("put", k))
         if k % 3 == 2:
             gallery.delete([f"/c/{k - 1}"])
-            said.send(("delete", k - 1))
+            reports.send(("delete", k - 1))
         if k % 7 == 6:
             gallery.tidy()

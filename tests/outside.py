@@ -18,7 +18,7 @@ class Waves(PairSet):
     """Sine and cosine of one phase; each with an amplitude of its own."""
 
     shapes = ((16,), (12,))
-    held = ("x", "y")
+    tensor_names = ("x", "y")
 
     def __init__(self, pairs: int, seed: int):
         generator = torch.Generator().manual_seed(seed)

@@ -21,14 +21,14 @@ def test_the_demo_reaches_its_numbers(tmp_path):
     demo = tmp_path / "runs" / "demo"
     assert (demo / "report.html").is_file()
     assert (demo / "translation.png").is_file()
-    found = load_results(demo).test
+    evaluation = load_results(demo).test
     for way in ("x_to_y", "y_to_x"):
         shared, exclusive = (
-            getattr(found.retrieval, f"{z}_{way}") for z in ("shared", "exclusive")
+            getattr(evaluation.retrieval, f"{z}_{way}") for z in ("shared", "exclusive")
         )
         assert shared.recall[1].rate >= 0.95
         assert exclusive.recall[1].low <= exclusive.chance[1] <= exclusive.recall[1].high
-    probes = found.readability.probes
+    probes = evaluation.readability.probes
     for domain, factor in (("x", "background colour"), ("y", "digit colour")):
         assert probes["means"].cells[factor][f"z_{domain}"].linear.score >= 0.9
         for matrix in probes.values():

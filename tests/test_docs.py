@@ -55,10 +55,10 @@ def test_examples_in_docstrings_give_what_they_say(path, text):
     module = ".".join(path.relative_to(ROOT / "src").with_suffix("").parts)
     names = dict(vars(importlib.import_module(module)))
     example = doctest.DocTestParser().get_doctest(text, names, module, str(path), 0)
-    said = []
-    result = doctest.DocTestRunner().run(example, out=said.append)
+    output = []
+    result = doctest.DocTestRunner().run(example, out=output.append)
     assert result.attempted > 0
-    assert result.failed == 0, "".join(said)
+    assert result.failed == 0, "".join(output)
 
 
 def test_no_example_stands_where_none_is_run():

@@ -148,7 +148,7 @@ def test_what_cannot_be_saved_or_loaded_is_said(views, fitted, tmp_path):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"block": "z"}, "block = 'z': is one of shared, active, exclusive, both"),
+        ({"block": "z"}, "block = 'z': must be one of shared, active, exclusive, both"),
         ({"validation": 1.0}, r"validation = 1.0: is a part of the pairs, in \(0, 1\)"),
         ({"shared": 0}, "model.shared = 0: input should be greater"),
     ],

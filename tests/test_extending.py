@@ -29,9 +29,9 @@ def test_a_run_of_parts_from_outside_is_trained_loaded_and_measured(tmp_path, ii
     code, out, err = iiae("evaluate", tmp_path)
     assert code == 0, err
     assert "A measure of your own" in out
-    found = json.loads((tmp_path / METRICS).read_text())["test"]
-    assert found["tasks"]["outside:spread"]["spread"] > 0
-    assert found["nats"]["nll_x"] < 100
+    results = json.loads((tmp_path / METRICS).read_text())["test"]
+    assert results["tasks"]["outside:spread"]["spread"] > 0
+    assert results["nats"]["nll_x"] < 100
 
 
 @pytest.mark.parametrize(

@@ -140,9 +140,9 @@ def test_a_run_of_every_kind_can_be_evaluated_and_pushed(kind, measure, tmp_path
     save_metrics(run.folder, "test", results)
     push(run.folder, tmp_path / "shared")
     card = (tmp_path / "shared" / CARD).read_text()
-    found = front_matter(card)["model-index"][0]["results"][0]["metrics"]
-    assert [one["name"] for one in found] == [f"{measure}, x to y", f"{measure}, y to x"]
-    assert all(0 <= one["value"] <= 1 for one in found)
+    measures = front_matter(card)["model-index"][0]["results"][0]["metrics"]
+    assert [one["name"] for one in measures] == [f"{measure}, x to y", f"{measure}, y to x"]
+    assert all(0 <= one["value"] <= 1 for one in measures)
     assert "chance" in card
     pull(tmp_path / "shared", tmp_path / "pulled")
 

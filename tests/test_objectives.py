@@ -138,9 +138,9 @@ def test_elbo_is_at_most_the_log_evidence_and_equal_at_the_exact_posterior():
     zs, zx, zy = (part.rsample() for part in q)
     p = Likelihoods(Normal(zs + zx, noise), Normal(zs - zy, noise))
     pair = Pair(x.expand(n, 1), y.expand(n, 1))
-    found = elbo(iiae_terms(pair, Posteriors(q[0], q[0], q[0], q[1], q[2]), p))
+    bounds = elbo(iiae_terms(pair, Posteriors(q[0], q[0], q[0], q[1], q[2]), p))
     closed = expected_elbo(mean, torch.diag(torch.diagonal(cov)), x, y, noise)
-    assert abs(found.mean() - closed) < 4 * found.std() / n**0.5
+    assert abs(bounds.mean() - closed) < 4 * bounds.std() / n**0.5
     assert closed < evidence
 
 
@@ -310,17 +310,17 @@ def test_terms_of_pairs_are_those_without_samples_alone():
     first = Posteriors(q.shared, *(d.rows(slice(6)) for d in q[1:]))
     likelihoods = Likelihoods(*(Normal(side.loc[:6], side.variance) for side in p))
     alone = iiae_terms(Pair(rows.x[:6], rows.y[:6]), first, likelihoods)
-    for found, expected in zip(terms, alone, strict=True):
-        assert found.shape == (12,)
-        torch.testing.assert_close(found[:6], expected)
+    for term, expected in zip(terms, alone, strict=True):
+        assert term.shape == (12,)
+        torch.testing.assert_close(term[:6], expected)
 
 
 def test_a_batch_without_samples_alone_is_a_batch_of_pairs():
     model, rows, _ = part_paired_inputs()
     batch = PartPaired(rows.x, rows.y, 12)
     q, p = model.part_paired(batch)
-    for found, expected in zip(part_paired_terms(batch, q, p), iiae_terms(rows, q, p), strict=True):
-        assert torch.equal(found, expected)
+    for term, expected in zip(part_paired_terms(batch, q, p), iiae_terms(rows, q, p), strict=True):
+        assert torch.equal(term, expected)
 
 
 def test_terms_of_samples_alone_are_those_of_their_side_with_r_for_the_joint_posterior():
@@ -364,10 +364,10 @@ def test_the_elbo_of_x_alone_is_at_most_its_log_evidence():
     p = Likelihoods(Normal(z_s + z_x, noise), Normal(torch.zeros(1, 1), noise))
     p.y.loc = torch.zeros(0, 1)
     p.y.log_prob = lambda value: torch.zeros(len(value))
-    found = elbo(part_paired_terms(batch, Posteriors(none, r, none, r, none), p))
+    bound = elbo(part_paired_terms(batch, Posteriors(none, r, none, r, none), p))
     # E log p(x | z) has the residual's mean and spread; both KLs are of one normal
     residual = (x - 2 * mean) ** 2 + 2 * variance
     kl = 0.5 * (mean**2 + variance - 1 - math.log(variance))
     closed = -0.5 * (residual / noise + math.log(2 * math.pi * noise)) - 2 * kl
-    assert abs(found.mean() - closed) < 4 * found.std() / n**0.5
+    assert abs(bound.mean() - closed) < 4 * bound.std() / n**0.5
     assert closed < evidence

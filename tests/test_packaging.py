@@ -61,18 +61,18 @@ def test_the_sdist_holds_what_tests_and_experiments_need(built):
     assert {"LICENSE", "CITATION.cff", "Makefile", "scripts/check"} <= names
 
 
-def required(name, extras=(), found=None):
+def required(name, extras=(), packages=None):
     """Distributions that one requires, and what those require; itself left out."""
-    found = {} if found is None else found
+    packages = {} if packages is None else packages
     for line in distribution(name).requires or []:
         needed = Requirement(line)
         wanted = needed.marker is None or any(
             needed.marker.evaluate({"extra": extra}) for extra in ("", *extras)
         )
-        if wanted and needed.name not in found:
-            found[needed.name] = distribution(needed.name)
-            required(needed.name, needed.extras, found)
-    return found
+        if wanted and needed.name not in packages:
+            packages[needed.name] = distribution(needed.name)
+            required(needed.name, needed.extras, packages)
+    return packages
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +81,10 @@ def clean(built, tmp_path_factory):
     folder = tmp_path_factory.mktemp("clean")
     venv.create(folder, symlinks=True)
     (site,) = folder.glob("lib/python*/site-packages")
-    for found in required("iiae").values():
-        for top in {file.parts[0] for file in found.files or []} - {"..", "__pycache__"}:
+    for package in required("iiae").values():
+        for top in {file.parts[0] for file in package.files or []} - {"..", "__pycache__"}:
             if not (site / top).exists():
-                (site / top).symlink_to(found.locate_file(top))
+                (site / top).symlink_to(package.locate_file(top))
     (wheel,) = built.glob("*.whl")
     pip = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python"]
     run(*pip, "install", "--no-index", "--no-deps", "--quiet", wheel)

@@ -51,12 +51,12 @@ def test_the_published_experiment_runs_on_the_authors_layout(split1, tmp_path, e
     torch.manual_seed(0)
     data = load(settings.data)
     run = fit(settings, tmp_path / "run", data=data, progress=False)
-    found = evaluate(run, data.test)
-    assert found.categories is not None
-    assert found.categories.split.startswith("as the files say (digest ")
-    shared = found.categories.shared_x_to_y
+    evaluation = evaluate(run, data.test)
+    assert evaluation.categories is not None
+    assert evaluation.categories.split.startswith("as the files say (digest ")
+    shared = evaluation.categories.shared_x_to_y
     assert (shared.queries, shared.gallery) == (6 * 30, 6 * 40)
     assert shared.mean["map@all"] > 1.8 * shared.chance["map@all"]
-    exclusive = found.categories.exclusive_x_to_y
+    exclusive = evaluation.categories.exclusive_x_to_y
     assert exclusive is not None
     assert exclusive.mean["map@all"] < shared.mean["map@all"]

@@ -13,8 +13,8 @@ class Found(NamedTuple):
 
 
 def test_plain_values_are_json_whatever_they_were():
-    found = Found(math.nan, {1: np.array([1.0, np.inf, -np.inf]), "two": (np.float32("nan"), 2)})
-    plainly = plain(found)
+    result = Found(math.nan, {1: np.array([1.0, np.inf, -np.inf]), "two": (np.float32("nan"), 2)})
+    plainly = plain(result)
     assert plainly == {"rate": None, "many": {"1": [1.0, None, None], "two": [None, 2]}}
     json.dumps(plainly, allow_nan=False)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 class IIAEError(Exception):
-    """Something the caller can fix; the message says what was given and what would be right."""
+    """Something the caller can fix; the message names what was given and what would be right."""
 
 
 class SettingsError(IIAEError):

@@ -1,4 +1,4 @@
-"""What the machine at hand can do, measured rather than assumed."""
+"""Capabilities of this machine, measured rather than assumed."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _keep(file: Path, key: str, gain: float) -> None:
 def _processor() -> str:
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("flags"):  # names of models are not told apart in virtual machines
+            if line.startswith("flags"):  # virtual machines hide the name of the model
                 wanted = {"avx2", "avx512f", "avx512_bf16", "amx_bf16"}
                 return f"{platform.machine()} {' '.join(sorted(wanted & {*line.split()}))}"
     return platform.processor() or platform.machine()
@@ -129,7 +129,7 @@ def keep_freed_memory() -> None:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes free on a device; 0 where that cannot be known."""
+    """Bytes free on a device; 0 if that cannot be known."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     return psutil.virtual_memory().available if device.type == "cpu" else 0

@@ -1,4 +1,4 @@
-"""Runs given to others, and taken from them: a folder in the layout of the Hugging Face Hub."""
+"""Sharing and fetching runs: folders in the layout of the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -220,10 +220,10 @@ def _check_free(folder: Path) -> None:
 
 def _repository(text: str) -> tuple[str, str | None]:
     """Name and revision of `hf://owner/name@revision`."""
-    found = re.fullmatch(rf"{HUB}([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", text)
-    if not found:
+    matched = re.fullmatch(rf"{HUB}([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", text)
+    if not matched:
         raise RunError(f"{text}: write {HUB}owner/name, or {HUB}owner/name@revision")
-    return found[1], found[2]
+    return matched[1], matched[2]
 
 
 def _fetch(source: str) -> Path:
@@ -252,5 +252,5 @@ def _ask(question: Callable[[], Any], name: str) -> Any:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise RunError(
             f"{name}: the Hub gave no answer that can be used: {reason} (is there a network, does "
-            "the repository exist, and have you logged in with `hf auth login` where it is needed?)"
+            "the repository exist, and have you logged in with `hf auth login` if it is needed?)"
         ) from error

@@ -118,8 +118,8 @@ def information_bound(
     content to be in z_x and z_y; at 1 a nat of it costs the same there as in z_s. exclusive keeps
     what is shared, and costs little in z_s, out of z_x and z_y (docs/objective.md).
     """
-    told = -(t.nll_x + t.nll_y) - anneal * exclusive * (t.kl_x + t.kl_y)
-    return told - inter * (t.kl_s_x + t.kl_s_y)
+    bound = -(t.nll_x + t.nll_y) - anneal * exclusive * (t.kl_x + t.kl_y)
+    return bound - inter * (t.kl_s_x + t.kl_s_y)
 
 
 def iiae_loss(

@@ -288,14 +288,14 @@ class InformationTerms(NamedTuple):
     | `exclusive_x_lower`, `exclusive_y_lower` | the same | below |
     | `only_x`, `only_y` | I(X;Z_s given Y), I(Y;Z_s given X) | above |
     | `joint_prior`, `joint_upper` | I(X,Y;Z_s): by the prior, leaving one out | above |
-    | `joint_normal` | I(X,Y;Z_s): by a normal aggregate posterior | above |
+    | `joint_mixture` | I(X,Y;Z_s): by the best normals fitted to z_s as a whole | above |
     | `joint_lower` | I(X,Y;Z_s) | below |
     | `shared_x_lower`, `shared_y_lower` | I(X;Z_s), I(Y;Z_s) | below |
     | `shared_x_fitted`, `shared_y_fitted` | I(X;Z_s), I(Y;Z_s) | above, if r_x and r_y are right |
     | `interaction_lower` | I(X;Y;Z_s), and so I(X;Y) | below: the largest of three |
     | `interaction_upper` | I(X;Y;Z_s) | above: the smallest of three for I(X,Y;Z_s) |
     | `interaction_fitted` | I(X;Y;Z_s) | above, if r_x and r_y are right: the smaller of two |
-    | `interaction_normal` | I(X;Y;Z_s), and so I(X;Y) | below, if the aggregate is normal |
+    | `interaction_estimate` | I(X;Y;Z_s) | an estimate: below, if those normals are right |
 
     Those from above bound I(X;Y) as well if z_s says all that x and y share.
     """
@@ -308,7 +308,7 @@ class InformationTerms(NamedTuple):
     only_x: Bound
     only_y: Bound
     joint_prior: Bound
-    joint_normal: Bound
+    joint_mixture: Bound
     joint_upper: Bound
     joint_lower: Bound
     shared_x_lower: Bound
@@ -318,7 +318,7 @@ class InformationTerms(NamedTuple):
     interaction_lower: Bound
     interaction_upper: Bound
     interaction_fitted: Bound
-    interaction_normal: Bound
+    interaction_estimate: Bound
 
 
 class Matching(NamedTuple):
@@ -347,11 +347,11 @@ class Matching(NamedTuple):
 
 
 class Gain(NamedTuple):
-    """What a second latent adds to a linear prediction of a domain, on held-out pairs.
+    """What a latent adds to a linear prediction of a domain, on held-out pairs.
 
-    `without` is the R2 by the first latent alone, `gain` the R2 by both less that, with its 95%
-    bootstrap interval. `null_high` is the 95th percentile of gains by shuffled second latents,
-    `p_value` the share of them, and the real one, that gain as much.
+    `without` is the R2 without it, `gain` the R2 with it less that, with its 95% bootstrap
+    interval. `null_high` is the 95th percentile of gains by shuffled latents, `p_value` the share
+    of them, and the real one, that gain as much. `possible` is the gain by all latents of a domain.
     """
 
     without: Measured
@@ -360,23 +360,43 @@ class Gain(NamedTuple):
     high: Measured
     null_high: Measured
     p_value: float
+    possible: Measured
+
+    @property
+    def share(self) -> float:
+        """Of the possible gain, in [0, 1]; 0 if chance does as well."""
+        if self.gain <= max(0.0, self.null_high) or self.possible <= 0:
+            return 0.0
+        return min(1.0, self.gain / self.possible)
 
 
 class Gains(NamedTuple):
     """Leakage without known factors: None where the latent is the same for every pair.
 
-    | field | predicts | from | beyond |
-    |---|---|---|---|
-    | `shared_in_z_x` | y | z_x | z_s given x |
-    | `shared_in_z_y` | x | z_y | z_s given y |
-    | `exclusive_in_z_s_x` | x | z_s given x | z_s given y |
-    | `exclusive_in_z_s_y` | y | z_s given y | z_s given x |
+    | field | predicts | from | beyond | possible by |
+    |---|---|---|---|---|
+    | `shared_in_z_x` | y | z_x | nothing | z_x and z_s given x |
+    | `shared_in_z_y` | x | z_y | nothing | z_y and z_s given y |
+    | `exclusive_in_z_s_x` | x | z_s given x | z_s given y | z_s given x and z_x |
+    | `exclusive_in_z_s_y` | y | z_s given y | z_s given x | z_s given y and z_y |
     """
 
     shared_in_z_x: Gain | None
     shared_in_z_y: Gain | None
     exclusive_in_z_s_x: Gain | None
     exclusive_in_z_s_y: Gain | None
+
+    @property
+    def leaks(self) -> dict[str, float]:
+        """By field, in [0, 1]: of z_x and z_y the share, of z_s the gain; 0 if there is none.
+
+        Of z_s the share says too much where little of a domain is exclusive: what is left of a
+        domain without the other's z_s is then mostly noise, and z_s given x knows some of it.
+        """
+        shares = {name: one.share if one else 0.0 for name, one in self._asdict().items()}
+        for name in ("exclusive_in_z_s_x", "exclusive_in_z_s_y"):
+            shares[name] *= min(1.0, getattr(self, name).possible) if shares[name] else 0.0
+        return shares
 
 
 class Style(NamedTuple):
@@ -457,18 +477,24 @@ class LabelFree(NamedTuple):
     |---|---|
     | `nats`, `retrieval` | of `Matching` |
     | `interaction` | lower bound of I(X;Y;Z_s), nats |
+    | `estimate` | `interaction_estimate`, which has no limit of log N, nats |
     | `inter_kl` | minus the nats of z_s that only one domain says |
     | `crossed` | R2 of a domain by the other's z_s, mean of both |
-    | `kept_apart` | minus the gains of `Gains` beyond shuffled ones, by active means |
+    | `independent` | minus HSIC of z_x and z_s given x, mean of both domains |
+    | `kept_apart` | minus the largest of `Gains.leaks`, by active means |
+    | `nats_apart` | `nats` times (1 + `kept_apart`) |
     | `balance` | `retrieval` times (1 + `kept_apart`) |
     """
 
     nats: Measured
     retrieval: Measured
     interaction: Measured
+    estimate: Measured
     inter_kl: Measured
     crossed: Measured
+    independent: Measured
     kept_apart: Measured
+    nats_apart: Measured
     balance: Measured
 
 

@@ -1,4 +1,4 @@
-"""Names shared by every floor: what a pair is, and how one is asked for."""
+"""Types shared by every floor: pairs, draws and domains."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Measured = Annotated[float, BeforeValidator(lambda value: math.nan if value is N
 
 
 def other(domain: Domain) -> Domain:
-    """The domain that `domain` is not."""
+    """The other domain."""
     return "y" if domain == "x" else "x"
 
 
 class Context(NamedTuple):
-    """What is known of samples beside their values, and what their posteriors are given.
+    """Sizes and covariates of samples, known besides their values; posteriors are given them.
 
     `size` is the library size of each sample of counts, `covariates` the columns that
     `iiae.covariates.Covariates.encode` makes. None where a model takes none.

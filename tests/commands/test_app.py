@@ -95,8 +95,8 @@ def test_an_empty_path_is_never_the_current_folder(iiae, words):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("data", "digits-cdcb", "--size", 16), "--count and --size are of the pairs"),
-        (("data", "--root", "a"), "--root and --export are of one data set"),
+        (("data", "digits-cdcb", "--size", 16), "--count and --size need --export"),
+        (("data", "--root", "a"), "--root and --export need the name of a data set"),
         (("data", "digits-cdcb", "--export", "a", "--size", 7), "data.size = 7: input should be"),
         (("data", "synthetic", "--export", "a", "--size", 16), "data.size = 16: has no effect on"),
         (("disentangle", "run", "--factors", "f.csv"), "--factors and --seed are for --latents"),
@@ -104,9 +104,9 @@ def test_an_empty_path_is_never_the_current_folder(iiae, words):
         (("disentangle", "--latents", "a.npz", "--set", "data.seed=1"), "--set is for a run"),
         (
             ("embed", "run", "a", "--domain", "x", "--out", "a.npz", "--workers", 3),
-            "--workers 3: is for --engine ray",
+            "--workers 3: only --engine ray has workers",
         ),
-        (("train", "e.toml", "--y", "a"), "--y a: belongs with --x"),
+        (("train", "e.toml", "--y", "a"), "--y a: needs --x"),
     ],
 )
 def test_options_that_would_have_no_effect_are_refused(iiae, words, message):

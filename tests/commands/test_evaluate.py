@@ -19,8 +19,8 @@ def test_a_run_is_evaluated_and_reported(digits_run, iiae):
     assert out.index("finds partners:") < out.index("Instance retrieval among 359 items")
     rows = [line for line in out.splitlines() if "│" in line]
     assert "95% CI" in out and rows and not any(" [" in row for row in rows)
-    found = json.loads(iiae("evaluate", digits_run, "--json", "--split", "validation")[1])
-    assert found["pairs"] == 179
+    printed = json.loads(iiae("evaluate", digits_run, "--json", "--split", "validation")[1])
+    assert printed["pairs"] == 179
     assert json.loads((digits_run / "metrics.json").read_text())["test"]["pairs"] == 359
 
     code, _, err = iiae("report", digits_run)
@@ -61,9 +61,9 @@ def test_a_run_whose_draws_are_all_alike_reads_like_one(hasty_run):
     with torch.no_grad():
         for decoder in (stored.model.decoder_x, stored.model.decoder_y):
             next(m for m in decoder.modules() if isinstance(m, nn.Linear)).weight.zero_()
-    found = verdict(Results(evidence=prove_run(stored, load(stored.settings.data))))
-    assert found[3].mark == "fail"
-    assert "differ by 0.00" in found[3].sentence
+    verdicts = verdict(Results(evidence=prove_run(stored, load(stored.settings.data))))
+    assert verdicts[3].mark == "fail"
+    assert "differ by 0.00" in verdicts[3].sentence
 
 
 def test_latents_without_a_model_have_no_null(tmp_path, iiae):
@@ -76,9 +76,9 @@ def test_degraded_copies_stand_beside_clean_images(digits_run, iiae):
     code, out, err = iiae("evaluate", digits_run, "--degrade")
     assert code == 0, err
     assert "Recall@1 of clean images and of degraded copies" in out
-    found = json.loads(iiae("evaluate", digits_run, "--degrade", "--json")[1])
-    assert found["degraded"] != found["retrieval"]
-    assert found["degraded"]["shared_x_to_y"]["recall"].keys() == {
-        *found["retrieval"]["shared_x_to_y"]["recall"]
+    printed = json.loads(iiae("evaluate", digits_run, "--degrade", "--json")[1])
+    assert printed["degraded"] != printed["retrieval"]
+    assert printed["degraded"]["shared_x_to_y"]["recall"].keys() == {
+        *printed["retrieval"]["shared_x_to_y"]["recall"]
     }
     assert json.loads(iiae("evaluate", digits_run, "--json")[1])["degraded"] is None

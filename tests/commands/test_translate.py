@@ -83,9 +83,9 @@ def test_a_folder_is_embedded(digits_run, digits, iiae):
     assert err == f"DataError: {digits}/x/broken.png: not an image that can be read\n"
     _, out, err = iiae(*common, *words, "--on-error", "skip")
     assert out == f"wrote 3 rows into {output}; 1 left out, see {output}.failed.jsonl\n"
-    with np.load(output) as found:
-        assert found["path"].tolist() == ["0000.png", "0001.png", "0002.png"]
-        assert found["vector"].shape == (3, 2)
+    with np.load(output) as arrays:
+        assert arrays["path"].tolist() == ["0000.png", "0001.png", "0002.png"]
+        assert arrays["vector"].shape == (3, 2)
     common = ("embed", digits_run, digits / "x" / "broken.png", "--out", output)
     code, _, err = iiae(*common, *words, "--on-error", "skip")
     assert code == 1

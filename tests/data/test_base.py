@@ -10,7 +10,7 @@ from iiae.data.cars import CarPairs
 from iiae.data.classes.collections import Labelled
 from iiae.data.classes.pairs import ClassPairs
 from iiae.data.digits import ColouredDigits
-from iiae.data.image_pairs import ImagePairs, Looks, PairFiles
+from iiae.data.image_pairs import ImagePairs, PairFiles, Preprocessing
 from iiae.data.missing import take_partners
 from iiae.data.synthetic import LinearGaussianPairs, SyntheticPairs
 from iiae.types import Draw
@@ -40,7 +40,7 @@ SETS = {
     "arrays": lambda folder: ArrayPairs(_bytes(6, 8, 8), _bytes(6, 8, 8, 3)),
     "digits": lambda folder: ColouredDigits(_bytes(6, 8, 8), np.arange(6), 16, 0),
     "cars": lambda folder: CarPairs(_bytes(2, 4, 24, 8, 8, 3), np.arange(2)),
-    "images": lambda folder: ImagePairs(_images(folder), Looks(16, flip=True, crop=0.5)),
+    "images": lambda folder: ImagePairs(_images(folder), Preprocessing(16, flip=True, crop=0.5)),
     "classes": lambda folder: _classes(),
     "part-paired": lambda folder: take_partners(SyntheticPairs(6, 0), 0.4, 0),
 }
@@ -60,6 +60,6 @@ def test_pairs_held_in_memory_are_drawn_on_the_device_they_were_moved_to(name, t
 
 def test_images_streamed_from_disk_hold_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr("iiae.data.image_pairs.MEMORY_SHARE", 0.0)
-    pairs = ImagePairs(_images(tmp_path), Looks(16))
+    pairs = ImagePairs(_images(tmp_path), Preprocessing(16))
     assert pairs.held_bytes == 0
     assert pairs.to(torch.device("meta"))[DRAW].x.device.type == "cpu"

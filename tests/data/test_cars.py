@@ -79,9 +79,9 @@ def test_the_original_files_give_the_same_pairs(tmp_path):
 
 def test_larger_images_are_averaged_over_areas(tmp_path):
     images = write(tmp_path, [1, 2, 3, 4, 192])
-    found = load(settings(tmp_path, 8)).test.images[0]
+    image = load(settings(tmp_path, 8)).test.images[0]
     blocks = images[4].reshape(4, 24, 8, 2, 8, 2, 3).mean((3, 5)).round()
-    assert np.array_equal(found.numpy(), blocks)
+    assert np.array_equal(image.numpy(), blocks)
 
 
 def test_damaged_original_files_are_named(tmp_path):

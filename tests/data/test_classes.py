@@ -63,10 +63,10 @@ def split(tmp_path):
     ],
 )
 def test_published_splits_come_by_name(name, count, one):
-    found = class_split(name)
-    assert len(found.unseen) == count
-    assert one in found.unseen
-    assert len(found.digest) == 12
+    split = class_split(name)
+    assert len(split.unseen) == count
+    assert one in split.unseen
+    assert len(split.digest) == 12
     assert name in SPLITS
 
 

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from iiae.data import image_pairs, load
-from iiae.data.image_pairs import ImagePairs, Looks, PairFiles
+from iiae.data.image_pairs import ImagePairs, PairFiles, Preprocessing
 from iiae.errors import DataError
 from iiae.settings import DataSettings
 from iiae.types import Draw
@@ -25,9 +25,9 @@ def test_memory_and_disk_give_the_same_pixels(tmp_path, monkeypatch):
         noise = rng.integers(0, 256, (24, 48, 3)).astype(np.uint8)
         Image.fromarray(noise).save(tmp_path / f"{i}.png")
     files = [PairFiles(tmp_path / f"{i}.png", None) for i in range(6)]
-    kept = ImagePairs(files, Looks(16))
+    kept = ImagePairs(files, Preprocessing(16))
     monkeypatch.setattr(image_pairs, "MEMORY_SHARE", 0)
-    streamed = ImagePairs(files, Looks(16))
+    streamed = ImagePairs(files, Preprocessing(16))
     assert kept.pixels is not None
     assert streamed.pixels is None
     draw = Draw(torch.tensor([4, 1]))
@@ -39,7 +39,9 @@ def test_a_broken_image_is_named_when_it_is_reached(tmp_path, monkeypatch):
     monkeypatch.setattr(image_pairs, "MEMORY_SHARE", 0)
     side_by_side(tmp_path / "good.png")
     (tmp_path / "bad.png").write_bytes((tmp_path / "good.png").read_bytes()[:60])
-    pairs = ImagePairs([PairFiles(tmp_path / f"{n}.png", None) for n in ("good", "bad")], Looks(16))
+    pairs = ImagePairs(
+        [PairFiles(tmp_path / f"{n}.png", None) for n in ("good", "bad")], Preprocessing(16)
+    )
     pairs.pairs(Draw(torch.tensor([0])))
     with pytest.raises(DataError, match=r"bad.png: damaged or cut off"):
         pairs.pairs(Draw(torch.tensor([1])))
@@ -49,7 +51,7 @@ def test_both_images_of_a_pair_are_mirrored_together_and_only_in_training(tmp_pa
     ramp = np.tile(np.arange(0, 256, 16, dtype=np.uint8), (16, 1))
     both = np.repeat(np.hstack([ramp, ramp])[..., None], 3, 2)
     Image.fromarray(both).save(tmp_path / "a.png")
-    pairs = ImagePairs([PairFiles(tmp_path / "a.png", None)] * 40, Looks(16, flip=True))
+    pairs = ImagePairs([PairFiles(tmp_path / "a.png", None)] * 40, Preprocessing(16, flip=True))
     index = torch.arange(40)
     fixed = pairs.pairs(Draw(index))
     drawn = pairs.pairs(Draw(index, seed=5))
@@ -71,7 +73,7 @@ def ramps(folder, count):
 
 
 def test_one_random_window_is_cut_out_of_both_images(tmp_path):
-    pairs = ImagePairs(ramps(tmp_path, 50), Looks(16, crop=0.25))
+    pairs = ImagePairs(ramps(tmp_path, 50), Preprocessing(16, crop=0.25))
     index = torch.arange(50)
     drawn = pairs.pairs(Draw(index, seed=3))
     assert drawn.x.shape == (50, 3, 16, 16)
@@ -83,10 +85,10 @@ def test_one_random_window_is_cut_out_of_both_images(tmp_path):
 
 
 def test_a_fixed_appearance_is_the_middle_window(tmp_path):
-    fixed = ImagePairs(ramps(tmp_path, 2), Looks(16, flip=True, crop=0.25)).pairs(
+    fixed = ImagePairs(ramps(tmp_path, 2), Preprocessing(16, flip=True, crop=0.25)).pairs(
         Draw(torch.arange(2))
     )
-    whole = ImagePairs(ramps(tmp_path, 2), Looks(20)).pairs(Draw(torch.arange(2)))
+    whole = ImagePairs(ramps(tmp_path, 2), Preprocessing(20)).pairs(Draw(torch.arange(2)))
     assert torch.equal(fixed.x, whole.x[:, :, 2:18, 2:18])
 
 
@@ -119,15 +121,15 @@ def test_a_set_of_which_nothing_can_be_read_is_an_error(tmp_path):
 
 def test_the_log_says_only_that_pixels_are_not_kept(tmp_path, caplog, monkeypatch):
     with caplog.at_level(logging.INFO, "iiae"):
-        ImagePairs(ramps(tmp_path, 3), Looks(16))
+        ImagePairs(ramps(tmp_path, 3), Preprocessing(16))
         assert not caplog.text
         monkeypatch.setattr(image_pairs, "MEMORY_SHARE", 0)
-        ImagePairs(ramps(tmp_path, 3), Looks(16))
+        ImagePairs(ramps(tmp_path, 3), Preprocessing(16))
     assert "3 pairs are decoded at each draw" in caplog.text
 
 
 def test_all_eight_ways_are_shown_and_both_images_alike(tmp_path):
-    pairs = ImagePairs(ramps(tmp_path, 200), Looks(20, turn=True))
+    pairs = ImagePairs(ramps(tmp_path, 200), Preprocessing(20, turn=True))
     drawn = pairs.pairs(Draw(torch.arange(200), seed=1))
     assert torch.equal(drawn.x, drawn.y)
     corners = {tuple(image[:2, 0, 1].tolist()) for image in drawn.x}

@@ -31,8 +31,8 @@ def test_as_a_set_of_pairs_it_is_the_complete_rows():
     rows = SyntheticPairs(6, 0)
     pairs = PartPairs(rows, np.array([0, 1, 2, 0, 2, 0]))
     assert len(pairs) == 3
-    (found,) = pairs.batches(10)
-    assert torch.equal(found.x, rows.x[[0, 3, 5]]) and torch.equal(found.y, rows.y[[0, 3, 5]])
+    (batch,) = pairs.batches(10)
+    assert torch.equal(batch.x, rows.x[[0, 3, 5]]) and torch.equal(batch.y, rows.y[[0, 3, 5]])
     assert (pairs.factors()["shared"].values == rows.shared[[0, 3, 5]].numpy()).all()
 
 

@@ -31,9 +31,9 @@ def test_what_says_nothing_leaves_x_and_y():
 
 
 def test_names_in_settings_win():
-    found = of(name="two-folders", x="a", y="b", names=["sketch", " pencil  drawing"])
-    assert found == ("sketch", "pencil drawing") and found.known
-    assert found.of("x") == "sketch" and found.of("y") == "pencil drawing"
+    chosen = of(name="two-folders", x="a", y="b", names=["sketch", " pencil  drawing"])
+    assert chosen == ("sketch", "pencil drawing") and chosen.known
+    assert chosen.of("x") == "sketch" and chosen.of("y") == "pencil drawing"
 
 
 SKETCHES = Names("sketch", "photo")

@@ -169,9 +169,9 @@ def test_shapes_that_a_model_does_not_take_are_named(shapes, taken, message):
 def test_images_of_every_mode_are_read_as_a_person_expects(tmp_path):
     def value(image, name="a.png", channels=3):
         image.save(tmp_path / name)
-        found = read_image(tmp_path / name, (channels, 2, 2))
-        assert found.shape == (channels, 2, 2)
-        return [round(v, 2) for v in found[:, 0, 0].tolist()]
+        pixels = read_image(tmp_path / name, (channels, 2, 2))
+        assert pixels.shape == (channels, 2, 2)
+        return [round(v, 2) for v in pixels[:, 0, 0].tolist()]
 
     assert value(Image.new("RGB", (4, 4), (255, 0, 0))) == [1, -1, -1]
     assert value(Image.new("L", (4, 4), 255)) == [1, 1, 1]
@@ -201,8 +201,8 @@ def test_one_ramp_is_read_alike_from_every_kind_of_number(tmp_path, kind):
     ramp = (np.tile(np.arange(16) / 15, (16, 1)) * top).round(6).astype(kind)
     Image.fromarray(ramp).save(tmp_path / "a.tif")
     expected = torch.arange(16) / 7.5 - 1
-    found = read_image(tmp_path / "a.tif", (1, 16, 16))
-    torch.testing.assert_close(found, expected.expand(1, 16, 16), atol=0.005, rtol=0)
+    image = read_image(tmp_path / "a.tif", (1, 16, 16))
+    torch.testing.assert_close(image, expected.expand(1, 16, 16), atol=0.005, rtol=0)
 
 
 def test_a_missing_file_whose_name_has_backslashes_says_what_to_write(tmp_path):
@@ -216,8 +216,8 @@ def test_exif_rotation_is_obeyed(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 3  # turned by half a circle
     image.save(tmp_path / "a.png", exif=exif)
-    found = read_image(tmp_path / "a.png", (1, 2, 2))
-    assert found[0].tolist() == [[-1, -1], [-1, 1]]
+    pixels = read_image(tmp_path / "a.png", (1, 2, 2))
+    assert pixels[0].tolist() == [[-1, -1], [-1, 1]]
 
 
 def smooth_jpeg(path, width, height, **options):

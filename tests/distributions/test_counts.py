@@ -24,9 +24,9 @@ LOG_DISPERSIONS = [-7.0, -1.0, 0.0, 1.9, 5.0, 9.0]
 @pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("log_mean", LOG_MEANS)
 def test_poisson_equals_scipy_in_float32(count, log_mean):
-    found = Poisson(torch.tensor([[log_mean]])).log_prob(torch.tensor([[count]]))
+    log_prob = Poisson(torch.tensor([[log_mean]])).log_prob(torch.tensor([[count]]))
     expected = scipy.stats.poisson.logpmf(count, math.exp(log_mean))
-    assert found.item() == pytest.approx(expected, rel=1e-5, abs=1e-5)
+    assert log_prob.item() == pytest.approx(expected, rel=1e-5, abs=1e-5)
 
 
 @pytest.mark.parametrize("count", COUNTS)
@@ -35,15 +35,15 @@ def test_poisson_equals_scipy_in_float32(count, log_mean):
 def test_negative_binomial_equals_scipy_in_float32(count, log_mean, log_dispersion):
     r, m = math.exp(log_dispersion), math.exp(log_mean)
     likelihood = NegativeBinomial(torch.tensor([log_dispersion]), torch.tensor([[log_mean]]))
-    found = likelihood.log_prob(torch.tensor([[count]]))
+    log_prob = likelihood.log_prob(torch.tensor([[count]]))
     expected = scipy.stats.nbinom.logpmf(count, r, r / (r + m))
-    assert found.item() == pytest.approx(expected, rel=3e-4, abs=1e-5)
+    assert log_prob.item() == pytest.approx(expected, rel=3e-4, abs=1e-5)
 
 
 def test_zero_inflation_is_a_slow_loop_over_elements():
     k = torch.tensor([[0.0, 3.0], [5.0, 0.0], [0.0, 0.0]])
     log_r, log_m, odds = torch.randn(2), torch.randn(3, 2), torch.randn(3, 2)
-    found = ZeroInflated(log_r, log_m, odds).log_prob(k)
+    log_prob = ZeroInflated(log_r, log_m, odds).log_prob(k)
     for i in range(3):
         total = 0.0
         for j in range(2):
@@ -51,7 +51,7 @@ def test_zero_inflation_is_a_slow_loop_over_elements():
             extra = 1 / (1 + math.exp(-odds[i, j].item()))
             mass = math.exp(scipy.stats.nbinom.logpmf(k[i, j].item(), r, r / (r + m)))
             total += math.log((k[i, j].item() == 0) * extra + (1 - extra) * mass)
-        assert found[i].item() == pytest.approx(total, rel=1e-5)
+        assert log_prob[i].item() == pytest.approx(total, rel=1e-5)
 
 
 @pytest.mark.parametrize(

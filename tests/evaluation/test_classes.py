@@ -42,18 +42,18 @@ def run(tmp_path_factory):
 
 
 def ranked(run, pairs):
-    found = embed_sides(run.model, *pairs.sides(7))
-    return retrieve_classes(found, run.model.active, pairs, (2,), 0)
+    embeddings = embed_sides(run.model, *pairs.sides(7))
+    return retrieve_classes(embeddings, run.model.active, pairs, (2,), 0)
 
 
 def test_queries_and_gallery_may_differ_in_number(run):
-    found = ranked(run, make())
-    assert (found.shared_x_to_y.queries, found.shared_x_to_y.gallery) == (12, 18)
-    assert (found.shared_y_to_x.queries, found.shared_y_to_x.gallery) == (18, 12)
-    assert found.shared_x_to_y.chance["precision@2"] == pytest.approx(1 / 3)
-    assert found.shared_x_to_y.chance["map@all"] > 1 / 3
-    assert found.shared_x_to_y.chance["recall@2"] == pytest.approx(2 / 18)
-    assert found.shared_y_to_x.chance["recall@2"] == pytest.approx(2 / 12)
+    retrieval = ranked(run, make())
+    assert (retrieval.shared_x_to_y.queries, retrieval.shared_x_to_y.gallery) == (12, 18)
+    assert (retrieval.shared_y_to_x.queries, retrieval.shared_y_to_x.gallery) == (18, 12)
+    assert retrieval.shared_x_to_y.chance["precision@2"] == pytest.approx(1 / 3)
+    assert retrieval.shared_x_to_y.chance["map@all"] > 1 / 3
+    assert retrieval.shared_x_to_y.chance["recall@2"] == pytest.approx(2 / 18)
+    assert retrieval.shared_y_to_x.chance["recall@2"] == pytest.approx(2 / 12)
 
 
 def test_no_pairing_reaches_evaluation(run):
@@ -66,16 +66,16 @@ def test_no_pairing_reaches_evaluation(run):
 
 def test_one_query_alone_scores_as_among_others(run):
     pairs = make()
-    found = embed_sides(run.model, *pairs.sides(100))
+    embeddings = embed_sides(run.model, *pairs.sides(100))
     alone = embed_sides(run.model, pairs.x.values[3:4].split(1), pairs.y.values.split(5))
-    torch.testing.assert_close(alone.shared_given_x.mean[0], found.shared_given_x.mean[3])
+    torch.testing.assert_close(alone.shared_given_x.mean[0], embeddings.shared_given_x.mean[3])
 
 
 def test_evaluation_of_classes_has_its_own_tables(run):
-    found = evaluate(run, make(), "test")
-    assert found.retrieval is None
-    assert set(found.categories.shared_x_to_y.mean) >= {"map@all", "precision@2"}
-    titles = [table.title for table in result_tables(found)]
+    evaluation = evaluate(run, make(), "test")
+    assert evaluation.retrieval is None
+    assert set(evaluation.categories.shared_x_to_y.mean) >= {"map@all", "precision@2"}
+    titles = [table.title for table in result_tables(evaluation)]
     assert titles[0].startswith("Category retrieval, 3 classes, split test: 12 x, 18 y")
 
 
@@ -84,8 +84,8 @@ def test_cut_offs_that_fit_one_gallery_alone_have_a_dash_in_the_other(run):
         update={"evaluation": run.settings.evaluation.model_copy(update={"cutoffs": (15,)})}
     )
     for counts in ((4, 6), (6, 4)):
-        found = evaluate(run._replace(settings=settings), make(counts=counts))
-        table, classes = result_tables(found)[:2]
+        evaluation = evaluate(run._replace(settings=settings), make(counts=counts))
+        table, classes = result_tables(evaluation)[:2]
         assert all(len(row) == len(table.columns) for row in table.rows)
         rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
         long, short = ("x to y", "y to x") if counts == (4, 6) else ("y to x", "x to y")
@@ -98,9 +98,9 @@ def test_cut_offs_that_fit_one_gallery_alone_have_a_dash_in_the_other(run):
 
 def test_collapsed_latents_score_as_chance_in_collections_sorted_by_class(run):
     pairs = make()
-    found = embed_sides(run.model, *pairs.sides(100))
-    same = found._replace(
-        **{k: v._replace(loc=torch.ones_like(v.loc)) for k, v in found._asdict().items()}
+    embeddings = embed_sides(run.model, *pairs.sides(100))
+    same = embeddings._replace(
+        **{k: v._replace(loc=torch.ones_like(v.loc)) for k, v in embeddings._asdict().items()}
     )
     means = []
     for seed in range(30):

@@ -12,26 +12,26 @@ def normal(mean):
 
 def test_each_latent_is_judged_on_its_own():
     shared = torch.randn(50, 3)
-    found = Embeddings(
+    embeddings = Embeddings(
         normal(torch.cat([shared, torch.randn(50, 3) * 9], 1)),
         normal(torch.cat([shared, torch.randn(50, 3) * 9], 1)),
         normal(torch.randn(50, 2)),
         normal(torch.randn(50, 2)),
     )
     active = torch.tensor([True] * 3 + [False] * 3)
-    result = retrieve_partners(found, active)
+    result = retrieve_partners(embeddings, active)
     assert result.active_x_to_y.recall[1].rate == result.active_y_to_x.recall[1].rate == 1
     assert result.shared_x_to_y.recall[1].rate < 0.5
     assert result.exclusive_x_to_y.recall[1].rate < 0.2
 
 
 def test_exclusive_latents_of_different_size_are_not_compared():
-    found = Embeddings(
+    embeddings = Embeddings(
         *(normal(torch.randn(5, 3)) for _ in range(2)),
         normal(torch.randn(5, 2)),
         normal(torch.randn(5, 4)),
     )
-    result = retrieve_partners(found, torch.ones(3, dtype=torch.bool))
+    result = retrieve_partners(embeddings, torch.ones(3, dtype=torch.bool))
     assert result.exclusive_x_to_y is None
 
 
@@ -52,12 +52,12 @@ def test_equal_items_are_one_answer_both_ways():
     of = torch.arange(30) // 3
     shared = torch.randn(10, 4)[of]
     sketched = shared + 0.01 * torch.randn(30, 4)
-    found = Embeddings(normal(sketched), normal(shared), normal(shared[:, :2]), normal(shared))
+    embeddings = Embeddings(normal(sketched), normal(shared), normal(shared[:, :2]), normal(shared))
     hashes = ItemHashes()
     list(hashes.watch([Pair(torch.randn(30, 2), of.float()[:, None])]))
     active = torch.ones(4, dtype=torch.bool)
-    result = retrieve_partners(found, active, hashes.identities())
+    result = retrieve_partners(embeddings, active, hashes.identities())
     assert result.shared_x_to_y.recall[1].rate == result.shared_y_to_x.recall[1].rate == 1
     assert result.shared_x_to_y.chance[1] == 1 / 10
-    apart = retrieve_partners(found, active)
+    apart = retrieve_partners(embeddings, active)
     assert apart.shared_x_to_y.recall[1].rate < 0.5

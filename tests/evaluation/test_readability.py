@@ -14,9 +14,9 @@ def normal(mean, noise=1e-3):
     return DiagonalNormal(mean, torch.full_like(mean, noise).log())
 
 
-def scores(found, factor, latent):
+def scores(readability, factor, latent):
     """Linear score of a factor from a latent, by view."""
-    return {view: m.cells[factor][latent].linear.score for view, m in found.probes.items()}
+    return {view: m.cells[factor][latent].linear.score for view, m in readability.probes.items()}
 
 
 def test_a_factor_below_the_noise_shows_in_means_and_not_in_samples():
@@ -31,14 +31,14 @@ def test_a_factor_below_the_noise_shows_in_means_and_not_in_samples():
     }
     one = torch.ones(1, dtype=torch.bool)
     active = Active(torch.tensor([True, True, False]), one, one)
-    found = probe_factors(posteriors, factors, active, seed=0)
-    assert scores(found, "colour", "z_x")["means"] > 0.99
-    of_colour = scores(found, "colour", "z_s given x")
+    readability = probe_factors(posteriors, factors, active, seed=0)
+    assert scores(readability, "colour", "z_x")["means"] > 0.99
+    of_colour = scores(readability, "colour", "z_s given x")
     assert of_colour["means"] > 0.99
     assert of_colour["samples"] < 0.05
     assert of_colour["active means"] < 0.05
-    assert scores(found, "half", "z_s given x")["active means"] > 0.9
-    matrix = found.probes["means"]
+    assert scores(readability, "half", "z_s given x")["active means"] > 0.9
+    matrix = readability.probes["means"]
     assert matrix.measure == {"colour": "R2", "half": "accuracy"}
     assert 0.5 <= matrix.cells["half"]["z_x"].linear.chance < 0.6
     assert matrix.home == {"colour": "z_x", "half": "z_s"}
@@ -46,11 +46,11 @@ def test_a_factor_below_the_noise_shows_in_means_and_not_in_samples():
 
 def test_probes_repeat_exactly_for_a_seed():
     latent = normal(torch.randn(100, 3))
-    found = Embeddings(latent, latent, latent, latent)
+    embeddings = Embeddings(latent, latent, latent, latent)
     factors = {"a": Factor(np.arange(100.0), "continuous", "x")}
     every = torch.ones(3, dtype=torch.bool)
     active = Active(every, every, every)
-    one, other = (probe_factors(found, factors, active, seed=4) for _ in range(2))
+    one, other = (probe_factors(embeddings, factors, active, seed=4) for _ in range(2))
     assert one == other
 
 
@@ -63,9 +63,11 @@ def test_idle_exclusive_dimensions_show_in_means_alone():
     shared = normal(content)
     posteriors = Embeddings(shared, shared, own, normal(torch.randn(600, 2)))
     factors = {"half": Factor((content[:, 0] > 0).numpy().astype(int), "categorical", "shared")}
-    found = probe_factors(posteriors, factors, select_active(posteriors, posteriors, 0.1), seed=0)
-    of_half = scores(found, "half", "z_x")
-    chance = found.probes["means"].cells["half"]["z_x"].linear.chance
+    readability = probe_factors(
+        posteriors, factors, select_active(posteriors, posteriors, 0.1), seed=0
+    )
+    of_half = scores(readability, "half", "z_x")
+    chance = readability.probes["means"].cells["half"]["z_x"].linear.chance
     assert of_half["means"] > 0.9
     assert of_half["active means"] < chance + 0.05
     assert of_half["samples"] < chance + 0.05
@@ -74,25 +76,25 @@ def test_idle_exclusive_dimensions_show_in_means_alone():
 @pytest.mark.parametrize("pairs", [1, 4, 60])
 def test_what_cannot_be_probed_is_named_with_its_reason(pairs):
     latent = normal(torch.randn(pairs, 3))
-    found = Embeddings(latent, latent, latent, latent)
+    embeddings = Embeddings(latent, latent, latent, latent)
     every = torch.ones(3, dtype=torch.bool)
     factors = {
         "all cats": Factor(np.array(["cat"] * pairs), "categorical", "x"),
         "no ink": Factor(np.full((pairs, 2), 0.1), "continuous", "y"),
     }
-    read = probe_factors(found, factors, Active(every, every, every), seed=0)
+    read = probe_factors(embeddings, factors, Active(every, every, every), seed=0)
     assert read.probes == {} and read.refused.keys() == factors.keys()
     reason = f"{pairs} samples; probes on 5 folds" if pairs < 5 else "all cats is constant"
     assert reason in read.refused["all cats"]
 
 
 def test_an_axis_that_does_not_vary_is_left_out():
-    found = Embeddings(*(normal(torch.randn(80, 2)) for _ in range(4)))
+    embeddings = Embeddings(*(normal(torch.randn(80, 2)) for _ in range(4)))
     values = np.stack([np.random.default_rng(0).normal(size=80), np.full(80, 3.0)], 1)
     every = torch.ones(2, dtype=torch.bool)
     active = Active(every, every, every)
     both, alone = (
-        probe_factors(found, {"size": Factor(axes, "continuous", "x")}, active, seed=0)
+        probe_factors(embeddings, {"size": Factor(axes, "continuous", "x")}, active, seed=0)
         for axes in (values, values[:, :1])
     )
     assert both == alone and both.refused == {}

@@ -29,8 +29,8 @@ def options(files):
 def test_files_score_as_their_arrays_do(files, tmp_path):
     np.save(tmp_path / "gl.npy", LABELS[1])
     files[3] = tmp_path / "gl.npy"
-    found = score_files(*files, ks=(5,), distance="cosine")
-    assert found.mean == score(QUERY, GALLERY, *LABELS, ks=(5,)).mean
+    scores = score_files(*files, ks=(5,), distance="cosine")
+    assert scores.mean == score(QUERY, GALLERY, *LABELS, ks=(5,)).mean
 
 
 def test_the_command_prints_every_measure_and_its_definition(files, iiae):
@@ -39,8 +39,8 @@ def test_the_command_prints_every_measure_and_its_definition(files, iiae):
     assert code == 0, err
     for part in ("20 queries over 50 items, cosine", "map@5_by_possible", "divides by K"):
         assert part in out
-    found = json.loads(iiae("score", *options(files), "--k", "5", "--json")[1])
-    assert set(found["per_class"]) == {"0", "1", "2"}
+    printed = json.loads(iiae("score", *options(files), "--k", "5", "--json")[1])
+    assert set(printed["per_class"]) == {"0", "1", "2"}
 
 
 @pytest.mark.parametrize(

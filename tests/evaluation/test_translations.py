@@ -40,12 +40,14 @@ def model():
 
 def test_l1_is_the_mean_distance_to_the_true_partner(model):
     pairs = Noise()
-    found = translation_quality(model, pairs, "y", 4, 100, 0)
+    quality = translation_quality(model, pairs, "y", 4, 100, 0)
     pair = pairs.pairs(Draw(torch.arange(10)))
     made = translate(model, pair.x, "y", like=pair.y)
-    assert found.pairs == 10
-    assert found.l1["partner"].mean == pytest.approx((made - pair.y).abs().mean().item(), rel=1e-4)
-    assert found.l1["partner"].low < found.l1["partner"].mean < found.l1["partner"].high
+    assert quality.pairs == 10
+    assert quality.l1["partner"].mean == pytest.approx(
+        (made - pair.y).abs().mean().item(), rel=1e-4
+    )
+    assert quality.l1["partner"].low < quality.l1["partner"].mean < quality.l1["partner"].high
 
 
 def test_the_true_partner_itself_would_be_perfect(model, monkeypatch):
@@ -53,14 +55,16 @@ def test_the_true_partner_itself_would_be_perfect(model, monkeypatch):
 
     pair = Noise().pairs(Draw(torch.arange(10)))
     monkeypatch.setattr(quality, "render", lambda *_, **__: pair.x)
-    found = translation_quality(model, Noise(), "x", 10, 100, 0, lambda images: images.flatten(1))
-    assert found.l1["prior mean"].mean == 0
-    assert found.ssim["prior mean"].mean == pytest.approx(1, abs=1e-6)
-    assert found.perceptual["draw"].mean == pytest.approx(0, abs=1e-6)
-    assert found.kernel.keys() == {"partner", "prior mean", "draw", "prior draw"}
+    measured = translation_quality(
+        model, Noise(), "x", 10, 100, 0, lambda images: images.flatten(1)
+    )
+    assert measured.l1["prior mean"].mean == 0
+    assert measured.ssim["prior mean"].mean == pytest.approx(1, abs=1e-6)
+    assert measured.perceptual["draw"].mean == pytest.approx(0, abs=1e-6)
+    assert measured.kernel.keys() == {"partner", "prior mean", "draw", "prior draw"}
     pixels = pair.x.flatten(1)
-    assert found.kernel["draw"] == pytest.approx(kernel_distance(pixels, pixels), rel=1e-6)
-    assert found.diversity.mean == 0
+    assert measured.kernel["draw"] == pytest.approx(kernel_distance(pixels, pixels), rel=1e-6)
+    assert measured.diversity.mean == 0
 
 
 def test_draws_that_differ_are_diverse_and_the_figures_repeat(model):
@@ -82,25 +86,25 @@ def test_content_that_is_kept_is_found_again(model, monkeypatch):
     pair = Noise().pairs(Draw(torch.arange(10)))
     monkeypatch.setattr(IIAE, "encoder", lambda *_: Given)
     monkeypatch.setattr(quality, "render", lambda *_, **__: pair.y)
-    found = translation_quality(model, Noise(), "x", 10, 10, 0)
-    assert found.content_recall.mean == 1
-    assert found.content_distance == 0
+    measured = translation_quality(model, Noise(), "x", 10, 10, 0)
+    assert measured.content_recall.mean == 1
+    assert measured.content_distance == 0
     monkeypatch.setattr(quality, "render", lambda *_, **__: pair.y.roll(1, 0))
-    found = translation_quality(model, Noise(), "x", 10, 10, 0)
-    assert found.content_recall.mean == 0
-    assert found.content_distance == pytest.approx(1, abs=0.2)
+    measured = translation_quality(model, Noise(), "x", 10, 10, 0)
+    assert measured.content_recall.mean == 0
+    assert measured.content_distance == pytest.approx(1, abs=0.2)
 
 
 def test_one_pair_has_means_and_no_intervals(model):
     pairs = Noise()
     pairs.count = 1
-    found = translation_quality(model, pairs, "y", 4, 100, 0)
-    assert found.pairs == 1
-    assert found.l1["partner"].mean > 0
-    assert found.l1["partner"].low is found.l1["partner"].high is None
-    assert found.content_distance is None
-    assert found.content_chance == 1
-    json.dumps(plain(found), allow_nan=False)
+    quality = translation_quality(model, pairs, "y", 4, 100, 0)
+    assert quality.pairs == 1
+    assert quality.l1["partner"].mean > 0
+    assert quality.l1["partner"].low is quality.l1["partner"].high is None
+    assert quality.content_distance is None
+    assert quality.content_chance == 1
+    json.dumps(plain(quality), allow_nan=False)
 
 
 def test_pairs_beyond_the_limit_are_drawn_from_all(model):
@@ -122,6 +126,6 @@ def test_equal_sources_count_as_one():
 
     shared, rows = torch.randn(5, 3).repeat_interleave(2, 0), {"diversity": [torch.zeros(10)]}
     read = {"draw": shared, "prior draw": shared}
-    found = _summary(rows, shared, read, torch.arange(10) // 2)
-    assert found.content_recall.mean == 1
-    assert found.content_chance == pytest.approx(1 / 5)
+    quality = _summary(rows, shared, read, torch.arange(10) // 2)
+    assert quality.content_recall.mean == 1
+    assert quality.content_chance == pytest.approx(1 / 5)

@@ -107,8 +107,8 @@ def test_the_bounds_meet_the_closed_form_at_the_exact_posterior(rho):
         "interaction_lower": truth,
         "interaction_upper": wyner,
         "interaction_fitted": one,
-        "joint_normal": wyner,
-        "interaction_normal": truth,
+        "joint_mixture": wyner,
+        "interaction_estimate": truth,
     }.items():
         assert getattr(found, name).value == pytest.approx(value, abs=0.05), name
 
@@ -155,6 +155,21 @@ def test_bounds_are_ordered_whatever_the_weights():
     assert found.pairs == len(pairs)
     assert found.interaction_lower.value <= found.interaction_upper.value
     assert found.joint_lower.value <= min(found.joint_upper.value, math.log(len(pairs)))
+
+
+def test_training_pairs_lower_the_upper_end_where_z_s_is_in_clusters():
+    """x is near one of two values, so that no normal is the density of z_s."""
+    model, pairs = exact_model(0.99)
+    moved = ArrayPairs(*((v.sign() * 8 + 0.3 * v).numpy() for v in (pairs.x, pairs.x)))
+    half = torch.arange(N // 2)
+    train, held = (
+        ArrayPairs(moved.x[i].numpy(), moved.y[i].numpy()) for i in (half, half + N // 2)
+    )
+    normal, mixed = information_terms(model, held), information_terms(model, held, train=train)
+    assert mixed.joint_mixture.value < normal.joint_mixture.value - 0.2
+    assert mixed.interaction_upper.value <= mixed.joint_mixture.value
+    assert mixed.joint_lower.value <= mixed.joint_mixture.value
+    assert mixed.interaction_estimate.value < normal.interaction_estimate.value
 
 
 def test_two_pairs_are_refused():

@@ -19,7 +19,7 @@ def test_a_trained_run_scores_above_the_same_run_without_its_shared_latent(tmp_p
         for weights in run.model.shared_given_x.parameters():
             weights.copy_(torch.randn_like(weights))
     spoilt = label_free_scores(run, data)
-    for name in ("nats", "interaction", "inter_kl"):
+    for name in ("nats", "interaction", "estimate", "inter_kl", "nats_apart"):
         assert getattr(found, name) > getattr(spoilt, name), name
     assert LabelFree._fields[-1] == "balance"
     assert found.balance <= found.retrieval

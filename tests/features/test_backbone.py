@@ -28,9 +28,9 @@ def folder(tmp_path_factory):
 def test_images_of_any_size_become_pooled_features(folder):
     backbone = load_backbone(folder)
     assert (backbone.side, backbone.classes) == (32, ("cat", "dog"))
-    found = backbone.embed(torch.rand(3, 3, 40, 50) * 2 - 1)
-    assert found.shape == (3, 12)
-    assert found.dtype == torch.float32
+    features = backbone.embed(torch.rand(3, 3, 40, 50) * 2 - 1)
+    assert features.shape == (3, 12)
+    assert features.dtype == torch.float32
 
 
 def test_images_are_normalised_as_the_model_was_trained(folder):
@@ -85,8 +85,8 @@ def test_mobilenet_agrees_with_the_features_at_hand(real_data):
     cosines = []
     for row in range(0, 3125, 400):
         path = real_data / "sketchy" / "photo" / str(known["photo_paths"][row])
-        found = backbone.embed(read_image(path, (3, 128, 128))[None])[0]
+        features = backbone.embed(read_image(path, (3, 128, 128))[None])[0]
         expected = torch.from_numpy(known["photo_features"][row].astype(np.float32))
-        cosines.append(torch.cosine_similarity(found, expected, dim=0).item())
+        cosines.append(torch.cosine_similarity(features, expected, dim=0).item())
     # theirs were taken from images of twice the side
     assert np.median(cosines) > 0.8

@@ -48,11 +48,11 @@ def test_domains_and_classes_are_told_by_folders(tmp_path, backbone):
     root = write_images(tmp_path / "images")
     counts = extract_features(root, backbone, tmp_path / "f.npz", tmp_path / "cache", batch=5)
     assert counts == {"photo": 12, "sketch": 12}
-    found = np.load(tmp_path / "f.npz")
-    assert found["photo_classes"].tolist() == sorted("abcd" * 3)
-    assert found["photo_paths"][0] == "a/0 ü.png"
-    np.testing.assert_allclose(found["sketch_features"][:, 0] * 255, range(13, 25), atol=1e-3)
-    assert found["backbone_labels"].tolist() == ["a cup", "dog"]
+    arrays = np.load(tmp_path / "f.npz")
+    assert arrays["photo_classes"].tolist() == sorted("abcd" * 3)
+    assert arrays["photo_paths"][0] == "a/0 ü.png"
+    np.testing.assert_allclose(arrays["sketch_features"][:, 0] * 255, range(13, 25), atol=1e-3)
+    assert arrays["backbone_labels"].tolist() == ["a cup", "dog"]
 
 
 def test_the_file_trains_a_model(tmp_path, backbone):

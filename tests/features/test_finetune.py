@@ -50,17 +50,19 @@ def test_a_tuned_backbone_is_the_best_of_those_tried_on_held_out_classes(images,
     first, *_, last = [tensor.clone() for tensor in before.model.parameters()]
     settings = TuneSettings(epochs=2, batch=16, side=32, frozen=0.5, mixup=0.4)
     with caplog.at_level("INFO", "iiae"):
-        (found,) = finetune(images, before, tmp_path / "tuned", settings)
+        (chosen,) = finetune(images, before, tmp_path / "tuned", settings)
     tuned = load_backbone(tmp_path / "tuned")
     assert tuned.digest != digest
-    assert tuned.side == found.side
+    assert tuned.side == chosen.side
     assert torch.equal(next(tuned.model.parameters()), first)  # the first half is frozen
     assert not torch.equal(list(tuned.model.parameters())[-1], last)
     tries = re.findall(r"(\d+)% of the change, (\d+) pixels: mAP@all (\S+)", caplog.text)
     tried = {(int(share), int(side)): float(quality) for share, side, quality in tries}
-    best = round(100 * found.share)
+    best = round(100 * chosen.share)
     assert tried.keys() == {(round(100 * s), 37) for s in SHARES} | {(best, 32), (best, 48)}
-    assert tried[best, found.side] == max(tried.values()) == pytest.approx(found.quality, abs=1e-4)
+    assert (
+        tried[best, chosen.side] == max(tried.values()) == pytest.approx(chosen.quality, abs=1e-4)
+    )
     assert (before.taught, tuned.taught) == ("", "both")
 
 
@@ -81,7 +83,7 @@ def test_backbones_tuned_apart_give_features_taught_apart(images, tmp_path):
     assert np.load(features)["protocol"].tolist() == ["apart"]
     extract_features(tmp_path / "images", both["photo"], features, tmp_path / "cache")
     assert np.load(features)["protocol"].tolist() == ["joint"]  # one network for both domains
-    with pytest.raises(DataError, match="no backbone was taught sketch; there are photo"):
+    with pytest.raises(DataError, match="no backbone was trained on sketch; there are photo"):
         extract_features(tmp_path / "images", {"photo": both["photo"]}, features)
 
 

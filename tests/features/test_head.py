@@ -78,9 +78,9 @@ def test_a_head_takes_the_authors_layout_and_keeps_their_unseen_classes(data, tm
     out = tmp_path / "head.npz"
     given = data.model_copy(update={"root": str(folder), "split": None})
     train_head(given, out, HeadSettings(size=16, steps=5, batch=64))
-    found = load(given.model_copy(update={"root": str(out)}))
-    assert found.train.shapes == ((16,), (16,))
-    assert found.test.classes == ["c1", "c5"]
+    splits = load(given.model_copy(update={"root": str(out)}))
+    assert splits.train.shapes == ((16,), (16,))
+    assert splits.test.classes == ["c1", "c5"]
 
 
 def test_a_head_never_replaces_the_features_it_is_made_of(data, tmp_path):
@@ -127,14 +127,14 @@ def test_spaces_taught_apart_are_not_aligned_and_a_joint_one_is(data, tmp_path):
     for apart in (False, True):
         steps = HeadSettings(size=16, steps=100, batch=64)
         train_head(data, tmp_path / "out.npz", steps, apart)
-        found = np.load(tmp_path / "out.npz")
-        gap = np.abs(found["sketch_features"] - found["photo_features"]).mean()
+        written = np.load(tmp_path / "out.npz")
+        gap = np.abs(written["sketch_features"] - written["photo_features"]).mean()
         assert (gap > 0.5) if apart else (gap == 0)
 
 
 def test_the_command_names_how_its_quality_was_measured(data, tmp_path, iiae):
     given = ("head", data.root, "--unseen", data.split, "--validation", "2", "--steps", "5")
-    for words, how in ((["--apart"], "within each domain, taught apart"), ([], "x searching y")):
+    for words, how in ((["--apart"], "within each domain, trained apart"), ([], "x searching y")):
         code, out, _ = iiae(*given, "--size", "8", "-o", tmp_path / "out.npz", *words)
         assert code == 0
         assert f"held-out seen classes, {how}: mAP@all 0." in out

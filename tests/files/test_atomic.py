@@ -70,7 +70,7 @@ def test_a_table_of_a_spreadsheet_is_read(tmp_path):
         (b"", "is empty"),
         (b"a,b\n1,2\n3\n", "row 2 has 1 cells and the heading 2"),
         (b"a,b\n1,2,3\n", "row 1 has 3 cells and the heading 2"),
-        (b"a,b,a\n1,2,3\n", "several columns called a"),
+        (b"a,b,a\n1,2,3\n", "several columns named a"),
         (b"\xff\xfe", "not a CSV table in UTF-8"),
         (None, "No such file"),
     ],

@@ -47,7 +47,7 @@ def test_modalities_layers_and_panels_are_read_with_their_names(tmp_path, in_fil
     [
         ("atac", "has no modality atac, only .*rna"),
         ("rna:count", "data.x = 'rna:count': there is no layer count of rna; there are X, counts"),
-        ("rna:obsm:p", "no panel in obsm called p of rna"),
+        ("rna:obsm:p", "no panel in obsm named p of rna"),
         (None, r"data.x is missing: a modality \(.*rna.*\)"),
     ],
 )

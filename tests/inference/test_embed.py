@@ -123,13 +123,13 @@ def test_a_stopped_embedding_goes_on_and_ends_the_same(run, images, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         embed_files(*arguments, **words, engine=stops)
     assert not (tmp_path / "parts.npz").exists()
-    told = []
+    seen = []
     done = embed_files(
-        *arguments, **words, progress=lambda count, total: told.append((count, total))
+        *arguments, **words, progress=lambda count, total: seen.append((count, total))
     )
     assert done.resumed >= 2
-    assert told[0][0] >= 6
-    assert told[-1] == (12, 12)
+    assert seen[0][0] >= 6
+    assert seen[-1] == (12, 12)
     assert done.output.read_bytes()[-2000:] == whole.output.read_bytes()[-2000:]
     for one, other in zip(read(done.output), read(whole.output), strict=True):
         assert np.array_equal(one, other)
@@ -142,7 +142,7 @@ def test_shards_of_another_block_or_changed_files_are_not_taken_up(run, images, 
 
     arguments = (run, images, tmp_path / "z.npz", "x")
     words = {"shard": 3, "on_error": "skip"}
-    with pytest.raises(RunError, match="was not written; repeat the command to go on"):
+    with pytest.raises(RunError, match="was not written; repeat the command to resume"):
         embed_files(*arguments, **words, engine=nothing)
     assert embed_files(*arguments, **words, block="exclusive").resumed == 0
     with pytest.raises(RunError, match="was not written"):

@@ -13,8 +13,8 @@ from iiae.files.decoding import Batch, Skipped, read_batches
 from iiae.files.images import read_image
 from iiae.files.sources import open_source
 from iiae.inference import translate as translating
-from iiae.inference.exclusive import Exclusive
-from iiae.inference.picture_files import Outputs, Translated, _size, evenly
+from iiae.inference.exclusive import ExclusiveSource
+from iiae.inference.picture_files import Translated, TranslationOutputs, _size, evenly
 from iiae.inference.translate import translate_array, translate_files
 from iiae.model.build import build_model
 from iiae.model.translation import draw_exclusive, exclusive_means, interpolate, translate
@@ -53,7 +53,7 @@ def as_bytes(values):
 
 def test_every_file_is_translated_under_its_own_name(run, tmp_path):
     folder = write_images(tmp_path / "in", 70)
-    assert translate_files(run, [folder], "y", Outputs(folder=tmp_path / "out")) == 70
+    assert translate_files(run, [folder], "y", TranslationOutputs(folder=tmp_path / "out")) == 70
     assert {p.name for p in (tmp_path / "out").iterdir()} == {p.name for p in folder.iterdir()}
     for name in ("a ü 00.png", "a ü 69.png"):
         source = read_image(folder / name, SHAPE)[None]
@@ -63,8 +63,10 @@ def test_every_file_is_translated_under_its_own_name(run, tmp_path):
 
 def test_the_aspect_of_the_source_is_kept(run, tmp_path):
     folder = write_images(tmp_path / "in", 1, size=(90, 60))
-    translate_files(run, [folder], "y", Outputs(folder=tmp_path / "small"))
-    translate_files(run, [folder], "y", Outputs(folder=tmp_path / "full", full_size=True))
+    translate_files(run, [folder], "y", TranslationOutputs(folder=tmp_path / "small"))
+    translate_files(
+        run, [folder], "y", TranslationOutputs(folder=tmp_path / "full", full_size=True)
+    )
     assert pixels(tmp_path / "small" / "a ü 00.png").shape == (16, 24, 3)
     assert pixels(tmp_path / "full" / "a ü 00.png").shape == (60, 90, 3)
 
@@ -73,8 +75,10 @@ def test_padding_is_cut_off_again(run, tmp_path):
     data = run.settings.data.model_copy(update={"pad": True})
     padded = run._replace(settings=run.settings.model_copy(update={"data": data}))
     folder = write_images(tmp_path / "in", 1, size=(90, 60))
-    translate_files(padded, [folder], "y", Outputs(folder=tmp_path / "full", full_size=True))
-    translate_files(padded, [folder], "y", Outputs(folder=tmp_path / "out"))
+    translate_files(
+        padded, [folder], "y", TranslationOutputs(folder=tmp_path / "full", full_size=True)
+    )
+    translate_files(padded, [folder], "y", TranslationOutputs(folder=tmp_path / "out"))
     assert pixels(tmp_path / "full" / "a ü 00.png").shape == (60, 90, 3)
     source = open_source([folder], SHAPE, "x", pad=True).read([0])[0].values[None]
     inner = translate(run.model, source, "y")[0][:, 2:13]  # 16 x 11 of 16 x 16
@@ -85,8 +89,8 @@ def test_padding_is_cut_off_again(run, tmp_path):
 
 def test_folder_and_grid_come_together(run, tmp_path):
     folder = write_images(tmp_path / "in")
-    outputs = Outputs(tmp_path / "out", tmp_path / "grid.png", spread=True)
-    translate_files(run, [folder], "x", outputs, Exclusive(samples=2))
+    outputs = TranslationOutputs(tmp_path / "out", tmp_path / "grid.png", spread=True)
+    translate_files(run, [folder], "x", outputs, ExclusiveSource(samples=2))
     names = sorted(p.name for p in (tmp_path / "out").iterdir())
     assert names[:3] == ["a ü 00 sample 1.png", "a ü 00 sample 2.png", "a ü 00 spread.png"]
     assert len(names) == 9
@@ -96,8 +100,8 @@ def test_folder_and_grid_come_together(run, tmp_path):
 def test_draws_repeat_for_a_seed_and_differ_between_seeds(run, tmp_path):
     folder = write_images(tmp_path / "in", 1)
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        chosen = Exclusive(samples=1, seed=seed)
-        translate_files(run, [folder], "y", Outputs(folder=tmp_path / name), chosen)
+        chosen = ExclusiveSource(samples=1, seed=seed)
+        translate_files(run, [folder], "y", TranslationOutputs(folder=tmp_path / name), chosen)
     one, same, other = (pixels(tmp_path / n / "a ü 00 sample 1.png") for n in "abc")
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
@@ -106,8 +110,8 @@ def test_draws_repeat_for_a_seed_and_differ_between_seeds(run, tmp_path):
 def test_interpolation_goes_from_one_reference_to_the_other(run, tmp_path):
     folder = write_images(tmp_path / "in", 3)
     files = sorted(folder.iterdir())
-    chosen = Exclusive(like=files[1:], interpolate=3)
-    translate_files(run, [files[0]], "y", Outputs(folder=tmp_path / "out"), chosen)
+    chosen = ExclusiveSource(like=files[1:], interpolate=3)
+    translate_files(run, [files[0]], "y", TranslationOutputs(folder=tmp_path / "out"), chosen)
     source = read_image(files[0], SHAPE)[None]
     for step, file in ((1, files[1]), (3, files[2])):
         like = read_image(file, SHAPE)[None]
@@ -127,34 +131,36 @@ def test_unreadable_files_are_named_or_skipped_and_counted(run, tmp_path, caplog
     folder = write_images(tmp_path / "in", 4)
     (folder / "a ü 02.png").write_bytes(b"nothing")
     with pytest.raises(DataError, match=r"a ü 02.png: not an image"):
-        translate_files(run, [folder], "y", Outputs(folder=tmp_path / "out"))
-    done = translate_files(run, [folder], "y", Outputs(folder=tmp_path / "out2"), on_error="skip")
+        translate_files(run, [folder], "y", TranslationOutputs(folder=tmp_path / "out"))
+    done = translate_files(
+        run, [folder], "y", TranslationOutputs(folder=tmp_path / "out2"), on_error="skip"
+    )
     assert done == 3
     assert "skipped 1 of 4 samples" in caplog.text
 
 
 def test_a_spread_needs_at_least_two_samples(run, tmp_path):
     folder = write_images(tmp_path / "in", 2)
-    outputs = Outputs(folder=tmp_path / "out", spread=True)
+    outputs = TranslationOutputs(folder=tmp_path / "out", spread=True)
     with pytest.raises(DataError, match="at least 2 samples"):
-        translate_files(run, [folder], "y", outputs, Exclusive(samples=1))
+        translate_files(run, [folder], "y", outputs, ExclusiveSource(samples=1))
 
 
 def test_without_references_interpolation_is_between_draws(run, tmp_path):
     folder = write_images(tmp_path / "in", 2)
-    outputs = Outputs(folder=tmp_path / "out")
-    assert translate_files(run, [folder], "y", outputs, Exclusive(interpolate=2)) == 2
+    outputs = TranslationOutputs(folder=tmp_path / "out")
+    assert translate_files(run, [folder], "y", outputs, ExclusiveSource(interpolate=2)) == 2
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {f"{p.stem} step {step}.png" for p in folder.iterdir() for step in (1, 2)}
 
 
 def test_numbers_of_references_are_checked(run, tmp_path):
     files = sorted(write_images(tmp_path / "in", 3).iterdir())
-    outputs = Outputs(folder=tmp_path / "out")
+    outputs = TranslationOutputs(folder=tmp_path / "out")
     with pytest.raises(DataError, match="2 references; give one, or --interpolate"):
-        translate_files(run, files[:1], "y", outputs, Exclusive(like=files[:2]))
+        translate_files(run, files[:1], "y", outputs, ExclusiveSource(like=files[:2]))
     with pytest.raises(DataError, match="3 references to interpolate between; give two"):
-        translate_files(run, files[:1], "y", outputs, Exclusive(like=files, interpolate=4))
+        translate_files(run, files[:1], "y", outputs, ExclusiveSource(like=files, interpolate=4))
 
 
 def test_names_that_differ_in_case_alone_clash(run, tmp_path):
@@ -162,7 +168,9 @@ def test_names_that_differ_in_case_alone_clash(run, tmp_path):
         (tmp_path / folder).mkdir()
         Image.new("RGB", (16, 16)).save(tmp_path / folder / name)
     with pytest.raises(DataError, match="two inputs are called one"):
-        translate_files(run, [tmp_path / "a", tmp_path / "b"], "y", Outputs(folder=tmp_path / "o"))
+        translate_files(
+            run, [tmp_path / "a", tmp_path / "b"], "y", TranslationOutputs(folder=tmp_path / "o")
+        )
 
 
 @pytest.mark.parametrize("name", ["folder", "grid", "reference", "spread"])
@@ -170,12 +178,16 @@ def test_an_output_never_replaces_an_input(run, tmp_path, name):
     folder = write_images(tmp_path / "in", 2)
     one, two = sorted(folder.iterdir())
     spread = one.rename(folder / f"{two.stem} spread.png")
-    draws = Exclusive(samples=2)
+    draws = ExclusiveSource(samples=2)
     inputs, outputs, exclusive = {
-        "folder": ([two], Outputs(folder=tmp_path / "in" / ".." / "in"), Exclusive()),
-        "grid": ([two], Outputs(grid=two), Exclusive()),
-        "reference": ([two], Outputs(grid=spread), Exclusive(like=[spread])),
-        "spread": ([folder], Outputs(folder=folder, spread=True), draws),
+        "folder": (
+            [two],
+            TranslationOutputs(folder=tmp_path / "in" / ".." / "in"),
+            ExclusiveSource(),
+        ),
+        "grid": ([two], TranslationOutputs(grid=two), ExclusiveSource()),
+        "reference": ([two], TranslationOutputs(grid=spread), ExclusiveSource(like=[spread])),
+        "spread": ([folder], TranslationOutputs(folder=folder, spread=True), draws),
     }[name]
     before = {file: file.read_bytes() for file in folder.iterdir()}
     with pytest.raises(DataError, match="is an input, which the output would replace"):
@@ -195,8 +207,8 @@ def test_batches_are_decoded_in_order_whatever_their_size(tmp_path):
 
 def test_a_reference_gives_its_own_exclusive_mean(run):
     images = torch.rand(2, *SHAPE) * 2 - 1
-    found = exclusive_means(run.model, images, "x")
-    torch.testing.assert_close(found, run.model.encode_x(images).exclusive.mean)
+    means = exclusive_means(run.model, images, "x")
+    torch.testing.assert_close(means, run.model.encode_x(images).exclusive.mean)
     assert draw_exclusive(run.model, "x", 3, torch.Generator().manual_seed(0)).shape == (3, 8)
 
 
@@ -214,10 +226,10 @@ def test_translations_have_a_bounded_longer_side(width, height):
 
 def test_draws_in_blocks_are_those_at_once(run, tmp_path, monkeypatch):
     folder = write_images(tmp_path / "in", 3)
-    chosen = Exclusive(samples=7)
+    chosen = ExclusiveSource(samples=7)
     for name, most in (("one", 2**28), ("many", 1)):
         monkeypatch.setattr(translating, "BLOCK_BYTES", most)
-        outputs = Outputs(tmp_path / name, tmp_path / f"{name}.png", spread=True)
+        outputs = TranslationOutputs(tmp_path / name, tmp_path / f"{name}.png", spread=True)
         translate_files(run, [folder], "y", outputs, chosen)
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
     assert len(files) == 3 * 8
@@ -240,28 +252,30 @@ def test_the_spread_is_the_deviation_over_the_draws():
 def test_a_grid_of_many_draws_shows_some_of_them_evenly(run, tmp_path):
     folder = write_images(tmp_path / "in", 1)
     for steps in (16, 40):
-        outputs = Outputs(grid=tmp_path / f"{steps}.png")
-        translate_files(run, [folder], "y", outputs, Exclusive(interpolate=steps))
+        outputs = TranslationOutputs(grid=tmp_path / f"{steps}.png")
+        translate_files(run, [folder], "y", outputs, ExclusiveSource(interpolate=steps))
     assert pixels(tmp_path / "16.png").shape[0] == pixels(tmp_path / "40.png").shape[0]
     assert evenly(40, 16)[::15] == [0, 39]
     assert evenly(3, 16) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("many", [Exclusive(samples=1001), Exclusive(interpolate=10**9)])
+@pytest.mark.parametrize(
+    "many", [ExclusiveSource(samples=1001), ExclusiveSource(interpolate=10**9)]
+)
 def test_draws_and_steps_have_a_limit(run, tmp_path, many):
     folder = write_images(tmp_path / "in", 1)
     with pytest.raises(DataError, match="draws or steps; at most 1,000"):
-        translate_files(run, [folder], "y", Outputs(folder=tmp_path / "out"), many)
+        translate_files(run, [folder], "y", TranslationOutputs(folder=tmp_path / "out"), many)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_grid_has_the_format_of_its_name(run, tmp_path):
     folder = write_images(tmp_path / "in", 1)
-    translate_files(run, [folder], "y", Outputs(grid=tmp_path / "a.webp"))
+    translate_files(run, [folder], "y", TranslationOutputs(grid=tmp_path / "a.webp"))
     with Image.open(tmp_path / "a.webp") as image:
         assert image.format == "WEBP"
     with pytest.raises(DataError, match=r"a.v2: a grid is an image: .*\.png"):
-        translate_files(run, [folder], "y", Outputs(grid=tmp_path / "a.v2"))
+        translate_files(run, [folder], "y", TranslationOutputs(grid=tmp_path / "a.v2"))
 
 
 @pytest.fixture(scope="module")
@@ -280,12 +294,12 @@ def test_rows_are_written_as_npy_under_the_name_given(features, tmp_path, name, 
     assert out == tmp_path / written
     source = torch.from_numpy(rows).float()
     np.testing.assert_array_equal(np.load(out), translate(features.model, source, "y"))
-    draws = Exclusive(samples=3, seed=2)
+    draws = ExclusiveSource(samples=3, seed=2)
     translate_array(features, [tmp_path / "x.npy"], "y", out, draws)
     latents = draw_exclusive(features.model, "y", 3, torch.Generator().manual_seed(2))
-    for found, z in zip(np.load(out), latents, strict=True):
+    for row, z in zip(np.load(out), latents, strict=True):
         expected = translate(features.model, source, "y", exclusive=z[None])
-        np.testing.assert_allclose(found, expected, atol=1e-5)
+        np.testing.assert_allclose(row, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(

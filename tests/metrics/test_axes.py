@@ -32,14 +32,14 @@ def mig_by_loops(latents, factor):
     index = binned(factor)
     shares = np.bincount(index) / N
     entropy = -sum(p * math.log(p) for p in shares if p)
-    found = sorted(mutual_info_score(binned(z), index) - 19 * 19 / (2 * N) for z in latents.T)
-    return (found[-1] - found[-2]) / entropy
+    nats = sorted(mutual_info_score(binned(z), index) - 19 * 19 / (2 * N) for z in latents.T)
+    return (nats[-1] - nats[-2]) / entropy
 
 
 def test_mig_equals_its_definition_as_slow_loops():
     latents = np.hstack(list(BLOCKS.values()))
-    found = mig(BLOCKS, FACTORS).by_dimension["colour"]
-    assert found == pytest.approx(mig_by_loops(latents, BLOCKS["x"][:, 0]), abs=1e-9)
+    gap = mig(BLOCKS, FACTORS).by_dimension["colour"]
+    assert gap == pytest.approx(mig_by_loops(latents, BLOCKS["x"][:, 0]), abs=1e-9)
 
 
 def test_histogram_information_is_that_of_a_table_worked_by_hand():
@@ -61,28 +61,28 @@ def test_sap_of_a_category_is_the_share_of_variance_between_classes():
     z, label = BLOCKS["shared"][:, 0], FACTORS["name"].values
     within = sum(z[label == c].var() * np.mean(label == c) for c in ("cat", "dog"))
     only = {"x": 0.001 * BLOCKS["x"][:, :1], "shared": z[:, None]}
-    found = sap(only, {"name": FACTORS["name"]})
-    assert found.dimension == pytest.approx(1 - within / z.var(), abs=0.01)
+    gaps = sap(only, {"name": FACTORS["name"]})
+    assert gaps.dimension == pytest.approx(1 - within / z.var(), abs=0.01)
 
 
 @pytest.mark.parametrize("gap", [mig, sap])
 def test_gaps_are_wide_where_each_factor_is_in_one_dimension(gap):
-    found = gap(BLOCKS, FACTORS)
-    assert found.dimension > 0.5 and found.block == pytest.approx(found.dimension, abs=0.02)
+    gaps = gap(BLOCKS, FACTORS)
+    assert gaps.dimension > 0.5 and gaps.block == pytest.approx(gaps.dimension, abs=0.02)
 
 
 @pytest.mark.parametrize("gap", [mig, sap])
 def test_a_copy_in_another_block_closes_both_gaps(gap):
-    found = gap(COPIED, FACTORS)
-    assert found.by_block["colour"] == pytest.approx(0, abs=1e-9)
-    assert found.by_dimension["size"] == pytest.approx(0, abs=1e-9)
+    gaps = gap(COPIED, FACTORS)
+    assert gaps.by_block["colour"] == pytest.approx(0, abs=1e-9)
+    assert gaps.by_dimension["size"] == pytest.approx(0, abs=1e-9)
 
 
 @pytest.mark.parametrize("gap", [mig, sap])
 def test_a_copy_in_its_own_block_closes_the_gap_between_dimensions_alone(gap):
-    found = gap({**BLOCKS, "x": BLOCKS["x"][:, [0, 0, 1]]}, FACTORS)
-    assert found.by_dimension["colour"] == pytest.approx(0, abs=1e-9)
-    assert found.by_block["colour"] > 0.7
+    gaps = gap({**BLOCKS, "x": BLOCKS["x"][:, [0, 0, 1]]}, FACTORS)
+    assert gaps.by_dimension["colour"] == pytest.approx(0, abs=1e-9)
+    assert gaps.by_block["colour"] > 0.7
 
 
 @pytest.mark.parametrize("gap", [mig, sap])
@@ -93,21 +93,21 @@ def test_a_factor_in_the_wrong_block_has_a_negative_gap(gap):
 
 @pytest.mark.parametrize("gap", [mig, sap])
 def test_a_collapsed_block_leaves_no_block_gap(gap):
-    found = gap(COLLAPSED, FACTORS)
-    assert found.block is None and found.collapsed == ("y",)
+    gaps = gap(COLLAPSED, FACTORS)
+    assert gaps.block is None and gaps.collapsed == ("y",)
 
 
 def test_dci_is_high_where_each_factor_is_in_one_dimension():
-    found = dci(BLOCKS, FACTORS)
-    assert found.disentanglement > 0.75 and found.completeness > 0.75
-    assert found.informativeness > 0.9
+    scores = dci(BLOCKS, FACTORS)
+    assert scores.disentanglement > 0.75 and scores.completeness > 0.75
+    assert scores.informativeness > 0.9
 
 
 def test_dci_falls_when_dimensions_are_mixed():
     turn = np.linalg.qr(rng.normal(size=(6, 6)))[0]
     mixed = np.hstack(list(BLOCKS.values())) @ turn
-    found = dci({"x": mixed[:, :2], "shared": mixed[:, 2:4], "y": mixed[:, 4:]}, FACTORS)
-    assert found.disentanglement < 0.5 and found.completeness < 0.5
+    scores = dci({"x": mixed[:, :2], "shared": mixed[:, 2:4], "y": mixed[:, 4:]}, FACTORS)
+    assert scores.disentanglement < 0.5 and scores.completeness < 0.5
 
 
 def test_dci_by_block_is_high_where_blocks_keep_apart_and_falls_with_a_leak():
@@ -122,9 +122,9 @@ def test_nothing_read_is_no_disentanglement():
     noise = {
         block: BlockFactor(rng.normal(size=N), "continuous", block) for block in ("x", "shared")
     }
-    found = dci_by_block(probe_matrix({k: 0 * z for k, z in BLOCKS.items()}, noise))
-    assert found.disentanglement is None and found.completeness is None
-    assert found.informativeness == 0
+    scores = dci_by_block(probe_matrix({k: 0 * z for k, z in BLOCKS.items()}, noise))
+    assert scores.disentanglement is None and scores.completeness is None
+    assert scores.informativeness == 0
 
 
 def test_scores_do_not_change_with_the_order_and_scale_of_dimensions():

@@ -23,9 +23,9 @@ def normal_blocks(size, nats, samples, seed=0):
 
 @pytest.mark.parametrize("bound", [infonce_information, leave_one_out_information])
 def test_tight_bounds_are_right_on_normal_blocks(bound):
-    found = bound(*normal_blocks(2, 1, 5000))
-    assert found.value == pytest.approx(1, abs=0.1)
-    assert found.in_range
+    estimate = bound(*normal_blocks(2, 1, 5000))
+    assert estimate.value == pytest.approx(1, abs=0.1)
+    assert estimate.in_range
 
 
 @pytest.mark.slow
@@ -33,23 +33,23 @@ def test_tight_bounds_are_right_on_normal_blocks(bound):
 @pytest.mark.parametrize("size", [1, 4, 8, 16])
 @pytest.mark.parametrize("nats", [0, 0.25, 2.5])
 def test_tight_bounds_are_right_all_over_their_range(bound, size, nats):
-    found = bound(*normal_blocks(size, nats, 10_000 if size > 8 else 5000))
-    assert found.value == pytest.approx(nats, abs=max(0.1 * nats, 0.05))
+    estimate = bound(*normal_blocks(size, nats, 10_000 if size > 8 else 5000))
+    assert estimate.value == pytest.approx(nats, abs=max(0.1 * nats, 0.05))
 
 
 @pytest.mark.parametrize("bound", [leave_one_out_information, club_information])
 def test_independent_blocks_have_no_information(bound):
-    found = bound(*normal_blocks(4, 0, 5000))
-    assert found.value == pytest.approx(0, abs=0.02)
-    assert found.in_range
+    estimate = bound(*normal_blocks(4, 0, 5000))
+    assert estimate.value == pytest.approx(0, abs=0.02)
+    assert estimate.in_range
 
 
 def test_club_is_its_own_closed_form_on_normal_blocks():
     a, b = normal_blocks(2, 0.5, 5000)
     # d rho^2 / (1 - rho^2), which is 2 (e^(2 I / 2) - 1) here
-    found = club_information(a, b)
-    assert found.value == pytest.approx(2 * (math.exp(0.5) - 1), rel=0.1)
-    assert found.kind == "upper bound if fitted" and not found.in_range
+    estimate = club_information(a, b)
+    assert estimate.value == pytest.approx(2 * (math.exp(0.5) - 1), rel=0.1)
+    assert estimate.kind == "upper bound if fitted" and not estimate.in_range
 
 
 @pytest.mark.slow
@@ -76,8 +76,8 @@ def test_bounds_repeat_for_a_seed_and_leave_torch_as_it_was():
 @pytest.mark.slow
 def test_information_near_the_cap_is_marked():
     a, _ = normal_blocks(1, 0, 5000)
-    found = infonce_information(a, a)
-    assert found.value <= math.log(1250) + 1e-4 and not found.in_range
+    estimate = infonce_information(a, a)
+    assert estimate.value <= math.log(1250) + 1e-4 and not estimate.in_range
 
 
 @pytest.mark.parametrize("bound", BOUNDS)

@@ -13,8 +13,8 @@ def simulated(items, relevant, ks, draws=20_000):
     """Means of every measure over rankings drawn at random, with their standard errors."""
     order = np.random.default_rng(1).random((draws, items)).argsort(1)
     ranks = np.sort(order[:, :relevant], 1)
-    found = query_values(Ranks(ranks.ravel(), np.arange(draws + 1) * relevant), ks)
-    return {name: (v.mean(), v.std() / math.sqrt(draws)) for name, v in found.items()}
+    values = query_values(Ranks(ranks.ravel(), np.arange(draws + 1) * relevant), ks)
+    return {name: (v.mean(), v.std() / math.sqrt(draws)) for name, v in values.items()}
 
 
 @pytest.mark.parametrize(
@@ -31,12 +31,12 @@ def test_chance_is_what_random_rankings_reach(items, relevant, ks):
 
 
 def test_chance_of_one_relevant_item_is_the_harmonic_mean():
-    found = chance_values(4, 1, (2,))
-    assert found["map@all"] == pytest.approx((1 + 1 / 2 + 1 / 3 + 1 / 4) / 4)
-    assert found["map@all_voc"] == found["map@all"]
-    assert found["map@2_by_hits"] == pytest.approx((1 + 1 / 2) / 4)
-    assert found["recall@2"] == 0.5
-    assert found["precision@2"] == 0.25
+    chance = chance_values(4, 1, (2,))
+    assert chance["map@all"] == pytest.approx((1 + 1 / 2 + 1 / 3 + 1 / 4) / 4)
+    assert chance["map@all_voc"] == chance["map@all"]
+    assert chance["map@2_by_hits"] == pytest.approx((1 + 1 / 2) / 4)
+    assert chance["recall@2"] == 0.5
+    assert chance["precision@2"] == 0.25
 
 
 def test_chance_of_a_hit_by_counting():
@@ -50,8 +50,8 @@ def test_chance_of_a_hit_by_counting():
 def test_every_chance_is_a_rate_and_certain_where_all_are_relevant(items, data):
     relevant = data.draw(st.integers(1, items))
     k = data.draw(st.integers(1, 80))
-    found = chance_values(items, relevant, (k,))
-    assert all(0 < value <= 1 + 1e-12 for value in found.values())
+    chance = chance_values(items, relevant, (k,))
+    assert all(0 < value <= 1 + 1e-12 for value in chance.values())
     certain = chance_values(items, items, (k,))
     assert certain["map@all"] == pytest.approx(1)
     assert certain[f"map@{k}_by_hits"] == pytest.approx(1)

@@ -18,12 +18,12 @@ def gaussian_scores(rho, pairs):
 
 def test_nats_are_their_definition():
     scores = torch.randn(5, 5, dtype=torch.float64)
-    found = contrast_nats(scores, 0.7)
+    nats = contrast_nats(scores, 0.7)
     for i in range(5):
         own = math.exp(0.7 * scores[i, i])
         row = sum(math.exp(0.7 * scores[i, j]) for j in range(5)) / 5
         column = sum(math.exp(0.7 * scores[j, i]) for j in range(5)) / 5
-        assert found[i] == pytest.approx((math.log(own / row) + math.log(own / column)) / 2)
+        assert nats[i] == pytest.approx((math.log(own / row) + math.log(own / column)) / 2)
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.5, 0.9])
@@ -55,10 +55,10 @@ def test_the_p_value_is_uniform_where_pairs_are_shuffled():
 
 
 def test_partners_are_told_from_shuffled_ones():
-    found = permutation_test(gaussian_scores(0.6, 200), 199)
-    assert found.p_value == 1 / 200
-    assert found.nats.mean() < 0.02 < contrast_nats(gaussian_scores(0.6, 200), 1.0).mean()
-    assert found.recall.mean() == pytest.approx(1 / 200, abs=0.002)
+    permuted = permutation_test(gaussian_scores(0.6, 200), 199)
+    assert permuted.p_value == 1 / 200
+    assert permuted.nats.mean() < 0.02 < contrast_nats(gaussian_scores(0.6, 200), 1.0).mean()
+    assert permuted.recall.mean() == pytest.approx(1 / 200, abs=0.002)
 
 
 def test_equal_scores_have_the_largest_p_value():

@@ -26,9 +26,9 @@ def test_hsic_equals_its_definition_as_slow_loops():
 
 
 def test_hsic_of_a_block_and_itself_is_one():
-    found = hsic_test(A, A)
-    assert found.value == pytest.approx(1, abs=1e-5)
-    assert found.p_value == 1 / 201
+    dependence = hsic_test(A, A)
+    assert dependence.value == pytest.approx(1, abs=1e-5)
+    assert dependence.p_value == 1 / 201
 
 
 def test_hsic_sees_dependence_without_correlation():
@@ -52,9 +52,9 @@ def test_hsic_does_not_change_with_rotation_shift_or_scale():
 
 def test_hsic_repeats_for_a_seed_and_says_how_many_samples_it_used():
     a, b = rng.normal(size=(2, 1700, 1))
-    found = hsic_test(a, b, permutations=5, seed=1)
-    assert found == hsic_test(a, b, permutations=5, seed=1)
-    assert found.samples == 1500
+    dependence = hsic_test(a, b, permutations=5, seed=1)
+    assert dependence == hsic_test(a, b, permutations=5, seed=1)
+    assert dependence.samples == 1500
 
 
 def test_hsic_names_wrong_input():
@@ -69,9 +69,9 @@ def test_hsic_names_wrong_input():
 
 
 def test_sets_of_one_distribution_are_not_told_apart():
-    found = domain_probe(A, B)
-    assert found.linear == pytest.approx(0.5, abs=0.08)
-    assert found.linear_p_value > 0.01 and found.nonlinear_p_value > 0.01
+    probe = domain_probe(A, B)
+    assert probe.linear == pytest.approx(0.5, abs=0.08)
+    assert probe.linear_p_value > 0.01 and probe.nonlinear_p_value > 0.01
 
 
 def test_a_shift_is_told_linearly_and_a_change_of_width_only_otherwise():
@@ -84,8 +84,8 @@ def test_a_shift_is_told_linearly_and_a_change_of_width_only_otherwise():
 
 def test_what_identifies_a_pair_does_not_tell_its_halves_apart():
     # a partner in the training folds would give a near copy of the other label
-    found = domain_probe(A, A + 1e-3 * B)
-    assert found.linear_p_value > 0.01 and found.nonlinear_p_value > 0.01
+    probe = domain_probe(A, A + 1e-3 * B)
+    assert probe.linear_p_value > 0.01 and probe.nonlinear_p_value > 0.01
 
 
 def test_a_domain_probe_repeats_for_a_seed():

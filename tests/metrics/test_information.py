@@ -32,18 +32,18 @@ def tolerance(nats):
 @pytest.mark.parametrize("size", [1, 2, 4, 8, 16, 64])
 @pytest.mark.parametrize("nats", [0, 0.25, 1, 3])
 def test_gaussian_is_right_on_normal_blocks(size, nats):
-    found = gaussian_information(*normal_blocks(size, nats, 4000))
-    assert found.value == pytest.approx(nats, abs=tolerance(nats))
-    assert found.kind == "estimate" and found.in_range
+    estimate = gaussian_information(*normal_blocks(size, nats, 4000))
+    assert estimate.value == pytest.approx(nats, abs=tolerance(nats))
+    assert estimate.kind == "estimate" and estimate.in_range
 
 
 @pytest.mark.parametrize("size", RANGES["ksg"])
 @pytest.mark.parametrize("share", [0, 0.3, 0.7])
 def test_ksg_is_right_on_normal_blocks_in_its_range(size, share):
     nats = share * RANGES["ksg"][size].top
-    found = ksg_information(*normal_blocks(size, nats, 4000))
-    assert found.value == pytest.approx(nats, abs=tolerance(nats))
-    assert found.in_range
+    estimate = ksg_information(*normal_blocks(size, nats, 4000))
+    assert estimate.value == pytest.approx(nats, abs=tolerance(nats))
+    assert estimate.in_range
 
 
 def test_ksg_sees_dependence_without_correlation():
@@ -83,9 +83,9 @@ def test_gaussian_is_half_the_log_of_one_less_the_squared_correlation():
 
 
 def test_gaussian_is_zero_on_average_where_there_is_no_information():
-    found = [gaussian_information(*normal_blocks(16, 0, 4000, seed)) for seed in range(20)]
+    estimates = [gaussian_information(*normal_blocks(16, 0, 4000, seed)) for seed in range(20)]
     # without the correction the mean would be 256 / 8000
-    assert np.mean([f.value for f in found]) == pytest.approx(0, abs=0.003)
+    assert np.mean([f.value for f in estimates]) == pytest.approx(0, abs=0.003)
 
 
 def test_gaussian_p_values_are_uniform_without_information_and_tiny_with():
@@ -95,8 +95,8 @@ def test_gaussian_p_values_are_uniform_without_information_and_tiny_with():
 
 
 def test_gaussian_intervals_hold_the_truth_nineteen_times_in_twenty():
-    found = [gaussian_information(*normal_blocks(4, 1, 4000, seed)) for seed in range(60)]
-    assert sum(f.low <= 1 <= f.high for f in found) >= 53
+    estimates = [gaussian_information(*normal_blocks(4, 1, 4000, seed)) for seed in range(60)]
+    assert sum(f.low <= 1 <= f.high for f in estimates) >= 53
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.01, 100))
@@ -138,8 +138,8 @@ def test_more_information_than_was_measured_is_marked(estimator, size, nats):
 
 def test_a_block_and_itself_is_more_than_was_measured_and_finite():
     a, _ = normal_blocks(2, 0, 4000)
-    found = gaussian_information(a, a)
-    assert math.isfinite(found.value) and not found.in_range
+    estimate = gaussian_information(a, a)
+    assert math.isfinite(estimate.value) and not estimate.in_range
 
 
 def test_more_dimensions_than_were_measured_are_refused_with_the_range():

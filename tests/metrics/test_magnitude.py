@@ -21,9 +21,9 @@ def test_a_power_of_two_brings_a_number_below_one_and_loses_no_digit(largest):
 
 def test_rescaled_values_keep_their_ratios():
     values = np.array([[1e200, -3e200], [0, 1e-50]])
-    found = rescaled(values)
-    assert np.abs(found).max() <= 1
-    assert found[0, 1] / found[0, 0] == -3
+    scaled = rescaled(values)
+    assert np.abs(scaled).max() <= 1
+    assert scaled[0, 1] / scaled[0, 0] == -3
     assert (rescaled(np.zeros((2, 2))) == 0).all()
 
 
@@ -45,8 +45,8 @@ def test_measures_of_dependence_and_readings_do_not_change_with_scale(power):
     assert alive(scale * a).all() and not alive(np.full((5, 2), scale)).any()
     factors = {"f": BlockFactor(scale * b[:, 0], "continuous", "a")}
     plain = {"f": BlockFactor(b[:, 0], "continuous", "a")}
-    found = sap({"a": a * scale}, factors).dimension
-    assert abs(found - sap({"a": a}, plain).dimension) < 1e-6
+    gap = sap({"a": a * scale}, factors).dimension
+    assert abs(gap - sap({"a": a}, plain).dimension) < 1e-6
 
 
 def test_probes_of_huge_values_are_those_of_plain_ones():
@@ -55,6 +55,6 @@ def test_probes_of_huge_values_are_those_of_plain_ones():
     factor = BlockFactor(a[:, :1] + own.normal(size=(80, 1)), "continuous", "a")
     plain = probe_matrix({"a": a}, {"f": factor}, permutations=2)
     large = {"f": factor._replace(values=factor.values * 1e200)}
-    found = probe_matrix({"a": a * 1e200}, large, permutations=2)
+    matrix = probe_matrix({"a": a * 1e200}, large, permutations=2)
     score = plain.cells["f"]["a"].linear.score
-    assert abs(found.cells["f"]["a"].linear.score - score) < 1e-6
+    assert abs(matrix.cells["f"]["a"].linear.score - score) < 1e-6

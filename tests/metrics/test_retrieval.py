@@ -52,26 +52,26 @@ def test_shifting_and_turning_both_sets_changes_nothing():
 
 def test_collapsed_latents_score_as_chance_does():
     same = torch.ones(100, 5)
-    found = instance_retrieval(same, same)
-    assert found.recall[1].rate == found.chance[1] == 0.01
-    assert found.recall[10].rate == 0.1
+    retrieval = instance_retrieval(same, same)
+    assert retrieval.recall[1].rate == retrieval.chance[1] == 0.01
+    assert retrieval.recall[10].rate == 0.1
     nothing = torch.zeros(100, 0)
     assert instance_retrieval(nothing, nothing).recall[1].rate == 0.01
 
 
 def test_equal_sets_are_found_without_error():
     items = torch.randn(200, 4)
-    found = instance_retrieval(items, items)
-    assert {k: rate.rate for k, rate in found.recall.items()} == {1: 1.0, 5: 1.0, 10: 1.0}
+    retrieval = instance_retrieval(items, items)
+    assert {k: rate.rate for k, rate in retrieval.recall.items()} == {1: 1.0, 5: 1.0, 10: 1.0}
 
 
 def test_wilson_by_hand():
     # 8 of 10, z = 2: centre (0.8 + 4/20) / 1.4, half 2 sqrt(0.016 + 0.01) / 1.4
-    found = wilson(8, 10, z=2)
+    interval = wilson(8, 10, z=2)
     half = 2 * math.sqrt(0.8 * 0.2 / 10 + 4 / 400) / 1.4
-    assert found.low == pytest.approx(1 / 1.4 - half)
-    assert found.high == pytest.approx(1 / 1.4 + half)
-    assert found.rate == 0.8
+    assert interval.low == pytest.approx(1 / 1.4 - half)
+    assert interval.high == pytest.approx(1 / 1.4 + half)
+    assert interval.rate == 0.8
 
 
 def test_wilson_at_the_ends():
@@ -82,8 +82,8 @@ def test_wilson_at_the_ends():
 
 @given(st.integers(0, 50), st.integers(50, 100))
 def test_the_interval_holds_the_rate_and_stays_in_range(hits, trials):
-    found = wilson(hits, trials)
-    assert 0 <= found.low <= found.rate <= found.high <= 1
+    interval = wilson(hits, trials)
+    assert 0 <= interval.low <= interval.rate <= interval.high <= 1
 
 
 POWERS = st.integers(-30, 30)
@@ -115,8 +115,8 @@ def test_latents_that_are_not_finite_are_never_found_and_change_no_other_rank(si
     others = torch.arange(60) != 7
     # one item fewer can come before the others
     assert ((before - ranks)[others] >= 0).all() and ((before - ranks)[others] <= 1).all()
-    found = instance_retrieval(*sets, ks=(1, 60, 100))
-    assert found.recall[60].rate == found.recall[100].rate == pytest.approx(59 / 60)
+    retrieval = instance_retrieval(*sets, ks=(1, 60, 100))
+    assert retrieval.recall[60].rate == retrieval.recall[100].rate == pytest.approx(59 / 60)
     sets[side][:] = value
     assert instance_retrieval(*sets, ks=(1, 60)).recall[60].rate == 0
 
@@ -149,8 +149,8 @@ def test_equal_items_are_one_answer_and_equal_queries_share_theirs(of_x, of_y, s
     query, gallery = (torch.from_numpy(rng.normal(size=(12, 3)))[ids] for ids in (x, y))
     query = query + 0.01 * torch.randn(30, 3)
     answers = right_answers(30, x, y)
-    found = partner_ranks(query, gallery, 7, answers)
-    assert found.tolist() == slow_best_ranks(query, gallery, x.tolist(), y.tolist())
+    ranks = partner_ranks(query, gallery, 7, answers)
+    assert ranks.tolist() == slow_best_ranks(query, gallery, x.tolist(), y.tolist())
 
 
 def test_five_sketches_of_each_photo_can_all_be_found():
@@ -172,8 +172,8 @@ def test_latents_that_are_all_equal_score_as_chance_where_items_repeat(unequal):
     of = torch.tensor([0] * 70 + [1] * 20 + [2] * 10) if unequal else torch.arange(100) // 4
     same = torch.ones(100, 3)
     for given_ids in ({"gallery_ids": of}, {"query_ids": of}):
-        found = instance_retrieval(same, same, **given_ids)
-        assert found.recall[1].rate == pytest.approx(found.chance[1], abs=0.05)
+        retrieval = instance_retrieval(same, same, **given_ids)
+        assert retrieval.recall[1].rate == pytest.approx(retrieval.chance[1], abs=0.05)
 
 
 def test_chance_is_what_random_latents_reach_where_items_repeat():
@@ -182,7 +182,7 @@ def test_chance_is_what_random_latents_reach_where_items_repeat():
     rates, chance = [], {}
     for _ in range(300):
         query, gallery = torch.randn(60, 2), torch.randn(60, 2)
-        found = instance_retrieval(query, gallery, (1, 5, 12), of_x, of_y)
-        rates.append([one.rate for one in found.recall.values()])
-        chance = found.chance
+        retrieval = instance_retrieval(query, gallery, (1, 5, 12), of_x, of_y)
+        rates.append([one.rate for one in retrieval.recall.values()])
+        chance = retrieval.chance
     assert np.mean(rates, 0) == pytest.approx(list(chance.values()), abs=0.02)

@@ -66,17 +66,17 @@ def test_a_dimension_is_active_where_both_domains_carry_signal():
     y = DiagonalNormal(torch.cat([strong, weak, weak], 1), log_variance)
     train = Embeddings(x, y, x, y)
     held = Embeddings(*(one.rows(slice(200)) for one in train))
-    found = select_active(train, held, 0.1)
-    assert found.shared.tolist() == [True, False, False]
-    assert found.exclusive_x.tolist() == [True, True, False]
-    assert found.exclusive_y.tolist() == [True, False, False]
+    active = select_active(train, held, 0.1)
+    assert active.shared.tolist() == [True, False, False]
+    assert active.exclusive_x.tolist() == [True, True, False]
+    assert active.exclusive_y.tolist() == [True, False, False]
 
 
 def test_where_no_dimension_is_active_all_are_kept():
     weak = DiagonalNormal(torch.randn(500, 3) * 0.1, torch.zeros(500, 3))
     weak_everywhere = Embeddings(weak, weak, weak, weak)
-    found = select_active(weak_everywhere, weak_everywhere, 0.1)
-    assert all(one.all() for one in found)
+    active = select_active(weak_everywhere, weak_everywhere, 0.1)
+    assert all(one.all() for one in active)
 
 
 def test_many_dimensions_of_little_each_are_all_active():

@@ -24,10 +24,10 @@ def model_and_pair():
 
 def test_content_comes_from_the_source_and_the_rest_from_the_reference(model_and_pair):
     model, pair = model_and_pair
-    found = translate(model, pair.x, "y", like=pair.y)
+    translated = translate(model, pair.x, "y", like=pair.y)
     shared = model.encode_x(pair.x).shared.mean
     own = model.encode_y(pair.y).exclusive.mean
-    torch.testing.assert_close(found, model.decode_y(shared, own).mean)
+    torch.testing.assert_close(translated, model.decode_y(shared, own).mean)
 
 
 def test_without_a_reference_the_prior_mean_is_used(model_and_pair):

@@ -32,8 +32,8 @@ def test_the_joint_encoder_takes_both_first_hidden_layers():
         networks.shared_given_x(torch.randn(5, 20)),
         networks.shared_given_y(torch.randn(5, 30)),
     )
-    assert x.features.shape == y.features.shape == (5, 16)
-    assert networks.shared(x.features, y.features).mean.shape == (5, 6)
+    assert x.hidden.shape == y.hidden.shape == (5, 16)
+    assert networks.shared(x.hidden, y.hidden).mean.shape == (5, 6)
 
 
 @pytest.mark.parametrize("depth", [0, 1, 2])

@@ -13,7 +13,7 @@ from iiae.types import Draw, Pair
 
 DiagonalNormal.rsample = lambda self: self.loc
 base = {"data": {"name": "digits-cdcb", "size": 16}, "model": {"family": "small"}}
-found = []
+sums = []
 for compiled in ("false", "true"):
     settings = make_settings(base, ["training.compile=" + compiled])
     data = load(settings.data)
@@ -24,5 +24,5 @@ for compiled in ("false", "true"):
     for i in range(6):
         pair = data.train.pairs(Draw(torch.arange(i, i + 32)))
         learner.optimise(Pair(pair.x.cuda(), pair.y.cuda()))
-    found.append(learner.sums.cpu())
-torch.testing.assert_close(found[0], found[1], rtol=2e-3, atol=1e-2)
+    sums.append(learner.sums.cpu())
+torch.testing.assert_close(sums[0], sums[1], rtol=2e-3, atol=1e-2)

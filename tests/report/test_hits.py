@@ -43,14 +43,14 @@ def test_hits_are_the_nearest_and_marked_by_their_class():
 def test_partners_are_the_nearest_items_by_z_s(tmp_path):
     run = save_run(tmp_path)
     pairs = load(run.settings.data).test
-    found = nearest_partners(run, pairs, count=4, top=3)
-    assert found.items == len(pairs) and len(found.hits) == 4
+    partners = nearest_partners(run, pairs, count=4, top=3)
+    assert partners.items == len(pairs) and len(partners.hits) == 4
     index = torch.arange(len(pairs))
     with torch.inference_mode():
         all_pairs = pairs.pairs(Draw(index))
         x = run.model.encode_x(all_pairs.x).shared.mean
         y = run.model.encode_y(all_pairs.y).shared.mean
-    for one in found.hits:
+    for one in partners.hits:
         nearest = torch.cdist(x[[int(one.query)]], y)[0].argsort()[:3]
         assert one.items.tolist() == nearest.tolist()
         assert one.right == [int(item) == int(one.query) for item in one.items]
@@ -70,8 +70,8 @@ def test_pictures_are_read_where_they_are(tmp_path):
 
 def test_frames_tell_right_from_wrong_without_colour_too():
     images = torch.zeros(2, 3, 40, 40)
-    found = framed(images, [True, False])
-    changed = (found != 0).any(1)
+    frames = framed(images, [True, False])
+    changed = (frames != 0).any(1)
     assert changed[0].sum() > changed[1].sum() > 0
     assert not changed[:, 10:30, 10:30].any()
     assert torch.equal(images, torch.zeros(2, 3, 40, 40))

@@ -22,8 +22,9 @@ from iiae.results import (
 )
 from results_made import evaluation, recalls
 
-NONE, SHARED = Gain(0.5, 0.001, -0.01, 0.01, 0.01, 0.4), Gain(0.5, 0.2, 0.1, 0.3, 0.01, 0.048)
-SMALL = Gain(0.5, 0.01, 0.005, 0.015, 0.002, 0.048)
+NONE = Gain(0.0, 0.001, -0.01, 0.01, 0.01, 0.4, 0.4)
+SHARED = Gain(0.0, 0.2, 0.1, 0.3, 0.01, 0.048, 0.4)
+SMALL = Gain(0.0, 0.03, 0.02, 0.04, 0.002, 0.048, 0.4)
 MADE = Provenance("iiae train", None, "3", {}, "1 thread")
 
 
@@ -39,10 +40,10 @@ def partners_found(value=0.9, chosen=None):
 
 
 def proved(p_value=0.001, nats=2.0, gains=(NONE,) * 4, between=0.3, null=None):
-    found = Evidence(100, None, None, {}, {}, {}, {}, None)
+    evidence = Evidence(100, None, None, {}, {}, {}, {}, None)
     style = Style(Estimate(between, between, between), Estimate(0.3, 0.3, 0.3))
     bound = Bound(nats, nats - 0.1, nats + 0.1)
-    return found._replace(
+    return evidence._replace(
         matching=Matching(100, bound, 0.01, 0.03, math.log(100), 0.5, 0.01, p_value, 999),
         gains={"means": Gains(*(SHARED,) * 4), "active means": Gains(*gains)},
         styles={"x": style, "y": style},
@@ -61,13 +62,13 @@ def training(epochs, kept):
 
 
 def test_a_good_run_passes_with_numbers_and_without_remedies():
-    found = verdict(Results(test=partners_found(), evidence=proved()))
-    assert [one.mark for one in found] == ["pass"] * 4
-    assert not any(one.remedy for one in found)
-    assert "90.00%" in found[0].sentence
-    assert "guessing 1%" in found[0].sentence
-    assert "2.00 [1.90, 2.10] of 4.61 nats" in found[0].sentence
-    assert "p 0.001" in found[0].sentence
+    verdicts = verdict(Results(test=partners_found(), evidence=proved()))
+    assert [one.mark for one in verdicts] == ["pass"] * 4
+    assert not any(one.remedy for one in verdicts)
+    assert "90.00%" in verdicts[0].sentence
+    assert "guessing 1%" in verdicts[0].sentence
+    assert "2.00 [1.90, 2.10] of 4.61 nats" in verdicts[0].sentence
+    assert "p 0.001" in verdicts[0].sentence
 
 
 def test_what_was_not_measured_is_unknown():
@@ -90,9 +91,9 @@ def test_what_was_not_measured_is_unknown():
     ],
 )
 def test_each_failure_is_marked_alone_and_has_a_setting_that_mends_it(sections, failed):
-    found = verdict(Results(**sections))
-    assert [i for i, one in enumerate(found) if one.mark == "fail"] == [failed]
-    assert any(name in found[failed].remedy for name in ("objective.", "model.", "training."))
+    verdicts = verdict(Results(**sections))
+    assert [i for i, one in enumerate(verdicts) if one.mark == "fail"] == [failed]
+    assert any(name in verdicts[failed].remedy for name in ("objective.", "model.", "training."))
 
 
 def test_a_gain_that_is_small_or_unsure_fails_nothing():
@@ -101,9 +102,9 @@ def test_a_gain_that_is_small_or_unsure_fails_nothing():
 
 
 def test_a_latent_that_holds_nothing_is_not_praised():
-    found = verdict(Results(evidence=proved(gains=(None, NONE, NONE, NONE))))
-    assert found[2].mark == "unknown"
-    assert "z_x holds nothing" in found[2].sentence
+    verdicts = verdict(Results(evidence=proved(gains=(None, NONE, NONE, NONE))))
+    assert verdicts[2].mark == "unknown"
+    assert "z_x holds nothing" in verdicts[2].sentence
 
 
 def test_a_run_that_was_still_improving_is_told_to_train_longer():
@@ -118,6 +119,6 @@ def test_shuffled_copies_that_are_as_good_fail_the_run():
     worse, better = NullCopy(0.1, 0.1, 0.1), NullCopy(0.9, 0.9, 0.9)
     held = NullRuns(3, better, [worse, worse])
     assert marks(evidence=proved(null=held))[0] == "pass"
-    found = verdict(Results(evidence=proved(null=NullRuns(3, worse, [better, better]))))[0]
-    assert found.mark == "fail"
-    assert "0.10 nats against 0.90 on shuffled pairs (p 1)" in found.sentence
+    verdicts = verdict(Results(evidence=proved(null=NullRuns(3, worse, [better, better]))))[0]
+    assert verdicts.mark == "fail"
+    assert "0.10 nats against 0.90 on shuffled pairs (p 1)" in verdicts.sentence

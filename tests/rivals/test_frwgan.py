@@ -17,9 +17,9 @@ def test_the_gradient_penalty_equals_a_loop_over_samples(batch):
         point = (share[i] * y[i] + (1 - share[i]) * fake[i]).requires_grad_()
         (slope,) = torch.autograd.grad(critic(point[None], s[i : i + 1])[0], point)
         total += (slope.square().sum().sqrt() - 1) ** 2 / 6
-    found = gradient_penalty(critic, y, fake, s, share)
-    torch.testing.assert_close(found.detach(), total)
-    found.backward()
+    penalty = gradient_penalty(critic, y, fake, s, share)
+    torch.testing.assert_close(penalty.detach(), total)
+    penalty.backward()
     assert all(p.grad is not None for p in critic.parameters() if p.ndim == 2)
 
 
@@ -35,11 +35,11 @@ def test_losses_equal_slow_loops(batch):
     judged = [critic(fake[i : i + 1], s[i : i + 1]).item() for i in range(6)]
     real = [critic(y[i : i + 1], s[i : i + 1]).item() for i in range(6)]
     errors = [(to_words(fake[i])[j] - s[i, j]).item() ** 2 for i in range(6) for j in range(3)]
-    found = generator_loss(critic, to_words, fake, s, 0.01)
-    assert found.item() == pytest.approx(-sum(judged) / 6 + 0.01 * sum(errors) / 18)
+    loss = generator_loss(critic, to_words, fake, s, 0.01)
+    assert loss.item() == pytest.approx(-sum(judged) / 6 + 0.01 * sum(errors) / 18)
     torch.manual_seed(1)
-    found = critic_loss(critic, y, fake, s, 10.0)
+    loss = critic_loss(critic, y, fake, s, 10.0)
     torch.manual_seed(1)
     slope = gradient_penalty(critic, y, fake, s, torch.rand(6, 1))
     expected = sum(judged) / 6 - sum(real) / 6 + 10 * slope.item()
-    assert found.item() == pytest.approx(expected)
+    assert loss.item() == pytest.approx(expected)

@@ -47,8 +47,8 @@ def test_unseen_classes_are_retrieved_far_above_chance(name, world):
     while fitted is not None:
         x, y = fitted.embed_x(test.x), fitted.embed_y(test.y)
         labels = test.labels_x, test.labels_y
-        found = score(x, y, *labels, (5,), fitted.distance)
-        assert found.mean["map@all"] > 2 * found.chance["map@all"]
+        scores = score(x, y, *labels, (5,), fitted.distance)
+        assert scores.mean["map@all"] > 2 * scores.chance["map@all"]
         fitted = fitted.second
 
 

@@ -33,14 +33,14 @@ def test_distributions_become_aligned_and_samples_rebuilt(world):
 
 def test_misalignment_equals_a_slow_loop(float64):
     p, q = (DiagonalNormal(torch.randn(4, 3), torch.randn(4, 3)) for _ in range(2))
-    found = misalignment(p, q)
+    loss = misalignment(p, q)
     for i in range(4):
         total = 0.0
         for j in range(3):
             total += (p.loc[i, j] - q.loc[i, j]).item() ** 2
             widths = [math.exp(0.5 * d.log_variance[i, j].item()) for d in (p, q)]
             total += (widths[0] - widths[1]) ** 2
-        assert found[i].item() == pytest.approx(math.sqrt(total) / 3)
+        assert loss[i].item() == pytest.approx(math.sqrt(total) / 3)
 
 
 def test_equal_posteriors_are_aligned_and_have_finite_slopes():

@@ -14,9 +14,9 @@ def instance(items=40, size=7, k=5):
 def test_the_closed_form_is_the_solution_of_sylvester_s_equation(lam):
     linalg = pytest.importorskip("scipy.linalg")
     x, s = instance()
-    found = semantic_map(torch.from_numpy(x), torch.from_numpy(s), lam).numpy()
+    weights = semantic_map(torch.from_numpy(x), torch.from_numpy(s), lam).numpy()
     expected = linalg.solve_sylvester(s.T @ s, lam * x.T @ x, (1 + lam) * s.T @ x)
-    np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(weights, expected, rtol=1e-8, atol=1e-8)
 
 
 def test_the_map_is_a_minimum_of_the_objective():

@@ -33,8 +33,8 @@ def test_instance_pairs_are_those_given(world):
     matches = np.array([[3, 7], [25, 30]])
     data = seen(world, matches)
     for x, y, classes in instance_pairs(data, 10, 3, ""):
-        found = torch.stack([rows(x, data.x), rows(y, data.y)], 1).tolist()
-        assert {tuple(pair) for pair in found} <= {(3, 7), (25, 30)}
+        index = torch.stack([rows(x, data.x), rows(y, data.y)], 1).tolist()
+        assert {tuple(pair) for pair in index} <= {(3, 7), (25, 30)}
         assert (classes == data.class_x[rows(x, data.x)]).all()
 
 

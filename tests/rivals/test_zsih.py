@@ -35,11 +35,11 @@ def test_the_gradient_of_a_bit_is_that_of_its_probability(float64):
 def test_smoothing_equals_a_slow_loop(float64):
     s = torch.nn.functional.normalize(torch.randn(5, 3))[[0, 0, 1, 2, 3, 4]]
     a = [[math.exp(-(s[i] - s[j]).square().sum().item() / 0.1) for j in range(6)] for i in range(6)]
-    found = smoothing(s, 0.1)
+    smoothed = smoothing(s, 0.1)
     for i in range(6):
         for j in range(6):
             expected = a[i][j] / math.sqrt(sum(a[i]) * sum(a[j]))
-            assert found[i, j].item() == pytest.approx(expected)
+            assert smoothed[i, j].item() == pytest.approx(expected)
 
 
 def test_losses_equal_slow_loops(float64):

@@ -48,11 +48,11 @@ def test_features_are_found_by_the_shared_latent_of_the_other_domain(run, tmp_pa
     np.save(tmp_path / "y.npy", pairs.y.numpy())
     done = index(run, tmp_path / "g", tmp_path / "y.npy")
     assert (done.added, done.total, done.method) == (20, 20, "exact search over 20 x 4")
-    names, found, _ = search_files(run, tmp_path / "g", [tmp_path / "x.npy"], top=20)
+    names, answer, _ = search_files(run, tmp_path / "g", [tmp_path / "x.npy"], top=20)
     assert names[3] == f"{tmp_path}/x.npy#3"
     z = encode(run, pairs.x, "x").shared, encode(run, pairs.y, "y").shared
     order = torch.cdist(*map(torch.from_numpy, z)).argsort(1)
-    for hits, expected in zip(found.hits, order.tolist(), strict=True):
+    for hits, expected in zip(answer.hits, order.tolist(), strict=True):
         assert [hit.path for hit in hits] == [f"{tmp_path}/y.npy#{i}" for i in expected]
     # the same items by their own domain, by the exclusive latent, and by latents in a file
     again = search_files(run, tmp_path / "g", [tmp_path / "y.npy"], 1, "y", by="exclusive")[1]
@@ -88,8 +88,8 @@ def test_metadata_of_a_csv_can_be_filtered_by(image_run, tmp_path):
     done = index(image_run, tmp_path / "g", tmp_path / "c", metadata=tmp_path / "m.csv")
     assert done.replaced == 2
     query = [tmp_path / "c" / "2.png"]
-    found = search_files(image_run, tmp_path / "g", query, filter="year < 2000")[1]
-    assert [hit.metadata["note"] for hit in found.hits[0]] == ["old"]
+    answer = search_files(image_run, tmp_path / "g", query, filter="year < 2000")[1]
+    assert [hit.metadata["note"] for hit in answer.hits[0]] == ["old"]
     assert index(image_run, tmp_path / "g", tmp_path / "c").unchanged == 2
 
 
@@ -206,8 +206,10 @@ def test_queries_that_cannot_be_read_are_named_and_the_others_answered(image_run
     words = (image_run, tmp_path / "g", [tmp_path / "c"], 1, "y")
     with pytest.raises(DataError, match=r"3.png: not an image that can be read"):
         search_files(*words)
-    names, found, failed = search_files(*words, on_error="skip")
-    assert [hits[0].path for hits in found.hits] == names == [f"{tmp_path}/c/{i}.png" for i in "12"]
+    names, answer, failed = search_files(*words, on_error="skip")
+    assert (
+        [hits[0].path for hits in answer.hits] == names == [f"{tmp_path}/c/{i}.png" for i in "12"]
+    )
     assert failed == [f"{tmp_path}/c/3.png: not an image that can be read"]
     words = ("search", image_run.folder, tmp_path / "g", "--from", "y", "--json")
     code, out, _ = iiae(*words, tmp_path / "c", "--on-error", "skip")
@@ -227,11 +229,11 @@ def test_rows_whose_latents_have_no_distance_are_skipped_and_named(run, tmp_path
     assert (done.added, len(done.failed)) == (2, 2)
     assert "y.npy#1: NaN or infinite values in the latent" in done.failed[0]
     assert "y.npy#2: the latent is too large for distances" in done.failed[1]
-    names, found, failed = search_files(
+    names, answer, failed = search_files(
         run, tmp_path / "g", [tmp_path / "y.npy"], 9, "y", on_error="skip"
     )
     assert ([name[-1] for name in names], len(failed)) == (["0", "3"], 2)
-    assert all(np.isfinite(hit.distance) for hits in found.hits for hit in hits)
+    assert all(np.isfinite(hit.distance) for hits in answer.hits for hit in hits)
     values[1] = 1e300
     np.save(tmp_path / "y.npy", values)
     with pytest.raises(DataError, match="row 1: values too large for float32"):
@@ -269,8 +271,8 @@ def test_active_dimensions_alone_can_be_stored(run, tmp_path):
     np.save(tmp_path / "y.npy", np.random.default_rng(0).normal(size=(5, run.shapes[1][0])))
     index(run, tmp_path / "g", tmp_path / "y.npy", active_only=True)
     assert Gallery.open(tmp_path / "g").info.shared == len(run.model.active) - 1
-    found = search_files(run, tmp_path / "g", [tmp_path / "y.npy"], 1, "y")[1]
-    assert [hits[0].distance for hits in found.hits] == [0] * 5
+    answer = search_files(run, tmp_path / "g", [tmp_path / "y.npy"], 1, "y")[1]
+    assert [hits[0].distance for hits in answer.hits] == [0] * 5
 
 
 def test_an_npz_brings_paths_and_labels(run, tmp_path):
@@ -313,7 +315,7 @@ def test_wrong_input_is_refused(run, tmp_path):
     with pytest.raises(DataError, match="no such file"):
         index(run, tmp_path / "g", tmp_path / "none.npz")
     (tmp_path / "m.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(DataError, match="a header line with a column path"):
+    with pytest.raises(DataError, match="needs a header line with a column path"):
         index(run, tmp_path / "g", tmp_path / "y.npy", metadata=tmp_path / "m.csv")
     (run.folder / MODEL).unlink()
     with pytest.raises(RunError, match="cannot be read"):

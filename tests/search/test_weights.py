@@ -34,7 +34,7 @@ def test_both_latents_count_by_their_weights_as_slow_loops_say(tmp_path, distanc
     gallery, *items = filled(tmp_path / "g", distance)
     weights = (1.0, 0.25)
     queries = [latent[:3] + 0.1 for latent in items]
-    found = search_weighted(gallery, *queries, Weights(*weights), top=N)
+    answer = search_weighted(gallery, *queries, Weights(*weights), top=N)
     for q in range(3):
         total = np.zeros(N)
         for latent, asked, weight in zip(items, queries, weights, strict=True):
@@ -43,8 +43,8 @@ def test_both_latents_count_by_their_weights_as_slow_loops_say(tmp_path, distanc
             total += weight * far / typical
         expected = np.sqrt(total / sum(weights))
         order = np.argsort(expected)
-        assert [hit.path for hit in found.hits[q]] == [f"/c/{i}.png" for i in order]
-        distances = [hit.distance for hit in found.hits[q]]
+        assert [hit.path for hit in answer.hits[q]] == [f"/c/{i}.png" for i in order]
+        distances = [hit.distance for hit in answer.hits[q]]
         assert distances == pytest.approx(expected[order].tolist(), rel=1e-4)
 
 

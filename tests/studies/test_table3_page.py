@@ -29,9 +29,9 @@ def test_seeds_of_a_method_share_a_line_per_reading():
         for name in ("", "centred")
     ]  # fmt: skip
     row = {"method": "IIAE", "knowledge": [], "readings": readings}
-    found = lines([row | {"seed": s, "seconds": float(s)} for s in (1, 3)])
-    assert [(one.reading, one.seeds, one.seconds) for one in found] == [
+    text = lines([row | {"seed": s, "seconds": float(s)} for s in (1, 3)])
+    assert [(one.reading, one.seeds, one.seconds) for one in text] == [
         ("", [1, 3], 2.0),
         ("centred", [1, 3], 2.0),
     ]
-    assert found[0].mean("map@all") == 0.5
+    assert text[0].mean("map@all") == 0.5

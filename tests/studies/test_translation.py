@@ -2,6 +2,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import translation
 from iiae.data import load
@@ -31,6 +32,9 @@ def test_the_study_runs_and_a_repeat_trains_nothing(monkeypatch, tmp_path, capsy
     first = capsys.readouterr().out
     lines = [line for line in first.splitlines() if line.startswith("| ")]
     assert len(lines) == 1 + 2 * 4
+    for to in "xy":
+        with Image.open(tmp_path / "seed-0" / f"test-to-{to}.png") as image:
+            assert image.width > 8 * 64 and image.height > 8 * 64
     (tmp_path / "seed-0" / "test.json").unlink()
 
     def refuse(*_, **__):

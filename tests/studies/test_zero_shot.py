@@ -13,8 +13,8 @@ QUICK = {"steps": 150, "shared": 8, "dropout": 0.1, "weight": 1000.0}
 def parts(tmp_path):
     """Training items of twenty classes, and all items of four others."""
     write_features(tmp_path / "f.npz", "", sizes=(20, 20))
-    found = np.load(tmp_path / "f.npz")
-    x, y, labels = (found[k] for k in ("sketch_features", "photo_features", "photo_classes"))
+    arrays = np.load(tmp_path / "f.npz")
+    x, y, labels = (arrays[k] for k in ("sketch_features", "photo_features", "photo_classes"))
     seen = np.arange(len(labels)) < 20 * ITEMS
     train = TrainingSet(x[seen], y[seen], labels[seen], labels[seen])
     return train, (x[~seen], y[~seen], labels[~seen])

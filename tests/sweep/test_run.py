@@ -219,9 +219,10 @@ def test_the_command_keeps_finished_runs_and_says_what_failed(swept, experiment,
     assert "Failed, 1 of 2: 001-family=small" in " ".join(shown.split())
     assert model.stat().st_mtime_ns == before
     assert "pareto.png" in shown
+    assert "most balance on validation pairs" in shown
     code, _, err = iiae(*command, "--seeds", "a")
     assert code == 2
-    assert "--seeds a: is not a whole number" in err
+    assert "--seeds a: must be whole numbers" in err
 
 
 def test_a_sweep_scores_its_runs_without_labels_and_selects_the_highest(swept):

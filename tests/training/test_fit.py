@@ -254,9 +254,9 @@ def test_the_best_weights_are_kept(tmp_path):
     rows = load_history(tmp_path)
     data = load(run.settings.data)
     plan = Plan(1, False, False, Group(0, 1, torch.device("cpu")))
-    found = Learner(run.model, run.settings, plan).validate(data.validation)
+    terms = Learner(run.model, run.settings, plan).validate(data.validation)
     best = min(rows, key=lambda row: row["validation_loss"])
-    assert found.kl_s.item() == pytest.approx(best["validation_kl_s"], rel=1e-5)
+    assert terms.kl_s.item() == pytest.approx(best["validation_kl_s"], rel=1e-5)
 
 
 def test_an_unwritable_folder_is_said_in_one_line(tmp_path):
@@ -507,9 +507,9 @@ def test_recall_of_validation_pairs_is_that_of_their_partners(tmp_path):
     settings = small_settings("training.keep=retrieval", "training.epochs=3")
     run = fit(settings, tmp_path, progress=False)
     pairs = load(settings.data).validation
-    found = retrieve_partners(embed(run.model, pairs.batches(50)), run.model.active)
+    retrieval = retrieve_partners(embed(run.model, pairs.batches(50)), run.model.active)
     kept = int(load_metrics(tmp_path)["training"]["kept_epoch"]) - 1
-    both = (found.shared_x_to_y.recall[1].rate + found.shared_y_to_x.recall[1].rate) / 2
+    both = (retrieval.shared_x_to_y.recall[1].rate + retrieval.shared_y_to_x.recall[1].rate) / 2
     assert load_history(tmp_path)[kept]["validation_recall"] == pytest.approx(both)
 
 

@@ -153,7 +153,7 @@ def train_under_srun(out, *overrides, nodes):
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "message"),
     [
         (under_srun(0, 1), r"started 2 processes in all"),
         (under_srun(0, 2, tasks=4), r"started 4 processes in all"),
@@ -163,10 +163,12 @@ def train_under_srun(out, *overrides, nodes):
         ),
     ],
 )
-def test_processes_that_settings_do_not_know_of_are_refused(tmp_path, monkeypatch, variables, said):
+def test_processes_that_settings_do_not_know_of_are_refused(
+    tmp_path, monkeypatch, variables, message
+):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(SettingsError, match=said):
+    with pytest.raises(SettingsError, match=message):
         fit(small_settings(), tmp_path, progress=False)
 
 

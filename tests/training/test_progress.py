@@ -63,7 +63,7 @@ def test_a_pipe_gets_lines_alone(tmp_path, capsys):
     fit(small_settings("training.epochs=12"), tmp_path)
     lines = capsys.readouterr().err.splitlines()
     epochs = [re.match(r"epoch +(\d+)/12 .* validation: loss .*, Recall@1 ", s) for s in lines]
-    assert [int(found[1]) for found in epochs if found] == [2, 4, 6, 8, 10, 12]
+    assert [int(shown[1]) for shown in epochs if shown] == [2, 4, 6, 8, 10, 12]
     assert "━" not in "".join(lines)
 
 

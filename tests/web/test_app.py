@@ -63,10 +63,10 @@ def test_search_answers_as_the_command_does(client, place):
     expected = search_files(run, folder / "g", [folder / "c" / NAMES[0]], 4)[1].hits[0]
     answer = client.post("/search?top=4", content=png(place))
     assert answer.status_code == 200
-    found = answer.json()
-    assert found["method"] == "exact"
-    assert [hit["path"] for hit in found["hits"]] == [hit.path for hit in expected]
-    assert [h["distance"] for h in found["hits"]] == pytest.approx([h.distance for h in expected])
+    body = answer.json()
+    assert body["method"] == "exact"
+    assert [hit["path"] for hit in body["hits"]] == [hit.path for hit in expected]
+    assert [h["distance"] for h in body["hits"]] == pytest.approx([h.distance for h in expected])
 
 
 def test_filters_keep_what_they_say_and_take_text_as_text(client, place):
@@ -240,14 +240,14 @@ def test_a_gallery_that_is_moved_with_its_files_still_has_them(place, tmp_path):
     (tmp_path / "b" / "c").rename(tmp_path / "elsewhere")
     with TestClient(create_app(place[1], gallery)) as client:
         assert client.get("/about").json()["gallery"]["gone"] == 4
-    found = Gallery.open(tmp_path / "b" / "g", root=tmp_path / "elsewhere")
-    assert found.item(str(tmp_path / "elsewhere" / NAMES[0]))["label"] == "cat"
+    moved = Gallery.open(tmp_path / "b" / "g", root=tmp_path / "elsewhere")
+    assert moved.item(str(tmp_path / "elsewhere" / NAMES[0]))["label"] == "cat"
 
 
 def test_items_lie_on_a_plane(client):
-    found = client.get("/map?by=exclusive").json()
-    assert len(found["points"]) == len(found["items"]) == 4
-    assert found["explained"][0] >= found["explained"][1] > 0
+    body = client.get("/map?by=exclusive").json()
+    assert len(body["points"]) == len(body["items"]) == 4
+    assert body["explained"][0] >= body["explained"][1] > 0
 
 
 def bomb():
@@ -354,9 +354,9 @@ def test_openapi_declares_the_token_where_one_is_needed(client, place):
     right = {"authorization": "Bearer s3cret"}
     api = create_app(*place[1:], token="s3cret")
     with TestClient(api, headers=right) as closed:
-        found = closed.get("/openapi.json").json()
-    assert found["components"]["securitySchemes"] == {"token": {"type": "http", "scheme": "bearer"}}
-    paths = found["paths"].items()
+        body = closed.get("/openapi.json").json()
+    assert body["components"]["securitySchemes"] == {"token": {"type": "http", "scheme": "bearer"}}
+    paths = body["paths"].items()
     free = [path for path, ways in paths for way in ways.values() if "security" not in way]
     assert free == ["/health"]
 

@@ -44,9 +44,9 @@ def test_only_the_job_at_fault_fails():
         batcher = Batcher(work, executor)
         return await asyncio.gather(*map(batcher, (1, 0, 2)), return_exceptions=True)
 
-    found = run(scenario)
-    assert (found[0], found[2]) == (1, 0.5)
-    assert isinstance(found[1], ZeroDivisionError)
+    answers = run(scenario)
+    assert (answers[0], answers[2]) == (1, 0.5)
+    assert isinstance(answers[1], ZeroDivisionError)
 
 
 def test_a_full_queue_is_refused_and_gone_clients_are_not_worked_for():

@@ -64,20 +64,20 @@ def mend(case, good, item):
         case.body = good
     elif isinstance(case.body, list):
         case.body = json.loads(good)
-    for found in (case.query, case.path_parameters):
+    for parameters in (case.query, case.path_parameters):
         for name in ("item", "like_item"):
-            if found and name in found:
-                found[name] = item
+            if parameters and name in parameters:
+                parameters[name] = item
 
 
 @pytest.mark.parametrize("kind", ["images", "features"])
 def test_no_request_ends_in_an_error_of_the_server(kind, request):
     api, good, item = request.getfixturevalue(kind)
     seen = Counter()
-    for found in api.get_all_operations():
+    for operation in api.get_all_operations():
 
         @EXAMPLES
-        @given(case=found.ok().as_strategy())
+        @given(case=operation.ok().as_strategy())
         def check(case):
             if seen.total() % 2:
                 mend(case, good, item)

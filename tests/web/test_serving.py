@@ -90,10 +90,10 @@ def test_a_stopped_server_finishes_what_is_under_way_and_takes_no_more(place, nu
     time.sleep(0.5)
     assert server.poll() is None
     for path, connection in zip(paths, slow, strict=True):
-        status, found = finish(connection, body)
+        status, values = finish(connection, body)
         assert status == 200
         expected = ("hits", 4) if "search" in path else ("exclusive", 8)
-        assert len(found[expected[0]]) == expected[1]
+        assert len(values[expected[0]]) == expected[1]
     assert server.wait(30) == 0
     lines = server.stderr.read().splitlines()
     server.stderr.close()

@@ -51,7 +51,7 @@ def options(
 
 
 class Command(TyperCommand):
-    """A command whose wrong values are named without pydantic's words before them."""
+    """A command that names wrong values without pydantic's prefix."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -61,7 +61,7 @@ class Command(TyperCommand):
             raise
 
     def invoke(self, ctx: Any) -> Any:
-        """Shows on a terminal, at once, that something happens: torch takes seconds to import."""
+        """Shows at once on a terminal that the command works: torch takes seconds to import."""
         if self.name not in LIGHT and sys.stderr.isatty():
             print("loading ...", end="\r", file=sys.stderr, flush=True)
             import torch  # noqa: F401
@@ -89,10 +89,10 @@ app = build_app()
 
 
 def main() -> None:
-    """Runs a command; what a user can mend is one line and exit code 2.
+    """Runs a command; an error that the user can fix is one line, with exit code 2.
 
-    Exit code 1 says that no sample could be read, with `--on-error skip`. A fault of the program is
-    one line too; `IIAE_TRACEBACK=1` shows where it arose.
+    Exit code 1 means that no sample could be read, with `--on-error skip`. A fault of the program
+    is one line too; `IIAE_TRACEBACK=1` shows where it arose.
     """
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("iiae").setLevel(logging.INFO)

@@ -65,7 +65,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="print JSON, not tables")]
 
 
 def open_run(folder: Path, overrides: list[str] | None) -> Run:
-    """A run, with settings of measurement changed for this command alone."""
+    """A run, with evaluation settings changed for this command alone."""
     from iiae.run import Run
     from iiae.run_folder import SETTINGS, load_run
     from iiae.settings import check_overrides, load_settings
@@ -76,7 +76,7 @@ def open_run(folder: Path, overrides: list[str] | None) -> Run:
 
 
 def names_of(run: Run | None) -> Names | None:
-    """What the domains of a run are called."""
+    """Names of a run's domains."""
     from iiae.data.names import domain_names
 
     return domain_names(run.settings.data) if run else None
@@ -130,18 +130,18 @@ def _columns(table: Table, width: int, named: Callable[[str], str]) -> tuple[lis
 
 
 def say_next(text: str) -> None:
-    """Names what usually comes next, on standard error: output stays clean for other programs."""
+    """Prints the usual next step on standard error; output stays clean for other programs."""
     typer.echo(f"next: {text}", err=True)
 
 
-def show_verdicts(found: Iterable[Verdict], names: Names | None = None) -> None:
-    """What a run's numbers amount to, a sentence each."""
+def show_verdicts(verdicts: Iterable[Verdict], names: Names | None = None) -> None:
+    """Prints what a run's numbers amount to, one sentence per verdict."""
     from rich.console import Console
     from rich.markup import escape
 
     console, colours = Console(), {"pass": "green", "fail": "bold red", "unknown": "yellow"}
     named = names.put if names else str
-    for one in found:
+    for one in verdicts:
         mark = f"[{colours[one.mark]}]{one.mark.upper():<7}[/]"
         console.print(
             f"{mark} [bold]{named(one.claim)}[/]: {escape(named(one.sentence))}", highlight=False
@@ -153,7 +153,7 @@ def show_verdicts(found: Iterable[Verdict], names: Names | None = None) -> None:
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error if that is a terminal; yields what sets its count and total."""
+    """A bar on standard error, if that is a terminal; yields the function that updates it."""
     from rich.console import Console
     from rich.progress import Progress
 

@@ -1,4 +1,4 @@
-"""What can be looked up: data sets and settings."""
+"""Commands that list data sets and settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ABOUT = {  # for users; what loads each says more to those who write code
     "arrays": "rows of two files of numbers, or byte images: .npy, .npz, .csv, .tsv, .parquet",
     "side-by-side": "a folder of images whose left half is x and right half is y",
     "two-folders": "two folders of images; files of one name are partners",
-    "table": "a .csv or .parquet with a pair of image paths a row",
+    "table": "a .csv or .parquet with a pair of image paths per row",
     "hugging-face": "two image columns of a Hugging Face data set",
     "parquet-shards": "pairs in many Parquet files, streamed from disk or a URL",
     "classes": "labelled sketches and photos, or features; classes to test on are unseen",
@@ -48,9 +48,11 @@ def data(
     from iiae.settings import data_settings
 
     if export is None and (count or size):
-        raise SettingsError("--count and --size are of the pairs that --export writes")
+        raise SettingsError("--count and --size need --export, which writes the pairs")
     if name is None and (root or export):
-        raise SettingsError("--root and --export are of one data set; `iiae data` lists them all")
+        raise SettingsError(
+            "--root and --export need the name of a data set; `iiae data` lists all names"
+        )
     if name is None:
         for known, kind in DATASETS.items():
             typer.echo(f"{known:16}{ABOUT.get(known) or (kind.load.__doc__ or '').splitlines()[0]}")

@@ -1,4 +1,4 @@
-"""The whole of it on bundled digits: train, measure, translate, report, index, in one process."""
+"""The whole workflow on bundled digits: train, measure, translate, report, index; one process."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ def demo(
 
 
 def _experiment() -> Path:
-    """The demo's settings: beside the package where it is installed, or in the source tree."""
+    """The demo's settings: beside the installed package, or in the source tree."""
     package = Path(__file__).parents[1]
     installed = package / SETTINGS
     return installed if installed.is_file() else package.parents[1] / "experiments" / SETTINGS
 
 
 def _make_files(run: Run) -> None:
-    """Some translations, and the gallery of held-out digits of y, a folder a digit."""
+    """Some translations, and the gallery of held-out digits of y, one folder per digit."""
     from iiae.data import export_pairs, load
-    from iiae.inference.translate import Exclusive, Outputs, translate_files
+    from iiae.inference.translate import ExclusiveSource, TranslationOutputs, translate_files
 
     pairs = load(run.settings.data).test
     samples, collection, gallery = (run.folder / name for name in MADE)
@@ -65,6 +65,6 @@ def _make_files(run: Run) -> None:
         shutil.rmtree(place, ignore_errors=True)
     export_pairs(pairs, samples, SHOWN)
     export_pairs(pairs, collection, len(pairs), by="digit")
-    outputs = Outputs(None, run.folder / "translation.png")
-    translate_files(run, [str(samples / "x")], "y", outputs, Exclusive(samples=4))
+    outputs = TranslationOutputs(None, run.folder / "translation.png")
+    translate_files(run, [str(samples / "x")], "y", outputs, ExclusiveSource(samples=4))
     run.index(collection / "y", "y", gallery)

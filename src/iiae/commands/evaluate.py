@@ -45,12 +45,12 @@ def evaluate(
 
     changed = [*(overrides or []), *["evaluation.degrade=true"] * degrade]
     opened = open_run(run, changed)
-    found = opened.evaluate(split)
+    evaluation = opened.evaluate(split)
     if as_json:
-        typer.echo(json_text(found, indent=2))
+        typer.echo(json_text(evaluation, indent=2))
         return
-    show_verdicts(run_verdict(run, **{split: found}), names_of(opened))
-    show_tables(result_tables(found), names_of(opened))
+    show_verdicts(run_verdict(run, **{split: evaluation}), names_of(opened))
+    show_tables(result_tables(evaluation), names_of(opened))
     say_next(f"iiae disentangle {run}  # what went where, and what leaked")
 
 
@@ -104,24 +104,26 @@ def disentangle(
         raise SettingsError("--null trains copies of a run; --latents have no model")
     opened = open_run(run, overrides) if run else None
     if opened:
-        found = opened.evidence(split, null)
+        evidence = opened.evidence(split, null)
     else:
         assert latents is not None
-        found = prove_files(latents, factors, seed or 0)
+        evidence = prove_files(latents, factors, seed or 0)
     if as_json:
-        typer.echo(json_text(found, indent=2))
+        typer.echo(json_text(evidence, indent=2))
         return
     if run is not None:
-        show_verdicts(run_verdict(run, evidence=found), names_of(opened))
-    show_tables(evidence_tables(found), names_of(opened))
+        show_verdicts(run_verdict(run, evidence=evidence), names_of(opened))
+    show_tables(evidence_tables(evidence), names_of(opened))
     if opened:
         say_next(f"iiae report {run}  # the same with pictures, as one page")
 
 
 def score(
-    query: Annotated[Path, typer.Option(help=".npy, a row a query")],
-    gallery: Annotated[Path, typer.Option(help=".npy, a row an item")],
-    query_labels: Annotated[Path, typer.Option(help="class of each query: .npy, or a line each")],
+    query: Annotated[Path, typer.Option(help=".npy, one row per query")],
+    gallery: Annotated[Path, typer.Option(help=".npy, one row per item")],
+    query_labels: Annotated[
+        Path, typer.Option(help="class of each query: .npy, or one line per query")
+    ],
     gallery_labels: Annotated[Path, typer.Option(help="class of each item, likewise")],
     distance: Annotated[Distance, typer.Option(help="cosine, euclidean or hamming")] = "cosine",
     k: Annotated[list[int] | None, typer.Option(help="cut-off; may be repeated")] = None,
@@ -135,13 +137,13 @@ def score(
     from iiae.files.atomic import json_text
     from iiae.report.tables import score_tables
 
-    found = score_files(
+    scores = score_files(
         query, gallery, query_labels, gallery_labels, tuple(k or (100, 200)), distance
     )
     if as_json:
-        typer.echo(json_text(found, indent=2))
+        typer.echo(json_text(scores, indent=2))
     else:
-        show_tables(score_tables(found))
+        show_tables(score_tables(scores))
 
 
 def report(

@@ -13,7 +13,7 @@ BackboneOption = Annotated[
     str, typer.Option(help="folder or hub name of a transformers vision model")
 ]
 Apart = Annotated[
-    bool, typer.Option("--apart", help="one network a domain, taught on that domain alone")
+    bool, typer.Option("--apart", help="one network per domain, trained on that domain alone")
 ]
 Validation = Annotated[int, typer.Option(min=1, help="number of seen classes held out")]
 
@@ -29,10 +29,10 @@ def features(
     cache: Annotated[
         Path | None, typer.Option(help="folder of kept features", parser=path_of("--cache"))
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="images a step")] = 64,
+    batch: Annotated[int, typer.Option(min=1, help="images per step")] = 64,
     on_error: OnErrorOption = "stop",
 ) -> None:
-    """Features of image folders from a pretrained vision model; goes on where it stopped.
+    """Features of image folders from a pretrained vision model; a stopped run resumes.
 
     Example: iiae features sketchy/ --backbone mobilenet_v2/ -o features.npz
     """
@@ -70,7 +70,7 @@ def head(
 
     data = data_settings(name="classes", root=str(features), split=unseen, validation=validation)
     quality = train_head(data, out, HeadSettings(size=size, steps=steps, seed=seed), apart)
-    how = "within each domain, taught apart" if apart else "x searching y"
+    how = "within each domain, trained apart" if apart else "x searching y"
     typer.echo(f"wrote {out}; held-out seen classes, {how}: mAP@all {quality:.4f}")
     say_next(f"iiae train experiments/sketchy-sake25.toml --set data.root={out}")
 

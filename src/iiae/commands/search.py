@@ -40,7 +40,7 @@ def index(
     ] = False,
     on_error: OnErrorOption = "stop",
 ) -> None:
-    """Put a collection into a gallery that can be searched; what it holds already is skipped.
+    """Put a collection into a gallery that can be searched; unchanged items are skipped.
 
     Example: iiae index runs/mine gallery/ photos/ --domain y
     """
@@ -84,7 +84,7 @@ def search(
     run: RunFolder,
     gallery: GalleryFolder,
     queries: Inputs,
-    top: Annotated[int, typer.Option(help="hits a query")] = 10,
+    top: Annotated[int, typer.Option(help="hits per query")] = 10,
     source: Annotated[
         Domain | None, typer.Option("--from", help="domain of the queries: x or y")
     ] = None,
@@ -119,17 +119,17 @@ def search(
     from iiae.run_folder import load_run
     from iiae.search.query import search_files
 
-    names, found, failed = search_files(
+    names, answer, failed = search_files(
         load_run(run).for_inference(),
         *(gallery, queries, top, source, where, by, vectors, on_error, like, root),
     )  # fmt: skip
     if as_json:
-        results = [{"query": q, "hits": h} for q, h in zip(names, found.hits, strict=True)]
-        answer = {"method": found.method, "results": results, "skipped": failed}
-        typer.echo(json_text(answer, indent=2))
+        results = [{"query": q, "hits": h} for q, h in zip(names, answer.hits, strict=True)]
+        document = {"method": answer.method, "results": results, "skipped": failed}
+        typer.echo(json_text(document, indent=2))
     else:
-        rows = [[(h.distance, h.label or "", h.path) for h in some] for some in found.hits]
-        show_tables(hit_tables(names, rows, found.method))
+        rows = [[(h.distance, h.label or "", h.path) for h in some] for some in answer.hits]
+        show_tables(hit_tables(names, rows, answer.method))
         say_next(f"iiae serve {run} --gallery {gallery}  # the same with pictures")
 
 

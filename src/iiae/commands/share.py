@@ -1,4 +1,4 @@
-"""Runs for others: on the Hugging Face Hub, in a folder, as files for other programs."""
+"""Sharing runs: on the Hugging Face Hub, in a folder, as files for other programs."""
 
 from __future__ import annotations
 

@@ -78,9 +78,11 @@ def train(
     if sum(map(bool, (experiment, x and not cells, pairs))) > 1:
         raise SettingsError("give one of: a settings file, --x with --y, --pairs")
     if y and not x:
-        raise SettingsError(f"--y {y}: belongs with --x; a settings file or --pairs names both")
+        raise SettingsError(f"--y {y}: needs --x; a settings file or --pairs names both domains")
     if resume and overwrite:
-        raise SettingsError("--resume continues the run in --out, --overwrite replaces it")
+        raise SettingsError(
+            "--resume continues the run in --out, --overwrite replaces it; give one of them"
+        )
     if experiment:
         settings = load_settings(experiment, overrides or [])
     elif x or pairs:
@@ -100,7 +102,7 @@ def train(
     run = fit(settings, out, resume=resume, overwrite=overwrite)
     if first_process():
         typer.echo(f"wrote {run.folder}")
-        say_next(f"iiae evaluate {run.folder}  # are partners found among held-out pairs?")
+        say_next(f"iiae evaluate {run.folder}  # does it find the partners of held-out pairs?")
 
 
 def sweep(
@@ -117,15 +119,15 @@ def sweep(
     processes: Annotated[int, typer.Option(min=1, help="runs at a time")] = 2,
     select: Annotated[
         str | None,
-        typer.Option(help="score without labels by which to name the best run, as in balance"),
+        typer.Option(help="score without labels by which to name the best run  [default: balance]"),
     ] = None,
 ) -> None:
-    """Train and evaluate every combination of some settings; repeat the command to go on.
+    """Train and evaluate every combination of some settings; repeat the command to resume.
 
     Example: iiae sweep mine.toml --over objective.lam=0,1,2 --out sweeps/lam
     """
     from iiae.sweep.pareto import sweep_table
-    from iiae.sweep.run import check_score
+    from iiae.sweep.run import SCORE, check_score
     from iiae.sweep.run import select as best_by
     from iiae.sweep.run import sweep as run_sweep
 
@@ -133,16 +135,17 @@ def sweep(
         check_score(select)
     chosen = [_whole("--seeds", text) for text in seeds.split(",")] if seeds is not None else []
     with progress_bar("runs") as progress:
-        found = run_sweep(experiment, over or [], out, chosen, processes, progress=progress)
-    show_tables([sweep_table(found.rows)])
-    written = f"{found.results}{f' and {found.picture}' if found.picture else ''}"
+        swept = run_sweep(experiment, over or [], out, chosen, processes, progress=progress)
+    show_tables([sweep_table(swept.rows)])
+    written = f"{swept.results}{f' and {swept.picture}' if swept.picture else ''}"
     typer.echo(f"wrote {written}")
-    if all(row["status"] == "failed" for row in found.rows):
-        raise RunError(f"{out}: every run failed: {found.rows[0]['message']}")
-    if select is not None:
-        best = best_by(found.rows, select)
-        value = best[f"label_free_{select}"]
-        typer.echo(f"most {select} on validation pairs, {value:.3f}: {out / best['run']}")
+    if all(row["status"] == "failed" for row in swept.rows):
+        raise RunError(f"{out}: every run failed: {swept.rows[0]['message']}")
+    score = select or SCORE
+    if select or any(row.get(f"label_free_{score}") is not None for row in swept.rows):
+        best = best_by(swept.rows, score)
+        value = best[f"label_free_{score}"]
+        typer.echo(f"most {score} on validation pairs, {value:.3f}: {out / best['run']}")
     say_next(f"iiae report {out}/RUN  # of one that you choose from the table")
 
 
@@ -150,4 +153,4 @@ def _whole(option: str, text: str) -> int:
     try:
         return int(text)
     except ValueError as error:
-        raise SettingsError(f"{option} {text}: is not a whole number") from error
+        raise SettingsError(f"{option} {text}: must be whole numbers") from error

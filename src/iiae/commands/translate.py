@@ -69,7 +69,7 @@ def translate(
         str | None,
         typer.Option(
             help="SIZE,OVERLAP in pixels: translate images of any size in squares that overlap "
-            "and blend, into a folder; OVERLAP is a quarter of SIZE by default"
+            "and blend, into a folder; OVERLAP is half of SIZE by default"
         ),
     ] = None,
     seed: Seed = 0,
@@ -83,7 +83,12 @@ def translate(
     from iiae.files.pictures import picture_format
     from iiae.inference.cells import write_cells_file
     from iiae.inference.tiles import translate_large
-    from iiae.inference.translate import Exclusive, Outputs, translate_array, translate_files
+    from iiae.inference.translate import (
+        ExclusiveSource,
+        TranslationOutputs,
+        translate_array,
+        translate_files,
+    )
     from iiae.run_folder import load_run
 
     if samples and (like or interpolate):
@@ -98,7 +103,7 @@ def translate(
         only = None if opened.settings.data.name == "omics" else domain
         typer.echo(f"wrote {write_cells_file(opened, inputs[0], out, to, only)}")
         return
-    exclusive = Exclusive(tuple(like or ()), samples, interpolate, seed)
+    exclusive = ExclusiveSource(tuple(like or ()), samples, interpolate, seed)
     if len(opened.shapes[0]) == 1:
         if grid or full_size or spread or tiles:
             raise SettingsError(
@@ -122,7 +127,7 @@ def translate(
     alone = picture_format(out) is not None and not out.is_dir()
     if alone and (grid or full_size):
         raise SettingsError(f"--grid and --full-size go with a folder; --out {out} is one picture")
-    outputs = Outputs(None if alone else out, out if alone else grid, full_size, spread)
+    outputs = TranslationOutputs(None if alone else out, out if alone else grid, full_size, spread)
     done = translate_files(opened, inputs, to, outputs, exclusive, on_error)
     written = " and ".join(str(path) for path in (outputs.folder, outputs.grid) if path)
     typer.echo(f"wrote {done} translation{'s' * (done != 1)} to {written}")
@@ -135,9 +140,9 @@ def _tiles(text: str) -> Tiles:
 
     size, _, overlap = text.partition(",")
     try:
-        return Tiles(int(size), int(overlap) if overlap else int(size) // 4).checked()
+        return Tiles(int(size), int(overlap) if overlap else int(size) // 2).checked()
     except ValueError as error:
-        raise SettingsError(f"--tiles {text}: write SIZE,OVERLAP in pixels, as in 64,16") from error
+        raise SettingsError(f"--tiles {text}: write SIZE,OVERLAP in pixels, as in 64,32") from error
 
 
 def embed(
@@ -172,7 +177,7 @@ def embed(
     ] = None,
     on_error: OnErrorOption = "stop",
 ) -> None:
-    """Write the latents of many files, a row each; repeat the command to go on after a stop.
+    """Write the latents of many files, one row per file; repeat the command to resume after a stop.
 
     Example: iiae embed runs/mine photos/ --domain x --out z.parquet
     """
@@ -183,7 +188,7 @@ def embed(
     from iiae.run_folder import load_run
 
     if workers and engine == "local":
-        raise SettingsError(f"--workers {workers}: is for --engine ray")
+        raise SettingsError(f"--workers {workers}: only --engine ray has workers")
     if is_cells(source):
         if block != "shared" or engine == "ray" or on_error == "skip":
             raise SettingsError(

@@ -1,4 +1,4 @@
-"""Data sets of pairs, one kind a file; `registry` has the table of their names."""
+"""Data sets of pairs, one file per kind; `registry` has the table of their names."""
 
 from iiae.data.base import DataSet, Factor, PairSet, Splits
 from iiae.data.registry import (

@@ -35,7 +35,7 @@ class ArrayPairs(PairSet):
             large for float32 or, in images, outside [-1, 1].
     """
 
-    held = ("x", "y")
+    tensor_names = ("x", "y")
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ def read_arrays(settings: DataSettings) -> ArrayPairs | MatchedPairs:
 def make_pairs(
     x: Matrix, y: Matrix, columns: Mapping[str, np.ndarray] = {}
 ) -> ArrayPairs | MatchedPairs:
-    """`read_arrays` of what is in memory."""
+    """`read_arrays` for arrays in memory."""
     if _matched(x, y):
         _refuse_columns(columns, x, y)
         return make_matched(x, y, keep_lone=_lack(x) or _lack(y))[0]
@@ -123,7 +123,7 @@ def load_arrays(settings: DataSettings) -> Splits:
 def split_rows(
     x: Matrix, y: Matrix, settings: DataSettings, columns: Mapping[str, np.ndarray] = {}
 ) -> Splits:
-    """`load_arrays` of what is in memory."""
+    """`load_arrays` for arrays in memory."""
     if _matched(x, y):
         _refuse_columns(columns, x, y)
         return split_matched(make_matched(x, y, keep_lone=_lack(x) or _lack(y))[0], settings)
@@ -191,7 +191,7 @@ def _side(text: str, name: str) -> Matrix:
 
 
 def _read_columns(settings: DataSettings) -> dict[str, np.ndarray]:
-    """Columns of the file that settings name; of an `.npz` with x and y, those that are asked for.
+    """Columns of the file that settings name; of an `.npz` with x and y, the wanted ones.
 
     Raises:
         DataError: As `iiae.files.columns.read_named_columns`.

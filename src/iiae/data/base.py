@@ -34,7 +34,7 @@ class Factor(NamedTuple):
     """A known cause of variation, for evaluation only: training never sees it.
 
     `values` is `(pairs,)`, or `(pairs, axes)` for a continuous factor of several axes;
-    `block` says which latent ought to hold it: none, if networks are given it as a covariate.
+    `block` names the latent that ought to hold it: none, if networks get it as a covariate.
     """
 
     values: np.ndarray
@@ -50,17 +50,17 @@ class Factor(NamedTuple):
 class PairSet(ABC):
     """Pairs that can be drawn in any order.
 
-    `shapes` are those of one x and one y, without the batch axis. `held` names the attributes
-    that are tensors with a row a pair, or None: what `pairs` picks from; nothing where pairs are
-    read from disk. `keys` are the identities of the pairs, by which they are held out and
+    `shapes` are those of one x and one y, without the batch axis. `tensor_names` are the attributes
+    that are tensors with one row per pair, or None: `pairs` picks rows from them; empty if pairs
+    are read from disk. `keys` are the identities of the pairs, by which they are held out and
     recognised later; None if the set has none. `features` are the names of the values of an x and
-    of a y, None where they have none. `of_bytes` says whether images have 8 bits a channel.
+    of a y, None if they have none. `of_bytes` is true if images have 8 bits per channel.
     `augment` changes a batch to train on, by the seed of its draw. `annotations` are columns of
-    numbers or texts by name, a row a pair: covariates, and library sizes as `size_x` and `size_y`.
+    numbers or texts by name, one row per pair: covariates, and library sizes `size_x`, `size_y`.
     """
 
     shapes: tuple[Sequence[int], Sequence[int]]
-    held: tuple[str, ...] = ()
+    tensor_names: tuple[str, ...] = ()
     keys: np.ndarray | None = None
     features: tuple[list[str] | None, list[str] | None] = (None, None)
     of_bytes: bool = True
@@ -69,7 +69,7 @@ class PairSet(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many pairs."""
+        """The number of pairs."""
 
     @abstractmethod
     def pairs(self, draw: Draw) -> Pair:
@@ -77,7 +77,7 @@ class PairSet(ABC):
 
     @abstractmethod
     def factors(self) -> dict[str, Factor]:
-        """Known factors of every pair in its fixed appearance; empty where none are known."""
+        """Known factors of every pair in its fixed appearance; empty if none are known."""
 
     def __getitem__(self, draw: Draw) -> Pair | PartPaired:
         """A batch to train on."""
@@ -89,14 +89,14 @@ class PairSet(ABC):
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of the tensors that pairs are picked from; 0 where they are read from disk."""
-        tensors = (getattr(self, name) for name in self.held)
+        """Bytes of the tensors that pairs are picked from; 0 if they are read from disk."""
+        tensors = (getattr(self, name) for name in self.tensor_names)
         return sum(tensor.nbytes for tensor in tensors if tensor is not None)
 
     def to(self, device: torch.device) -> PairSet:
         """The same pairs, picked from tensors on a device; draws stay on the CPU."""
         moved = copy(self)
-        for name in self.held:
+        for name in self.tensor_names:
             tensor = getattr(self, name)
             setattr(moved, name, None if tensor is None else tensor.to(device))
         return moved
@@ -108,7 +108,7 @@ class PairSet(ABC):
             yield self.pairs(Draw(part))
 
     def domain_batches(self, domain: Domain, size: int) -> Iterator[tuple[Tensor, Context]]:
-        """Batches of every x or every y of the set, with what is known of them."""
+        """Batches of every x or every y of the set, with their context."""
         for pair in self.batches(size):
             yield side_of(pair, domain)
 
@@ -120,16 +120,16 @@ class PairSet(ABC):
         return torch.from_numpy(np.sort(drawn))
 
     def members(self) -> np.ndarray:
-        """Identities of what is held out as one: of pairs, or of classes or shards of them."""
+        """Keys of what is held out together: of pairs, or of classes or shards of them."""
         return np.unique(self.keys) if self.keys is not None else np.empty(0, np.uint64)
 
     def digest(self) -> str:
-        """Tells this set from any other: SHA-256, hexadecimal, of what its pairs are made of."""
+        """Identifies the set: SHA-256, hexadecimal, of the content of its pairs."""
         return digest_of(type(self).__name__, len(self), self.shapes, *self.content())
 
     def content(self) -> Iterator[bytes]:
-        """What `digest` hashes of the pairs: tensors held in memory, or else some pairs."""
-        tensors = [getattr(self, name) for name in self.held]
+        """The bytes that `digest` hashes: tensors held in memory, or else some pairs."""
+        tensors = [getattr(self, name) for name in self.tensor_names]
         if not any(tensor is not None for tensor in tensors):
             count = min(len(self), DIGEST_PAIRS)
             index = torch.linspace(0, len(self) - 1, count).round().long()
@@ -174,7 +174,7 @@ class ChosenPairs(PairSet):
 
 
 class ShuffledPairs(PairSet):
-    """The samples of a set, each with another's partner: what a set without structure looks like.
+    """The samples of a set, each with another's partner, as in a set without structure.
 
     Args:
         rows: The set; its pairs must be whole ones.
@@ -203,7 +203,7 @@ class ShuffledPairs(PairSet):
 
 
 class Splits(NamedTuple):
-    """Disjoint sets of pairs; `validation` is never taken from what is trained on."""
+    """Disjoint sets of pairs; `validation` shares no pair with `train`."""
 
     train: PairSet
     validation: PairSet
@@ -223,12 +223,12 @@ class DataSet(NamedTuple):
 
 
 def warn_of_given(part: str, pairs: int, wanted: int | None) -> None:
-    """Warns of a number of pairs to hold out for a set that the data itself gives.
+    """Warns if settings give a number of pairs for a set that the data itself defines.
 
     Args:
         part: "validation" or "test".
         pairs: How many pairs the data gives.
-        wanted: As settings say.
+        wanted: The number in the settings.
     """
     if pairs and wanted is not None:
         log.warning(
@@ -258,5 +258,5 @@ def pick(rows: Tensor, index: Tensor) -> Tensor:
 
 
 def side_of(pair: Pair | PartPaired, domain: Domain) -> tuple[Tensor, Context]:
-    """Samples of one domain, and what is known of them."""
+    """Samples of one domain, and their context."""
     return (pair.x, pair.context_x) if domain == "x" else (pair.y, pair.context_y)

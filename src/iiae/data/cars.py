@@ -31,7 +31,7 @@ class CarPairs(PairSet):
         ids: `(cars,)` numbers of the cars.
     """
 
-    held = ("images",)
+    tensor_names = ("images",)
 
     def __init__(self, images: np.ndarray, ids: np.ndarray):
         self.images, self.ids = torch.from_numpy(images), ids

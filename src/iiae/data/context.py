@@ -1,4 +1,4 @@
-"""Pairs with what is known of each beside x and y: covariates and library sizes."""
+"""Pairs with their context: covariates and library sizes, known besides x and y."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from iiae.types import Context, Draw, Pair, mapped
 
 
 class ContextPairs(PairSet):
-    """Pairs of a set, each with what models are given beside it.
+    """Pairs of a set, each with the context that models get besides it.
 
     Covariates are factors too, which no latent ought to hold; one that is constant, or has a level
     of one pair, is left out there.
@@ -55,14 +55,14 @@ class ContextPairs(PairSet):
         return Pair(*self.rows.pairs(draw)[:2], *known)
 
     def factors(self) -> dict[str, Factor]:
-        found = self.rows.factors()
+        factors = self.rows.factors()
         for one in self.covariates.each:
             values = np.asarray(self.annotations[one.name])
             if not one.levels:
-                found[one.name] = Factor(values.astype(np.float64), "continuous", "none")
+                factors[one.name] = Factor(values.astype(np.float64), "continuous", "none")
             elif _readable(values := values.astype(np.str_)):
-                found[one.name] = Factor(values, "categorical", "none")
-        return found
+                factors[one.name] = Factor(values, "categorical", "none")
+        return factors
 
     def content(self) -> Iterator[bytes]:
         yield from self.rows.content()
@@ -104,7 +104,7 @@ def _readable(values: np.ndarray) -> bool:
 
 
 def with_context(pairs: PairSet, covariates: Covariates, objective: ObjectiveSettings) -> PairSet:
-    """The same pairs with what a model is given beside them; as they are where that is nothing.
+    """The same pairs with their context; unchanged if the model takes none.
 
     Raises:
         DataError: As `ContextPairs`.
@@ -122,7 +122,7 @@ def with_context(pairs: PairSet, covariates: Covariates, objective: ObjectiveSet
 def learn_context(
     data: Splits, settings: DataSettings, objective: ObjectiveSettings
 ) -> tuple[Splits, Covariates]:
-    """All sets with what a model is given beside their pairs; covariates as in training pairs.
+    """All sets with their context; covariates are coded as in the training pairs.
 
     Raises:
         DataError: As `ContextPairs`, and as `iiae.covariates.learn_covariates`.

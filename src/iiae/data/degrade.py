@@ -1,4 +1,4 @@
-"""Mild degradations of images, as files have them: to train with, and to test on.
+"""Mild degradations of images, as in real files: to train with, and to test on.
 
 JPEG compression, blur, interpolation and noise leave what an image shows, and change most of its
 values; a model that has seen clean renderings alone can lose its partners by them.
@@ -36,7 +36,7 @@ BACK = (Image.Resampling.BOX, Image.Resampling.BILINEAR, Image.Resampling.LANCZO
 
 
 class Degradation(NamedTuple):
-    """What happens to one image, in this order; None for what does not.
+    """The degradations of one image, in this order; None leaves one out.
 
     `blur` and `noise` are standard deviations, in pixels and of 255; `side` is that of the image
     between, in sides of the image, made by `upward` and taken `back`; it is kept as a JPEG of
@@ -53,7 +53,7 @@ class Degradation(NamedTuple):
 
 
 class Degrade:
-    """Degrades a share of the images of a training batch, x and y each on its own.
+    """Degrades a share of the images of a training batch, x and y independently.
 
     Args:
         share: Probability that an image is degraded, in [0, 1].
@@ -63,7 +63,7 @@ class Degrade:
         self.share = share
 
     def __call__(self, batch: B, seed: int) -> B:
-        """The batch as seed has it; images are on the CPU afterwards."""
+        """The degraded batch, drawn by the seed; images are on the CPU afterwards."""
         changed = {}
         for side, values in (("x", batch.x), ("y", batch.y)):
             generator = np.random.default_rng((seed, ord(side)))
@@ -149,7 +149,7 @@ def drawn_degradation(generator: np.random.Generator) -> Degradation:
 def degraded(
     images: Float[Tensor, "batch channels height width"], how: Sequence[Degradation | None]
 ) -> Float[Tensor, "batch channels height width"]:
-    """Images in [-1, 1], each degraded as `how` says, or as it is where that is None."""
+    """Images in [-1, 1], each degraded by its entry of `how`, or unchanged if that is None."""
     chosen = [i for i, one in enumerate(how) if one is not None]
     changed = images.detach().cpu().clone()
     if not chosen:
@@ -162,7 +162,7 @@ def degraded(
 
 
 def _each(function: Callable, *columns: Sequence) -> list:
-    """Results of a function of images; in threads where there is work for them."""
+    """Results of a function of images; in threads if there are enough images."""
     if columns[0][0].size < 2**14:
         return [*map(function, *columns)]
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:

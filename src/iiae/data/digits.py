@@ -48,7 +48,7 @@ class ColouredDigits(PairSet):
         places: Of the digits in their files, by which they are recognised, `(pairs,)`.
     """
 
-    held = ("digits", "colours")
+    tensor_names = ("digits", "colours")
 
     def __init__(
         self,
@@ -132,8 +132,8 @@ def load_digits(settings: DataSettings) -> Splits:
         from sklearn.datasets import load_digits as bundled
     except ImportError as error:
         raise MissingExtra("sklearn", "the data set digits-cdcb") from error
-    found: Any = bundled()
-    digits = (found.images * (255 / 16)).round().astype(np.uint8)
+    bundle: Any = bundled()
+    digits = (bundle.images * (255 / 16)).round().astype(np.uint8)
     total = len(digits)
     validation = settings.validation or total // 10
     train, *held = held_out(total, validation, settings.test or total // 5, settings.seed)
@@ -142,7 +142,7 @@ def load_digits(settings: DataSettings) -> Splits:
         *(
             ColouredDigits(
                 digits[part],
-                found.target[part],
+                bundle.target[part],
                 settings.size,
                 3 * settings.seed + i,
                 _places(part),
@@ -160,7 +160,7 @@ def find_mnist(root: str | None) -> Path:
     """The folder that holds MNIST's four files.
 
     Raises:
-        DataError: There is none; says where was looked and how to fetch the files.
+        DataError: There is none; the message lists the places searched and how to fetch the files.
     """
     folders = mnist_folders(root)
     for folder in folders:
@@ -175,7 +175,7 @@ def find_mnist(root: str | None) -> Path:
 
 
 def mnist_folders(root: str | None) -> list[Path]:
-    """Where MNIST's files are looked for, in order; `root` alone if it is given."""
+    """Folders to search for MNIST's files, in order; `root` alone if it is given."""
     if root:
         return [Path(root), Path(root) / "mnist"]
     shared = os.environ.get("IIAE_DATA")
@@ -195,8 +195,8 @@ def fetch_mnist(folder: Path) -> Path:
 
     folder.mkdir(parents=True, exist_ok=True)
     for name, digest in MNIST_FILES.items():
-        found = _file(folder, name)
-        if found and _md5(found) == digest:
+        path = _file(folder, name)
+        if path and _md5(path) == digest:
             continue
         reasons: list[str] = []
         for url in MNIST_URLS:

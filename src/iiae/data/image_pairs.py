@@ -1,4 +1,4 @@
-"""Pairs of images from files or encoded bytes, kept in memory where they fit."""
+"""Pairs of images from files or encoded bytes, kept in memory if they fit."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ log = logging.getLogger("iiae")
 class PairFiles(NamedTuple):
     """Where a pair is: two images, or one whose left half is x and right half y (`y` is None).
 
-    Where one side is missing, both name the image that is there, and `sides` says which. `key`
-    tells the pair from others and `group` is what it is held out by: see
+    If one side is missing, both fields name the image that is there, and `sides` gives the side.
+    `key` identifies the pair; pairs of one `group` are held out together: see
     `iiae.data.image_splits.with_keys`. `where` is the row of a table that names the files, for
     messages.
     """
@@ -46,12 +46,12 @@ class PairFiles(NamedTuple):
     where: str = ""
 
 
-class Looks(NamedTuple):
-    """How images appear.
+class Preprocessing(NamedTuple):
+    """How images are resized and augmented.
 
     `size` is their side and `bands` the number of bands of x and of y. `pad` keeps their aspect,
-    instead of stretching them to squares. What follows is of draws with a seed, and alike for both
-    images of a pair: `crop` cuts a random window out of images larger by that part (a draw
+    instead of stretching them to squares. Draws with a seed are augmented, both images of a pair
+    alike: `crop` cuts a random window out of images larger by that part (a draw
     without a seed shows the middle), `flip` mirrors half of the pairs, and `turn` shows each of
     the eight ways to turn and mirror a square.
     """
@@ -65,32 +65,35 @@ class Looks(NamedTuple):
 
     @property
     def side(self) -> int:
-        """Side of the images that windows are cut out of."""
+        """Side of the images from which windows are cut."""
         return self.size + round(self.size * self.crop)
 
 
 class ImagePairs(PairSet):
-    """Pairs of images, decoded once where they fit in memory, else at every draw.
+    """Pairs of images, decoded once if they fit in memory, else at every draw.
 
     Images of three bands are RGB of 8 bits, others keep their bits: see `iiae.files.bands`.
 
     Args:
         files: One entry a pair.
-        looks: How they appear.
+        preprocessing: How images are resized and augmented.
 
     Raises:
         DataError: An image cannot be read; at once where the images are kept in memory.
     """
 
-    held = ("pixels",)
+    tensor_names = ("pixels",)
 
-    def __init__(self, files: Sequence[PairFiles], looks: Looks):
-        self.files, self.looks = list(files), looks
+    def __init__(self, files: Sequence[PairFiles], preprocessing: Preprocessing):
+        self.files, self.preprocessing = list(files), preprocessing
         self.keys = np.array([row.key for row in self.files], np.uint64)
-        x, y = looks.bands
-        self.shapes = ((x, looks.size, looks.size), (y, looks.size, looks.size))
-        self.of_bytes = looks.bands == (3, 3)
-        needed = len(self.files) * (x + y) * looks.side**2 * (1 if self.of_bytes else 4)
+        x, y = preprocessing.bands
+        self.shapes = (
+            (x, preprocessing.size, preprocessing.size),
+            (y, preprocessing.size, preprocessing.size),
+        )
+        self.of_bytes = preprocessing.bands == (3, 3)
+        needed = len(self.files) * (x + y) * preprocessing.side**2 * (1 if self.of_bytes else 4)
         free = free_memory(torch.device("cpu"))
         self.pixels = None
         if needed <= MEMORY_SHARE * free:
@@ -108,7 +111,7 @@ class ImagePairs(PairSet):
         return len(self.files)
 
     def pairs(self, draw: Draw) -> Pair:
-        return appear(self._pixels(draw.indices), self.looks, draw.seed)
+        return preprocess(self._pixels(draw.indices), self.preprocessing, draw.seed)
 
     def factors(self) -> dict[str, Factor]:
         return {}
@@ -127,35 +130,37 @@ class ImagePairs(PairSet):
         return torch.from_numpy(np.stack([self._decode(self.files[i]) for i in indices.tolist()]))
 
     def _decode(self, files: PairFiles) -> np.ndarray:
-        side, pad = self.looks.side, self.looks.pad
+        side, pad = self.preprocessing.side, self.preprocessing.pad
         if self.of_bytes:
             images = (fit_image(image, side, side, pad) for image in open_pair(files, side))
             return np.concatenate([np.asarray(image) for image in images], 2)
-        both = (fit_bands(one, side, side, pad) for one in open_bands(files, self.looks.bands))
+        both = (
+            fit_bands(one, side, side, pad) for one in open_bands(files, self.preprocessing.bands)
+        )
         return np.concatenate([one.transpose(1, 2, 0) for one in both], 2)
 
 
-def appear(pixels: Tensor, looks: Looks, seed: int | None) -> Pair:
-    """Images as a draw shows them.
+def preprocess(pixels: Tensor, preprocessing: Preprocessing, seed: int | None) -> Pair:
+    """Images of a draw, in [-1, 1].
 
     Args:
         pixels: Bytes, or floats in [0, 1], `(batch, side, side, bands of both)`.
-        looks: Of windows, mirroring and turns.
-        seed: None for the middle, as it is.
+        preprocessing: Windows, mirroring and turns.
+        seed: None for the middle window, neither mirrored nor turned.
     """
     generator = None if seed is None else torch.Generator().manual_seed(seed)
-    if pixels.shape[1] > looks.size:
-        pixels = _windows(pixels, looks.size, generator)
+    if pixels.shape[1] > preprocessing.size:
+        pixels = _windows(pixels, preprocessing.size, generator)
     top = 127.5 if pixels.dtype == torch.uint8 else 0.5
     images = pixels.permute(0, 3, 1, 2).float().div_(top).sub_(1)
-    if generator is not None and looks.turn:
+    if generator is not None and preprocessing.turn:
         ways = torch.randint(8, (len(images),), generator=generator).tolist()
         turned = zip(images, ways, strict=True)
         images = torch.stack([_turned(image, way) for image, way in turned])
-    if generator is not None and looks.flip:
+    if generator is not None and preprocessing.flip:
         mirrored = (torch.rand(len(images), 1, 1, 1, generator=generator) < 0.5).to(images.device)
         images = torch.where(mirrored, images.flip(-1), images)
-    x, y = (side.contiguous() for side in images.split(looks.bands, 1))
+    x, y = (side.contiguous() for side in images.split(preprocessing.bands, 1))
     return Pair(x, y)
 
 
@@ -165,7 +170,7 @@ def _turned(image: Tensor, way: int) -> Tensor:
 
 
 def _windows(pixels: Tensor, size: int, generator: torch.Generator | None) -> Tensor:
-    """Pixels `(batch, size, size, bands)`: one window a pair."""
+    """Pixels `(batch, size, size, bands)`: one window per pair."""
     spare = pixels.shape[1] - size
     corners = torch.full((len(pixels), 2), spare // 2)
     if generator is not None:
@@ -224,7 +229,7 @@ def open_bands(files: PairFiles, bands: tuple[int, int]) -> tuple[np.ndarray, np
 
 @contextmanager
 def _located(files: PairFiles) -> Iterator[None]:
-    """Puts the row of a table before what is wrong with its images."""
+    """Puts the row of a table in front of errors about its images."""
     try:
         yield
     except DataError as error:
@@ -242,7 +247,7 @@ def _half(files: PairFiles, width: int) -> int:
 
 
 def _stamp(source: Place) -> bytes:
-    """What tells a source from another: a file's name and size, or content."""
+    """What identifies a source: a file's name and size, or its content."""
     if isinstance(source, Encoded):
         return source.content
     if isinstance(source, RemoteFile):

@@ -11,7 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from iiae.data.base import PairSet, Splits, warn_of_given
-from iiae.data.image_pairs import ImagePairs, Looks, PairFiles, in_threads, open_bands, open_pair
+from iiae.data.image_pairs import (
+    ImagePairs,
+    PairFiles,
+    Preprocessing,
+    in_threads,
+    open_bands,
+    open_pair,
+)
 from iiae.data.missing import PartPairs, Sides
 from iiae.data.splits import check_enough, key, limited, pair_keys, split_by_key
 from iiae.errors import DataError
@@ -112,7 +119,7 @@ def hold_out(
     settings: DataSettings,
     roots: Sequence[Path | str] = (),
 ) -> Splits:
-    """The three sets where some are given: a missing one is held out of `train` alone.
+    """The three sets, of which some are given: a missing one is held out of `train` alone.
 
     Raises:
         DataError: Nothing would be left to train on, or an image cannot be read.
@@ -174,7 +181,7 @@ def make_sets(files: Sequence[Sequence[PairFiles]], settings: DataSettings) -> S
     """The three sets of given lists."""
     train, validation, test = files
     s = settings
-    fixed = Looks(s.size, pad=s.pad, bands=s.bands_of_sides)
+    fixed = Preprocessing(s.size, pad=s.pad, bands=s.bands_of_sides)
     drawn: PairSet = ImagePairs(train, fixed._replace(flip=s.flip, crop=s.crop, turn=s.turn))
     sides = np.array([int(row.sides) for row in train])
     if (sides != Sides.BOTH).any():

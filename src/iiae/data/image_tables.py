@@ -60,7 +60,7 @@ def load_hugging_face(settings: DataSettings) -> Splits:
     of other names belong.
 
     Raises:
-        DataError: The data set cannot be loaded (offline, unknown), or a column is missing.
+        DataError: The data set cannot be splits (offline, unknown), or a column is missing.
         MissingExtra: `datasets` is not installed.
     """
     try:
@@ -70,13 +70,13 @@ def load_hugging_face(settings: DataSettings) -> Splits:
     if settings.root is None:
         raise DataError("data.root is missing: the hub id or folder of the data set")
     try:
-        found = datasets.load_dataset(settings.root)
+        splits = datasets.load_dataset(settings.root)
     except Exception as error:  # each backend raises its own
         reason = str(error).strip().splitlines()[0]
         raise DataError(f"data.root = {settings.root}: cannot be loaded: {reason}") from error
     columns = (settings.x or "x", settings.y or "y")
     parts: dict[str, list[PairFiles]] = {}
-    for split, rows in dict(found).items():
+    for split, rows in dict(splits).items():
         _require(rows.column_names, columns, f"{settings.root} {split}")
         for name in columns:
             if isinstance(rows.features[name], datasets.Image):
@@ -131,7 +131,7 @@ def _require(names: Iterable[str], columns: tuple[str, str], where: str) -> None
 def _row(
     row: Mapping[str, Any], columns: tuple[str, str], path: Path, number: int, part: str
 ) -> PairFiles:
-    """A row of a table; the one image that is there stands for both where a cell is empty."""
+    """A row of a table; if a cell is empty, the one image that is there stands for both."""
     there = [name for name in columns if not _is_empty(row[name])]
     if len(there) == 1 and part in ("train", "all"):
         where = f"{path}: row {number}, column {there[0]}"

@@ -16,7 +16,7 @@ from iiae.files.matrices import Matrix, check_finite, is_counts, is_sparse, row_
 from iiae.settings import DataSettings
 from iiae.types import Draw, Pair
 
-NONE = -1  # the row of a side that a pair lacks
+NONE = -1  # row of a missing side
 
 log = logging.getLogger("iiae")
 
@@ -148,7 +148,7 @@ def make_matched(
 
 
 def _counted(x: Matrix, y: Matrix, index: np.ndarray) -> np.ndarray:
-    """Numbers of the pairs that have something, and no side of counts that are all 0."""
+    """Numbers of the pairs of which no side is counts that are all 0."""
     good = (index != NONE).any(1)
     for side, matrix in enumerate((x, y)):
         there = index[:, side] != NONE

@@ -16,7 +16,7 @@ from iiae.types import Context, Domain, Draw, Pair, PartPaired, mapped
 
 
 class Sides(IntEnum):
-    """What a row has; in the order of rows within a batch."""
+    """The samples of a row: both, x alone or y alone, in the order of rows within a batch."""
 
     BOTH, X, Y = range(3)
 
@@ -95,7 +95,7 @@ class PartPairs(PairSet):
 
 
 def take_partners(pairs: PairSet, share: float, seed: int) -> PartPairs:
-    """Takes one side from a share of the pairs, chosen by seed: y, x, y, x and so on.
+    """Drops one side of a share of the pairs, chosen by seed: y, x, y, x and so on.
 
     Raises:
         DataError: Fewer than two pairs would be left.

@@ -1,4 +1,4 @@
-"""What the two domains of a run are called, for people to read."""
+"""Names of a run's two domains, for people to read."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Names(NamedTuple):
 
     @property
     def known(self) -> bool:
-        """Whether they say more than x and y."""
+        """Whether they differ from x and y."""
         return self != ("x", "y")
 
 
@@ -58,9 +58,9 @@ def domain_names(data: DataSettings) -> Names:
     if data.name in COLUMNS:
         return Names(data.x or "x", data.y or "y")
     if data.x and data.y:
-        found = Names(_last(data.x), _last(data.y))
-        if found.x and found.y and found.x != found.y:
-            return found
+        names = Names(_last(data.x), _last(data.y))
+        if names.x and names.y and names.x != names.y:
+            return names
     return Names("x", "y")
 
 

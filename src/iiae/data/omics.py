@@ -85,7 +85,7 @@ def _factors(
                 f"{', '.join(sorted(columns)) or 'none'}; write name or name:block, block being "
                 "shared, x or y"
             )
-    found: dict[str, Factor] = {}
+    factors: dict[str, Factor] = {}
     left_out: list[str] = []
     for name in sorted(asked or columns):
         block, values = _column(tables, name, names)
@@ -98,13 +98,13 @@ def _factors(
         if factor is None:
             left_out.append(name)
         else:
-            found[name] = factor
+            factors[name] = factor
     if left_out:
         log.info(
             "%s: columns of obs not read as factors (one value, empty cells, or text of many "
             "kinds): %s", where, ", ".join(left_out),
         )  # fmt: skip
-    return found
+    return factors
 
 
 def _column(tables: Mapping[str, Any], name: str, names: Sequence[str]) -> tuple[str, Any]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import get_worker_info
 
 from iiae.data.base import Factor, PairSet, Splits, warn_of_given
-from iiae.data.image_pairs import Looks, appear
+from iiae.data.image_pairs import Preprocessing, preprocess
 from iiae.data.ranges import to_float32
 from iiae.data.splits import key, shuffled_by_key
 from iiae.errors import DataError, MissingExtra
@@ -52,7 +52,7 @@ class ShardPairs(PairSet):
         files: The file system of the shards, fsspec's.
         groups: Row groups, in the order of pairs.
         columns: Names of x and y.
-        looks: How images appear.
+        preprocessing: How images are resized and augmented.
         buffer: Pairs kept, over all workers that share them.
 
     Raises:
@@ -64,11 +64,11 @@ class ShardPairs(PairSet):
         files: Any,
         groups: Sequence[RowGroup],
         columns: tuple[str, str],
-        looks: Looks,
+        preprocessing: Preprocessing,
         buffer: int,
     ):
-        self.files, self.groups, self.columns, self.looks = files, list(groups), columns, looks
-        self.buffer = buffer
+        self.files, self.groups, self.columns = files, list(groups), columns
+        self.preprocessing, self.buffer = preprocessing, buffer
         self.ends = np.array(list(accumulate(group.rows for group in groups)))
         self._kept: OrderedDict[int, tuple[Column, Column]] = OrderedDict()
         first = self.pairs(Draw(torch.zeros(1, dtype=torch.int64)))
@@ -115,7 +115,7 @@ class ShardPairs(PairSet):
         x, y = (torch.cat(side)[order] for side in zip(*values, strict=True))
         if x.dtype != torch.uint8:
             return Pair(x, y)
-        return appear(torch.cat([x, y], 3), self.looks, draw.seed)
+        return preprocess(torch.cat([x, y], 3), self.preprocessing, draw.seed)
 
     def _columns(self, group: int) -> tuple[Column, Column]:
         """Both columns of a row group; those not used for longest make way for it."""
@@ -134,13 +134,13 @@ class ShardPairs(PairSet):
         """Floats `(rows, size)`, or bytes `(rows, side, side, 3)`."""
         if isinstance(column, np.ndarray):
             return torch.from_numpy(column[rows])
-        side = self.looks.side
+        side = self.preprocessing.side
         images = (
             open_image(Encoded(f"{column.name}, row {row}", column.content[row].as_py()), side=side)
             for row in rows.tolist()
         )
         return torch.from_numpy(
-            np.stack([np.asarray(fit_image(i, side, side, self.looks.pad)) for i in images])
+            np.stack([np.asarray(fit_image(i, side, side, self.preprocessing.pad)) for i in images])
         )
 
 
@@ -225,8 +225,8 @@ def load_shards(settings: DataSettings) -> Splits:
     parts = _parts(shards, root, settings)
     train = _limited(parts["train"], settings.limit, root, settings.seed)
     columns = (settings.x or "x", settings.y or "y")
-    drawn = Looks(settings.size, settings.flip, settings.crop, settings.turn, settings.pad)
-    fixed = Looks(settings.size, pad=settings.pad)
+    drawn = Preprocessing(settings.size, settings.flip, settings.crop, settings.turn, settings.pad)
+    fixed = Preprocessing(settings.size, pad=settings.pad)
     return Splits(
         ShardPairs(files, train, columns, drawn, settings.buffer),
         ShardPairs(files, parts["validation"], columns, fixed, 0),

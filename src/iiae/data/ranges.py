@@ -1,4 +1,4 @@
-"""Values that a model can hold: finite ones in float32, images in [-1, 1], shares in [0, 1]."""
+"""Values that a model can take: finite ones in float32, images in [-1, 1], shares in [0, 1]."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def to_float32(values: np.ndarray, name: str, kind: str = "values") -> np.ndarra
 
 
 def warn_of_steps(values: np.ndarray, name: str) -> None:
-    """Warns of columns of `(rows, columns)` whose differences float32 keeps in coarse steps only.
+    """Warns of columns of `(rows, columns)` whose differences float32 can represent only coarsely.
 
     So it is if a column's values are large beside its standard deviation, as timestamps are.
     """
@@ -84,7 +84,7 @@ def check_images(values: Tensor, name: str) -> None:
 
 
 def check_values(values: Tensor, likelihood: LikelihoodSettings, name: str) -> None:
-    """Raises DataError if samples, `(rows, *shape)`, are none that a likelihood is of.
+    """Raises DataError if samples, `(rows, *shape)`, do not suit a likelihood.
 
     Bernoulli is of values in [0, 1], categorical of shares that sum to 1 on axis 1, Poisson and
     negative binomial of whole numbers; of images, the others are of values in [-1, 1], to which
@@ -107,10 +107,11 @@ def check_values(values: Tensor, likelihood: LikelihoodSettings, name: str) -> N
 
 
 def check_ranges(objective: ObjectiveSettings, data: Splits) -> None:
-    """Refuses pairs to train and validate on whose values their likelihoods cannot hold.
+    """Refuses training and validation pairs whose values do not suit their likelihoods.
 
-    Of counts, pairs to test on too, whose sizes would be found to be 0 after training. Tensors of
-    floats are looked at in full, of other sets some pairs.
+    If a domain holds counts, test pairs are checked too: a sample whose counts are all 0 would
+    otherwise show only after training. Tensors of floats are checked in full, other sets by some
+    pairs.
 
     Raises:
         DataError: As `check_values`, or a value is NaN or infinite.
@@ -137,7 +138,7 @@ def _support(likelihood: LikelihoodSettings) -> str:
 
 
 def sides_of(pairs: PairSet) -> Sequence[Tensor]:
-    """Samples of x and of y to look at: all if they are held as floats, else of some pairs."""
+    """Samples of x and of y to check: all if they are tensors of floats, else some pairs."""
     while isinstance(pairs, ChosenPairs | ContextPairs):
         pairs = pairs.rows
     if isinstance(pairs, PartPairs):
@@ -147,7 +148,7 @@ def sides_of(pairs: PairSet) -> Sequence[Tensor]:
         return x[torch.from_numpy(pairs.sides != Sides.Y)], y[
             torch.from_numpy(pairs.sides != Sides.X)
         ]
-    held = [getattr(pairs, side) for side in "xy" if side in pairs.held]
+    held = [getattr(pairs, side) for side in "xy" if side in pairs.tensor_names]
     if len(held) == 2 and all(tensor.is_floating_point() for tensor in held):
         return held
     return pairs.pairs(Draw(pairs.sample(DRAWN_PAIRS, 0)))[:2]

@@ -1,4 +1,4 @@
-"""Data sets of pairs, one kind a file, and the table of their names."""
+"""The table of data sets by name, and checks of their settings."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def _is_local(place: str) -> bool:
 
 
 def check_shapes(shapes: Sequence[Sequence[int]], taken: Sequence[Sequence[int]]) -> None:
-    """Raises DataError if samples of `shapes`, of x and of y, are not those a model has `taken`."""
+    """Raises DataError if samples of `shapes`, of x and of y, differ from the model's, `taken`."""
     for side, given, wanted in zip("xy", shapes, taken, strict=True):
         if tuple(given) == tuple(wanted):
             continue
@@ -159,7 +159,7 @@ def check_shapes(shapes: Sequence[Sequence[int]], taken: Sequence[Sequence[int]]
 
 
 def fetch(name: str, root: Path | None) -> str:
-    """Downloads the files of a data set, by default into the cache, and says where they are.
+    """Downloads the files of a data set, by default into the cache, and returns their folder.
 
     Raises:
         DataError: There is no such data set, or its files could not be fetched.
@@ -173,7 +173,7 @@ def fetch(name: str, root: Path | None) -> str:
 
 
 def export_pairs(pairs: PairSet, folder: Path, count: int, by: str | None = None) -> int:
-    """Writes the first pairs as `x/0000.png` and `y/0000.png`, and says how many there are.
+    """Writes the first pairs as `x/0000.png` and `y/0000.png`, and returns their number.
 
     Args:
         pairs: Of images.

@@ -1,6 +1,6 @@
 """The order in which pairs are drawn, a pure function of seed, epoch and position.
 
-Nothing but (epoch, position) has to be stored to go on exactly where a run stopped.
+A run resumes exactly where it stopped from (epoch, position) alone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ OTHER_SEED = 0x9E3779B1  # between the seeds of two processes; odd, so no two me
 
 
 class AlignedBatches(Sampler[Draw]):
-    """Every pair once an epoch, shuffled anew each epoch; the incomplete last batch is left out.
+    """Every pair once per epoch, shuffled anew each epoch; the incomplete last batch is left out.
 
     Args:
         pairs: How many pairs there are; fewer than `batch` make one batch of all.
@@ -231,7 +231,7 @@ def _cut(pieces: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:
 
 
 def make_batches(pairs: PairSet, batch: int, seed: int, workers: int = 0) -> AlignedBatches:
-    """The order that suits a set: by class where pairs are made of classes.
+    """The order that suits a set: by class if pairs are made of classes.
 
     Raises:
         SettingsError: Of a part-paired set, some batches would have fewer than two pairs; a row

@@ -39,8 +39,8 @@ def split_by_key(
     """Train, validation and test indices, each sorted, decided by each pair's key and the seed.
 
     Without numbers each of the held-out sets takes about a tenth: the pairs whose hash falls into
-    its range, so that a pair that is added or removed moves no other. With a number the pairs of
-    the smallest hashes are taken until there are so many. Rows of one key stay together.
+    its range, so that a pair that is added or removed moves no other. With a number, that many
+    pairs with the smallest hashes are taken. Rows of one key stay together.
 
     Args:
         keys: Identity of each pair, uint64.
@@ -78,7 +78,7 @@ def shuffled_by_key(keys: np.ndarray, seed: int) -> np.ndarray:
 
 
 class PairKeys(NamedTuple):
-    """Hashes of pairs, uint64: `own` tells a pair from others, `group` is what it is held out by.
+    """Hashes of pairs, uint64: `own` identifies a pair; pairs of one `group` are held out together.
 
     Pairs that share an x or a y have one group.
     """
@@ -100,7 +100,7 @@ def pair_keys(
     """Keys of pairs by the names of their x and y.
 
     Pairs of a group that is large, as with a constant x or a y of a few values, are held out one by
-    one, and the log says what that means.
+    one, and the log explains what that means.
 
     Args:
         x: Name of each x.

@@ -75,7 +75,7 @@ def suggest_settings(
 
 
 def _size(folder: str | Path, halves: bool = False) -> int:
-    """Side that suits the pictures of a folder, of which the first is looked at; says so.
+    """The side that suits the first picture of a folder; the log names it.
 
     Warns of pictures in halves that are no wider than high: those are seldom pairs.
     """
@@ -134,7 +134,7 @@ def suggest_settings_of(pairs: Pairs, data: Mapping[str, Any] | None = None) -> 
 
 
 def _are_counts(values: Tensor) -> bool:
-    """Whether all are whole numbers from 0, with many levels."""
+    """Whether all values are whole numbers from 0, with many different values."""
     whole = bool(((values >= 0) & (values == values.round())).all())
     return whole and len(values.unique()) > FEW_LEVELS
 

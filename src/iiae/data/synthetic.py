@@ -22,7 +22,7 @@ class SyntheticPairs(PairSet):
     A, B is the same for every `seed`; the factors and the noise are not.
     """
 
-    held = ("x", "y")
+    tensor_names = ("x", "y")
 
     def __init__(self, pairs: int, seed: int):
         mixing = torch.Generator().manual_seed(0)
@@ -69,7 +69,7 @@ class PlantedCounts(PairSet):
     """
 
     COLUMNS, AXES, MEAN, DISPERSION = (120, 40), 2, 4.0, 5.0
-    held = ("x", "y")
+    tensor_names = ("x", "y")
 
     def __init__(self, pairs: int, seed: int):
         loading = np.random.default_rng(0)
@@ -129,7 +129,7 @@ class LinearGaussianPairs(PairSet):
     """
 
     SIZE = 16
-    held = ("x", "y")
+    tensor_names = ("x", "y")
 
     def __init__(self, pairs: int, information: float, seed: int):
         mixing = torch.Generator().manual_seed(0)

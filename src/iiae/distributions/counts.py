@@ -138,7 +138,7 @@ class PoissonHead(Head):
 
 
 class DispersedHead(nn.Module, Head):
-    """Log-means (and what else the likelihood takes) as they are, and a learned dispersion.
+    """Log-means (and other parameters) as they are, and a learned dispersion.
 
     Args:
         likelihood: Of log-dispersions, log-means and, with 2 outputs, log-odds.

@@ -1,4 +1,4 @@
-"""Heads: from what a decoder's last layer gives to the likelihood of the data."""
+"""Heads: from the outputs of a decoder's last layer to the likelihood of the data."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LOG_SCALE_MIN = -3.0  # of a learned scale: the smallest is 5% of a unit
 
 
 class Head(ABC):
-    """Turns what a decoder's last layer gives into the likelihood of the data.
+    """Turns the outputs of a decoder's last layer into the likelihood of the data.
 
     `tanh` bounds the location to [-1, 1], the range of images. `outputs` is how many values of
     the decoder an element of the data needs: on axis 1, all first ones, then all second ones. A

@@ -84,7 +84,7 @@ class Latents(NamedTuple):
 
 
 class Posteriors(NamedTuple):
-    """What the encoders say of a batch of pairs.
+    """Posteriors of a batch of pairs.
 
     | field | maths |
     |---|---|
@@ -104,5 +104,6 @@ class Posteriors(NamedTuple):
             self.shared.rsample(), self.exclusive_x.rsample(), self.exclusive_y.rsample()
         )
 
+    @property
     def mean(self) -> Latents:
         return Latents(self.shared.mean, self.exclusive_x.mean, self.exclusive_y.mean)

@@ -11,7 +11,7 @@ from iiae.results import CategoryRetrieval
 
 
 def retrieve_classes(
-    found: Embeddings, active: Tensor, pairs: ClassPairs, ks: tuple[int, ...], seed: int
+    embeddings: Embeddings, active: Tensor, pairs: ClassPairs, ks: tuple[int, ...], seed: int
 ) -> CategoryRetrieval:
     """Ranks every item of one domain for each item of the other, by cosine of posterior means.
 
@@ -19,7 +19,7 @@ def retrieve_classes(
     says which x and y were paired.
 
     Args:
-        found: Posteriors of `pairs.x` and `pairs.y`, in their order.
+        embeddings: Posteriors of `pairs.x` and `pairs.y`, in their order.
         active: Which dimensions of z_s are active, `(shared,)`.
         pairs: The set.
         ks: Cut-offs.
@@ -32,14 +32,14 @@ def retrieve_classes(
         within = tuple(k for k in ks if k <= len(gallery)) or (len(gallery),)
         return score(*given, within, seed=seed)._replace(per_query={})
 
-    x, y = found.shared_given_x.mean, found.shared_given_y.mean
-    own_x, own_y = found.exclusive_x.mean, found.exclusive_y.mean
-    comparable = own_x.shape[1] == own_y.shape[1]
+    x, y = embeddings.shared_given_x.mean, embeddings.shared_given_y.mean
+    exclusive_x, exclusive_y = embeddings.exclusive_x.mean, embeddings.exclusive_y.mean
+    comparable = exclusive_x.shape[1] == exclusive_y.shape[1]
     return CategoryRetrieval(
         split=pairs.split,
         classes=len(pairs.classes),
         shared_x_to_y=ranked(x, y, "xy"),
         shared_y_to_x=ranked(y, x, "yx"),
         active_x_to_y=ranked(x[:, active], y[:, active], "xy") if active.any() else None,
-        exclusive_x_to_y=ranked(own_x, own_y, "xy") if comparable else None,
+        exclusive_x_to_y=ranked(exclusive_x, exclusive_y, "xy") if comparable else None,
     )

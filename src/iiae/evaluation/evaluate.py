@@ -1,4 +1,4 @@
-"""Everything that is measured of a trained model on held-out pairs."""
+"""Everything that is measured on held-out pairs of a trained model."""
 
 from __future__ import annotations
 
@@ -40,19 +40,23 @@ def evaluate(run: TrainedRun, pairs: PairSet, split: str = "test") -> Evaluation
     settings, model = run.settings.evaluation, run.model
     hashes = ItemHashes()
     if isinstance(pairs, ClassPairs):
-        found = embed_sides(model, *pairs.sides(settings.batch))
+        embeddings = embed_sides(model, *pairs.sides(settings.batch))
         choice, comparison, same = None, None, None
         retrieval = None
-        categories = retrieve_classes(found, model.active, pairs, settings.cutoffs, settings.seed)
+        categories = retrieve_classes(
+            embeddings, model.active, pairs, settings.cutoffs, settings.seed
+        )
         readability, items = Readability({}, {}), {}
     else:
-        found = embed(model, hashes.watch(pairs.batches(settings.batch)))
+        embeddings = embed(model, hashes.watch(pairs.batches(settings.batch)))
         same = hashes.identities()
         choice = load_comparison(run.folder)
         comparison = choice and choice.comparison
-        retrieval, categories = retrieve_partners(found, model.active, same, comparison), None
+        retrieval, categories = retrieve_partners(embeddings, model.active, same, comparison), None
         items = same.counts()
-        readability = probe_factors(found, pairs.factors(), model.active_dimensions, settings.seed)
+        readability = probe_factors(
+            embeddings, pairs.factors(), model.active_dimensions, settings.seed
+        )
     terms, errors = _reconstruct(model, pairs, settings.batch, settings.seed)
     images = len(pairs.shapes[0]) == len(pairs.shapes[1]) == 3 and settings.translations > 0
     return Evaluation(
@@ -68,7 +72,7 @@ def evaluate(run: TrainedRun, pairs: PairSet, split: str = "test") -> Evaluation
         translation=_translate(run, pairs) if images else None,
         active_dimensions=int(model.active.sum()),
         shared_dimensions=len(model.active),
-        largest_nats=latent_nats(found)[0].max().item() if len(pairs) > 1 else None,
+        largest_nats=latent_nats(embeddings)[0].max().item() if len(pairs) > 1 else None,
         active_nats=settings.active_nats,
         items=items,
         comparison=choice.comparison.name if choice and choice.comparison.is_another else None,
@@ -83,16 +87,16 @@ def _degraded(
     """Retrieval of degraded copies, x by y and y by x."""
     if isinstance(pairs, ClassPairs):
         raise SettingsError("evaluation.degrade: pairs of classes have no partners to find")
-    found = embed(run.model, DegradedPairs(pairs).batches(run.settings.evaluation.batch))
-    return retrieve_partners(found, run.model.active, same, comparison)
+    embeddings = embed(run.model, DegradedPairs(pairs).batches(run.settings.evaluation.batch))
+    return retrieve_partners(embeddings, run.model.active, same, comparison)
 
 
 def _translate(run: TrainedRun, pairs: PairSet) -> dict[str, TranslationQuality]:
     settings = run.settings.evaluation
-    features = load_backbone(settings.backbone).embed if settings.backbone else None
+    embed_images = load_backbone(settings.backbone).embed if settings.backbone else None
     limits = (min(settings.batch, 64), settings.translations, settings.seed)
     return {
-        f"to_{to}": translation_quality(run.model, pairs, to, *limits, features)
+        f"to_{to}": translation_quality(run.model, pairs, to, *limits, embed_images)
         for to in ("x", "y")
     }
 
@@ -113,7 +117,7 @@ def _reconstruct(
             q = model.encode(pair)
             known = model.known(pair)
             rows.append(iiae_terms(pair, q, model.decode(q.rsample(), known)))
-            means = model.decode(q.mean(), known)
+            means = model.decode(q.mean, known)
             for i, (value, likelihood) in enumerate(zip(pair[:2], means, strict=True)):
                 errors[i] += (value - likelihood.mean).abs().flatten(1).mean(1).sum().item()
     terms = Terms(*(torch.cat(parts).cpu() for parts in zip(*rows, strict=True)))

@@ -20,7 +20,7 @@ log = logging.getLogger("iiae")
 class HeldOut(NamedTuple):
     """A held-out set of a run.
 
-    `recorded` says whether it is the very set that training held out: only then may results take
+    `recorded` is true if it is the very set that training held out: only then may results take
     the place of stored ones. `data` are all sets of the run's data.
     """
 

@@ -52,7 +52,7 @@ class ItemHashes:
 
 
 def retrieve_partners(
-    found: Embeddings,
+    embeddings: Embeddings,
     active: Tensor,
     items: Identities | None = None,
     comparison: Comparison | None = None,
@@ -63,13 +63,13 @@ def retrieve_partners(
     size, else None.
 
     Args:
-        found: Embeddings of a test set.
+        embeddings: Embeddings of a test set.
         active: Which dimensions of z_s are active, `(shared,)`.
         items: Which items are equal: those are one answer. Without it all count as different.
         comparison: How z_s is compared, beside the paper's distance.
     """
-    x, y = found.shared_given_x.mean, found.shared_given_y.mean
-    own_x, own_y = found.exclusive_x.mean, found.exclusive_y.mean
+    x, y = embeddings.shared_given_x.mean, embeddings.shared_given_y.mean
+    exclusive_x, exclusive_y = embeddings.exclusive_x.mean, embeddings.exclusive_y.mean
     ids_x, ids_y = items or (None, None)
 
     def x_to_y(query: Tensor, gallery: Tensor) -> InstanceRetrieval:
@@ -79,14 +79,14 @@ def retrieve_partners(
         return instance_retrieval(query, gallery, query_ids=ids_y, gallery_ids=ids_x)
 
     other = comparison if comparison and comparison.is_another else None
-    comparable = own_x.shape == own_y.shape
+    comparable = exclusive_x.shape == exclusive_y.shape
     return Retrieval(
         shared_x_to_y=x_to_y(x, y),
         shared_y_to_x=y_to_x(y, x),
         active_x_to_y=x_to_y(x[:, active], y[:, active]),
         active_y_to_x=y_to_x(y[:, active], x[:, active]),
-        exclusive_x_to_y=x_to_y(own_x, own_y) if comparable else None,
-        exclusive_y_to_x=y_to_x(own_y, own_x) if comparable else None,
+        exclusive_x_to_y=x_to_y(exclusive_x, exclusive_y) if comparable else None,
+        exclusive_y_to_x=y_to_x(exclusive_y, exclusive_x) if comparable else None,
         chosen_x_to_y=x_to_y(other.queries(x, "x"), other.items(y, "y")) if other else None,
         chosen_y_to_x=y_to_x(other.queries(y, "y"), other.items(x, "x")) if other else None,
     )

@@ -17,7 +17,7 @@ LATENTS: tuple[str, ...] = ("z_s given x", "z_s given y", "z_x", "z_y")
 
 
 def probe_factors(
-    found: Embeddings, factors: Mapping[str, Factor], active: Active, seed: int
+    embeddings: Embeddings, factors: Mapping[str, Factor], active: Active, seed: int
 ) -> Readability:
     """Every factor read linearly from every latent, on held-out pairs.
 
@@ -30,13 +30,13 @@ def probe_factors(
     for name, factor in factors.items():
         one = BlockFactor(_varying(factor), factor.kind, factor.latent)
         try:
-            check_factor(name, one, len(found.shared_given_x.mean))
+            check_factor(name, one, len(embeddings.shared_given_x.mean))
             known[name] = one
         except DataError as error:
             refused[name] = str(error)
     views = {
         f"{view}s": dict(zip(LATENTS, (z.numpy() for z in every), strict=True))
-        for view, every in latent_views(found, active, seed).items()
+        for view, every in latent_views(embeddings, active, seed).items()
     }
     if not known:
         return Readability({}, refused)

@@ -26,9 +26,9 @@ def score_files(
     Args:
         query: `.npy`, `(queries, size)`.
         gallery: `.npy`, `(items, size)`.
-        query_labels: `.npy` of numbers or text, or a text file with a line a query; labels are
+        query_labels: `.npy` of numbers or text, or a text file, one line per query; labels are
             compared as text, see `read_labels`.
-        gallery_labels: The same, a line an item.
+        gallery_labels: The same, one line per item.
         ks: Cut-offs.
         distance: cosine, euclidean or hamming.
 
@@ -44,7 +44,7 @@ def score_files(
 
 
 def read_labels(path: Path) -> np.ndarray:
-    """Labels as text, of an `.npy` file of numbers or text, or of a text file, one a line.
+    """Labels as text, of an `.npy` file of numbers or text, or of a text file, one per line.
 
     Whole numbers of an array are spelled without a decimal point, so that 1 and 1.0 are the 1 of a
     text file; 1.0 in a text file is another label. Blanks around a label are no part of it.
@@ -63,7 +63,7 @@ def read_labels(path: Path) -> np.ndarray:
 
 
 def _check_common(queries: np.ndarray, items: np.ndarray) -> None:
-    """Raises DataError, with an example of each side, where no label is on both sides."""
+    """Raises DataError, with an example of each side, if no label is on both sides."""
     if len(queries) and len(items) and not np.isin(queries, items).any():
         raise DataError(
             f"no query has a relevant item: no label is on both sides; a query is labelled "

@@ -37,7 +37,7 @@ def translation_quality(
     batch: int,
     limit: int,
     seed: int,
-    features: Perceptual | None = None,
+    embed: Perceptual | None = None,
 ) -> TranslationQuality:
     """Quality of translations to one domain, over at most `limit` pairs drawn at random.
 
@@ -48,7 +48,7 @@ def translation_quality(
         batch: Pairs a step.
         limit: Number of pairs to look at, at most.
         seed: Random seed of the pairs and of the exclusive latents.
-        features: Images in [-1, 1] to feature vectors, for the perceptual and kernel distances.
+        embed: Maps images in [-1, 1] to feature vectors, for the perceptual and kernel distances.
     """
     generator = torch.Generator().manual_seed(seed)
     device = model.active.device
@@ -62,14 +62,14 @@ def translation_quality(
         source, partner = (x, y) if to == "y" else (y, x)
         content_of = content(model, source, to)
         made = _translations(model, content_of, partner, to, generator)
-        real = None if features is None else features(partner)
+        real = None if embed is None else embed(partner)
         if real is not None:
             sets.setdefault("real", []).append(real)
         for name in SOURCES:
             rows.setdefault(f"l1 {name}", []).append(l1(made[name], partner))
             rows.setdefault(f"ssim {name}", []).append(ssim(made[name], partner))
-            if features is not None and real is not None:
-                sets.setdefault(name, []).append(features(made[name]))
+            if embed is not None and real is not None:
+                sets.setdefault(name, []).append(embed(made[name]))
                 far = 1 - torch.nn.functional.cosine_similarity(sets[name][-1], real)
                 rows.setdefault(f"perceptual {name}", []).append(far)
         rows.setdefault("diversity", []).append(_diversity(made["draws"]))
@@ -78,8 +78,8 @@ def translation_quality(
             parts.append(model.encoder(to)(made[name]).shared.mean)
     sources = getattr(hashes.identities(), other(to))
     read = {name: torch.cat(parts).cpu() for name, parts in again.items()}
-    found = _summary(rows, torch.cat(shared).cpu(), read, sources)
-    return found if found.pairs < 2 else found._replace(kernel=_kernel(sets) or None)
+    quality = _summary(rows, torch.cat(shared).cpu(), read, sources)
+    return quality if quality.pairs < 2 else quality._replace(kernel=_kernel(sets) or None)
 
 
 def _kernel(sets: dict[str, list[Tensor]]) -> dict[str, float]:
@@ -111,11 +111,11 @@ def ssim(made: Tensor, partner: Tensor) -> Float[Tensor, " batch"]:
     """SSIM of each pair of images in [-1, 1]: Wang et al. 2004, Gaussian window of 11 pixels."""
     from torchmetrics.functional.image import structural_similarity_index_measure
 
-    found = structural_similarity_index_measure(
+    similarity = structural_similarity_index_measure(
         made.float(), partner.float(), data_range=2.0, reduction="none"
     )
-    assert isinstance(found, Tensor)
-    return found.reshape(-1)
+    assert isinstance(similarity, Tensor)
+    return similarity.reshape(-1)
 
 
 def _diversity(draws: Float[Tensor, "draws batch *shape"]) -> Float[Tensor, " batch"]:

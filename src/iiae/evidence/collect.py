@@ -44,7 +44,7 @@ def prove_run(run: TrainedRun, data: Splits, split: str = "test") -> Evidence:
     latents = views(found, run.model.active_dimensions, settings.seed)
     factors = pairs.factors()
     evidence = measure_evidence(latents, factors, settings.seed)
-    terms = information_terms(run.model, pairs, settings.batch, settings.seed)
+    terms = information_terms(run.model, pairs, settings.batch, settings.seed, data.train)
     swap = swap_consistency(run.model, data.train, pairs, settings.seed) if factors else None
     return evidence._replace(
         split=split,

@@ -1,8 +1,9 @@
 """What leaked, without known factors: a latent that predicts what it should not, on held-out pairs.
 
-z_x knows only x. If it predicts y beyond what z_s given x predicts, shared content was left in it.
-If z_s given x predicts x beyond what z_s given y does, it holds what y does not say: content
-exclusive to x, or shared content that y shows less clearly.
+z_x should hold what y does not say. If it predicts y, it holds shared content, whether z_s has that
+too or not. If z_s given x predicts x beyond what z_s given y does, it holds what y does not say:
+content exclusive to x, or shared content that y shows less clearly. Each is compared with what all
+latents of the domain predict, so that 1 is a leak of everything.
 """
 
 from __future__ import annotations
@@ -45,10 +46,10 @@ def leakage_gains(
     found: dict[str, Gains] = {}
     known: dict[bytes, Gain | None] = {}  # views often share a latent
 
-    def gain(first: np.ndarray, second: np.ndarray, target: np.ndarray) -> Gain | None:
-        key = b"".join(part.tobytes() for part in (first, second, target))
+    def gain(*parts: np.ndarray) -> Gain | None:
+        key = b"".join(part.tobytes() for part in parts)
         if key not in known:
-            known[key] = prediction_gain(first, second, target, seed)
+            known[key] = prediction_gain(*parts, seed=seed)
         return known[key]
 
     for name, view in views.items():
@@ -57,8 +58,12 @@ def leakage_gains(
         rows = index.numpy()
         z_x, z_y = view.exclusive_x[rows], view.exclusive_y[rows]
         s_x, s_y = view.given_x[rows], view.given_y[rows]
+        nothing = np.zeros((len(rows), 1))
         found[name] = Gains(
-            gain(s_x, z_x, y), gain(s_y, z_y, x), gain(s_y, s_x, x), gain(s_x, s_y, y)
+            gain(nothing, z_x, s_x, y),
+            gain(nothing, z_y, s_y, x),
+            gain(s_y, s_x, z_x, x),
+            gain(s_x, s_y, z_y, y),
         )
     return found
 
@@ -66,6 +71,7 @@ def leakage_gains(
 def prediction_gain(
     first: np.ndarray,
     second: np.ndarray,
+    rest: np.ndarray,
     target: np.ndarray,
     seed: int = 0,
     permutations: int = PERMUTATIONS,
@@ -75,25 +81,19 @@ def prediction_gain(
     Args:
         first: `(pairs, size)`; may be constant.
         second: `(pairs, size)`.
+        rest: `(pairs, size)`: what else could add to it; may be constant.
         target: `(pairs, columns)`, centred.
         seed: Random seed of shufflings and bootstrap.
         permutations: Number of shufflings of `second`.
     """
-    base, extra = (latent[:, alive(latent)].astype(np.float64) for latent in (first, second))
+    base, extra, rest = (_scaled(latent) for latent in (first, second, rest))
     if not extra.shape[1]:
         return None
     rng = np.random.default_rng(seed)
-    base, extra = (standardised(z) if z.shape[1] else z for z in (base, extra))
-    fold = np.arange(len(target)) % FOLDS
-
-    def errors(*features: np.ndarray) -> np.ndarray:
-        wide = np.hstack(features)
-        predicted = held_out_ridge(wide, target, fold) if wide.shape[1] else 0
-        return np.square(target - predicted).sum(1)
-
-    total, alone, both = np.square(target).sum(1), errors(base), errors(base, extra)
+    total = np.square(target).sum(1)
+    alone, both = _errors(target, base), _errors(target, base, extra)
     orders = [rng.permutation(len(target)) for _ in range(permutations)]
-    null = np.array([(alone - errors(base, extra[o])).sum() for o in orders]) / total.sum()
+    null = np.array([(alone - _errors(target, base, extra[o])).sum() for o in orders]) / total.sum()
     gain = float((alone - both).sum() / total.sum())
     picks = rng.integers(len(target), size=(RESAMPLES, len(target)))
     low, high = np.quantile((alone - both)[picks].sum(1) / total[picks].sum(1), [0.025, 0.975])
@@ -104,7 +104,25 @@ def prediction_gain(
         high=float(high),
         null_high=float(np.quantile(null, 0.95)),
         p_value=(1 + int((null >= gain).sum())) / (1 + permutations),
+        possible=float((alone - _errors(target, base, extra, rest)).sum() / total.sum()),
     )
+
+
+def held_out_r2(latent: np.ndarray, target: np.ndarray) -> float:
+    """R2 of `target`, centred, by ridge regression on `latent`, of all its variance."""
+    return 1 - float(_errors(target, _scaled(latent)).sum() / np.square(target).sum())
+
+
+def _scaled(latent: np.ndarray) -> np.ndarray:
+    kept = latent[:, alive(latent)].astype(np.float64)
+    return standardised(kept) if kept.shape[1] else kept
+
+
+def _errors(target: np.ndarray, *features: np.ndarray) -> np.ndarray:
+    """Squared error of each pair, predicted from the other folds."""
+    wide, fold = np.hstack(features), np.arange(len(target)) % FOLDS
+    predicted = held_out_ridge(wide, target, fold) if wide.shape[1] else 0
+    return np.square(target - predicted).sum(1)
 
 
 def domain_components(

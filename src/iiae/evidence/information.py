@@ -10,7 +10,8 @@ domain, $p(z_s|x) = E_{y|x}\, q_s$, and stand in for them. With N pairs and one 
 - I(X;Z_x) $\ge E \log q(z_i \mid x_i) / \frac1N \sum_j q(z_i \mid x_j)$: InfoNCE; the same for y.
 - I(X;Z_s given Y) $\le E\,KL[q_s \| r_y]$: equal less $E\,KL[p(z_s \mid y) \| r_y] \ge 0$; the same
   for I(Y;Z_s given X) with $r_x$.
-- I(X,Y;Z_s) $\le E\,KL[q_s \| m]$, as the first.
+- I(X,Y;Z_s) $\le E\,KL[q_s \| m]$, as the first; m also a mixture of normals fitted to training
+  pairs (`iiae.metrics.mixture`).
 - I(X,Y;Z_s) $\le E \log q_s(z_i \mid i) / \frac{1}{N-1} \sum_{j \ne i} q_s(z_i \mid j)$, leave one
   out (Poole et al. 2019), by Jensen's inequality; needs the exact conditional, which $q_s$ is.
 - I(X,Y;Z_s) $\ge E \log q_s(z_i \mid i) / \frac1N \sum_j q_s(z_i \mid j)$: InfoNCE, at most log N.
@@ -24,8 +25,9 @@ The interaction information $I(X;Y;Z_s) = I(X;Z_s) - I(X;Z_s|Y) = I(X;Y) - I(X;Y
 - at least InfoNCE(X;Z_s) - KL[q_s ‖ r_y], InfoNCE(Y;Z_s) - KL[q_s ‖ r_x], and InfoNCE(X,Y;Z_s) -
   KL[q_s ‖ r_x] - KL[q_s ‖ r_y], from $I(X,Y;Z_s) = I(X;Y;Z_s) + I(Y;Z_s|X) + I(X;Z_s|Y)$. It never
   exceeds I(X;Y), so these are lower bounds of I(X;Y) as well, without any assumption;
-- at least $E\,KL[q_s \| m] - KL[q_s \| r_x] - KL[q_s \| r_y]$ if the aggregate posterior is the
-  normal m; no bound otherwise, as it is too large by $KL[q(z_s) \| m]$. It has no limit of log N;
+- at least $E\,KL[q_s \| m] - KL[q_s \| r_x] - KL[q_s \| r_y]$ if the aggregate posterior is m,
+  and equal if r_x and r_y are right too. An estimate, no bound: it is too large by
+  $KL[q(z_s) \| m]$ and too small by what r_x and r_y miss. It has no limit of log N;
 - at most I(X;Z_s), I(Y;Z_s) and so I(X,Y;Z_s). A bound of I(X;Y) from above follows only if z_s
   says all that x and y share, I(X;Y|Z_s) = 0. The gap cannot close: such a z_s has
   $I(X,Y;Z_s) \ge$ Wyner's common information $\ge I(X;Y)$.
@@ -43,12 +45,14 @@ from torch import Tensor
 from iiae.data.base import PairSet
 from iiae.distributions import DiagonalNormal, Posteriors
 from iiae.errors import DataError
+from iiae.metrics.mixture import choose_mixture, fit_mixture, of_pairs
 from iiae.model.iiae import IIAE
 from iiae.results import Bound, InformationTerms
 from iiae.types import mapped
 
 PAIRS = 10_000  # beyond it, so many drawn at random: the work grows with the square
 RESAMPLES = 1000
+TRAINED = 4000  # pairs that a mixture is fitted to, at most
 FOLDS = 5  # of the normal that stands for the aggregate posterior
 
 
@@ -60,7 +64,7 @@ class Contrast(NamedTuple):
 
 
 def information_terms(
-    model: IIAE, pairs: PairSet, batch: int = 500, seed: int = 0
+    model: IIAE, pairs: PairSet, batch: int = 500, seed: int = 0, train: PairSet | None = None
 ) -> InformationTerms:
     """Bounds on the information in each latent, over pairs that were not trained on.
 
@@ -69,6 +73,8 @@ def information_terms(
         pairs: In their fixed appearance; of more than 10,000 a random 10,000.
         batch: Pairs a step.
         seed: Random seed of the pairs, of the samples of z_s and of the bootstrap.
+        train: Other pairs, that a mixture is fitted to as the density of z_s as a whole; without
+            them it is one normal, of the other pairs of `pairs`.
 
     Raises:
         DataError: There are fewer than three pairs.
@@ -90,8 +96,12 @@ def information_terms(
         "only_x": q.shared.kl(q.shared_given_y),
         "only_y": q.shared.kl(q.shared_given_x),
         "joint_prior": q.shared.kl_standard(),
-        "joint_normal": aggregate_kl(q.shared, generator),
+        "joint_mixture": aggregate_kl(q.shared, generator),
     }
+    if train is not None:
+        others = _posteriors(model, train, train.sample(TRAINED, seed), batch).shared
+        fitted = choose_mixture(others, generator).kl(q.shared)
+        kl["joint_mixture"] = _smallest(kl["joint_mixture"], fitted)
     joint, x, y = (contrast(z, r) for r in (q.shared, q.shared_given_x, q.shared_given_y))
     each = {
         **kl,
@@ -106,9 +116,9 @@ def information_terms(
             y.lower - kl["only_y"],
             joint.lower - kl["only_x"] - kl["only_y"],
         ),
-        "interaction_upper": _smallest(joint.upper, kl["joint_prior"], kl["joint_normal"]),
+        "interaction_upper": _smallest(joint.upper, kl["joint_prior"], kl["joint_mixture"]),
         "interaction_fitted": _smallest(x.upper, y.upper),
-        "interaction_normal": kl["joint_normal"] - kl["only_x"] - kl["only_y"],
+        "interaction_estimate": kl["joint_mixture"] - kl["only_x"] - kl["only_y"],
     }
     return InformationTerms(n, **_bounds(each, generator))
 
@@ -137,27 +147,17 @@ def contrast(z: Float64[Tensor, "pairs size"], q: DiagonalNormal, block: int = 1
 
 
 def aggregate_kl(q: DiagonalNormal, generator: torch.Generator) -> Float64[Tensor, " pairs"]:
-    r"""KL of each posterior from a normal with the aggregate's mean and covariance, in nats.
-
-    $\tfrac12 (\log |\Sigma| - \log |S_i| + tr(\Sigma^{-1} S_i) + d_i^T \Sigma^{-1} d_i - D)$,
-    with the covariance of means and the mean variance of other pairs (five folds) as $\Sigma$.
+    """KL of each posterior from a normal with the mean and covariance of other pairs, in nats.
 
     Args:
         q: Posterior of each pair, in float64.
-        generator: Draws the folds.
+        generator: Draws the five folds.
     """
     found = torch.empty(len(q.loc), dtype=torch.float64)
     order = torch.randperm(len(q.loc), generator=generator)
     for part in order.tensor_split(min(FOLDS, len(order))):
         rest = torch.ones(len(order), dtype=torch.bool).index_fill_(0, part, False)
-        means, variance = q.loc[rest], q.variance[rest].mean(0)
-        around = means - means.mean(0)
-        factor = torch.linalg.cholesky(around.T @ around / len(means) + variance.diag())
-        inverse = torch.cholesky_inverse(factor)
-        far = q.loc[part] - means.mean(0)
-        terms = (far @ inverse * far).sum(1) + q.variance[part] @ inverse.diagonal()
-        size = 2 * factor.diagonal().log().sum() - q.loc.shape[1]
-        found[part] = (terms + size - q.log_variance[part].sum(1)) / 2
+        found[part] = fit_mixture(of_pairs(q, rest), 1, generator).kl(of_pairs(q, part))
     return found
 
 

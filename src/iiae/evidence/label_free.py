@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from iiae.data.base import Splits
-from iiae.evidence.gains import leakage_gains
+from iiae.data.base import PairSet, Splits
+from iiae.evidence.gains import PAIRS, domain_components, held_out_r2, leakage_gains
 from iiae.evidence.information import information_terms
 from iiae.evidence.matching import match_held_out
-from iiae.evidence.measure import views
+from iiae.evidence.measure import Blocks, views
+from iiae.metrics.independence import hsic_test
+from iiae.metrics.leakage import alive
 from iiae.model.latents import embed
-from iiae.results import Gain, LabelFree
+from iiae.results import LabelFree
 from iiae.run_folder import TrainedRun
+from iiae.settings import EvaluationSettings
 
 VIEW = "active means"
 
@@ -28,23 +31,40 @@ def label_free_scores(run: TrainedRun, data: Splits) -> LabelFree:
     """
     settings, pairs = run.settings.evaluation, data.validation
     matching = match_held_out(run.model, data, "validation", settings)
-    terms = information_terms(run.model, pairs, settings.batch, settings.seed)
+    terms = information_terms(run.model, pairs, settings.batch, settings.seed, data.train)
     found = embed(run.model, pairs.batches(settings.batch))
-    latents = views(found, run.model.active_dimensions, settings.seed)
-    gains = leakage_gains({VIEW: latents[VIEW]}, pairs, settings.batch, settings.seed)[VIEW]
-    crossed = [gain.without for gain in gains[:2] if gain]
-    leaks = [_sure(gain) for gain in gains]
+    latents = {VIEW: views(found, run.model.active_dimensions, settings.seed)[VIEW]}
+    gains = leakage_gains(latents, pairs, settings.batch, settings.seed)[VIEW]
+    leak = max(gains.leaks.values())
     return LabelFree(
         nats=matching.nats.value,
         retrieval=matching.recall,
         interaction=terms.interaction_lower.value,
+        estimate=terms.interaction_estimate.value,
         inter_kl=-(terms.only_x.value + terms.only_y.value),
-        crossed=float(np.mean(crossed)) if crossed else 0.0,
-        kept_apart=-float(np.sum(leaks)),
-        balance=matching.recall * (1 - min(1.0, float(np.sum(leaks)))),
+        crossed=_crossed(latents[VIEW], pairs, settings),
+        independent=-_dependence(latents[VIEW], settings.seed),
+        kept_apart=-leak,
+        nats_apart=matching.nats.value * (1 - leak),
+        balance=matching.recall * (1 - leak),
     )
 
 
-def _sure(gain: Gain | None) -> float:
-    """A gain beyond what shuffled latents reach; 0 of a latent that holds nothing."""
-    return 0.0 if gain is None else max(0.0, gain.gain - max(0.0, gain.null_high))
+def _crossed(view: Blocks, pairs: PairSet, settings: EvaluationSettings) -> float:
+    index = pairs.sample(PAIRS, settings.seed)
+    x, y = domain_components(pairs, index, settings.batch)
+    assert view.given_x is not None and view.given_y is not None
+    ways = ((view.given_x, y), (view.given_y, x))
+    return float(np.mean([held_out_r2(latent[index.numpy()], to) for latent, to in ways]))
+
+
+def _dependence(view: Blocks, seed: int) -> float:
+    """0 of a latent that holds nothing."""
+    found = [0.0, 0.0]
+    for i, (own, shared) in enumerate(
+        ((view.exclusive_x, view.given_x), (view.exclusive_y, view.given_y))
+    ):
+        assert shared is not None
+        if alive(own).any() and alive(shared).any():
+            found[i] = hsic_test(own, shared, permutations=1, seed=seed).value
+    return float(np.mean(found))

@@ -1,1 +1,1 @@
-"""Pretrained backbones, and features of images from them."""
+"""Pretrained backbones, and features of images computed by them."""

@@ -23,10 +23,10 @@ log = logging.getLogger("iiae")
 
 
 class Backbone(NamedTuple):
-    """A vision model and what it wants: side in pixels, and mean and spread of each channel.
+    """A vision model and its preprocessing: side in pixels, mean and spread of each channel.
 
     `digest` is of its weights; `classes` are the names its classifier was trained on, if any;
-    `taught` is the domain that `iiae finetune` taught it, or both, or nothing.
+    `taught` is the domain that `iiae finetune` trained it on, or both, or nothing.
     """
 
     name: str
@@ -104,7 +104,7 @@ def load_backbone(name: str | Path) -> Backbone:
 
 
 def load_backbones(name: str | Path) -> Backbone | dict[str, Backbone]:
-    """One model, or one a domain if `name` is a folder that `iiae finetune --apart` wrote.
+    """One model, or one per domain if `name` is a folder that `iiae finetune --apart` wrote.
 
     Raises:
         DataError: As `load_backbone`.
@@ -121,15 +121,15 @@ def pooled(
     model: nn.Module, images: Float[Tensor, "batch 3 side side"]
 ) -> Float[Tensor, "batch features"]:
     """The model's own pooled output, or else the mean of its last hidden states."""
-    found = model(pixel_values=images)
-    if getattr(found, "pooler_output", None) is not None:
-        return found.pooler_output.flatten(1)
-    last = found.last_hidden_state
+    output = model(pixel_values=images)
+    if getattr(output, "pooler_output", None) is not None:
+        return output.pooler_output.flatten(1)
+    last = output.last_hidden_state
     return last.mean((2, 3)) if last.ndim == 4 else last.mean(1)
 
 
 def _side(wanted: dict[str, Any]) -> int:
-    """The side of what the model sees: of the crop where there is one."""
+    """The side of the model's input: that of the crop, if the model crops."""
     size = wanted.get("crop_size") if wanted.get("do_center_crop") else wanted.get("size")
     if isinstance(size, int):
         return size

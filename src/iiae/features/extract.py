@@ -61,20 +61,20 @@ def extract_features(
     batch: int = 64,
     on_error: OnError = "stop",
 ) -> dict[str, int]:
-    """Features of every image of a folder, as an `.npz`; returns how many of each domain.
+    """Features of every image of a folder, as an `.npz`; returns the number of images per domain.
 
     `root/domain/class/image` gives `{domain}_features` (float32), `{domain}_classes` and
     `{domain}_paths` (relative to the domain's folder) for each domain; `root/class/image` and
     `root/image` are one domain called as the folder is. `backbone` and `backbone_labels` say what
-    made them and which classes it was taught; `protocol`, of fine-tuned backbones, whether one was
-    taught all domains ("joint") or one each ("apart").
+    made them and which classes it was trained on; `protocol`, for fine-tuned backbones, whether one
+    was trained on all domains ("joint") or one on each ("apart").
 
-    Features are kept by the backbone's digest and the file's content, so that a run that was
-    stopped goes on, and moved or copied files cost nothing.
+    Features are kept by the backbone's digest and the file's content, so a stopped run resumes,
+    and moved or copied files cost nothing.
 
     Args:
         root: The folder.
-        backbone: See `iiae.features.backbone.load_backbones`; one for all domains, or one a domain.
+        backbone: See `iiae.features.backbone.load_backbones`; one for all, or one per domain.
         out: The `.npz` to write.
         cache: Folder of kept features; by default the user's cache.
         batch: Images a step.
@@ -93,9 +93,9 @@ def extract_features(
     arrays = _origin(backbone, backbones)
     counts: dict[str, int] = {}
     for folder in folders:
-        found = _extracted(folder, backbones[folder.name], cache, batch, on_error)
-        arrays |= {f"{folder.name}_{key}": values for key, values in found.items()}
-        counts[folder.name] = len(found["paths"])
+        extracted = _extracted(folder, backbones[folder.name], cache, batch, on_error)
+        arrays |= {f"{folder.name}_{key}": values for key, values in extracted.items()}
+        counts[folder.name] = len(extracted["paths"])
     write_arrays(out, arrays)
     return counts
 
@@ -107,14 +107,14 @@ def _by_domain(
         return dict.fromkeys(domains, backbone)
     for name in domains:
         if name not in backbone:
-            raise DataError(f"no backbone was taught {name}; there are {', '.join(backbone)}")
+            raise DataError(f"no backbone was trained on {name}; there are {', '.join(backbone)}")
     return {name: backbone[name] for name in domains}
 
 
 def _origin(
     given: Backbone | Mapping[str, Backbone], backbones: Mapping[str, Backbone]
 ) -> dict[str, np.ndarray]:
-    """What made the features, as arrays."""
+    """The origin of the features (backbones and their labels), as arrays."""
     names = dict.fromkeys(f"{one.name} {one.digest}" for one in backbones.values())
     labels = dict.fromkeys(name for one in backbones.values() for name in one.classes)
     arrays = {
@@ -162,7 +162,7 @@ def _hashes(files: Sequence[Path]) -> list[str]:
         try:
             return hashlib.sha256(file.read_bytes()).hexdigest()
         except OSError:
-            return f"unreadable {file}"  # decoding it will say why
+            return f"unreadable {file}"  # decoding raises the reason
 
     with ThreadPoolExecutor() as pool:
         return list(pool.map(key, files))
@@ -176,7 +176,7 @@ def _fill(
     batch: int,
     skipped: Skipped,
 ) -> None:
-    """Computes what is not kept yet."""
+    """Computes the features that the cache lacks."""
     key_of = dict(zip(files, keys, strict=True))
     first = {key: file for file, key in reversed(key_of.items())}  # one file a content
     missing = [file for key, file in first.items() if key not in kept]
@@ -191,16 +191,16 @@ def _fill(
 
 
 def save_features(
-    path: Path, source: Path, found: Collections, names: tuple[str, str], note: str
+    path: Path, source: Path, features: Collections, names: tuple[str, str], note: str
 ) -> None:
     """Writes two labelled collections of features as one `.npz`, as `extract` does.
 
     Args:
         path: The file.
-        source: Where they come from; what an `.npz` says of other things is kept.
-        found: The features, their classes and paths.
-        names: What the two domains are called.
-        note: Added to what the source says of its backbone.
+        source: The file they come from; other arrays of an `.npz` are kept.
+        features: The features, their classes and paths.
+        names: Names of the two domains.
+        note: Added to the source's description of its backbone.
 
     Raises:
         RunError: The file cannot be written.
@@ -209,12 +209,12 @@ def save_features(
     if source.suffix.lower() == ".npz":
         with np.load(source, allow_pickle=False) as held:
             arrays = {name: held[name] for name in held.files}
-    for name, side in zip(names, (found.x, found.y), strict=True):
+    for name, side in zip(names, (features.x, features.y), strict=True):
         arrays[f"{name}_features"] = side.values.numpy()
         arrays[f"{name}_classes"], arrays[f"{name}_paths"] = side.labels, side.paths
     arrays["backbone"] = np.array(f"{arrays.get('backbone', '')} {note}".strip())
-    if found.unseen is not None:
-        arrays["unseen"] = np.array(found.unseen)
-    if found.protocol:
-        arrays["protocol"] = np.array([found.protocol])
+    if features.unseen is not None:
+        arrays["unseen"] = np.array(features.unseen)
+    if features.protocol:
+        arrays["protocol"] = np.array([features.protocol])
     write_arrays(path, arrays)

@@ -1,4 +1,4 @@
-"""Backbones fine-tuned on the seen classes: one for both domains, or one a domain."""
+"""Backbones fine-tuned on the seen classes: one for both domains, or one per domain."""
 
 from __future__ import annotations
 
@@ -82,11 +82,11 @@ def finetune(
         backbone: See `iiae.features.backbone.load_backbone`; its model is changed.
         out: The folder to write.
         settings: Length, rate and the side of images, in pixels.
-        apart: One backbone a domain, taught and chosen on that domain alone, in folders of `out`
+        apart: One backbone per domain, trained and chosen on that domain alone, in folders of `out`
             that are named as the domains are.
 
     Returns:
-        What was written: one for both domains, or one a domain.
+        What was written: one for both domains, or one per domain.
 
     Raises:
         DataError: As `load_classes`.

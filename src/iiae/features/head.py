@@ -1,4 +1,4 @@
-"""A head over features that knows the seen classes; its hidden layer gives new features."""
+"""A head over features, trained on the seen classes; its hidden layer gives new features."""
 
 from __future__ import annotations
 
@@ -68,15 +68,15 @@ def train_head(
     """Trains a classifier of the training classes; writes its hidden layer.
 
     Neither the unseen nor the validation classes are seen. `out` holds the hidden layer of every
-    item, its class and its path, the unseen classes where the files themselves say them, and the
-    protocol: "apart", or "joint" if any network on the way was taught both domains.
+    item, its class and its path, the unseen classes if the files themselves name them, and the
+    protocol: "apart", or "joint" if any network on the way was trained on both domains.
 
     Args:
         data: Features, an `.npz` or the authors' folder, and their split, as for training
             (`data.name = "classes"`).
         out: The `.npz` to write.
         settings: Size, length and regularisation.
-        apart: One head a domain, taught on that domain alone, instead of one for both.
+        apart: One head per domain, trained on that domain alone, instead of one for both.
 
     Returns:
         mAP@all of held-out seen classes with the new features: x searching y; taught apart, whose
@@ -111,7 +111,7 @@ def _refuse_two_widths(root: str, train: ClassPairs) -> None:
     if widths[0] != widths[1]:
         raise DataError(
             f"{root}: features are {widths[0]} wide in x and {widths[1]} in y; one head for "
-            "both domains needs features of one network; teach one a domain (--apart)"
+            "both domains needs features of one network; train one per domain (--apart)"
         )
 
 

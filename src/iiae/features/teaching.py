@@ -1,6 +1,6 @@
-"""What heads and fine-tuned backbones share: what a network is taught on, and how it is judged.
+"""What heads and fine-tuned backbones share: training items, and how a network is judged.
 
-The published features came from two networks, one taught on sketches and one on photos: "apart".
+The published features came from two networks, one trained on sketches and one on photos: "apart".
 One network for both domains aligns them by itself: "joint". IIAE itself sees no label but which x
 and y share a class.
 """
@@ -29,7 +29,7 @@ Embed = Callable[[Tensor], Tensor]
 
 
 class Task(NamedTuple):
-    """What one network is taught on, and its quality on held-out seen classes.
+    """What one network is trained on, and its quality on held-out seen classes.
 
     `domain` is x or y, or both for one network of both; `labels` are numbers of classes.
     """
@@ -41,7 +41,7 @@ class Task(NamedTuple):
 
 
 def tasks(train: ClassPairs, validation: ClassPairs, apart: bool) -> list[Task]:
-    """One task for both domains, or one a domain, which sees nothing of the other."""
+    """One task for both domains, or one per domain, without data of the other."""
     sides = {"x": (train.x, validation.x), "y": (train.y, validation.y)}
     if apart:
         return [

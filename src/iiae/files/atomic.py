@@ -67,7 +67,7 @@ def write_atomically(path: Path, write: Callable[[Path], object], durable: bool 
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder that files will be written to, if it isn't there; for before long work.
+    """Makes a folder for output if it does not exist; call it before long work.
 
     Raises:
         RunError: It cannot be made or written to, or is a file.
@@ -91,7 +91,7 @@ def folder_errors(folder: Path) -> Iterator[None]:
 
 
 def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """Refuses to write over what is read.
+    """Refuses to overwrite an input.
 
     Raises:
         DataError: An output is one of the inputs.
@@ -137,7 +137,7 @@ def read_csv(path: Path, matrix: bool = False) -> tuple[list[str], list[list[str
         heading = ["", *heading]
     twice = [name for name, count in Counter(heading).items() if count > 1]
     if twice:
-        raise DataError(f"{path}: has several columns called {', '.join(twice)}")
+        raise DataError(f"{path}: has several columns named {', '.join(twice)}")
     for number, row in enumerate(rows, start=1):
         if len(row) != len(heading):
             raise DataError(

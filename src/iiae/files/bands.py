@@ -36,11 +36,11 @@ def read_bands(
     with named_errors(name):
         given = BytesIO(place.read_bytes()) if not isinstance(place, Path) else place
         array = name.lower().endswith(ARRAY)
-        found = [np.load(given, allow_pickle=False)] if array else _pages(given, bands)
-    if any(page.ndim not in (2, 3) or page.shape[:2] != found[0].shape[:2] for page in found):
-        shapes = " and ".join(str(page.shape) for page in found)
+        pages = [np.load(given, allow_pickle=False)] if array else _pages(given, bands)
+    if any(page.ndim not in (2, 3) or page.shape[:2] != pages[0].shape[:2] for page in pages):
+        shapes = " and ".join(str(page.shape) for page in pages)
         raise DataError(f"{name}: is {shapes}; an image is (height, width[, bands])")
-    scaled = [_scaled(np.atleast_3d(page), name) for page in found]
+    scaled = [_scaled(np.atleast_3d(page), name) for page in pages]
     values = np.concatenate(scaled, 2).transpose(2, 0, 1)
     if len(values) != bands:
         raise DataError(
@@ -70,7 +70,7 @@ def encode_bands(values: Float[Tensor, "bands height width"], ending: str) -> by
 
     Args:
         values: The image.
-        ending: ".npy" for an array, else a TIFF of one page a band.
+        ending: ".npy" for an array, else a TIFF of one page per band.
     """
     numbers = values.clamp(-1, 1).add(1).mul(32767.5).round().numpy().astype(np.uint16)
     held = BytesIO()

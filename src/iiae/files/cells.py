@@ -56,10 +56,10 @@ def is_cells(value: Any) -> bool:
 
 
 def split_place(text: str) -> tuple[str, str | None]:
-    """A file and the place in it, of `cells.h5mu:rna:counts`; None for what names no cells."""
+    """Splits `cells.h5mu:rna:counts` into the file and a place; None if the text names no cells."""
     for ending in ENDINGS:
-        file, found, place = text.partition(f"{ending}:")
-        if found:
+        file, colon, place = text.partition(f"{ending}:")
+        if colon:
             return file + ending, place
     return text, "" if is_cells(text) else None
 
@@ -115,7 +115,7 @@ def find_place(cells: Cells, text: str | None, setting: str) -> Place:
         raise DataError(f"{cells.name}: {setting} is missing: one of {_listed(_places(node))}")
     place = _within(modality, rest if cells.modalities else text)
     if place.group != "X" and place.key not in _keys(node, place.group):
-        what = "layer" if place.group == LAYERS else "panel in obsm called"
+        what = "layer" if place.group == LAYERS else "panel in obsm named"
         own = f" of {modality}" if modality else ""
         raise DataError(
             f"{cells.name}: {setting} = {text!r}: there is no {what} {place.key}{own}; there are "
@@ -130,8 +130,8 @@ def _places(node: Any) -> list[str]:
 
 
 def _within(modality: str | None, text: str) -> Place:
-    group, found, key = text.partition(":")
-    if found and group in (OBSM, LAYERS):
+    group, colon, key = text.partition(":")
+    if colon and group in (OBSM, LAYERS):
         return Place(modality, group, key)
     return Place(modality, "X") if text in ("", "X") else Place(modality, LAYERS, text)
 

@@ -34,7 +34,7 @@ def read_named_columns(path: Path, wanted: Collection[str] | None = None) -> dic
 
 
 def typed_column(cells: Sequence[Any]) -> np.ndarray:
-    """Whole numbers where all cells are such, else numbers where all are, else text.
+    """Whole numbers if all cells are, else numbers if all cells are, else text.
 
     >>> typed_column(["1", "2"]).dtype.kind, typed_column(["1", "2.5"]).dtype.kind
     ('i', 'f')

@@ -1,4 +1,4 @@
-"""Samples read in threads, ahead of whoever takes them; what happens if one cannot be read."""
+"""Samples read ahead in threads, and what happens if one cannot be read."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Skipped:
         self.reasons.append(str(error))
 
     def check(self, kept: int) -> None:
-        """Says how many samples were left out; raises NothingReadable if none is kept."""
+        """Logs the number of samples left out; raises NothingReadable if none is kept."""
         if not self.reasons:
             return
         if not kept:

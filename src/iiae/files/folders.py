@@ -127,7 +127,7 @@ def some_images(listing: Listing, where: object) -> list[str]:
 
 
 def report(listing: Listing, where: object) -> None:
-    """Names in the log what was left out of a folder."""
+    """Logs which files of a folder were left out."""
     if listing.unwritable:
         named = first_five([escaped(name) for name in listing.unwritable])
         log.warning("%s: skipped %s: %s", where, named, UNWRITABLE)
@@ -227,7 +227,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
-    """A file, or a link to nothing: reading it will say so. No pipe, socket or device."""
+    """A file, or a broken link (reading it raises the error). No pipe, socket or device."""
     try:
         return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
     except OSError:

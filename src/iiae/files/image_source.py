@@ -151,7 +151,7 @@ def _all_named(listing: Listing, where: object) -> list[str]:
 
 
 def _of_table(path: Path, shape: Sequence[int], domain: Domain, pad: bool) -> Images:
-    """Images of a table's column, called as the cells say; encoded ones `pairs.parquet#3`."""
+    """Images of a table's column, named by the cells; encoded ones `pairs.parquet#3`."""
     columns = read_columns(path, (domain, "path"))
     cells = columns.get(domain, columns.get("path"))
     if not cells:

@@ -43,7 +43,7 @@ def read_image(
 ) -> Float[Tensor, "channels height width"]:
     """An image file, resized by area to `shape`, as floats in [-1, 1].
 
-    Turned as its EXIF tag says; transparency is laid on white; every colour space becomes grey
+    Turned by its EXIF tag; transparency is laid on white; every colour space becomes grey
     (1 channel) or RGB (3). Greys of 16 bits, 0 to 65535, and floats in [0, 1] keep their range.
 
     Args:
@@ -66,7 +66,7 @@ def decode_image(
 ) -> Float[Tensor, "channels height width"]:
     """`read_image` of a file's bytes, as they come from elsewhere.
 
-    What kind of file it is, its content says, not its name.
+    The file type is detected from the content, not from the name.
 
     Args:
         data: The whole file.
@@ -104,7 +104,7 @@ def open_image(
 ) -> Image.Image:
     """An image file, or its content, as 8-bit RGB.
 
-    Turned as its EXIF tag says, transparency laid on white.
+    Turned by its EXIF tag, transparency laid on white.
 
     Args:
         path: Where it is, or the file opened.
@@ -146,7 +146,7 @@ def open_sized(
 
 @contextmanager
 def named_errors(name: str) -> Iterator[None]:
-    """Turns what Pillow and the system raise of an image into a DataError that names it."""
+    """Turns errors of Pillow and the system about an image into a DataError that names it."""
     try:
         yield
     except FileNotFoundError as error:
@@ -200,7 +200,7 @@ def inner_box(
 
 
 def _plain(image: Image.Image, name: str) -> Image.Image:
-    """8 bits a channel and no transparency."""
+    """8 bits per channel and no transparency."""
     if image.mode.startswith("I") or image.mode == "F":
         return _grey(np.asarray(image, dtype=np.float64), image.mode == "F", name)
     if image.has_transparency_data:

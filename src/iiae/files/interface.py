@@ -1,4 +1,4 @@
-"""What a source of samples is, whatever it reads."""
+"""The interface of sources of samples."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from iiae.files.remote import is_url
 
 
 class Sample(NamedTuple):
-    """What a model takes, and the width and height that an image has in its file, in pixels."""
+    """An input of a model, and the width and height of the image in its file, in pixels."""
 
     values: Tensor
     size: tuple[int, int]
@@ -39,15 +39,15 @@ class Source(ABC):
 
     @abstractmethod
     def path(self, i: int) -> str:
-        """The same from the root, or a URL: what a gallery knows it by."""
+        """The path from the root, or a URL: the key in a gallery."""
 
     @abstractmethod
     def label(self, i: int) -> str | None:
-        """The name of the folder that holds the file, or what the array file says."""
+        """The name of the folder that holds the file, or the label in the array file."""
 
     @abstractmethod
     def stamp(self, i: int) -> Sequence[object]:
-        """What changes if the sample does, without reading it."""
+        """Text that changes if the sample changes, without reading it."""
 
     @abstractmethod
     def digest(self, i: int) -> str:
@@ -59,5 +59,5 @@ class Source(ABC):
 
 
 def absolute(path: str | Path) -> str:
-    """How samples are known: from the root, without `..`, links not followed; a URL as it is."""
+    """An absolute path, without `..`, links not followed; a URL as it is."""
     return str(path) if is_url(path) else os.path.abspath(path)

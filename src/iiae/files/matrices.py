@@ -32,7 +32,7 @@ class Matrix(NamedTuple):
         return np.ascontiguousarray(dense, np.float32)
 
     def row(self, i: int) -> str:
-        """What a row is called in messages."""
+        """The name of a row in messages."""
         return f"row {i}" if self.rows is None else self.rows[i]
 
     @property

@@ -1,4 +1,4 @@
-"""Files at a URL that fsspec knows, as s3://bucket/photos; each is fetched whole."""
+"""Files at a URL that fsspec supports, as s3://bucket/photos; each is fetched whole."""
 
 from __future__ import annotations
 
@@ -63,6 +63,6 @@ def _opened(url: str) -> tuple[Any, str]:
 
 
 def _stamp(about: dict[str, Any]) -> tuple[str, ...]:
-    """Size and, by whatever name the store has it, version or time of change."""
+    """Size, and version or time of change under the name that the store uses."""
     names = ("size", "ETag", "etag", "mtime", "LastModified", "updated", "last_modified", "created")
     return tuple(str(about[name]) for name in names if about.get(name) is not None)

@@ -198,7 +198,7 @@ def _of_table(path: Path, name: str) -> Rows:
 
 
 def _row_names(path: Path, columns: dict[str, Sequence[Any]]) -> list[str] | None:
-    """Takes the first column out if it has no name, or holds no number at all.
+    """Splits off the first column as names if it has no heading, or holds no number.
 
     Raises:
         DataError: A name of a row occurs twice.

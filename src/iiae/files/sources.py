@@ -127,7 +127,7 @@ def _open(
     if not url and not path.exists() and not path.is_symlink():
         raise DataError(f"{shown(str(given))}: no such file or folder")
     if is_cells(given):
-        raise DataError(f"{given}: cells are read by train, embed and translate alone")
+        raise DataError(f"{given}: only train, embed and translate read cells")
     if len(shape) == 1 and (url or not path.is_file()):
         raise DataError(
             f"{given}: the model takes rows of {shape[0]} values; give an .npy, .npz, .csv, .tsv "

@@ -23,7 +23,7 @@ class ShardRows(NamedTuple):
 
 
 class Description(NamedTuple):
-    """What must be known before the first row is written.
+    """What a writer needs before the first row.
 
     `longest` is the number of characters of the longest name.
     """
@@ -55,10 +55,10 @@ def read_shard(path: Path) -> ShardRows:
         RunError: It is damaged.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
-            text = json.loads(found["text"].tobytes())
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            text = json.loads(arrays["text"].tobytes())
             failed = [(name, reason) for name, reason in text["failed"]]
-            return ShardRows(text["names"], found["vectors"], failed)
+            return ShardRows(text["names"], arrays["vectors"], failed)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise RunError(f"{path}: damaged: {error}; delete it and repeat the command") from error
 
@@ -87,7 +87,7 @@ def _write_npz(path: Path, described: Description, shards: Iterable[ShardRows]) 
 
 
 def _write_parquet(path: Path, described: Description, shards: Iterable[ShardRows]) -> None:
-    """A row group a shard; the columns' names, domain and block are in the file's metadata."""
+    """One row group per shard; the columns' names, domain and block are in the file's metadata."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,4 +1,4 @@
-"""Latents of many files: decoded in threads, written shard by shard, gone on with after a stop."""
+"""Embed many files: threads decode, shards are written one by one, a stopped run resumes."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class Shard(NamedTuple):
 
 
 class Embedded(NamedTuple):
-    """What `embed_files` wrote: rows in `output`, items named in `failures` where there are any,
-    and how many shards were there from an earlier try."""
+    """What `embed_files` wrote: rows in `output`, unreadable items in `failures` if there are any,
+    and the number of shards that an earlier run had finished."""
 
     output: Path
     rows: int
@@ -68,7 +68,7 @@ Engine = Callable[[Job, Sequence[Shard]], Iterable[int]]
 
 
 class Embedder:
-    """A loaded model and what reads its input; on a GPU where there is one."""
+    """A loaded model and the reader of its input; on a GPU if there is one."""
 
     def __init__(self, job: Job):
         self.job = job
@@ -230,10 +230,10 @@ def _join(
     rows, longest, failed, skipped = 0, 1, [], Skipped(job.on_error)
     for shard in shards:
         if not shard.file.is_file():
-            raise RunError(f"{shard.file}: was not written; repeat the command to go on")
-        found = read_shard(shard.file)
-        rows, failed = rows + len(found.names), failed + found.failed
-        longest = max([longest, *map(len, found.names)])
+            raise RunError(f"{shard.file}: was not written; repeat the command to resume")
+        read = read_shard(shard.file)
+        rows, failed = rows + len(read.names), failed + read.failed
+        longest = max([longest, *map(len, read.names)])
     for _, reason in failed:
         skipped.add(DataError(reason))
     skipped.check(rows)

@@ -18,12 +18,12 @@ from iiae.types import Domain
 MOST_DRAWS = 1000  # or steps
 
 
-class Exclusive(NamedTuple):
-    """Where the exclusive latents come from.
+class ExclusiveSource(NamedTuple):
+    """Where the exclusive latents of translations come from.
 
-    One reference in `like`: its own. `samples`: so many draws from the aggregate posterior.
-    `interpolate`: so many steps on the line between two references, or between two draws. None of
-    these: the prior's mean.
+    One reference in `like` gives its own latent. `samples` is a number of draws from the aggregate
+    posterior, `interpolate` a number of steps on the line between two references, or between two
+    draws. Without any of these, the prior's mean is used.
     """
 
     like: Sequence[str | Path] = ()
@@ -33,7 +33,7 @@ class Exclusive(NamedTuple):
 
 
 def exclusive_latents(
-    run: TrainedRun, to: Domain, exclusive: Exclusive
+    run: TrainedRun, to: Domain, exclusive: ExclusiveSource
 ) -> tuple[list[Tensor | None], list[str]]:
     """Exclusive latents, `(1, size)` each, and their names; None for the prior's mean."""
     if max(exclusive.samples, exclusive.interpolate) > MOST_DRAWS:

@@ -31,13 +31,13 @@ MOST_ASPECT = 16  # longer side of a translation, in sides of the model
 ZLIB_RUN_LENGTHS = 3  # Z_RLE
 
 
-class Outputs(NamedTuple):
-    """What is written: one image per sample into `folder`, under its name there, a `grid`, or both.
+class TranslationOutputs(NamedTuple):
+    """The pictures to write: one image per sample, by name, into `folder`, a `grid`, or both.
 
-    Images have the model's resolution on their shorter side and the aspect of their source, but
-    for the longer side: it is at most that of the source and 16 times that of the model, and at
-    least the model's. With `full_size` they have the source's own size. Images of three bands are
-    PNG, others 16-bit TIFF with a page a band, or `.npy` where the source is one. `spread` adds
+    Images have the model's resolution on their shorter side and the aspect of their source. The
+    longer side is at most that of the source and 16 times that of the model, and at least that
+    of the model. With `full_size` they have the size of the source. Images of three bands are
+    PNG, others 16-bit TIFF with one page per band, or `.npy` if the source is. `spread` adds
     the standard deviation over the draws at each pixel, as a heat map.
     """
 
@@ -48,7 +48,7 @@ class Outputs(NamedTuple):
 
 
 class Translated:
-    """What the grid and the heat maps need of the translations of a batch, block by block.
+    """The parts of a batch's translations that the grid and the heat maps need, block by block.
 
     Args:
         batch: The sources.
@@ -83,7 +83,7 @@ class Writer:
 
     Args:
         pool: The threads.
-        names: What the translations of each sample are called, by its number.
+        names: Names of the translations of each sample, by its number.
         outputs: What to write.
         endings: Of each sample's files, as `output_endings` gives them.
         pad: Whether samples were padded to squares: their translations are cut out again.
@@ -93,7 +93,7 @@ class Writer:
         self,
         pool: ThreadPoolExecutor,
         names: Sequence[str],
-        outputs: Outputs,
+        outputs: TranslationOutputs,
         endings: Sequence[str],
         pad: bool = False,
     ):
@@ -102,7 +102,7 @@ class Writer:
         self.writing: list[Future] = []
 
     def write(self, batch: Batch, made: Tensor, labels: Sequence[str]) -> None:
-        """Translations `(latents, batch, channels, height, width)`, a file each."""
+        """Writes translations `(latents, batch, channels, height, width)`, one file each."""
         for i, (number, size) in enumerate(zip(batch.numbers, batch.sizes, strict=True)):
             for j, label in enumerate(labels):
                 path = self._path(number, label, self.endings[number])
@@ -124,7 +124,7 @@ class Writer:
             self.writing.pop(0).result()
 
     def _cut(self, values: Tensor, size: tuple[int, int]) -> Tensor:
-        """The part of an image, `(..., height, width)`, that is no padding."""
+        """An image, `(..., height, width)`, without its padding."""
         height, width = values.shape[-2:]
         left, top, right, bottom = inner_box(size, (width, height), self.pad)
         return values[..., top:bottom, left:right]
@@ -138,7 +138,7 @@ class Writer:
 
 
 def output_endings(source: Source, bands: int) -> list[str]:
-    """How the files of each sample's translations end, of images of so many bands."""
+    """The file endings of each sample's translations, for images with this number of bands."""
     if bands == 3:
         return [PNG] * len(source)
     paths = (source.path(i).lower() for i in range(len(source)))
@@ -149,10 +149,10 @@ def output_names(
     source: Source,
     like: Sequence[str | Path],
     labels: Sequence[str],
-    outputs: Outputs,
+    outputs: TranslationOutputs,
     endings: Sequence[str],
 ) -> list[str]:
-    """What the translations of each sample are called: its name without an image's ending.
+    """Names of the translations of each sample: its own name without an image's ending.
 
     Raises:
         DataError: Two samples have one name, or an output would replace an input.
@@ -212,12 +212,12 @@ def _stem(name: str) -> str:
 
 
 def file_name(name: str, label: str, ending: str) -> str:
-    """What one translation of a sample is called."""
+    """The name of one translation of a sample."""
     return f"{name} {label}{ending}" if label else f"{name}{ending}"
 
 
 def write_picture(path: Path, values: Float[Tensor, "bands height width"]) -> None:
-    """An image in [-1, 1] as the ending says: PNG of 8 bits, TIFF or `.npy` of 16.
+    """An image in [-1, 1] in the format of the ending: PNG of 8 bits, TIFF or `.npy` of 16.
 
     Raises:
         RunError: It cannot be written.
@@ -229,7 +229,7 @@ def write_picture(path: Path, values: Float[Tensor, "bands height width"]) -> No
         write_atomically(path, lambda temporary: temporary.write_bytes(content), durable=False)
 
 
-def _write(path: Path, values: Tensor, size: tuple[int, int], outputs: Outputs) -> None:
+def _write(path: Path, values: Tensor, size: tuple[int, int], outputs: TranslationOutputs) -> None:
     height, width = values.shape[-2:]
     fitted = _size((width, height), size, outputs.full_size)
     if path.suffix == PNG:
@@ -239,7 +239,7 @@ def _write(path: Path, values: Tensor, size: tuple[int, int], outputs: Outputs) 
 
 
 def _size(own: tuple[int, int], source: tuple[int, int], full_size: bool) -> tuple[int, int]:
-    """The aspect, or the very size, of the source: see `Outputs`."""
+    """Width and height of a translation, by its source's aspect: see `TranslationOutputs`."""
     if full_size:
         return source
     side, longer, shorter = min(own), max(source), min(source)

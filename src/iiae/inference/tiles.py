@@ -21,9 +21,9 @@ from iiae.files.image_source import open_images
 from iiae.files.images import open_image
 from iiae.files.sources import Joined
 from iiae.files.tables import Place
-from iiae.inference.exclusive import Exclusive, exclusive_latents
+from iiae.inference.exclusive import ExclusiveSource, exclusive_latents
 from iiae.inference.picture_files import (
-    Outputs,
+    TranslationOutputs,
     file_name,
     output_endings,
     output_names,
@@ -62,10 +62,10 @@ def translate_large(
     to: Domain,
     folder: Path,
     tiles: Tiles,
-    exclusive: Exclusive = Exclusive(),
+    exclusive: ExclusiveSource = ExclusiveSource(),
     on_error: OnError = "stop",
 ) -> int:
-    """Translates images tile by tile, at their own size; returns how many.
+    """Translates images tile by tile, at their own size; returns the number of images.
 
     One image is held at a time. All tiles have one exclusive latent.
 
@@ -90,7 +90,7 @@ def translate_large(
     source = Joined(sources)
     latents, labels = exclusive_latents(run, to, exclusive)
     endings = output_endings(source, target_shape[0])
-    names = output_names(source, exclusive.like, labels, Outputs(folder), endings)
+    names = output_names(source, exclusive.like, labels, TranslationOutputs(folder), endings)
     make_folder(folder)
     skipped, done = Skipped(on_error), 0
     for i in tracked(range(len(source)), "translating", len(source)):
@@ -118,8 +118,9 @@ def translate_tiles(
 ) -> Float[Tensor, "bands height width"]:
     """One image of any size, in its own size.
 
-    Where tiles overlap, the weight of each rises linearly from its edge, so that the result is
-    as smooth across the edges of tiles as within them.
+    Where tiles overlap, the weight of each rises from its edge as a squared sine: the result is as
+    smooth across the edges of tiles as inside them, and what the model paints at its borders,
+    where it sees no further, hardly counts. An overlap of half the size leaves no grid to see.
 
     Args:
         model: Left in evaluation mode.
@@ -177,7 +178,8 @@ def _starts(length: int, tiles: Tiles) -> list[int]:
 
 def _weights(starts: Sequence[int], tiles: Tiles) -> Float[Tensor, "tiles size"]:
     """Weights of the tiles along a side, which sum to 1 at every pixel."""
-    rise = ((torch.arange(tiles.size) + 0.5) / max(tiles.overlap, 0.5)).clamp(max=1)
+    depth = ((torch.arange(tiles.size) + 0.5) / max(tiles.overlap, 0.5)).clamp(max=1)
+    rise = torch.sin(depth * torch.pi / 2) ** 2
     weights = rise.minimum(rise.flip(0)).repeat(len(starts), 1)
     total = torch.zeros(starts[-1] + tiles.size)
     for start, own in zip(starts, weights, strict=True):

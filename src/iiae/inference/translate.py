@@ -25,12 +25,12 @@ from iiae.files.atomic import (
 from iiae.files.decoding import Batch, OnError, Skipped, read_batches
 from iiae.files.pictures import picture_format, picture_formats
 from iiae.files.sources import read_all
-from iiae.inference.exclusive import Exclusive, exclusive_latents
+from iiae.inference.exclusive import ExclusiveSource, exclusive_latents
 from iiae.inference.picture_files import (
     GRID_COLUMNS,
     GRID_ROWS,
-    Outputs,
     Translated,
+    TranslationOutputs,
     Writer,
     evenly,
     output_endings,
@@ -50,11 +50,11 @@ def translate_files(
     run: TrainedRun,
     inputs: Sequence[str | Path],
     to: Domain,
-    outputs: Outputs,
-    exclusive: Exclusive = Exclusive(),
+    outputs: TranslationOutputs,
+    exclusive: ExclusiveSource = ExclusiveSource(),
     on_error: OnError = "stop",
 ) -> int:
-    """Translates images, reading and writing while the model works; returns how many.
+    """Translates images, reading and writing while the model works; returns their number.
 
     Args:
         run: A trained run.
@@ -111,7 +111,7 @@ def translate_files(
     return done
 
 
-def _check_outputs(outputs: Outputs, latents: int, bands: set[int]) -> None:
+def _check_outputs(outputs: TranslationOutputs, latents: int, bands: set[int]) -> None:
     """Raises DataError if outputs cannot be made, before the model works."""
     if outputs.grid is not None and picture_format(outputs.grid) is None:
         raise DataError(f"{outputs.grid}: a grid is an image: {', '.join(picture_formats())}")
@@ -128,7 +128,7 @@ def translate_array(
     inputs: Sequence[str | Path],
     to: Domain,
     out: Path,
-    exclusive: Exclusive = Exclusive(),
+    exclusive: ExclusiveSource = ExclusiveSource(),
     on_error: OnError = "stop",
 ) -> Path:
     """Translates vectors; `(rows, size)`, or `(draws, rows, size)` for several, as `.npy`.

@@ -38,7 +38,7 @@ class DCI(NamedTuple):
 class Gaps(NamedTuple):
     """Mean over factors of first less second, between dimensions and between blocks.
 
-    `dimension`: the two dimensions that tell most, over all blocks. `block`: the best dimension of
+    `dimension`: the two most informative dimensions, of all blocks. `block`: the best dimension of
     the block the factor belongs to less the best of the others; negative if it is elsewhere.
     """
 
@@ -214,8 +214,8 @@ def _left_out(forest: object, latent: np.ndarray, target: np.ndarray, categorica
     total, count = 0.0, np.zeros(len(latent))
     for tree, used in zip(trees, samples, strict=True):
         out = ~np.isin(np.arange(len(latent)), used)
-        said = tree.predict_proba(latent) if categorical else tree.predict(latent)[:, None]
-        total = total + said * out[:, None]
+        predicted = tree.predict_proba(latent) if categorical else tree.predict(latent)[:, None]
+        total = total + predicted * out[:, None]
         count += out
     seen = count > 0
     mean = (total / count.clip(min=1)[:, None])[seen]  # type: ignore[operator]

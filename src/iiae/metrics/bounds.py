@@ -48,7 +48,7 @@ class Part(NamedTuple):
 def infonce_information(
     a: Num[np.ndarray, "samples left"], b: Num[np.ndarray, "of_b right"], seed: int = 0
 ) -> Information:
-    r"""Lower bound: how well a partner is told from the others, on held-out pairs.
+    r"""Lower bound: how well a critic picks the partner among strangers, on held-out pairs.
 
     $E[f(a_i, b_i) - \log \frac1N \sum_j \exp f(a_i, b_j)]$ (van den Oord et al. 2018),
     with N the pairs of one held-out part. The value cannot exceed log N, a quarter of the samples.
@@ -60,9 +60,9 @@ def infonce_information(
     """
     a, b = checked_blocks(a, b, "infonce")
     each = _held_out(a, b, seed, _Critic, _infonce)
-    found = information(each.mean(), _half(each), "lower bound", "infonce", a, b)
-    near_cap = found.value > math.log(len(each) // FOLDS) - 1
-    return found._replace(samples=len(each), in_range=found.in_range and not near_cap)
+    bound = information(each.mean(), _half(each), "lower bound", "infonce", a, b)
+    near_cap = bound.value > math.log(len(each) // FOLDS) - 1
+    return bound._replace(samples=len(each), in_range=bound.in_range and not near_cap)
 
 
 def club_information(
@@ -83,8 +83,8 @@ def club_information(
     """
     a, b = checked_blocks(a, b, "club")
     each = _held_out(a, b, seed, _Conditional, _club)
-    found = information(each.mean(), _half(each), "upper bound if fitted", "club", a, b)
-    return found._replace(samples=len(each))
+    bound = information(each.mean(), _half(each), "upper bound if fitted", "club", a, b)
+    return bound._replace(samples=len(each))
 
 
 def leave_one_out_information(
@@ -103,8 +103,8 @@ def leave_one_out_information(
     """
     a, b = checked_blocks(a, b, "leave_one_out")
     each = _held_out(a, b, seed, _Conditional, _leave_one_out)
-    found = information(each.mean(), _half(each), "estimate", "leave_one_out", a, b)
-    return found._replace(samples=len(each))
+    estimate = information(each.mean(), _half(each), "estimate", "leave_one_out", a, b)
+    return estimate._replace(samples=len(each))
 
 
 class _Model(nn.Module):

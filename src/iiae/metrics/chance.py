@@ -1,4 +1,4 @@
-r"""What guessing reaches: expected values of retrieval measures of a ranking drawn at random.
+r"""Chance levels: expected values of retrieval measures of a ranking drawn at random.
 
 Of N items R are relevant, and every order is equally likely. The item at place k is relevant with
 probability $R/N$; precision there, if it is, has the mean

@@ -60,7 +60,7 @@ def permutation_test(
 ) -> Permuted:
     """Do partners score higher than shuffled ones?
 
-    Nothing is trained anew, so it tells whether these pairs match by what a model has learned from
+    Nothing is trained anew, so it shows whether these pairs match by what a model has learned from
     others. It is exact if the scores do not depend on which x belongs to which y.
 
     Args:

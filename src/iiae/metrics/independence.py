@@ -1,4 +1,4 @@
-"""Tests of whether two blocks depend on each other, and of whether they are told apart."""
+"""Tests of whether two blocks depend on each other, and of whether a probe separates them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def hsic_test(
 def domain_probe(
     a: Num[np.ndarray, "pairs size"], b: Num[np.ndarray, "of_b size_b"], seed: int = 0
 ) -> ToldApart:
-    """Can r_x means be told from r_y means? A classifier two-sample test.
+    """Does a probe separate r_x means from r_y means? A classifier two-sample test.
 
     Least squares on ±1, on the standardised latents and on the features of `probe_matrix`'s
     non-linear probe (Lopez-Paz and Oquab 2017 with these classifiers). Both items of a pair are in
@@ -102,12 +102,12 @@ def domain_probe(
     side = np.repeat([-1.0, 1.0], n)[:, None]
     fold = np.tile(np.arange(n) % 5, 2)
     binomial = sklearn_part("scipy.stats").binom
-    found: list[float] = []
+    values: list[float] = []
     for features in (latent, widened(latent, seed)):
         right = held_out_ridge(features, side, fold)[:, 0] * side[:, 0] > 0
         p_value = binomial.sf(int(right.sum()) // 2 - 1, n, 0.5)
-        found += [float(right.mean()), float(p_value)]
-    return ToldApart(*found, pairs=n)
+        values += [float(right.mean()), float(p_value)]
+    return ToldApart(*values, pairs=n)
 
 
 def _kernel(z: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@ r"""Mutual information of two blocks of latents, in nats: closed form and neares
 $I(a; b) = E[\log p(a, b) - \log p(a) - \log p(b)]$. No estimator is right everywhere, so each is
 refused outside the range in which it was measured (`RANGES`, from `benchmarks/information.py`):
 too many dimensions or too few samples raise `DataError`; an answer above the largest information
-that was measured comes back with `in_range` false, and says no more than that there is much.
+that was measured comes back with `in_range` false, and shows only that there is much.
 `metrics.bounds` has the estimators that train a network.
 """
 
@@ -26,7 +26,7 @@ class Information(NamedTuple):
     """Mutual information in nats with its 95% interval, which covers sampling and not bias.
 
     `in_range`: the value is below the largest at which the estimator was measured to be within
-    10% or 0.05 nats of the truth on normal blocks; otherwise it only says that there is much.
+    10% or 0.05 nats of the truth on normal blocks; otherwise it only shows that there is much.
     An "upper bound if fitted" is one as far as a trained conditional is right. `p_value` is that of
     independence, where the estimator has a test for it.
     """
@@ -169,8 +169,8 @@ def checked_blocks(a: np.ndarray, b: np.ndarray, estimator: str) -> tuple[np.nda
     rows, size = RANGES[estimator], max(z.shape[1] for z in blocks)
     if size > max(rows):
         raise DataError(
-            f"{estimator} was measured on up to {max(rows)} dimensions a block and one has {size}: "
-            "reduce it (say, to its leading components), or ask less of it (hsic_test has no limit)"
+            f"{estimator} was measured on up to {max(rows)} dimensions per block and one has "
+            f"{size}; reduce it (say, to its leading components), or use hsic_test, without limit"
         )
     needed = row(estimator, size).samples
     if len(a) < needed:

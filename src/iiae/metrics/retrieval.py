@@ -59,12 +59,12 @@ def instance_retrieval(
     """Recall@K where item i of the gallery is the right answer to query i.
 
     Squared Euclidean distance over all items (the paper's protocol). Ties go to the lower
-    index, so equal latents score as chance does, not as hits. Latents that are not finite are
-    never found.
+    index, so equal latents score as chance does, not as hits. Latents that are not finite
+    are never retrieved.
 
     Args:
-        query: One row an item.
-        gallery: One row an item.
+        query: One row per item.
+        gallery: One row per item.
         ks: Cut-offs.
         query_ids: Numbers that are equal for queries which are the same; the partner of each of
             those is right for all of them.
@@ -111,26 +111,26 @@ def right_answers(
 def _numbered(ids: Int64[Tensor, " items"]) -> tuple[Int64[Tensor, " items"], int]:
     """Ids as numbers from 0 in the order in which they come first, and how many there are."""
     numbers: dict[int, int] = {}
-    found = [numbers.setdefault(one, len(numbers)) for one in ids.tolist()]
-    return torch.tensor(found, dtype=torch.int64), len(numbers)
+    positions = [numbers.setdefault(one, len(numbers)) for one in ids.tolist()]
+    return torch.tensor(positions, dtype=torch.int64), len(numbers)
 
 
 def partner_ranks(
     query: Float[Tensor, "items size"],
     gallery: Float[Tensor, "items size"],
-    block: int = 512,
+    chunk: int = 512,
     answers: Answers | None = None,
 ) -> Int64[Tensor, " items"]:
     """How many gallery items come before item i in the ranking of query i; 0 is a hit at one.
 
     A distance that is not a number comes last: a query or partner that is not finite has the rank
-    `len(gallery)`, beyond every item. Memory beyond the arrays is that of `block` x items
+    `len(gallery)`, beyond every item. Memory beyond the arrays is that of `chunk` x items
     distances and of a part of the gallery.
 
     Args:
-        query: One row an item.
-        gallery: One row an item.
-        block: Queries at once.
+        query: One row per item.
+        gallery: One row per item.
+        chunk: Queries at once.
         answers: Where some items are equal: the rank is that of the nearest right answer.
     """
     answers = answers or right_answers(len(query))
@@ -140,7 +140,7 @@ def partner_ranks(
     order = torch.arange(total, device=device)
     measure = _Distances(query, gallery)
     ranks = [order[:0]]
-    for index in torch.arange(len(query)).split(block):
+    for index in torch.arange(len(query)).split(chunk):
         distance = measure(query[index.to(query.device)])
         right = _padded([answers.right[group] for group in answers.group[index].tolist()])
         right, turn = right.to(device), answers.turn[index].to(device)[:, None]
@@ -148,7 +148,7 @@ def partner_ranks(
         at = distance.gather(1, right)
         nearest = at.amin(1, keepdim=True)
         first = ((right + turn) % total).masked_fill(at > nearest, total).amin(1, keepdim=True)
-        # what comes before the nearest right answer is wrong, so it need not be told apart
+        # what comes before the nearest right answer is wrong, so it need not be checked
         before = (distance < nearest) | ((distance == nearest) & (place < first))
         ranks.append(before.sum(1).masked_fill(nearest[:, 0] == math.inf, total))
     return torch.cat(ranks)

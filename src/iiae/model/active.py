@@ -19,8 +19,8 @@ def signal_share(
 ) -> Float[Tensor, " size"]:
     """Var[mean] / (Var[mean] + E[variance]) of each dimension over a set, in [0, 1].
 
-    Near 0 the posterior says the same of every sample (its mean may still order them, by
-    differences far below its own noise); near 1 it tells samples apart. In float64, where squares
+    Near 0 the posterior is the same for every sample (its mean may still order them, by
+    differences far below its own noise); near 1 it separates samples. In float64, where squares
     of large means do not overflow; one sample has no signal.
     """
     mean, log_variance = (part.double() for part in posterior)
@@ -29,20 +29,20 @@ def signal_share(
 
 
 def signal_nats(posterior: DiagonalNormal) -> Float[Tensor, " size"]:
-    r"""$-\tfrac{1}{2} \log(1 - share)$ of each dimension: what its samples tell of which sample of
-    the set they are of, in nats, if means are normal."""
+    r"""$-\tfrac{1}{2} \log(1 - share)$ of each dimension: the information, in nats, of its latent
+    samples about which sample of the set they belong to, if means are normal."""
     return -0.5 * torch.log1p(-signal_share(posterior).clamp_max(1 - 1e-15))
 
 
 def latent_nats(
-    found: Embeddings,
-) -> tuple[Float[Tensor, " shared"], Float[Tensor, " own_x"], Float[Tensor, " own_y"]]:
+    embeddings: Embeddings,
+) -> tuple[Float[Tensor, " shared"], Float[Tensor, " exclusive_x"], Float[Tensor, " exclusive_y"]]:
     """Nats of each dimension of z_s (the fewer of r_x and r_y), z_x and z_y."""
-    of_x, of_y = signal_nats(found.shared_given_x), signal_nats(found.shared_given_y)
+    of_x, of_y = signal_nats(embeddings.shared_given_x), signal_nats(embeddings.shared_given_y)
     return (
         torch.minimum(of_x, of_y),
-        signal_nats(found.exclusive_x),
-        signal_nats(found.exclusive_y),
+        signal_nats(embeddings.exclusive_x),
+        signal_nats(embeddings.exclusive_y),
     )
 
 
@@ -63,12 +63,12 @@ def common_nats(
 
 
 def select_active(train: Embeddings, held: Embeddings, least: float) -> Active:
-    """The dimensions that hold at least so many nats.
+    """The dimensions that hold at least `least` nats.
 
-    Of z_s those through which held-out partners share them, beyond twice the standard error: each
-    of these makes the true partner more likely. Of z_x and z_y those that tell samples of the
-    training set apart. Of a latent in which no dimension does, all are active: there is then
-    nothing to tell idle dimensions from.
+    A dimension of z_s is active if held-out partners share these nats through it, by more than
+    twice the standard error: each active dimension makes the true partner more likely. A dimension
+    of z_x or z_y is active if it separates the samples of the training set by as much. If no
+    dimension of a latent passes, all are active, since none stands out from the idle ones.
 
     Args:
         train: Posteriors of training pairs.

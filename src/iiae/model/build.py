@@ -70,7 +70,7 @@ def build_model(
 def _units(
     model: ModelSettings, objective: ObjectiveSettings, shapes: Shapes
 ) -> tuple[Units, Units]:
-    """Log counts, and standard units for vectors of real numbers where they are asked for."""
+    """Log counts, and standard units for vectors of real numbers if settings ask for them."""
     if model.standardise and any(len(shape) == 3 for shape in shapes):
         raise SettingsError("model.standardise is for vectors, and these are images; leave it out")
 

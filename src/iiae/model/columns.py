@@ -1,4 +1,4 @@
-"""Latents of one domain as columns with names: what `transform` and `iiae embed` give."""
+"""Latents of one domain as columns with names, for `transform` and `iiae embed`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ BLOCKS = ("shared", "active", "exclusive", "both")
 
 
 def check_block(block: str) -> None:
-    """Raises SettingsError where there is no such block."""
+    """Raises SettingsError if there is no such block."""
     if block not in BLOCKS:
-        raise SettingsError(f"block = {block!r}: is one of {', '.join(BLOCKS)}")
+        raise SettingsError(f"block = {block!r}: must be one of {', '.join(BLOCKS)}")
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""A model as inference wants it: BatchNorm folded into the layers before it."""
+"""A model prepared for inference: BatchNorm folded into the layers before it."""
 
 from __future__ import annotations
 

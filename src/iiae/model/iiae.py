@@ -18,7 +18,7 @@ from iiae.types import Context, Domain, Pair, PartPaired
 
 
 class DomainPosteriors(NamedTuple):
-    """What one domain alone says: r(z_s given it) and q of its exclusive latent."""
+    """Posteriors given one domain alone: r(z_s given it) and q of its exclusive latent."""
 
     shared: DiagonalNormal
     exclusive: DiagonalNormal
@@ -40,8 +40,8 @@ KEPT = 512  # posteriors of training samples that are kept of each exclusive lat
 class IIAE(nn.Module):
     """Interaction-information auto-encoder of pairs (x, y), composed of seven networks.
 
-    `networks` says what each part takes and returns; `active`, `active_x` and `active_y` mark the
-    dimensions of z_s, z_x and z_y that carry signal above their noise (all, until
+    `networks` documents what each part takes and returns; `active`, `active_x` and `active_y` mark
+    the dimensions of z_s, z_x and z_y that carry signal above their noise (all, until
     `select_active` finds them).
 
     Args:
@@ -91,13 +91,13 @@ class IIAE(nn.Module):
         """The active dimensions of all three latents."""
         return Active(self.active, self.active_x, self.active_y)
 
-    def keep_active(self, found: Active) -> None:
-        """Makes these the active dimensions; they are stored with the weights."""
-        for mine, chosen in zip(self.active_dimensions, found, strict=True):
+    def keep_active(self, active: Active) -> None:
+        """Sets the active dimensions; they are stored with the weights."""
+        for mine, chosen in zip(self.active_dimensions, active, strict=True):
             mine.copy_(chosen)
 
     def keep_aggregate(self, exclusive_x: DiagonalNormal, exclusive_y: DiagonalNormal) -> None:
-        """Keeps posteriors of training samples: what the exclusive latents are in the aggregate.
+        """Keeps posteriors of training samples, a sample of the aggregate posterior.
 
         `iiae.model.translation.draw_exclusive` draws from them; they are stored with the weights.
         """
@@ -111,7 +111,7 @@ class IIAE(nn.Module):
         y = self.units_y(pair.y), *self._covariates(pair.context_y)
         given_x, given_y = self.shared_given_x(*x), self.shared_given_y(*y)
         return Posteriors(
-            shared=self.shared(given_x.features, given_y.features),
+            shared=self.shared(given_x.hidden, given_y.hidden),
             shared_given_x=given_x.posterior,
             shared_given_y=given_y.posterior,
             exclusive_x=self.exclusive_x(*x),
@@ -121,7 +121,7 @@ class IIAE(nn.Module):
     def encode_x(
         self, x: Float[Tensor, "batch *shape_x"], context: Context = Context()
     ) -> DomainPosteriors:
-        """r_x(z_s given x) and q(z_x given x): what x alone says.
+        """r_x(z_s given x) and q(z_x given x): posteriors given x alone.
 
         Raises:
             DataError: The context lacks covariates that the model takes, or has others.
@@ -132,7 +132,7 @@ class IIAE(nn.Module):
     def encode_y(
         self, y: Float[Tensor, "batch *shape_y"], context: Context = Context()
     ) -> DomainPosteriors:
-        """r_y(z_s given y) and q(z_y given y): what y alone says; errors as `encode_x`."""
+        """r_y(z_s given y) and q(z_y given y): posteriors given y alone; errors as `encode_x`."""
         given = self.units_y(y), *self._covariates(context)
         return DomainPosteriors(self.shared_given_y(*given).posterior, self.exclusive_y(*given))
 
@@ -141,7 +141,7 @@ class IIAE(nn.Module):
         return self.encode_x if domain == "x" else self.encode_y
 
     def known(self, pair: Pair) -> tuple[Context, Context]:
-        """What the decoders of x and of y are given of a pair beside latents: sizes, covariates."""
+        """What the decoders of x and y get of each pair besides latents: sizes, covariates."""
         return (
             self.units_x.known(pair.x, pair.context_x),
             self.units_y.known(pair.y, pair.context_y),
@@ -150,7 +150,7 @@ class IIAE(nn.Module):
     def decode(
         self, z: Latents, known: tuple[Context, Context] = (Context(), Context())
     ) -> Likelihoods:
-        """Likelihoods of both domains, given what `known` says of the pairs."""
+        """Likelihoods of both domains, given the sizes and covariates from `known`."""
         return Likelihoods(
             self.decode_x(z.shared, z.exclusive_x, known[0]),
             self.decode_y(z.shared, z.exclusive_y, known[1]),
@@ -181,7 +181,7 @@ class IIAE(nn.Module):
         return self.decode_x if domain == "x" else self.decode_y
 
     def _covariates(self, context: Context) -> tuple[Tensor, ...]:
-        """What networks take beside their input: nothing, or the columns of covariates."""
+        """Further inputs of networks: none, or the columns of covariates."""
         given, width = context.covariates, self.covariates.width
         if given is None and not width:
             return ()
@@ -202,7 +202,7 @@ class IIAE(nn.Module):
     def part_paired(self, batch: PartPaired) -> tuple[Posteriors, Likelihoods]:
         """As `forward`; z_s of a sample alone is drawn from r_x or r_y.
 
-        `shared` has a row a pair, the others one for every x or y.
+        `shared` has one row per pair, the others one row per x or y.
         """
         n, lone = batch.pairs, slice(batch.pairs, None)
         known_x = self.units_x.known(batch.x, batch.context_x)
@@ -211,7 +211,7 @@ class IIAE(nn.Module):
         y = self.units_y(batch.y), *self._covariates(known_y)
         given_x, given_y = self.shared_given_x(*x), self.shared_given_y(*y)
         q = Posteriors(
-            shared=self.shared(given_x.features[:n], given_y.features[:n]),
+            shared=self.shared(given_x.hidden[:n], given_y.hidden[:n]),
             shared_given_x=given_x.posterior,
             shared_given_y=given_y.posterior,
             exclusive_x=self.exclusive_x(*x),

@@ -56,13 +56,13 @@ def embed_sides(model: IIAE, x: Iterable[Tensor], y: Iterable[Tensor]) -> Embedd
     return _finite(Embeddings(of_x[0], of_y[0], of_x[1], of_y[1]))
 
 
-def _finite(found: Embeddings) -> Embeddings:
+def _finite(embeddings: Embeddings) -> Embeddings:
     """The same; a NaN compares as false with everything, which a count of nearer items would miss.
 
     Raises:
         DataError: A value is not finite; the message names domain and row.
     """
-    for name, posterior in found._asdict().items():
+    for name, posterior in embeddings._asdict().items():
         sound = torch.cat(posterior, 1).isfinite().all(1)
         if not sound.all():
             domain, row = name[-1], int((~sound).nonzero()[0, 0])
@@ -70,7 +70,7 @@ def _finite(found: Embeddings) -> Embeddings:
                 f"row {row} of {domain}: its latents are not finite ({int((~sound).sum())} of "
                 f"{len(sound)} rows); look for values far outside the range of the training pairs"
             )
-    return found
+    return embeddings
 
 
 def _joined(rows: Iterable[tuple[DiagonalNormal, ...]]) -> list[DiagonalNormal]:
@@ -82,7 +82,7 @@ def _joined(rows: Iterable[tuple[DiagonalNormal, ...]]) -> list[DiagonalNormal]:
     ]
 
 
-def latent_views(found: Embeddings, active: Active, seed: int) -> dict[str, list[Tensor]]:
+def latent_views(embeddings: Embeddings, active: Active, seed: int) -> dict[str, list[Tensor]]:
     """Mean, active mean and one sample of each posterior, in the order of `Embeddings`.
 
     Means can show what samples do not: a dimension whose signal lies far below its noise still
@@ -90,9 +90,9 @@ def latent_views(found: Embeddings, active: Active, seed: int) -> dict[str, list
     """
     generator = torch.Generator().manual_seed(seed)
     kept = (active.shared, active.shared, active.exclusive_x, active.exclusive_y)
-    means = [one.mean for one in found]
+    means = [one.mean for one in embeddings]
     return {
         "mean": means,
         "active mean": [mean[:, some] for mean, some in zip(means, kept, strict=True)],
-        "sample": [one.sample(generator) for one in found],
+        "sample": [one.sample(generator) for one in embeddings],
     }

@@ -1,4 +1,4 @@
-"""BatchNorm moments of the decoders, over what translation will ask them to decode."""
+"""BatchNorm moments of the decoders, over latents as translation decodes them."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from iiae.distributions import Counts, Likelihood, Rescaled
 from iiae.types import Context
 
-LIMIT = 10.0  # deviations from the mean beyond which a value counts as one of so many
+LIMIT = 10.0  # standard deviations from the mean at which values are clipped
 
 
 class DataUnits(nn.Module):
@@ -57,7 +57,7 @@ class StandardUnits(nn.Module):
         return context
 
     def likelihood(self, inner: Likelihood, context: Context = Context()) -> Likelihood:
-        """The likelihood of the data, of one in these units: means in the data's own, true nats."""
+        """The likelihood of the data from one in these units: means in the data's, true nats."""
         return Rescaled(inner, self, self.mean, self.deviation)
 
     def learn(self, batches: Iterable[tuple[Tensor, Context]]) -> None:

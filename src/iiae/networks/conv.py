@@ -1,4 +1,4 @@
-"""Convolutional networks: the two published image families, and what families are made of."""
+"""Convolutional networks: the two published image families, and building blocks of families."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class MapFusion(nn.Module):
         super().__init__()
         self.out = conv(2 * width, 2 * shared)
 
-    def forward(self, features_x: Tensor, features_y: Tensor) -> DiagonalNormal:
-        return diagonal_normal(self.out(torch.cat([features_x, features_y], 1)))
+    def forward(self, hidden_x: Tensor, hidden_y: Tensor) -> DiagonalNormal:
+        return diagonal_normal(self.out(torch.cat([hidden_x, hidden_y], 1)))
 
 
 class FlatEncoder(nn.Module):
@@ -75,8 +75,8 @@ class FlatFusion(nn.Module):
             dense(2 * width, hidden), norm1d(hidden), nn.LeakyReLU(0.2), dense(hidden, 2 * shared)
         )
 
-    def forward(self, features_x: Tensor, features_y: Tensor) -> DiagonalNormal:
-        return diagonal_normal(self.out(torch.cat([features_x, features_y], 1)))
+    def forward(self, hidden_x: Tensor, hidden_y: Tensor) -> DiagonalNormal:
+        return diagonal_normal(self.out(torch.cat([hidden_x, hidden_y], 1)))
 
 
 class ExclusiveEncoder(nn.Module):

@@ -1,4 +1,4 @@
-"""What the model asks of the seven networks; any `nn.Module` that keeps it will do."""
+"""The interface of the seven networks; any `nn.Module` with this interface can be used."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Shapes = tuple[Sequence[int], Sequence[int]]  # of one x and one y, without the 
 
 class SharedEncoding(NamedTuple):
     """What a one-domain shared encoder returns: r(z_s given its domain), and the hidden
-    features that the joint encoder builds q(z_s given x, y) from."""
+    layer that the joint encoder builds q(z_s given x, y) from."""
 
     posterior: DiagonalNormal
-    features: Tensor
+    hidden: Tensor
 
 
 class Networks(NamedTuple):
@@ -27,7 +27,7 @@ class Networks(NamedTuple):
     |---|---|---|---|
     | `exclusive_x`, `exclusive_y` | q(z_x given x), q(z_y given y) | x or y | `DiagonalNormal` |
     | `shared_given_x`, `shared_given_y` | r_x, r_y | x or y | `SharedEncoding` |
-    | `shared` | q(z_s given x, y) | features of x, features of y | `DiagonalNormal` |
+    | `shared` | q(z_s given x, y) | hidden layers of x and of y | `DiagonalNormal` |
     | `decoder_x`, `decoder_y` | p(x given z_s, z_x), p(y ..) | z_s, z_x or z_y | `Likelihood` |
 
     All but `shared` take columns of covariates as one argument more, where the model has any.
@@ -48,8 +48,8 @@ class Family(NamedTuple):
     `build` takes the shapes, (size of z_x, of z_y), that of z_s, the heads of x and y, and those of
     `reads`, settings of `ModelSettings`, that are given; and `covariates`, the number of their
     columns, where there are any and the family takes them. `latent` is the shape of one z_s for
-    those shapes and `model.shared`. `refusal` says why data of some shapes cannot be taken, "" if
-    it can.
+    those shapes and `model.shared`. `refusal` gives the reason why the family
+    refuses data of some shapes, "" if it takes them.
     """
 
     build: Callable[..., Networks]

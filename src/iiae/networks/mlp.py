@@ -78,8 +78,8 @@ class Fusion(nn.Module):
         super().__init__()
         self.net = nn.Sequential(*stack(size, widths), dense([size, *widths][-1], 2 * shared))
 
-    def forward(self, features_x: Tensor, features_y: Tensor) -> DiagonalNormal:
-        return diagonal_normal(self.net(torch.cat([features_x, features_y], 1)))
+    def forward(self, hidden_x: Tensor, hidden_y: Tensor) -> DiagonalNormal:
+        return diagonal_normal(self.net(torch.cat([hidden_x, hidden_y], 1)))
 
 
 class Decoder(nn.Module):

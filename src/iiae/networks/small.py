@@ -28,7 +28,7 @@ class ContrastCopy(nn.Module):
     """Puts a contrast-normalised copy behind the channels of an image.
 
     Each channel of the copy has mean 0 and variance 1 over its own pixels, so that faint
-    content enters with full strength. The image itself stays, and with it all it says.
+    content enters with full strength. The image itself stays, and with it all its content.
     """
 
     def forward(self, x: Float[Tensor, "batch channels height width"]) -> Tensor:

@@ -163,8 +163,8 @@ def _null(found: NullRuns) -> Table:
 
 
 GAINS = {
-    "shared_in_z_x": "shared in z_x: y from z_x, beyond z_s given x",
-    "shared_in_z_y": "shared in z_y: x from z_y, beyond z_s given y",
+    "shared_in_z_x": "shared in z_x: y from z_x",
+    "shared_in_z_y": "shared in z_y: x from z_y",
     "exclusive_in_z_s_x": "only x's in z_s: x from z_s given x, beyond z_s given y",
     "exclusive_in_z_s_y": "only y's in z_s: y from z_s given y, beyond z_s given x",
 }
@@ -175,19 +175,28 @@ def _gains(found: Mapping[str, Gains]) -> Table:
     for view, gains in found.items():
         for name, text in GAINS.items():
             one = getattr(gains, name)
-            cells = ["collapsed", "-", "-", "-"]
+            cells = ["collapsed", "-", "-", "-", "-"]
             if one:
                 gain = with_interval(one.gain, one.low, one.high, 3)
-                cells = [gain, *_both(one.null_high, one.p_value, one.without)]
+                cells = [gain, f"{100 * one.share:.0f}"]
+                cells += _both(one.null_high, one.p_value, one.without)
             rows.append([f"{text} ({view})", *cells])
     return Table(
         "Leakage without known factors",
-        ["what, by which view", "gain in R2", "95% of shuffled", "p", "R2 without"],
+        [
+            "what, by which view",
+            "gain in R2",
+            "% of possible",
+            "95% of shuffled",
+            "p",
+            "R2 without",
+        ],
         rows,
         "What a latent adds to a linear prediction of a domain on held-out pairs, of all the "
-        "variance of the domain's leading components. Where nothing leaked it adds nothing. What "
-        "means show and samples do not lies below the noise of the posterior. z_s given x may also "
-        "gain because y shows the same content less clearly.",
+        "variance of the domain's leading components, and of what z_s and the exclusive latent "
+        "add together. Where nothing leaked it adds nothing. What means show and samples do not "
+        "lies below the noise of the posterior. z_s given x may also gain because y shows the same "
+        "content less clearly.",
     )
 
 
@@ -198,7 +207,7 @@ INTERVALS = {
     "I(X;Z_s given Y): only x's, yet in z_s": (None, "only_x"),
     "I(Y;Z_s given X): only y's, yet in z_s": (None, "only_y"),
     "I(X;Y;Z_s): what x and y share in z_s": ("interaction_lower", "interaction_upper"),
-    "the same, if z_s is normal as a whole": ("interaction_normal", "interaction_upper"),
+    "the same, if z_s is as fitted": ("interaction_estimate", "interaction_upper"),
 }
 
 

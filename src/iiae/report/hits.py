@@ -1,4 +1,4 @@
-"""First hits of queries: what was asked, what came, right or wrong."""
+"""First hits of queries, each marked right or wrong."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def first_hits(model: IIAE, pairs: ClassPairs, batch: int, seed: int, top: int =
         model: Left in evaluation mode.
         pairs: Collections of both domains.
         batch: Items a step.
-        seed: Of the random queries.
-        top: Hits a query.
+        seed: Random seed of the queries.
+        top: Number of hits per query.
     """
-    found = embed_sides(model, *pairs.sides(batch))
-    x, y = found.shared_given_x.mean, found.shared_given_y.mean
+    embeddings = embed_sides(model, *pairs.sides(batch))
+    x, y = embeddings.shared_given_x.mean, embeddings.shared_given_y.mean
     given = (x.numpy(), y.numpy(), pairs.x.labels, pairs.y.labels)
     precision = ranking_values(*given, (1,))["map@all"]
     x, y = (torch.nn.functional.normalize(side.double()) for side in (x, y))
@@ -88,7 +88,7 @@ class Nearest(NamedTuple):
 
 
 class Partners(NamedTuple):
-    """Hits of some queries, of so many items."""
+    """Hits of some queries, and the number of items searched."""
 
     hits: list[Nearest]
     items: int
@@ -112,12 +112,12 @@ def nearest_partners(run: TrainedRun, pairs: PairSet, count: int = 6, top: int =
     how = choice.comparison if choice else plain_comparison(x.shape[1])
     items = how.items(y, "y")
     chosen = np.random.default_rng(evaluation.seed).permutation(len(index))[:count]
-    found: list[Nearest] = []
+    hits: list[Nearest] = []
     for place in chosen.tolist():
         nearest = torch.cdist(how.queries(x[[place]], "x"), items)[0].argsort()[:top]
         same = torch.cdist(y[[place]], y[nearest])[0] == 0  # equal items are partners too
-        found.append(Nearest(index[place], index[nearest], same.tolist()))
-    return Partners(found, len(index))
+        hits.append(Nearest(index[place], index[nearest], same.tolist()))
+    return Partners(hits, len(index))
 
 
 def picture_reader(

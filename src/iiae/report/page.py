@@ -48,7 +48,7 @@ def write_report(run: TrainedRun, pairs: PairSet, out: Path, images: Path | None
 
 
 def _parts(run: TrainedRun, pairs: PairSet, images: Path | None, names: Names) -> dict[str, Any]:
-    """What the template shows, by its name there."""
+    """Values of the template, by name."""
     results = load_results(run.folder)
     made = made_figures(run, pairs) if len(run.shapes[0]) == 3 else []
     return {
@@ -75,6 +75,6 @@ def _parts(run: TrainedRun, pairs: PairSet, images: Path | None, names: Names) -
 
 def _charts(results: Results) -> list[Any]:
     """What each latent predicts: by both probes, or else by the linear one."""
-    found = results.evidence and results.evidence.probes
-    found = found or (results.test and results.test.readability.probes)
-    return reading_figures(found) if found else []
+    probes = results.evidence and results.evidence.probes
+    probes = probes or (results.test and results.test.readability.probes)
+    return reading_figures(probes) if probes else []

@@ -1,4 +1,4 @@
-"""What a run makes of held-out pairs, as rows of pictures for the report."""
+"""Held-out pairs translated, searched and reconstructed, as rows of pictures for the report."""
 
 from __future__ import annotations
 
@@ -59,16 +59,18 @@ def address(png: bytes) -> str:
 
 
 def hit_figures(run: TrainedRun, pairs: PairSet, images: Path | None) -> list[Figure]:
-    """Queries of x with their first hits of y; nothing where there are no pictures of them."""
+    """Queries of x with their first hits of y; empty if there are no pictures of them."""
     if isinstance(pairs, ClassPairs):
         return _class_hits(run, pairs, images)
     if len(run.shapes[0]) != 3:
         return []
-    found = nearest_partners(run, pairs)
+    partners = nearest_partners(run, pairs)
     x, y = domain_names(run.settings.data)
-    rows = [make_strip(f"{x} {i + 1}", _marked(pairs, hits)) for i, hits in enumerate(found.hits)]
+    rows = [
+        make_strip(f"{x} {i + 1}", _marked(pairs, hits)) for i, hits in enumerate(partners.hits)
+    ]
     note = (
-        f"Each row: a held-out {x}, then the five nearest of {found.items:,} {y} by z_s alone. "
+        f"Each row: a held-out {x}, then the five nearest of {partners.items:,} {y} by z_s alone. "
         + "Blue frame: its true partner."
     )
     return [Figure(f"Search: from {x} to {y}", note, rows, wide=False)]
@@ -103,8 +105,8 @@ def _class_hits(run: TrainedRun, pairs: ClassPairs, images: Path | None) -> list
         right="of the query's class", wrong="of another"
     )
     return [
-        Figure(titles[kind], note, [_class_row(one, of_x, of_y) for one in found])
-        for kind, found in chosen._asdict().items()
+        Figure(titles[kind], note, [_class_row(one, of_x, of_y) for one in hits])
+        for kind, hits in chosen._asdict().items()
     ]
 
 
@@ -117,7 +119,7 @@ def made_figures(run: TrainedRun, pairs: PairSet) -> list[Figure]:
     """Analogies, translations and reconstructions of pairs drawn at random from the set."""
     pair = pairs.pairs(Draw(pairs.sample(SAMPLES, run.settings.evaluation.seed)))
     names = domain_names(run.settings.data)
-    found = [
+    figures = [
         Figure(
             f"Analogies: {names.of(domain)}",
             f"Each row keeps the content (z_s) of its first picture, each column the look "
@@ -126,7 +128,7 @@ def made_figures(run: TrainedRun, pairs: PairSet) -> list[Figure]:
         )
         for domain in ("y", "x")
     ]
-    found += [
+    figures += [
         Figure(
             f"Translation: {names.of(other(to))} to {names.of(to)}",
             f"Content of the {names.of(other(to))} alone, rendered as {names.of(to)}: with the "
@@ -136,7 +138,7 @@ def made_figures(run: TrainedRun, pairs: PairSet) -> list[Figure]:
         for to in ("y", "x")
     ]
     note = "From posterior means of (z_s, z_x) and (z_s, z_y)."
-    return [*found, Figure("Reconstruction", note, list(_reconstructions(run, pair)))]
+    return [*figures, Figure("Reconstruction", note, list(_reconstructions(run, pair)))]
 
 
 def _analogies(run: TrainedRun, pair: Pair, domain: Domain) -> Iterator[Strip]:
@@ -161,7 +163,7 @@ def _translations(run: TrainedRun, pair: Pair, to: Domain) -> Iterator[Strip]:
 @torch.inference_mode()
 def _reconstructions(run: TrainedRun, pair: Pair) -> Iterator[Strip]:
     names = domain_names(run.settings.data)
-    p = run.model.decode(run.model.encode(pair).mean(), run.model.known(pair))
+    p = run.model.decode(run.model.encode(pair).mean, run.model.known(pair))
     for domain, given, made in (("x", pair.x, p.x.mean), ("y", pair.y, p.y.mean)):
         name = names.x if domain == "x" else names.y
         yield make_strip(name, list(given))

@@ -12,7 +12,7 @@ from iiae.results import CategoryRetrieval, Evaluation, Evidence, Origin, Result
 from iiae.types import Domain
 
 WAYS: tuple[tuple[Domain, Domain], ...] = (("x", "y"), ("y", "x"))  # query, gallery
-VIEW = "active means"  # of the evidence, where there is one
+VIEW = "active means"  # the preferred view, if evidence has it
 NOTABLE = 0.02  # leakage from which on it is named
 
 
@@ -24,7 +24,7 @@ class Statement(NamedTuple):
 
 
 def summarise(results: Results) -> list[Statement]:
-    """What was measured, section by section; nothing where nothing was."""
+    """What was measured, section by section; a section without measurements is left out."""
     test, evidence = results.test, results.evidence
     if test is None:
         return []
@@ -44,11 +44,12 @@ def summarise(results: Results) -> list[Statement]:
         "What leaked": [*_leaks(evidence), *_nats(evidence)],
         "How sure": [*_doubts(evidence), *_scope(results, test)],
     }
-    return [Statement(heading, said) for heading, said in parts.items() if said]
+    return [Statement(heading, sentences) for heading, sentences in parts.items() if sentences]
 
 
-def _partners(test: Evaluation, found: Retrieval) -> Iterator[str]:
-    for (given, sought), one in zip(WAYS, (found.shared_x_to_y, found.shared_y_to_x), strict=True):
+def _partners(test: Evaluation, retrieval: Retrieval) -> Iterator[str]:
+    shared = (retrieval.shared_x_to_y, retrieval.shared_y_to_x)
+    for (given, sought), one in zip(WAYS, shared, strict=True):
         count = test.items[sought].different
         among = f"{count:,} candidates" if count == test.pairs else f"{count:,} that differ"
         if one.chance[1] >= 1:
@@ -62,20 +63,21 @@ def _partners(test: Evaluation, found: Retrieval) -> Iterator[str]:
         )
 
 
-def _classes(found: CategoryRetrieval) -> Iterator[str]:
-    for (given, sought), one in zip(WAYS, (found.shared_x_to_y, found.shared_y_to_x), strict=True):
+def _classes(categories: CategoryRetrieval) -> Iterator[str]:
+    shared = (categories.shared_x_to_y, categories.shared_y_to_x)
+    for (given, sought), one in zip(WAYS, shared, strict=True):
         yield f"Given {given}, z_s ranks the {sought} of its class with {_ranked(one)}."
 
 
-def _classes_apart(found: CategoryRetrieval) -> Iterator[str]:
-    if found.exclusive_x_to_y:
-        scored = _ranked(found.exclusive_x_to_y)
+def _classes_apart(categories: CategoryRetrieval) -> Iterator[str]:
+    if categories.exclusive_x_to_y:
+        scored = _ranked(categories.exclusive_x_to_y)
         yield f"By z_x and z_y, the y of the class of x are ranked with {scored}."
 
 
-def _ranked(found: Scores) -> str:
-    mean, chance = found.mean["map@all"], found.chance["map@all"]
-    low, high = found.interval["map@all"]
+def _ranked(scores: Scores) -> str:
+    mean, chance = scores.mean["map@all"], scores.chance["map@all"]
+    low, high = scores.interval["map@all"]
     below, above = high < chance, low > chance
     judged = "worse than" if below else "better than" if above else "no better than"
     return f"mAP {mean:.3f} [{low:.3f}, {high:.3f}] of 1, {judged} guessing ({chance:.3f})"
@@ -90,19 +92,19 @@ def _idle(test: Evaluation) -> Iterator[str]:
 
 
 def _common(evidence: Evidence | None) -> Iterator[str]:
-    found = evidence and evidence.information
-    if found and found.interaction_lower.value > 0:
-        yield f"x and y share at least {found.interaction_lower.value:.1f} nats."
+    information = evidence and evidence.information
+    if information and information.interaction_lower.value > 0:
+        yield f"x and y share at least {information.interaction_lower.value:.1f} nats."
 
 
-def _apart(found: Retrieval) -> Iterator[str]:
-    if found.exclusive_x_to_y is None or found.exclusive_y_to_x is None:
+def _apart(retrieval: Retrieval) -> Iterator[str]:
+    if retrieval.exclusive_x_to_y is None or retrieval.exclusive_y_to_x is None:
         return
-    ways = (found.exclusive_x_to_y, found.exclusive_y_to_x)
+    ways = (retrieval.exclusive_x_to_y, retrieval.exclusive_y_to_x)
     guessing = all(one.recall[1].low <= one.chance[1] <= one.recall[1].high for one in ways)
     guesses = " and ".join(dict.fromkeys(_guess(one.chance[1]) for one in ways))
     yield (
-        f"By z_x and z_y partners are found in {percent_interval(ways[0].recall[1])}% and "
+        f"By z_x and z_y partners come first in {percent_interval(ways[0].recall[1])}% and "
         f"{percent_interval(ways[1].recall[1])}% of cases, "
         f"{'no better than' if guessing else 'which is not what'} guessing "
         f"({guesses}){'' if guessing else ' gives'}."
@@ -114,7 +116,7 @@ def _guess(chance: float) -> str:
 
 
 def _readings(test: Evaluation, evidence: Evidence | None, latents: Sequence[str]) -> Iterator[str]:
-    """Each factor as it is read where it belongs: by both probes, or else by the linear one."""
+    """How well the home latent predicts each factor: by both probes, or else the linear one."""
     probes = (evidence and evidence.probes) or test.readability.probes
     if not probes:
         return
@@ -136,13 +138,13 @@ def _leaks(evidence: Evidence | None) -> Iterator[str]:
         return
     for view, leak in evidence.leakage.items():
         if leak.value is None:
-            continue  # said under How sure
+            continue  # stands under How sure
         worst, value = max(leak.by_factor.items(), key=lambda item: item[1])
         source = _source(evidence.probes[view], worst)
         most = f"most of all the {worst}, {value:.2f}, from {source}"
         yield (
             f"By {view}: {leak.value:.3f} of 1 on average over factors; "
-            f"{most if value >= NOTABLE else 'nothing to speak of'}."
+            f"{most if value >= NOTABLE else f'below {NOTABLE} for every factor'}."
         )
     values = {view: leak.value for view, leak in evidence.leakage.items()}
     means, samples = values.get("means"), values.get("samples")
@@ -171,13 +173,13 @@ def _misled(factor: str, origins: list[Origin]) -> Iterator[str]:
 
 
 def _nats(evidence: Evidence | None) -> Iterator[str]:
-    found = evidence and evidence.information
-    if found:
+    information = evidence and evidence.information
+    if information:
         yield (
-            f"z_s holds at most {number(found.only_x.value, 2)} nats that only x says and "
-            f"{number(found.only_y.value, 2)} that only y says; z_x and z_y hold at most "
-            f"{number(found.exclusive_x.value, 1)} and "
-            f"{number(found.exclusive_y.value, 1)}."
+            f"z_s holds at most {number(information.only_x.value, 2)} nats that only x holds and "
+            f"{number(information.only_y.value, 2)} that only y holds; z_x and z_y hold at most "
+            f"{number(information.exclusive_x.value, 1)} and "
+            f"{number(information.exclusive_y.value, 1)}."
         )
 
 
@@ -186,13 +188,16 @@ def _doubts(evidence: Evidence | None) -> Iterator[str]:
         return
     gone = {name for leak in evidence.leakage.values() for name in leak.collapsed}
     for name in sorted(gone):
-        yield f"{name} is collapsed, the same for every pair: that it leaks nothing is no merit."
+        yield (
+            f"{name} is collapsed, the same for every pair: it holds nothing, so zero leakage "
+            "means nothing."
+        )
     for view, one in evidence.domains.items():
         accuracy = max(one.linear, one.nonlinear)
         if accuracy > 0.55:
             yield (
-                f"By {view}, z_s given x is told from z_s given y in {100 * accuracy:.0f}% of "
-                "cases (guessing 50%): it knows its domain."
+                f"By {view}, a probe guesses the domain from z_s right {100 * accuracy:.0f}% of "
+                "the time (chance 50%): z_s still carries its domain."
             )
     refused = {
         e for pair in evidence.dependence.values() for e, v in pair.items() if isinstance(v, str)
@@ -209,8 +214,8 @@ def _scope(results: Results, test: Evaluation) -> Iterator[str]:
     of = f", of seed {results.training.seed}" if results.training else ""
     yield (
         f"Intervals are 95% and over the {over}. This is one run{of}: they do not "
-        "say what another seed would give. That a probe reads nothing does not prove that nothing "
-        "is there."
+        "show how far another seed would differ. A probe that predicts nothing does not prove "
+        "that nothing is there."
     )
 
 

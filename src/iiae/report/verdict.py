@@ -1,7 +1,7 @@
-"""A run in four sentences: what it reached, beside what chance reaches, and what mends the rest.
+"""A run in four sentences: its scores beside those of chance, and what mends the failures.
 
-Each sentence is marked *pass* or *fail*, or *unknown* where nothing was measured or where the
-measure says nothing: of a latent that holds nothing, that it leaks nothing is no merit.
+Each sentence is marked *pass* or *fail*, or *unknown* if nothing was measured or the measure means
+nothing: a latent that holds nothing leaks nothing either.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from iiae.types import DOMAINS, Domain
 
 Mark = Literal["pass", "fail", "unknown"]
 SURE = 0.05  # p-value from which on shuffled pairs are as good
-NOTABLE = 0.02  # R2 from which on a gain counts
+NOTABLE = 0.1  # `Gains.leaks` from which on one counts
 ALIKE = 0.1  # of the error of a draw: draws that differ less are alike
 VIEW = "active means"  # of the latents
 WAYS = ("x_to_y", "y_to_x")
@@ -54,7 +54,7 @@ def verdict(results: Results) -> list[Verdict]:
 
 
 def run_verdict(folder: Path, **measured: Evaluation | Evidence) -> list[Verdict]:
-    """`verdict` by what is stored with a run and, by section, what was measured just now."""
+    """`verdict` from a run's stored results, with some sections replaced by fresh measurements."""
     return verdict(load_results(folder)._replace(**measured))
 
 
@@ -64,27 +64,27 @@ def _partners(results: Results) -> Verdict:
     matching = evidence and evidence.matching
     if not test and not matching:
         return Verdict(claim, "unknown", "Not measured: iiae evaluate looks for partners.")
-    held, said = True, []
+    held, parts = True, []
     for text, low, chance in _rates(test) if test else ():
-        said.append(text)
+        parts.append(text)
         held = held and low > chance
     if matching:
-        said.append(_matched(matching))
+        parts.append(_matched(matching))
         held = held and matching.p_value < SURE and matching.excess > 0
     if null := evidence and evidence.null:
         p_value = null.p_values.nats
-        said.append(
+        parts.append(
             f"trained for {null.epochs} epochs, {number(null.real.nats, 2)} nats against "
             f"{number(null.real.nats - null.excess.nats, 2)} on shuffled pairs (p {p_value:.3g})"
         )
         held = held and null.excess.nats > 0
     mark, remedy = ("pass", None) if held else ("fail", _train_more(results))
-    return Verdict(claim, mark, f"{'; '.join(said)}.", remedy)
+    return Verdict(claim, mark, f"{'; '.join(parts)}.", remedy)
 
 
 def _rates(test: Evaluation) -> list[tuple[str, float, float]]:
-    """In each direction: words, the low end of the rate, and what guessing reaches."""
-    found: list[tuple[str, float, float]] = []
+    """Per direction: a phrase, the low end of the rate's interval, and chance."""
+    rates: list[tuple[str, float, float]] = []
     for way in WAYS:
         name = way.replace("_", " ")
         one = _of_way(test, way)
@@ -92,13 +92,13 @@ def _rates(test: Evaluation) -> list[tuple[str, float, float]]:
             mean, (low, high) = one.mean["map@all"], one.interval["map@all"]
             chance = one.chance["map@all"]
             text = f"{name} mAP {with_interval(mean, low, high, 3)}, guessing {chance:.3f}"
-            found.append((text, low, chance))
+            rates.append((text, low, chance))
         elif one:
             rate, chance = one.recall[1], one.chance[1]
             interval = f"{percent(rate.rate)}% [{percent(rate.low)}, {percent(rate.high)}]"
             text = f"{name} the partner comes first in {interval}, guessing {100 * chance:.3g}%"
-            found.append((text, rate.low, chance))
-    return found
+            rates.append((text, rate.low, chance))
+    return rates
 
 
 def _of_way(test: Evaluation, way: str) -> InstanceRetrieval | Scores | None:
@@ -111,11 +111,11 @@ def _of_way(test: Evaluation, way: str) -> InstanceRetrieval | Scores | None:
     return None
 
 
-def _matched(found: Matching) -> str:
-    nats = with_interval(*found.nats, 2)
+def _matched(matching: Matching) -> str:
+    nats = with_interval(*matching.nats, 2)
     return (
-        f"z_s tells {nats} of {found.most:.2f} nats of which item it is, shuffled pairs "
-        f"{number(found.null, 2)} (p {found.p_value:.3g})"
+        f"z_s gives {nats} of {matching.most:.2f} nats of which item it is, shuffled pairs "
+        f"{number(matching.null, 2)} (p {matching.p_value:.3g})"
     )
 
 
@@ -127,8 +127,9 @@ def _train_more(results: Results) -> str:
             "(training.epochs)."
         )
     return (
-        "Give more pairs, or more weight to the shared latent (objective.lam) and to the data "
-        "(objective.x.weight, objective.y.weight)."
+        "Give more pairs (of synthetic ones 2,000 instead of 300: Recall@1 from 11% to 67%), or "
+        "more weight to the shared latent (objective.lam 0 to 0.3: from 0.2% to 4.3% with 300) and "
+        "to the data (objective.x.weight, objective.y.weight)."
     )
 
 
@@ -138,20 +139,21 @@ def _only_shared(results: Results) -> Verdict:
     if gains is None:
         return Verdict(claim, "unknown", "Not measured: iiae disentangle does.")
     each = {
-        "x": ("z_s given x", "x", gains.exclusive_in_z_s_x),
-        "y": ("z_s given y", "y", gains.exclusive_in_z_s_y),
+        "exclusive_in_z_s_x": "z_s given x adds {} to the R2 of x",
+        "exclusive_in_z_s_y": "z_s given y adds {} to the R2 of y",
     }
-    found = _leaks(claim, list(each.values()), "beyond what the other domain's z_s tells")
+    leaks = _leaks(claim, gains, each, "beyond what the other domain's z_s predicts")
     information = results.evidence and results.evidence.information
     if information:
-        nats = f"{information.only_x.value:.2f} nats that only x says"
-        nats += f" and {information.only_y.value:.2f} that only y says"
-        found = found._replace(sentence=f"{found.sentence} z_s holds at most {nats}.")
+        nats = f"{information.only_x.value:.2f} nats that only x holds"
+        nats += f" and {information.only_y.value:.2f} that only y holds"
+        leaks = leaks._replace(sentence=f"{leaks.sentence} z_s holds at most {nats}.")
     remedy = (
-        "A larger objective.inter (2 or 3) makes z_s the dearer place, a smaller model.shared "
-        "leaves less room."
+        "A larger objective.inter makes z_s the dearer place: from 1 to 3 a leak of 0.41 became "
+        "0.25 on 300 synthetic pairs, and Recall@1 fell from 3.7% to 2.0%. More weight of the "
+        "bound (objective.lam 0.3 to 1) took it from 0.31 to 0.21 at no cost."
     )
-    return found._replace(remedy=remedy if found.mark == "fail" else None)
+    return leaks._replace(remedy=remedy if leaks.mark == "fail" else None)
 
 
 def _only_exclusive(results: Results) -> Verdict:
@@ -159,13 +161,17 @@ def _only_exclusive(results: Results) -> Verdict:
     gains = _gains(results)
     if gains is None:
         return Verdict(claim, "unknown", "Not measured: iiae disentangle does.")
-    each = [("z_x", "y", gains.shared_in_z_x), ("z_y", "x", gains.shared_in_z_y)]
-    found = _leaks(claim, each, "beyond z_s")
+    each = {
+        "shared_in_z_x": "z_x tells {} of the variance of y",
+        "shared_in_z_y": "z_y tells {} of the variance of x",
+    }
+    leaks = _leaks(claim, gains, each, "where it should tell nothing")
     remedy = (
-        "A smaller model.exclusive leaves no room for it, objective.exclusive above 1 makes "
-        "z_x and z_y dearer."
+        "A smaller model.exclusive leaves no room for it: from 8 to 2 a leak of 0.69 became 0.28 "
+        "on 300 synthetic pairs, and Recall@1 fell from 2.5% to 1.8%. objective.exclusive above 1 "
+        "makes z_x and z_y dearer."
     )
-    return found._replace(remedy=remedy if found.mark == "fail" else None)
+    return leaks._replace(remedy=remedy if leaks.mark == "fail" else None)
 
 
 def _gains(results: Results) -> Gains | None:
@@ -173,19 +179,26 @@ def _gains(results: Results) -> Gains | None:
     return by_view.get(VIEW) or next(iter(by_view.values()), None)
 
 
-def _leaks(claim: str, each: list[tuple[str, str, Gain | None]], beyond: str) -> Verdict:
-    """Fails if a gain is both sure and notable; unknown if a latent holds nothing."""
-    said = [
-        f"{latent} holds nothing"
-        if one is None
-        else f"{latent} adds {with_interval(one.gain, one.low, one.high, 3)} to the R2 of {target}"
-        f" (shuffled up to {number(one.null_high, 3)}, p {one.p_value:.3g})"
-        for latent, target, one in each
+def _leaks(claim: str, gains: Gains, each: dict[str, str], beyond: str) -> Verdict:
+    """Fails if a leak is both sure and notable; unknown if a latent holds nothing."""
+    known = {name: getattr(gains, name) for name in each}
+    sentences = [
+        text.format(_amount(known[name])) if known[name] else f"{text.split()[0]} holds nothing"
+        for name, text in each.items()
     ]
-    known = [one for _, _, one in each if one]
-    leaking = any(one.gain >= NOTABLE and one.low > 0 and one.p_value < SURE for one in known)
-    mark: Mark = "fail" if leaking else "pass" if len(known) == len(each) else "unknown"
-    return Verdict(claim, mark, f"{'; '.join(said)}, {beyond}.")
+    leaking = any(
+        one and gains.leaks[name] >= NOTABLE and one.low > 0 and one.p_value < SURE
+        for name, one in known.items()
+    )
+    mark: Mark = "fail" if leaking else "pass" if all(known.values()) else "unknown"
+    return Verdict(claim, mark, f"{'; '.join(sentences)}, {beyond}.")
+
+
+def _amount(gain: Gain) -> str:
+    return (
+        f"{with_interval(gain.gain, gain.low, gain.high, 3)} (at most {number(gain.possible, 3)}, "
+        f"shuffled {number(gain.null_high, 3)}, p {gain.p_value:.3g})"
+    )
 
 
 def _styles(results: Results) -> Verdict:
@@ -193,7 +206,7 @@ def _styles(results: Results) -> Verdict:
     ratios = _ratios(results)
     if not ratios:
         return Verdict(claim, "unknown", "Not measured: iiae disentangle draws exclusive latents.")
-    said = [
+    parts = [
         f"draws of {to} differ by {with_interval(ratio, low, high, 2)} of a draw's error"
         for to, (ratio, low, high) in ratios.items()
     ]
@@ -203,7 +216,7 @@ def _styles(results: Results) -> Verdict:
         "model.exclusive lets z_x and z_y hold it; where a domain has no style of its own, draws "
         "should be alike."
     )
-    text = f"{'; '.join(said)} (0: all alike, 1: as a right model's)."
+    text = f"{'; '.join(parts)} (0: all alike, 1: as a right model's)."
     return Verdict(claim, "fail" if alike else "pass", text, remedy if alike else None)
 
 
@@ -216,9 +229,9 @@ def _ratios(results: Results) -> dict[Domain, tuple[float, float | None, float |
     for to in DOMAINS:
         if to not in pairs and (one := translated.get(f"to_{to}")):
             pairs[to] = (one.diversity, one.l1["draw"])
-    found: dict[Domain, tuple[float, float | None, float | None]] = {}
+    ratios: dict[Domain, tuple[float, float | None, float | None]] = {}
     for to, (between, error) in pairs.items():
         if error.mean > 0:
             mean, low, high = (None if end is None else end / error.mean for end in between)
-            found[to] = (mean or 0.0, low, high)
-    return found
+            ratios[to] = (mean or 0.0, low, high)
+    return ratios

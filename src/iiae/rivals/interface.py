@@ -70,7 +70,7 @@ class Seen(NamedTuple):
 
 
 class Maps(NamedTuple):
-    """What a method learned, on standardised features; `second` where it can be read otherwise."""
+    """A trained method, on standardised features; `second` if it has a second reading."""
 
     x: Callable[[Tensor], Tensor]
     y: Callable[[Tensor], Tensor]

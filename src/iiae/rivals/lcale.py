@@ -97,7 +97,7 @@ def terms(networks: Sequence[Autoencoder], batch: Sequence[Tensor]) -> Terms:
     """Terms of samples of x, y and words of one class each."""
     posteriors = [network.encode(values) for network, values in zip(networks, batch, strict=True)]
     # CADA-VAE: noise scaled by the variance, one number for all dimensions of a sample. Here: by
-    # the standard deviation, one number each, because the posterior says so.
+    # the standard deviation, one number each, as in the posterior.
     z = [q.rsample() for q in posteriors]
     # CADA-VAE: sums over elements. Here: means, because sums make weights depend on widths.
     error = [_errors(n, z, values) for n, values in zip(networks, batch, strict=True)]

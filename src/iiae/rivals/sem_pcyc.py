@@ -85,7 +85,7 @@ def learn(seen: Seen, settings: SEMPCYCSettings) -> Maps:
 
 def train_networks(seen: Seen, settings: SEMPCYCSettings) -> Networks:
     # Paper: Jiang-Conrath similarities on Sketchy, of all classes. Here: path similarities (as on
-    # TU-Berlin), to nodes above seen classes only, because the others tell of unseen classes.
+    # TU-Berlin), to nodes above seen classes only, because the others reveal unseen classes.
     known = torch.cat([seen.words, seen.similarity], 1)
     sizes = seen.x.shape[1], seen.y.shape[1], known.shape[1], len(known)
     n = Networks(*sizes, settings)
@@ -126,7 +126,7 @@ def generate(n: Networks, batch: Batch, e: Tensor) -> Generated:
 def code_loss(n: Networks, c: Tensor, sparsity: float) -> Float[Tensor, ""]:
     """Squared error of knowledge from its code, and the lengths of the encoder's columns.
 
-    Sparse columns leave out word dimensions and ancestors that tell little.
+    Sparse columns leave out word dimensions and ancestors that carry little information.
     """
     weight = n.code[0].get_parameter("weight")
     return F.mse_loss(n.rebuild(n.code(c)), c) + sparsity / len(c) * weight.norm(dim=0).sum()
@@ -174,7 +174,7 @@ def regression_loss(batch: Batch, e: Tensor, made: Generated) -> Float[Tensor, "
 
 
 def adversary_loss(n: Networks, batch: Batch, e: Tensor, made: Generated) -> Float[Tensor, ""]:
-    """Least squares: each adversary's mean over what it must tell apart."""
+    """Least squares: each adversary's mean over the batches it must separate."""
     real = _judged(n.adversary_e(e), real=True)
     of_x = _judged(n.adversary_e(made.x_e), real=False)
     of_y = _judged(n.adversary_e(made.y_e), real=False)

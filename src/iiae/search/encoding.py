@@ -33,7 +33,7 @@ class Vectors(NamedTuple):
 
 
 class Space(NamedTuple):
-    """Where a gallery's vectors of z_s lie: how the means of r become queries and items.
+    """The space of a gallery's vectors of z_s: maps from the means of r to queries and items.
 
     `comparison` is None for means as they are; `active` marks the dimensions that are kept.
     """
@@ -114,7 +114,7 @@ def encode_samples(
     skipped: Skipped,
     compared: Sequence[Latent] = ("shared", "exclusive"),
 ) -> EncodedSamples:
-    """Latents of samples that can be read and have distances to others.
+    """Latents of samples that can be read and whose latents are finite.
 
     Args:
         run: A trained run.

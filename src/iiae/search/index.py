@@ -51,7 +51,7 @@ def index_files(
     progress: bool = True,
     on_error: OnError = "stop",
 ) -> Indexed:
-    """Puts samples into a gallery, which is made where there is none.
+    """Puts samples into a gallery; creates the gallery if there is none.
 
     Samples whose content the gallery holds under their path are left alone, so a repeat continues
     where an earlier call stopped. Labels are the names of the folders that hold the files.
@@ -121,7 +121,7 @@ def _parts(source: Source, images: bool) -> Iterator[_Part]:
 
 
 class _Done(NamedTuple):
-    """Paths of a part by what became of them."""
+    """Paths of a part: added, replaced or unchanged."""
 
     added: list[str]
     replaced: list[str]
@@ -168,25 +168,27 @@ def _gallery(
     distance: Distance | None,
     active_only: bool,
 ) -> Gallery:
-    """The gallery, made where there is none, and of these properties."""
+    """The gallery, created if there is none; raises GalleryError if its properties differ."""
     if distance not in (None, *get_args(Distance)):
-        raise GalleryError(f"distance {distance}: is {', '.join(get_args(Distance))}")
+        raise GalleryError(f"distance {distance}: must be one of {', '.join(get_args(Distance))}")
     model = weights_digest(run.folder)
-    found = Gallery.find(where)
-    if found is None:
+    gallery = Gallery.find(where)
+    if gallery is None:
         kind = distance or "chosen"
         size = make_space(run, kind, active_only).size
         own = exclusive_size(run.model, domain)
         root = choose_root(inputs, where)
         return Gallery.create(where, GalleryInfo(model, domain, kind, size, own, active_only, root))
-    found = Gallery.open(where, model)
-    if found.info.domain != domain:
-        raise GalleryError(f"{where}: holds items of domain {found.info.domain}, not {domain}")
-    if distance not in (None, found.info.distance):
-        raise GalleryError(f"{where}: was made for {found.info.distance} distance, not {distance}")
-    if active_only and not found.info.active_only:
+    gallery = Gallery.open(where, model)
+    if gallery.info.domain != domain:
+        raise GalleryError(f"{where}: holds items of domain {gallery.info.domain}, not {domain}")
+    if distance not in (None, gallery.info.distance):
+        raise GalleryError(
+            f"{where}: was made for {gallery.info.distance} distance, not {distance}"
+        )
+    if active_only and not gallery.info.active_only:
         raise GalleryError(f"{where}: was made with all dimensions of z_s, not the active ones")
-    return found
+    return gallery
 
 
 def _differs(
@@ -203,13 +205,13 @@ def _differs(
 
 
 def _as_held(value: Value, held: Value) -> Value:
-    """A value as the column would hold it, where text is held."""
+    """A value as the column would hold it: as text if the column holds text."""
     return str(value) if isinstance(held, str) and value is not None else value
 
 
 @contextmanager
 def _bar(total: int, shown: bool) -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error; yields what moves it on."""
+    """A progress bar on standard error; yields the function that advances it."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,

@@ -30,8 +30,8 @@ def equals(column: str, value: Value) -> str:
     return f"`{column}` = {quote(value) if isinstance(value, str) else value}"
 
 
-def reads(column: str, text: str) -> str:
-    """The filter that a column, written as text, reads so."""
+def text_equals(column: str, text: str) -> str:
+    """The filter that a column, written as text, equals `text`."""
     return f"CAST(`{column}` AS string) = {quote(text)}"
 
 

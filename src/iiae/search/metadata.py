@@ -1,4 +1,4 @@
-"""What a CSV says of files, to be stored with them."""
+"""Metadata of files from a CSV, to be stored with them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def read_metadata(path: Path) -> dict[str, dict[str, Cell]]:
     """
     heading, rows = read_csv(path)
     if not rows or "path" not in heading:
-        raise DataError(f"{path}: a header line with a column path, and a row a file, are needed")
+        raise DataError(f"{path}: needs a header line with a column path, and one row per file")
     columns = dict(zip(heading, zip(*rows, strict=True), strict=True))
     keys = [
         metadata_key(name if is_url(name) else path.parent / name) for name in columns.pop("path")
@@ -45,7 +45,7 @@ def metadata_key(path: str | Path) -> str:
 
 
 def _report_text(path: Path, columns: dict[str, tuple[str, ...]]) -> None:
-    """Names in the log columns that look like numbers, but are kept as text."""
+    """Logs which columns look like numbers, but are kept as text."""
     for name, texts in columns.items():
         row = odd_cell(texts)
         if row is not None and all(_looks_numeric(text) for text in texts if text):

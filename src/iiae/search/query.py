@@ -42,7 +42,7 @@ def search_files(
     like: str | Path | None = None,
     root: str | Path | None = None,
 ) -> Searched:
-    """What a gallery holds nearest to each query.
+    """The items of a gallery nearest to each query.
 
     Args:
         run: The run that indexed the gallery.
@@ -109,7 +109,7 @@ def _encode(
 def _given_latents(
     run: TrainedRun, gallery: Gallery, files: Sequence[str | Path], domain: Domain, by: Latent
 ) -> tuple[list[str], np.ndarray]:
-    """Queries that are latents already."""
+    """Queries that are given as latents."""
     names, values = _latents(
         files, len(run.model.active) if by == "shared" else gallery.info.exclusive
     )
@@ -120,7 +120,7 @@ def _given_latents(
 
 
 def _latents(files: Sequence[str | Path], size: int) -> tuple[list[str], np.ndarray]:
-    """Rows of files of latents, and what each is called."""
+    """Rows of files of latents, and their names."""
     names: list[str] = []
     rows: list[np.ndarray] = []
     for file in files:

@@ -1,4 +1,4 @@
-"""Search by both latents at once: how much each counts, and exact search by their sum."""
+"""Search by both latents at once: their weights, and exact search by the weighted sum."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ By = str | Mapping[str, float]
 
 
 class Weights(NamedTuple):
-    """How much each latent counts in a search; at least 0, and not both 0."""
+    """The weight of each latent in a search; at least 0, and not both 0."""
 
     shared: float = 1.0
     exclusive: float = 0.0
@@ -119,5 +119,5 @@ def _squared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _hits(distance: np.ndarray, table: Any, gallery: Gallery, top: int) -> list[Hit]:
     some = np.argpartition(distance, top)[:top] if top < len(distance) else np.arange(len(distance))
     rows = gallery.located(table.drop_columns(VECTORS).take(some).to_pylist())
-    found = [make_hit(row, float(d)) for row, d in zip(rows, distance[some], strict=True)]
-    return sorted(found, key=lambda hit: (hit.distance, hit.path))
+    hits = [make_hit(row, float(d)) for row, d in zip(rows, distance[some], strict=True)]
+    return sorted(hits, key=lambda hit: (hit.distance, hit.path))

@@ -1,4 +1,4 @@
-"""Many runs beside each other: retrieval against the largest leak, as a table and as a picture.
+"""Comparison of many runs: retrieval against the largest leak, as a table and as a picture.
 
 A row is that of sweep.csv: swept settings have a dot in their name.
 """
@@ -35,19 +35,19 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
     return front
 
 
-def sweep_table(found: Rows) -> Table:
-    """A row a combination: means over seeds, with their standard deviation.
+def sweep_table(runs: Rows) -> Table:
+    """One row per combination: means over seeds, with their standard deviation.
 
     *exclusive* is the larger of both ways.
     """
-    names = [k for k in found[0] if "." in k and k != "training.seed"]
+    names = [k for k in runs[0] if "." in k and k != "training.seed"]
     leaks = [name.replace("_", " ") for name in LEAKS]
-    done = [row for row in found if row["status"] == "done"]
+    done = [row for row in runs if row["status"] == "done"]
     measure = done[0]["measure"] if done else "recall@1"
     shown = measure.replace("recall", "Recall").replace("map", "mAP")
     columns = [*names, f"{shown} x to y", "y to x", "exclusive", "chance", *leaks, "seconds"]
     rows: list[list[str]] = []
-    for values, group in _groups(found).items():
+    for values, group in _groups(runs).items():
         done = [row for row in group if row["status"] == "done"]
         exclusive = [{"v": max(_numbers(row, MEASURES[2:]), default=None)} for row in done]
         cells = [
@@ -58,7 +58,7 @@ def sweep_table(found: Rows) -> Table:
             _cell(done, "seconds", 1, 0),
         ]
         rows.append([*values, *cells])
-    failed = [f"{row['run']}: {row['message']}" for row in found if row["status"] != "done"]
+    failed = [f"{row['run']}: {row['message']}" for row in runs if row["status"] != "done"]
     note = (
         f"Retrieval ({shown}) in %; chance: what guessing reaches there, mean of both ways. "
         "Largest leak: the largest linear reading above chance (0) of any factor from a latent it "
@@ -66,8 +66,8 @@ def sweep_table(found: Rows) -> Table:
         "± standard deviation over seeds where there are several."
     )
     if failed:
-        note += f" Failed, {len(failed)} of {len(found)}: " + "; ".join(failed)
-    return Table(f"Sweep of {len(found)} runs", columns, rows, note)
+        note += f" Failed, {len(failed)} of {len(runs)}: " + "; ".join(failed)
+    return Table(f"Sweep of {len(runs)} runs", columns, rows, note)
 
 
 def draw_pareto(path: Path, rows: Rows) -> Path | None:
@@ -149,8 +149,8 @@ def _mean(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[float, float] |
 
 
 def _cell(rows: Sequence[Mapping[str, Any]], name: str, factor: float, digits: int) -> str:
-    found = _mean(rows, name)
-    if found is None:
+    moments = _mean(rows, name)
+    if moments is None:
         return "-"
-    mean, spread = (f"{factor * value:.{digits}f}" for value in found)
+    mean, spread = (f"{factor * value:.{digits}f}" for value in moments)
     return f"{mean} ± {spread}" if len(rows) > 1 else mean

@@ -40,6 +40,7 @@ PLAN, RESULTS, PICTURE = "sweep.json", "sweep.csv", "pareto.png"
 WANTED = "wanted.toml"  # in each run folder: the settings it is to have
 VIEWS = ("means", "active means", "samples")  # of the latents, in the order of `LEAKS`
 LOG = "sweep.log"  # in each run folder: what its process said
+SCORE = "balance"  # of `LabelFree`, by which the best run is named: docs/studies/label_free.md
 Progress = Callable[[int, int], object]
 
 

@@ -140,7 +140,7 @@ def fit(
 
 
 def _learn_units(model: IIAE, train: PairSet) -> None:
-    """The mean and deviation of each column, where the model computes in those units."""
+    """Learns the mean and deviation of each column, if the model computes in those units."""
     if not isinstance(model.units_x, DataUnits):
         model.units_x.learn(train.domain_batches("x", UNIT_ROWS))
     if not isinstance(model.units_y, DataUnits):
@@ -166,7 +166,7 @@ def _plan(
     group: Group,
     state: dict[str, Any] | None,
 ) -> Plan:
-    """Steps and precision, which stays that of the first sitting."""
+    """Steps and precision; a resumed run keeps the precision that it began with."""
     training, images = settings.training, len(train.shapes[0]) == 3
     bf16 = training.precision == "bf16"
     if state:
@@ -181,7 +181,7 @@ def _plan(
 def _train(
     learner: Learner, loader: Loader, validation: PairSet, keeper: Keeper, bar: Progress
 ) -> None:
-    """All epochs that are left."""
+    """Trains the remaining epochs."""
     training = learner.settings.training
     for number in range(len(learner.history), training.epochs):
         if out_of_patience([row["validation_loss"] for row in learner.history], training.patience):
@@ -214,7 +214,7 @@ def _finish(learner: Learner, data: Splits, train: PairSet, out: Path) -> None:
     posteriors = embed(model, train.batches(settings.evaluation.batch, index))
     ranked = data.validation.sample(RANKED_PAIRS, settings.training.seed)
     held = embed(model, data.validation.batches(settings.evaluation.batch, ranked))
-    if not isinstance(data.validation, ClassPairs):  # of whose pairs no partner is to be found
+    if not isinstance(data.validation, ClassPairs):  # classes have no partners to compare
         sides = ((one.shared_given_x, one.shared_given_y) for one in (posteriors, held))
         save_comparison(out, choose_comparison(*sides))
     model.cpu()

@@ -37,7 +37,7 @@ def synchronised(model: nn.Module, device: torch.device) -> Iterator[None]:
 
 
 def _over_processes(layer: _BatchNorm, device: torch.device) -> nn.Module:
-    """A layer with the same tensors; torch's own where it can be used, which is on a GPU."""
+    """A layer with the same tensors; torch's own on a GPU, `GroupBatchNorm` elsewhere."""
     kind = nn.SyncBatchNorm if device.type == "cuda" else GroupBatchNorm
     made = kind(layer.num_features, layer.eps, layer.momentum)
     made.weight, made.bias = layer.weight, layer.bias
@@ -58,8 +58,8 @@ class GroupBatchNorm(_BatchNorm):
     def forward(self, input: Tensor) -> Tensor:
         if not self.training:
             return super().forward(input)
-        found: Any = _Normalise.apply(self.eps, input, self.weight, self.bias)
-        out, mean, variance = found
+        normalised: Any = _Normalise.apply(self.eps, input, self.weight, self.bias)
+        out, mean, variance = normalised
         assert self.momentum is not None and self.num_batches_tracked is not None
         count = dist.get_world_size() * input.numel() // input.shape[1]
         self.num_batches_tracked.add_(1)

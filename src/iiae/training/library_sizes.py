@@ -1,4 +1,4 @@
-"""Library sizes that tell what the other domain holds, and so hand shared content to a decoder."""
+"""Library sizes that predict the other domain, and so hand shared content to a decoder."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def warn_of_sizes(model: IIAE, train: PairSet) -> None:
         size = model.known(pair)[i].size if sized[i] else None
         if size is None:
             continue
-        share = share_told(sides[1 - i].flatten(1), size.log())
+        share = held_out_r2(sides[1 - i].flatten(1), size.log())
         if share > TOLD:
             log.warning(
                 "objective.%s.size: %s predicts %.0f%% of the variance of the log size, which "
@@ -50,7 +50,7 @@ def warn_of_sizes(model: IIAE, train: PairSet) -> None:
             )
 
 
-def share_told(values: Float[Tensor, "pairs size"], target: Float[Tensor, " pairs"]) -> float:
+def held_out_r2(values: Float[Tensor, "pairs size"], target: Float[Tensor, " pairs"]) -> float:
     """R2 of a ridge regression of the target, learned on half of the pairs, on the other half."""
     half = len(values) // 2
     centre = values[:half].double().mean(0)

@@ -20,7 +20,7 @@ log = logging.getLogger("iiae")
 
 
 def keep_on_device_if_it_fits(pairs: PairSet, device: torch.device) -> PairSet:
-    """The pairs kept on the device where they fit, so that no step waits for a copy.
+    """The pairs, on the device if they fit there, so that no step waits for a copy.
 
     As they are on a CPU, where they are read from disk, or where they do not fit.
     """

@@ -1,4 +1,4 @@
-"""Where curves go beside history.csv: TensorBoard, Weights & Biases or MLflow.
+"""Loggers of curves besides history.csv: TensorBoard, Weights & Biases or MLflow.
 
 `training.logger` names one; each is imported where it is used.
 """
@@ -22,7 +22,7 @@ class Logger(NamedTuple):
 
 
 def check_logger(name: str) -> None:
-    """Refuses a logger that is not installed, before anything is learned.
+    """Refuses a logger that is not installed, before training starts.
 
     Raises:
         MissingExtra: It is not installed.

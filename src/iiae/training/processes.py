@@ -38,7 +38,7 @@ class Group(NamedTuple):
 
 @contextmanager
 def joined(training: TrainingSettings) -> Iterator[Group]:
-    """The group of the processes that settings ask for, started where nothing has started them.
+    """The group of the processes that settings ask for; starts them unless a launcher has.
 
     Raises:
         SettingsError: The settings ask for other processes than were started, or for devices that

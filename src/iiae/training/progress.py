@@ -1,4 +1,4 @@
-"""What training shows on a terminal."""
+"""The output of training on a terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LATEST_SECONDS = 15.0  # after which it is estimated from what there is
 
 
 class Progress:
-    """What is trained, a bar with the time left, and at most ten lines of epochs.
+    """Prints the plan, a bar with the time left, and at most ten lines of epochs.
 
     A line has the validation loss and the share of validation pairs whose partner is nearest
     (Recall@1, of both directions), which is measured for these lines alone.
@@ -62,7 +62,7 @@ class Progress:
         self.bar.stop()
 
     def step(self) -> None:
-        """Draws the bar, at most twice a second; once, says how long all of it will take."""
+        """Draws the bar, at most twice a second; once, prints how long the run will take."""
         now, done = time.monotonic(), self.learner.steps - self.first_step
         if done <= WARM_STEPS:
             self.warm = now
@@ -88,9 +88,9 @@ class Progress:
             return
         quality = f"loss {row['validation_loss']:.1f}"
         if not isinstance(self.data.validation, ClassPairs):
-            found = row.get("validation_recall")
-            found = self.learner.recall(self.data.validation) if found is None else found
-            quality = f"Recall@1 {100 * found:.1f}%"
+            recall = row.get("validation_recall")
+            recall = self.learner.recall(self.data.validation) if recall is None else recall
+            quality = f"Recall@1 {100 * recall:.1f}%"
         self.bar.update(self.task, completed=self.learner.steps, quality=quality)
         loss = f"loss {row['validation_loss']:.1f}"
         both = loss if quality == loss else f"{loss}, {quality}"
@@ -106,7 +106,7 @@ class Progress:
 
 
 def _plan(learner: Learner, data: Splits) -> str:
-    """What is trained on what, in a line."""
+    """The model and the data, in one line."""
     settings = learner.settings
     shapes = [_form(shape) for shape in data.train.shapes]
     names = domain_names(settings.data)
@@ -129,7 +129,7 @@ def _form(shape: Sequence[int]) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """As people write it: 50 s, 1 min 10 s, 2 h 5 min."""
+    """A duration as people write it: 50 s, 1 min 10 s, 2 h 5 min."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -42,7 +42,7 @@ class RecordedStep:
             self.step(pair)
 
     def _aside(self, pair: Pair) -> None:
-        """A step on a stream of its own, as recording must follow (torch's documentation)."""
+        """Runs a step on a side stream, as torch requires before recording."""
         self.taken += 1
         main, own = torch.cuda.current_stream(), torch.cuda.Stream()
         own.wait_stream(main)
@@ -65,7 +65,7 @@ class RecordedStep:
 
 
 def _tensors(pair: Pair) -> list[torch.Tensor]:
-    """Of the samples and of what is known of them."""
+    """The tensors of a batch: samples and their context."""
     each: list[torch.Tensor] = []
     mapped(pair, lambda v: each.append(v) or v)
     return each

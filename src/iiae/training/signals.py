@@ -1,4 +1,4 @@
-"""Ctrl-C, and what schedulers send before they kill: training saves its state and stops."""
+"""Ctrl-C, and the signal that schedulers send before a kill: training saves its state and stops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The API and the pages, put together; how errors are answered."""
+"""The API and the pages as one application, and the answers to errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests that come together, worked on together."""
+"""Requests that arrive together, processed in one batch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 
 
 class Busy(Exception):
-    """Too many jobs wait already."""
+    """Too many jobs are waiting."""
 
 
 class Batcher(Generic[Job, Result]):

@@ -1,4 +1,4 @@
-"""Counts and times, as Prometheus reads them."""
+"""Counts and times in the text format of Prometheus."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from iiae.web.batching import Batcher
 
 
 class Counts(Collector):
-    """Requests by route and status, how long each route took, and what the batchers do.
+    """Requests by route and status, the time of each route, and the work of the batchers.
 
     The registry is its own, so that servers in one process count apart.
     """

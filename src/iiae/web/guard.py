@@ -1,4 +1,4 @@
-"""What every request passes before the app: token, size, time; what every answer carries."""
+"""Checks of every request before the app (token, size, time), and headers of every answer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HEADERS = [
 
 
 class Limits(NamedTuple):
-    """What a request may ask for: bytes and seconds of an upload, pixels of an image, results."""
+    """Limits of a request: bytes and seconds of an upload, pixels of an image, results."""
 
     bytes: int = 10 << 20
     seconds: float = 30.0

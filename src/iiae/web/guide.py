@@ -1,4 +1,4 @@
-"""What helps a visitor of the page: examples, how far is far, what to draw with, looks, a map."""
+"""Help for visitors of the page: examples, a scale of distances, drawing colours, looks, a map."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Look(NamedTuple):
 
 
 class Guide:
-    """What the page shows before anything is asked; called from the model's thread.
+    """What the page shows before a query; called from the model's thread.
 
     Args:
         run: A trained run.
@@ -67,16 +67,16 @@ class Guide:
 
     @cached_property
     def drawing(self) -> dict[str, dict[str, Any]]:
-        """By domain: colours of pen and paper, and where ink lies, as images of it have them."""
+        """By domain: the colours of pen and paper, and where ink lies, measured on its images."""
         if len(self.run.shapes[0]) == 1:
             return {}
-        found: dict[str, dict[str, Any]] = {}
+        canvases: dict[str, dict[str, Any]] = {}
         for domain in ("x", "y"):
             images = self.examples.samples[domain] if self.examples else self._drawn(domain)
             pen, paper = pen_and_paper(images)
             extent = ink_extent(images)
-            found[domain] = {"pen": pen, "paper": paper, "extent": extent and extent._asdict()}
-        return found
+            canvases[domain] = {"pen": pen, "paper": paper, "extent": extent and extent._asdict()}
+        return canvases
 
     def _drawn(self, domain: Domain, draws: int = 32) -> Tensor:
         model, generator = self.run.model, torch.Generator().manual_seed(0)
@@ -101,13 +101,13 @@ class Guide:
         return {"partners": _levels(np.diagonal(far)), "strangers": _levels(_apart(far))}
 
     def _within_gallery(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        levels: dict[str, Any] = {}
         for latent in VECTORS:
             items = self._some(latent)
             if len(items) > 1:
                 queries = np.stack([self.as_query(row, latent) for row in items])
-                found[latent] = _levels(_apart(self._distances(queries, items)))
-        return found
+                levels[latent] = _levels(_apart(self._distances(queries, items)))
+        return levels
 
     def _distances(self, queries: np.ndarray, items: np.ndarray) -> np.ndarray:
         if self.gallery is not None and self.gallery.info.distance == "cosine":
@@ -132,7 +132,7 @@ class Guide:
         return self.gallery.latents(self._table, latent)[:SOME]
 
     def about_gallery(self) -> dict[str, Any]:
-        """Labels of the gallery, and how many of some items' files are where they were."""
+        """Labels of the gallery, and for some items the number whose files are still there."""
         if self.gallery is None:
             return {}
         labels = sorted({row for row in self._table["label"].to_pylist() if row is not None})
@@ -182,9 +182,13 @@ class Guide:
         _, sizes, axes = np.linalg.svd(centred, full_matrices=False)
         points = np.zeros((len(vectors), 2))
         points[:, : len(axes[:2])] = centred @ axes[:2].T
-        told = (sizes**2 / max(float((sizes**2).sum()), 1e-30))[:2]
+        explained = (sizes**2 / max(float((sizes**2).sum()), 1e-30))[:2]
         rows = self._table.drop_columns(list(VECTORS)).to_pylist()
-        return {"points": points, "explained": told, "items": [_described(row) for row in rows]}
+        return {
+            "points": points,
+            "explained": explained,
+            "items": [_described(row) for row in rows],
+        }
 
     @property
     def _device(self) -> torch.device:

@@ -1,4 +1,4 @@
-"""Pictures as the page shows them."""
+"""Pictures for the page."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _colour(channels: Tensor) -> str:
 
 
 def picture(gallery: Gallery, item: str) -> bytes | None:
-    """An image file of an item, at most 256 pixels a side: of its own file, or else the thumbnail
+    """An image file of an item, at most 256 pixels per side: of its own file, or else the thumbnail
     that the gallery keeps; None of an item that is no image.
 
     Raises:

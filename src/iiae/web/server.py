@@ -23,7 +23,7 @@ from iiae.files.atomic import json_text
 from iiae.run_folder import TrainedRun, weights_digest
 from iiae.search.gallery import Gallery
 from iiae.search.items import Latent
-from iiae.search.lance import equals, reads
+from iiae.search.lance import equals, text_equals
 from iiae.search.weights import read_weights
 from iiae.types import Domain, other
 from iiae.web.batching import Batcher
@@ -43,7 +43,7 @@ Result = TypeVar("Result")
 
 
 class Problem(BaseModel):
-    """What is wrong, in one line."""
+    """An error, in one line."""
 
     detail: str
 
@@ -80,15 +80,15 @@ class Server:
         """All routes that a token closes."""
         router, post = APIRouter(), ["POST"]
         add, body = router.add_api_route, _body_schema(self.run)
-        latents, found = dict[str, list[float]], dict[str, Any]
+        latents, answer = dict[str, list[float]], dict[str, Any]
         add("/embed", self.post_embed, methods=post, openapi_extra=body, response_model=latents)
-        add("/search", self.post_search, methods=post, openapi_extra=body, response_model=found)
-        add("/search", self.get_search, response_model=found)
-        add("/translate", self.post_translate, methods=post, response_model=found)
+        add("/search", self.post_search, methods=post, openapi_extra=body, response_model=answer)
+        add("/search", self.get_search, response_model=answer)
+        add("/translate", self.post_translate, methods=post, response_model=answer)
         picture: Any = {200: {"content": {"image/png": {}}}, 404: PROBLEM}
         add("/items/{item}/image", self.get_image, response_class=Response, responses=picture)
-        add("/examples", self.get_examples, response_model=found)
-        add("/map", self.get_map, response_model=found)
+        add("/examples", self.get_examples, response_model=answer)
+        add("/map", self.get_map, response_model=answer)
         add("/about", self.get_about)
         add("/metrics", self.get_metrics, response_class=PlainTextResponse)
         return router
@@ -139,7 +139,8 @@ class Server:
         steps: Annotated[int, Form(ge=2, description="from the first to the second")] = 9,
         draws: Annotated[int, Form(ge=0, description="without reference")] = 0,
         looks: Annotated[
-            int, Form(ge=0, description="without reference: those of so many samples of `to`")
+            int,
+            Form(ge=0, description="without reference: number of samples of `to` that lend theirs"),
         ] = 0,
         seed: Annotated[int, Form(ge=0, le=SEED)] = 0,
     ) -> Response:
@@ -159,11 +160,11 @@ class Server:
             exclusive = torch.stack([look.exclusive for look in chosen])
         else:
             exclusive = await _run_in(work, engine.exclusive, to, likes, steps, draws, seed)
-        found = await self.translate(Translation(sample.values, to, exclusive))
+        translated = await self.translate(Translation(sample.values, to, exclusive))
         names = [{"id": look.id, "name": look.name, "example": look.example} for look in chosen]
-        if found.ndim == 2:
-            return _json({"features": found, "looks": names})
-        return _json({"images": await _run_in(self.readers, data_urls, found), "looks": names})
+        if translated.ndim == 2:
+            return _json({"features": translated, "looks": names})
+        return _json({"images": await _run_in(self.readers, data_urls, translated), "looks": names})
 
     async def _source(self, file: UploadFile | None, item: str | None, domain: Domain) -> Sample:
         if file is not None:
@@ -175,7 +176,7 @@ class Server:
         return await _run_in(self.worker, self.engine.sample_of, item)
 
     async def get_image(self, item: str) -> Response:
-        """An item's picture, at most 256 pixels a side."""
+        """An item's picture, at most 256 pixels per side."""
         gallery = self.engine.open_gallery()
         try:
             data = await _run_in(self.readers, picture, gallery, item)
@@ -223,7 +224,7 @@ class Server:
         return about
 
     async def get_metrics(self) -> PlainTextResponse:
-        """Counts and times, as Prometheus reads them."""
+        """Counts and times, as Prometheus text_equals them."""
         text = generate_latest(self.counts.registry)
         return PlainTextResponse(text, media_type=CONTENT_TYPE_LATEST)
 
@@ -241,16 +242,16 @@ class Server:
         terms = [] if label is None else [equals("label", label)]
         known = ["label", "path", *self.engine.open_gallery().columns] if filter else []
         for text in filter or []:
-            column, found, value = text.partition("=")
-            if not found or column not in known:
+            column, separator, value = text.partition("=")
+            if not separator or column not in known:
                 raise GalleryError(f"filter: write column=text; columns are {', '.join(known)}")
-            terms.append(reads(column, value))
+            terms.append(text_equals(column, value))
         return Query(None, item, read_weights(by), top, " AND ".join(terms) or None, like)
 
     async def _answer(self, query: Query) -> Response:
-        found = await self.search(query)
-        hits = [{**hit._asdict(), "name": re.split(r"[/\\]", hit.path)[-1]} for hit in found.hits]
-        return _json({"hits": hits, "method": found.method})
+        answer = await self.search(query)
+        hits = [{**hit._asdict(), "name": re.split(r"[/\\]", hit.path)[-1]} for hit in answer.hits]
+        return _json({"hits": hits, "method": answer.method})
 
     async def _read(self, data: bytes, domain: Domain, name: str) -> Sample:
         """The sample in a file's bytes; errors call it `name`."""

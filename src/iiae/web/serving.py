@@ -28,7 +28,7 @@ def serve(
     token: str | None = None,
     root: str | Path | None = None,
 ) -> None:
-    """Answers requests until SIGTERM or Ctrl-C; what is under way is finished first.
+    """Answers requests until SIGTERM or Ctrl-C; requests under way are finished first.
 
     Args:
         run: A trained run.

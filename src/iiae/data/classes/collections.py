@@ -41,10 +41,11 @@ class Labelled(NamedTuple):
 
 
 class Collections(NamedTuple):
-    """Both domains, and what the files tell of them.
+    """Both domains.
 
-    `unseen` are the unseen classes; `backbone_labels` what a pretrained backbone was taught;
-    `protocol` whether one network was taught both domains ("joint") or one each ("apart").
+    `unseen` are the unseen classes, if the files name them; `backbone_labels` the classes that the
+    backbone was pretrained on, if known; `protocol` whether one network was trained on both domains
+    ("joint") or one on each ("apart").
     """
 
     x: Labelled
@@ -60,10 +61,10 @@ def read_collections(
     """Whatever `root` holds: an `.npz`, a folder of feature files, or class folders of images.
 
     - `.npz`: `{x}_features`, `{x}_classes`, `{x}_paths` and the same of y; `unseen` classes and
-      the `protocol` of its features, if it says them;
+      the `protocol` of its features, if it holds them;
     - the authors' layout: `{train,test}_{x,y}_{features,paths}.npy`, the class being the folder of
       each path, and the classes of test being unseen;
-    - `{x}/class/file` and `{y}/class/file`: images, made `size` pixels a side.
+    - `{x}/class/file` and `{y}/class/file`: images, made `size` pixels per side.
 
     Raises:
         DataError: Files are missing, damaged, hold objects or do not fit each other.
@@ -176,7 +177,7 @@ def _items(
     if not len(features) == len(labels) == len(paths):
         raise DataError(
             f"{name}: {len(features):,} features, {len(labels):,} classes and {len(paths):,} "
-            "paths; there must be one of each an item"
+            "paths; there must be one of each per item"
         )
     if len(features) == 0:
         raise DataError(f"{name}: is empty")

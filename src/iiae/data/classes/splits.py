@@ -24,7 +24,7 @@ SPLITS = {
 
 
 class ClassSplit(NamedTuple):
-    """Unseen classes, and a digest that tells one list from another."""
+    """Unseen classes, and a digest that differs between lists."""
 
     name: str
     unseen: tuple[str, ...]
@@ -32,7 +32,7 @@ class ClassSplit(NamedTuple):
 
 
 def class_split(name: str) -> ClassSplit:
-    """A published split by name, or a text file with one unseen class a line.
+    """A published split by name, or a text file with one unseen class per line.
 
     Raises:
         DataError: There is no such split or file, or it is empty or not in UTF-8.
@@ -53,7 +53,7 @@ def class_split(name: str) -> ClassSplit:
 
 
 def digest(classes: Sequence[str]) -> str:
-    """The first 12 digits of the SHA-256 of sorted class names, one a line, spelled plainly."""
+    """The first 12 digits of the SHA-256 of sorted class names, one per line, spelled plainly."""
     text = "\n".join(sorted(plain(name) for name in classes))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -64,7 +64,7 @@ def plain(name: str) -> str:
 
 
 def known_to(backbone: Sequence[str], classes: Sequence[str]) -> dict[str, str]:
-    """Classes that a pretrained classifier was taught, and the label that says so.
+    """Classes that a pretrained classifier was trained on, and its label for each.
 
     A label counts where one of its synonyms is the class's name or ends with it ("brown bear" for
     bear), so a few matches are of another meaning: the label is given for the reader to judge.
@@ -74,11 +74,11 @@ def known_to(backbone: Sequence[str], classes: Sequence[str]) -> dict[str, str]:
         classes: Names to look for.
     """
     synonyms = [(label, [plain(s) for s in label.split(",")]) for label in backbone]
-    found: dict[str, str] = {}
+    labels: dict[str, str] = {}
     for name in classes:
         wanted = plain(name)
         for label, words in synonyms:
             if any(word == wanted or word.endswith(f"_{wanted}") for word in words):
-                found[name] = label
+                labels[name] = label
                 break
-    return found
+    return labels

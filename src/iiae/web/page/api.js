@@ -45,8 +45,8 @@ export function picture(image, id) {
   image.alt ||= "";
   if (!pictures.has(id)) {
     if (pictures.size > 500) pictures.clear();
-    const found = ask(`items/${id}/image`).then((answer) => answer.blob());
-    pictures.set(id, found.then((blob) => URL.createObjectURL(blob)));
+    const file = ask(`items/${id}/image`).then((answer) => answer.blob());
+    pictures.set(id, file.then((blob) => URL.createObjectURL(blob)));
   }
   pictures.get(id).then((address) => show(image, address), () => image.classList.add("none"));
 }
@@ -82,8 +82,8 @@ export function latest(place, dimmed) {
       return true;
     };
     try {
-      const found = await work();
-      if (over()) done(found);
+      const answer = await work();
+      if (over()) done(answer);
     } catch (error) {
       if (over()) {
         for (const node of dimmed()) node.replaceChildren();

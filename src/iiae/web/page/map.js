@@ -4,7 +4,7 @@ import * as query from "./query.js";
 
 const canvas = $("points");
 const MARGIN = 30;
-let found = null;
+let plane = null;
 let places = [];
 let at = -1;
 let loaded = null;
@@ -15,13 +15,13 @@ export async function load() {
   if (loaded !== by) {
     say("map-status", "Loading ...");
     try {
-      found = await json(`map?by=${by}`);
+      plane = await json(`map?by=${by}`);
     } catch (error) {
       return say("map-status", error.message, true);
     }
     loaded = by;
-    const told = found.explained.map((share) => `${Math.round(100 * share)}%`);
-    $("map-note").textContent = `${found.items.length.toLocaleString()} items by the two main directions (PCA), which hold ${told.join(" and ")} of the variance. Click one for more like it; with the keyboard: arrows and Enter.`;
+    const shares = plane.explained.map((share) => `${Math.round(100 * share)}%`);
+    $("map-note").textContent = `${plane.items.length.toLocaleString()} items by the two main directions (PCA), which hold ${shares.join(" and ")} of the variance. Click one for more like it; with the keyboard: arrows and Enter.`;
     columns();
     say("map-status", "");
   }
@@ -35,7 +35,7 @@ function columns() {
 }
 const value = (item) => ($("map-colour").value === "label" ? item.label : item.metadata[$("map-colour").value]);
 function colouring() {
-  const values = found.items.map(value);
+  const values = plane.items.map(value);
   const some = values.filter((one) => one !== null && one !== undefined);
   const different = [...new Set(some)].sort();
   const numeric = some.every((one) => typeof one === "number") && different.length > COLOURS.length;
@@ -50,17 +50,17 @@ function colouring() {
   return { of: (one) => index.get(one) ?? "#9999", legend };
 }
 function paint() {
-  const [xs, ys] = [0, 1].map((i) => found.points.map((point) => point[i]));
+  const [xs, ys] = [0, 1].map((i) => plane.points.map((point) => point[i]));
   const spread = (values, size) => {
     const [low, high] = [Math.min(...values), Math.max(...values)];
     return (one) => MARGIN + ((one - low) * (size - 2 * MARGIN)) / (high - low || 1);
   };
   const [x, y] = [spread(xs, canvas.width), spread(ys, canvas.height)];
-  places = found.points.map((point) => [x(point[0]), canvas.height - y(point[1])]);
+  places = plane.points.map((point) => [x(point[0]), canvas.height - y(point[1])]);
   const colours = colouring();
   const brush = canvas.getContext("2d");
   brush.clearRect(0, 0, canvas.width, canvas.height);
-  found.items.forEach((item, i) => {
+  plane.items.forEach((item, i) => {
     brush.fillStyle = colours.of(value(item));
     brush.beginPath();
     brush.arc(...places[i], i === at ? 16 : 7, 0, 7);
@@ -72,13 +72,13 @@ function paint() {
     item.append(dot, String(text));
     return item;
   }));
-  canvas.setAttribute("aria-label", `${found.items.length} items, coloured by ${$("map-colour").value}`);
+  canvas.setAttribute("aria-label", `${plane.items.length} items, coloured by ${$("map-colour").value}`);
 }
 function go(to) {
-  if (to === at || !found) return;
+  if (to === at || !plane) return;
   at = to;
   paint();
-  const item = found.items[at];
+  const item = plane.items[at];
   say("map-status", item ? [item.name, item.label, ...Object.entries(item.metadata).map(([k, v]) => `${k}: ${v}`)].filter(Boolean).join(" · ") : "");
 }
 canvas.addEventListener("pointermove", (event) => {
@@ -89,7 +89,7 @@ canvas.addEventListener("pointermove", (event) => {
   go(far[nearest] < 30 ? nearest : -1);
 });
 function open() {
-  const item = found?.items[at];
+  const item = plane?.items[at];
   if (item) $("tab-search").click();
   if (item) query.like(item.id, item.name);
 }
@@ -97,9 +97,9 @@ canvas.addEventListener("click", open);
 canvas.addEventListener("keydown", (event) => {
   const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
   if (event.key === "Enter") open();
-  if (!step || !found) return;
+  if (!step || !plane) return;
   event.preventDefault();
-  go((at + step + found.items.length) % found.items.length);
+  go((at + step + plane.items.length) % plane.items.length);
 });
 $("map-by").addEventListener("change", load);
 $("map-colour").addEventListener("change", paint);

@@ -80,8 +80,8 @@ $("unlike").addEventListener("click", draw);
 export async function supplyExamples() {
   for (const side of ["x", "y"]) {
     if (examples[side].length) continue;
-    const found = await json(`examples?domain=${side}`);
-    examples[side] = found.images ?? found.features;
+    const answer = await json(`examples?domain=${side}`);
+    examples[side] = answer.images ?? answer.features;
   }
   const side = $("domain").value;
   $("examples").replaceChildren(...examples[side].slice(0, 5).map((value, i) => {

@@ -88,13 +88,13 @@ function empty() {
   for (const by of ["shared", "exclusive"]) fill(by, [], null);
   say("search-status", "");
 }
-function report(found, ms, w) {
+function report(answer, ms, w) {
   const total = state.about.gallery.items.toLocaleString();
-  say("search-status", found.hits.length ? `${found.hits.length} of ${total} items` : `No item${$("label").value ? ` with label ${$("label").value}` : ""}.`);
-  $("search-status").title = `${found.method} search, ${Math.round(ms)} ms`;
+  say("search-status", answer.hits.length ? `${answer.hits.length} of ${total} items` : `No item${$("label").value ? ` with label ${$("label").value}` : ""}.`);
+  $("search-status").title = `${answer.method} search, ${Math.round(ms)} ms`;
   const levels = scale("shared");
-  const nearest = found.hits[0]?.distance;
-  $("far").hidden = w > 0 || !levels || !found.hits.length || nearest < Math.max(levels.strangers[0], levels.partners?.[3] ?? 0);
+  const nearest = answer.hits[0]?.distance;
+  $("far").hidden = w > 0 || !levels || !answer.hits.length || nearest < Math.max(levels.strangers[0], levels.partners?.[3] ?? 0);
   const advice = query.current().kind === "drawing" && !flat() ? "Draw larger and simpler, or try an example." : "Try an example.";
   $("far").textContent = `Nothing near: the closest is as far as two unrelated items. ${advice}`;
 }
@@ -141,14 +141,14 @@ function use(hit) {
   if (Number($("weight").value) === 0) $("weight").value = 50;
   search();
 }
-function fill(by, found, scaled) {
-  hits[by] = found;
-  const content = !found.length ? [] : flat() ? [table(found, scaled)] : [list(found, scaled)];
+function fill(by, some, scaled) {
+  hits[by] = some;
+  const content = !some.length ? [] : flat() ? [table(some, scaled)] : [list(some, scaled)];
   $(by).replaceChildren(...content);
 }
-function list(found, scaled) {
+function list(some, scaled) {
   const all = make("ol", undefined, "cards");
-  all.append(...found.map((hit) => {
+  all.append(...some.map((hit) => {
     const item = make("li", undefined, "hit");
     const button = make("button");
     const image = make("img");
@@ -173,11 +173,11 @@ function lookButton(hit) {
   button.addEventListener("click", () => use(hit));
   return button;
 }
-function table(found, scaled) {
-  const names = [...new Set(found.flatMap((hit) => Object.keys(hit.metadata)))];
+function table(some, scaled) {
+  const names = [...new Set(some.flatMap((hit) => Object.keys(hit.metadata)))];
   const [frame, all, head] = [make("div", undefined, "scroll"), make("table"), make("tr")];
   for (const name of ["item", "label", "distance", ...names, ""]) head.append(make("th", name));
-  all.append(head, ...found.map((hit) => {
+  all.append(head, ...some.map((hit) => {
     const row = make("tr");
     const button = make("button", hit.name, "small");
     button.setAttribute("aria-label", `${hit.name}, ${words(hit.distance, scaled)}. More like this`);

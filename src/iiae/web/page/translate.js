@@ -84,8 +84,8 @@ function arrange() {
   for (const slot of ["like", "like2"]) filled(slot);
   $("box-like2").hidden = !slots.like;
 }
-function finished(found, looks) {
-  frames = found;
+function finished(made, looks) {
+  frames = made;
   if (looks?.length) {
     picked = looks;
     pickable();

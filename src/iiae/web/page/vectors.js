@@ -2,11 +2,11 @@
 import { make, one, state } from "./api.js";
 
 export function numbers(text, domain) {
-  const found = text.replace(/[[\]]/g, " ").trim().split(/[\s,;]+/).filter(Boolean).map(Number);
+  const values = text.replace(/[[\]]/g, " ").trim().split(/[\s,;]+/).filter(Boolean).map(Number);
   const size = state.about.shapes[domain][0];
-  if (!found.every(Number.isFinite)) throw new Error("Features are finite numbers, separated by commas or spaces.");
-  if (found.length !== size) throw new Error(`${found.length} numbers given; ${one(domain)} has ${size}.`);
-  return JSON.stringify(found);
+  if (!values.every(Number.isFinite)) throw new Error("Features are finite numbers, separated by commas or spaces.");
+  if (values.length !== size) throw new Error(`${values.length} numbers given; ${one(domain)} has ${size}.`);
+  return JSON.stringify(values);
 }
 export function chart(canvas, values) {
   const [low, high] = [Math.min(0, ...values), Math.max(0, ...values)];
