@@ -1,4 +1,4 @@
-"""The suggested settings, none touched, beside CCA, PLS and ridge regression on pairs of vectors.
+"""The suggested settings, none touched, beside CCA, deep rivals and ridge on pairs of vectors.
 
     python studies/defaults.py --data shared/data --out runs/defaults --seeds 0 1 2 3 4
 
@@ -14,7 +14,7 @@ import csv
 import gzip
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,10 +26,12 @@ from sklearn.linear_model import Ridge
 
 import iiae
 from iiae.data.arrays import ArrayPairs
-from iiae.data.base import Splits
+from iiae.data.base import PairSet, Splits
+from iiae.data.scaling import find_standard
 from iiae.data.suggest import suggest_settings_of
 from iiae.rivals.baselines import canonical_axes
 from iiae.run_folder import load_comparison
+from towers import Towers, Vectors, deep_cca, infonce
 
 VIEWS = ("fou", "fac", "kar", "pix", "zer", "mor")
 MFEAT = (("fou", "kar"), ("fac", "zer"), ("pix", "mor"), ("kar", "zer"))
@@ -138,10 +140,15 @@ def correlation(predicted: np.ndarray, truth: np.ndarray) -> float:
 
 def ours(parts: Parts, seed: int) -> Fitted:
     """The suggested settings, and the comparison that the run chose."""
-    data = Splits(*(ArrayPairs(part.x, part.y) for part in parts))
-    suggested = suggest_settings_of(data.train)  # pyright: ignore[reportArgumentType]
-    suggested["training"]["seed"] = seed
-    run = iiae.fit(iiae.make_settings(suggested), data=data, progress=False)
+    return suggested(ArrayPairs(*parts.train), parts, seed)
+
+
+def suggested(train: PairSet, parts: Parts, seed: int, overrides: Sequence[str] = ()) -> Fitted:
+    """The settings suggested for training pairs, some of them replaced."""
+    data = Splits(train, ArrayPairs(*parts.validation), ArrayPairs(*parts.test))
+    settings = suggest_settings_of(train)  # pyright: ignore[reportArgumentType]
+    settings["training"]["seed"] = seed
+    run = iiae.fit(iiae.make_settings(settings, overrides), data=data, progress=False)
     shared = run.embed(x=parts.test.x).shared, run.embed(y=parts.test.y).shared
     return Fitted(*distances(run, *shared), run.translate(parts.test.x, to="y"))
 
@@ -230,6 +237,22 @@ def _quality(distance: np.ndarray) -> float:
     return float(np.mean([1 / (1 + r) for r in ranks]))
 
 
+def towers_of(learn: Callable[[Vectors, Vectors, int], Towers]) -> Callable[[Parts, int], Fitted]:
+    """Two towers on standardised columns, compared by cosine."""
+
+    def fit(parts: Parts, seed: int) -> Fitted:
+        scales = [find_standard(side) for side in parts.train]
+        train, held, test = (
+            Vectors(*(s.apply(side).clamp(-10, 10) for s, side in zip(scales, part, strict=True)))
+            for part in parts
+        )
+        found = learn(train, held, seed)(test)
+        distance = _cosine(found.x.numpy(), found.y.numpy())
+        return Fitted(distance, distance.T, None)
+
+    return fit
+
+
 def pls(parts: Parts, seed: int) -> Fitted:
     """PLS of principal components; the number of its components chosen on validation pairs."""
     units = Units.of(parts.train.x), Units.of(parts.train.y)
@@ -280,13 +303,14 @@ def table(rows: list[dict[str, float]]) -> str:
     lines = [f"| set | method | {' | '.join(MEASURES)} | seconds |", "|---" * 8 + "|"]
     for name, method in dict.fromkeys((row["set"], row["method"]) for row in rows):
         some = [row for row in rows if (row["set"], row["method"]) == (name, method)]
-        cells = [_cell([row[m] for row in some]) for m in MEASURES]
+        cells = [cell([row[m] for row in some]) for m in MEASURES]
         seconds = np.mean([row["seconds"] for row in some])
         lines.append(f"| {name} | {method} | {' | '.join(cells)} | {seconds:.0f} |")
     return "\n".join(lines)
 
 
-def _cell(values: list[float]) -> str:
+def cell(values: list[float]) -> str:
+    """Mean and half a 95% interval over seeds; "-" where a method has no such measure."""
     if any(value is None for value in values):
         return "-"
     half = 1.96 * np.std(values, ddof=1) / len(values) ** 0.5 if len(values) > 1 else np.nan
@@ -346,6 +370,8 @@ SETS: dict[str, Callable[[Path], Sides]] = {
 METHODS: dict[str, Callable[[Parts, int], Fitted]] = {
     "iiae": ours,
     "CCA": cca,
+    "deep CCA": towers_of(deep_cca),
+    "InfoNCE": towers_of(infonce),
     "PLS": pls,
     "ridge": ridge,
 }

@@ -131,14 +131,17 @@ def test_the_tutorials_run_as_they_stand(tmp_path, iiae, monkeypatch):
         np.save(tmp_path / f"{name}.npy", rng.normal(size=(30, 4)))
         (tmp_path / f"{name}.txt").write_text("\n".join(f"class {i % 3}" for i in range(30)))
     shutil.copytree(ROOT / "experiments", tmp_path / "experiments")
+    for block in blocks(ROOT / "docs" / "tutorials.md", "python"):
+        exec(compile(block, "tutorials.md", "exec"), {})
     lines = "".join(blocks(ROOT / "docs" / "tutorials.md", "console")).splitlines()
-    assert len(lines) > 8
+    assert len(lines) > 13
     for line in lines:
         code, _, err = iiae(*shlex.split(line.removeprefix("$ iiae ")))
         assert code == 0, line + err
     assert (tmp_path / "runs/digits/report.html").is_file()
     with Image.open(tmp_path / "between.png") as between:
         assert between.height > between.width  # one column: the source, references and five steps
+    assert np.load(tmp_path / "predicted.npy").shape == (397, 40)
 
 
 @pytest.mark.slow

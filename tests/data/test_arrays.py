@@ -6,6 +6,7 @@ import torch
 
 from iiae.data import load, suggest_settings
 from iiae.data.arrays import ArrayPairs, load_arrays, read_arrays
+from iiae.data.missing import PartPairs, Sides
 from iiae.errors import DataError
 from iiae.files.arrays import array_names, read_array, read_texts
 from iiae.files.rows import read_rows
@@ -54,7 +55,8 @@ def test_byte_images_become_floats_channels_first():
         (np.zeros((0, 2)), np.zeros((0, 2)), "are empty"),
         (np.zeros((1, 2)), np.zeros((1, 2)), "1 pair; at least 4 are needed"),
         (np.zeros((9, 2, 2, 2, 2)), np.zeros((9, 2)), r"shape \(9, 2, 2, 2, 2\); expected"),
-        (np.zeros(9), np.zeros((9, 2)), r"shape \(9,\); expected"),
+        (np.zeros(9), np.zeros((9, 2)), r"shape \(9,\); .* one column is reshape\(-1, 1\)"),
+        (np.full((9, 2), [np.nan, 1]), np.zeros((9, 2)), "x.npy: no number in column 0; leave it"),
         (np.zeros((9, 4, 4, 7), np.uint8), np.zeros((9, 2)), "7 channels last"),
     ],
 )
@@ -69,6 +71,20 @@ def test_rows_with_nan_or_infinite_values_are_named(tmp_path, bad):
     x[[4, 11], 1] = bad
     with pytest.raises(DataError, match=r"x.npy: NaN or infinite values in row 4, 11"):
         load(save(tmp_path, x, np.zeros((20, 3))))
+
+
+def test_rows_that_are_nan_throughout_are_none_and_their_partners_are_trained_on_alone(tmp_path):
+    x, y = rng.normal(size=(60, 3)), rng.normal(size=(60, 2))
+    x[:25], y[40:] = np.nan, np.nan
+    parts = load(save(tmp_path, x, y))
+    assert isinstance(parts.train, PartPairs)
+    assert sum(map(len, parts)) == 15  # rows 25 to 39
+    assert [(parts.train.sides == side).sum() for side in (Sides.X, Sides.Y)] == [20, 25]
+    batch = parts.train[Draw(torch.arange(len(parts.train.sides)))]
+    assert batch.x.isfinite().all() and batch.y.isfinite().all()
+    y[30, 0] = np.nan
+    with pytest.raises(DataError, match=r"y.npy: NaN .* in row 30$"):
+        load(save(tmp_path, x, y))
 
 
 def test_objects_are_never_loaded(tmp_path):
@@ -160,7 +176,7 @@ def test_too_much_held_out_is_refused(tmp_path):
 def test_suggested_settings_build_a_model(tmp_path, shape, family):
     from iiae.model.build import build_model
 
-    settings = save(tmp_path, np.zeros(shape), np.zeros(shape))
+    settings = save(tmp_path, rng.uniform(-1, 1, shape), rng.uniform(-1, 1, shape))
     suggested = make_settings(suggest_settings(tmp_path / "x.npy", tmp_path / "y.npy"))
     assert suggested.model.family == family
     build_model(suggested.model, suggested.objective, load(settings).train.shapes)

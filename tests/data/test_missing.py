@@ -47,6 +47,15 @@ def test_every_batch_has_its_share_of_pairs_and_an_epoch_every_row_once(batch):
             assert abs((kinds[index] == kind).sum() - expected) < 2
 
 
+def test_where_pairs_are_rare_they_come_several_times_and_make_a_quarter_of_each_batch():
+    kinds = np.array([Sides.BOTH] * 6 + [Sides.X, Sides.Y] * 97)
+    drawn = [d.indices.numpy() for d in EvenBatches(kinds, 20, seed=1)]
+    times = np.bincount(np.concatenate(drawn), minlength=200)
+    assert len(drawn) == 13  # 194 samples alone, 6 pairs eleven times
+    assert times[:6].min() >= 10 and times[6:].max() == 1
+    assert all(4 <= (kinds[index] == Sides.BOTH).sum() <= 6 for index in drawn)
+
+
 def test_a_set_without_gaps_is_plain_pairs_in_plain_batches():
     settings = small_settings()
     pairs = load(settings.data).train

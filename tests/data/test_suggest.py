@@ -2,11 +2,17 @@
 
 import logging
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from iiae.data import suggest_settings
+from iiae.data.arrays import ArrayPairs
+from iiae.data.missing import take_partners
+from iiae.data.sampling import make_batches
+from iiae.data.suggest import suggest_settings_of
 from iiae.errors import DataError
+from iiae.settings import make_settings
 
 
 def folder(path, width, height):
@@ -42,3 +48,31 @@ def test_the_side_that_is_wrong_is_named(tmp_path):
         suggest_settings(x, x / "0.png")
     with pytest.raises(DataError, match="give --y"):
         suggest_settings(x)
+
+
+def vectors(rows):
+    rng = np.random.default_rng(0)
+    return ArrayPairs(rng.normal(size=(rows, 6)), rng.normal(size=(rows, 4)))
+
+
+def test_the_log_says_which_sizes_follow_from_one_dial(caplog):
+    with caplog.at_level(logging.INFO, "iiae"):
+        chosen = make_settings(suggest_settings_of(vectors(300)))
+    assert "300 pairs of 6 and 4 columns" in caplog.text
+    assert "size medium (z_s of 32, z_x and z_y of 16, width 256" in caplog.text
+    assert (chosen.model.shared, chosen.model.width, chosen.training.patience) == (32, 256, 75)
+
+
+def test_with_a_handful_of_pairs_the_last_weights_are_kept(caplog):
+    with caplog.at_level(logging.INFO, "iiae"):
+        chosen = make_settings(suggest_settings_of(vectors(50))).training
+    assert (chosen.keep, chosen.patience) == ("last", None)
+    assert "since few pairs cannot say when to stop" in caplog.text
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9, 0.99])
+def test_suggested_batches_suit_pairs_among_many_samples_alone(share):
+    pairs = take_partners(vectors(1000), share, seed=0)
+    training = make_settings(suggest_settings_of(pairs)).training
+    batches = make_batches(pairs, training.batch, 0)
+    assert 700 <= len(batches) * training.epochs <= 3500

@@ -11,6 +11,8 @@ from iiae.metrics.comparison import choose_comparison, make_comparison
 from iiae.metrics.retrieval import partner_ranks
 from iiae.metrics.similarity import Aggregate, cosine, euclidean, local_scaling, mutual_information
 
+PAPERS = "euclidean of means (paper)"
+
 
 def normals(rows, size, spread=0.5):
     return DiagonalNormal(
@@ -162,3 +164,19 @@ def test_the_papers_is_kept_where_nothing_is_better():
     assert (chosen.score, chosen.neighbours) == ("euclidean", 0)
     assert tried["euclidean of means (paper)"] == 1
     assert torch.equal(chosen.queries(exact.mean, "x"), exact.mean)
+
+
+def test_cosine_needs_a_higher_mean_alone_and_others_more_than_the_error():
+    cosines = 0
+    for seed in range(30):
+        train, few = samples(seed=seed), samples(seed=100 + seed)
+        few = tuple(DiagonalNormal(one.loc[:4], one.log_variance[:4]) for one in few)
+        chosen, tried = choose_comparison(train, few)
+        plain = max(tried[PAPERS], tried["cosine"])
+        if chosen.name == "cosine":
+            cosines += tried["cosine"] > tried[PAPERS]
+        elif chosen.is_another:
+            assert tried[chosen.name] > plain
+        else:
+            assert tried["cosine"] <= tried[PAPERS]
+    assert cosines

@@ -36,8 +36,10 @@ def test_the_joint_encoder_takes_both_first_hidden_layers():
     assert networks.shared(x.hidden, y.hidden).mean.shape == (5, 6)
 
 
-def test_every_parameter_gets_a_finite_gradient():
-    model = IIAE(features(((20,), (30,)), (4, 3), 6, HEADS, width=8), 6, (4, 3))
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_every_parameter_gets_a_finite_gradient(depth):
+    networks = features(((20,), (30,)), (4, 3), 6, HEADS, width=8, depth=depth)
+    model = IIAE(networks, 6, (4, 3))
     pair = Pair(torch.randn(9, 20), torch.randn(9, 30))
     q, p = model(pair)
     iiae_loss(iiae_terms(pair, q, p), 0.2, 1.0).backward()
@@ -45,6 +47,24 @@ def test_every_parameter_gets_a_finite_gradient():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
         assert parameter.grad.abs().max() > 0, name
+
+
+def test_without_hidden_layers_every_mean_is_linear():
+    networks = features(((5,), (7,)), (2, 3), 4, HEADS, depth=0)
+    (a, b), y = torch.randn(2, 6, 5), torch.randn(6, 7)
+
+    def means(x):
+        given, other = networks.shared_given_x(x), networks.shared_given_y(y)
+        z = given.posterior.mean
+        return [
+            z,
+            networks.shared(given.features, other.features).mean,
+            networks.exclusive_x(x).mean,
+            networks.decoder_x(z, networks.exclusive_x(x).mean).mean,
+        ]
+
+    for middle, left, right in zip(means((a + b) / 2), means(a), means(b), strict=True):
+        assert torch.allclose(middle, (left + right) / 2, atol=1e-5)
 
 
 def test_dropout_hides_inputs_of_encoders_in_training_alone():

@@ -62,6 +62,23 @@ def test_translations_take_references_and_samples(run):
         run.translate(x, like=y, samples=2)
 
 
+@pytest.mark.parametrize("side", ["x", "y"])
+def test_a_side_that_never_changes_is_refused(side):
+    x, y = arrays()
+    sides = {"x": x, "y": y, side: np.ones((120, 3))}
+    with pytest.raises(DataError, match=f"{side}: every row is the same"):
+        iiae.fit(**sides, progress=False)
+
+
+def test_unpaired_samples_are_trained_on_and_a_domain_may_have_one_column():
+    x, y = arrays()
+    x[40:80], y = np.nan, y[:, :1]
+    y[80:] = np.nan
+    run = iiae.fit(x, y, epochs=1, progress=False)
+    assert len(run.data.train) < 40 == (run.data.train.sides == 1).sum()
+    assert np.isfinite(run.translate(x[:9])).all()
+
+
 def test_folders_of_images_are_fitted_embedded_and_searched(tmp_path):
     pytest.importorskip("lancedb")
     names = [f"{i}.png" for i in range(30)]

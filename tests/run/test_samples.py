@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from iiae.errors import DataError
 from iiae.run import as_array
 
 
@@ -17,3 +18,15 @@ def test_tables_of_every_kind_are_arrays(kind):
     else:
         given = pytest.importorskip("pyarrow").table({"a": values[:, 0], "b": values[:, 1]})
     np.testing.assert_array_equal(as_array(given), values)
+
+
+def test_tables_of_mixed_numbers_are_arrays_and_text_is_named():
+    pandas = pytest.importorskip("pandas")
+    numbers = {"a": [1, 2], "b": [0.5, 1.5], "c": [True, False]}
+    np.testing.assert_array_equal(as_array(pandas.DataFrame(numbers)), [[1, 0.5, 1], [2, 1.5, 0]])
+    missing = pandas.DataFrame({**numbers, "d": pandas.array([None, 3], dtype="Int64")})
+    np.testing.assert_array_equal(as_array(missing)[:, 3], [np.nan, 3])
+    with pytest.raises(DataError, match=r"column 'e' holds text, not numbers"):
+        as_array(pandas.DataFrame({**numbers, "e": ["u", "v"]}))
+    with pytest.raises(DataError, match="list: rows differ in length"):
+        as_array([[1, 2], [3]])

@@ -56,7 +56,9 @@ def test_rows_are_kept_and_the_table_has_all(tmp_path, monkeypatch, capsys):
     table = capsys.readouterr().out
     assert [line.split(" | ")[1] for line in table.splitlines() if line.startswith("| made")] == [
         "CCA",
+        "InfoNCE",
         "PLS",
+        "deep CCA",
         "iiae",
         "ridge",
     ]

@@ -1,7 +1,9 @@
 """What training shows, on terminals and in pipes."""
 
 import io
+import itertools
 import re
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -40,6 +42,21 @@ def test_at_80_columns_there_are_a_bar_the_time_left_and_ten_lines_of_epochs(tmp
     last = text.replace("\r", "\n").split("\n")
     assert len({line for line in last if "validation: loss" in line}) <= 10
     assert "epoch 25/25" in text
+
+
+@pytest.mark.parametrize(("patience", "words"), [("", "in all"), ("=9", "at most")])
+def test_the_first_steps_which_are_slower_do_not_count_as_the_pace(
+    tmp_path, terminal, monkeypatch, patience, words
+):
+    times = itertools.accumulate([0.0, *[50.0] * 3, *[2.0] * 1000])  # the start, then steps
+    monkeypatch.setattr("iiae.training.progress.time", SimpleNamespace(monotonic=times.__next__))
+    settings = small_settings(
+        "training.epochs=25", *[f"training.patience{patience}"] * bool(patience)
+    )
+    fit(settings, tmp_path)
+    steps = 25 * (200 // settings.training.batch)
+    minutes, seconds = divmod(150 + 2 * (steps - 3), 60)
+    assert f"about {minutes} min {seconds} s {words}" in terminal.getvalue()
 
 
 def test_a_pipe_gets_lines_alone(tmp_path, capsys):

@@ -16,7 +16,7 @@ from iiae.errors import DataError
 from iiae.files.arrays import read_array
 from iiae.files.cells import find_place, open_cells, read_place, split_place
 from iiae.files.columns import read_named_columns
-from iiae.files.matrices import Matrix, is_sparse
+from iiae.files.matrices import Matrix, check_columns, is_sparse
 from iiae.files.rows import read_rows
 from iiae.networks.covariates import plain_name
 from iiae.settings import DataSettings
@@ -74,7 +74,8 @@ class ArrayPairs(PairSet):
 def read_arrays(settings: DataSettings) -> ArrayPairs | MatchedPairs:
     """All pairs of `settings.x` and `settings.y`, or of one `.npz` given as `x`.
 
-    Rows of two files that name them are matched by name; what is in one alone is left out.
+    Rows of two files that name them are matched by name; what is in one alone is left out. A row
+    of vectors that is NaN throughout is none: its partner has no partner.
 
     Raises:
         DataError: A file is missing, damaged or holds objects, or the pairs do not fit.
@@ -88,14 +89,20 @@ def make_pairs(
     """`read_arrays` for arrays in memory."""
     if _matched(x, y):
         _refuse_columns(columns, x, y)
-        return make_matched(x, y)[0]
+        return make_matched(x, y, keep_lone=_lack(x) or _lack(y))[0]
+    return _every(x, y, columns)
+
+
+def _every(x: Matrix, y: Matrix, columns: Mapping[str, np.ndarray]) -> ArrayPairs:
+    for side in (x, y):
+        check_columns(side)
     return ArrayPairs(x.values, y.values, (x.place, y.place), columns)
 
 
 def _refuse_columns(columns: Mapping[str, np.ndarray], x: Matrix, y: Matrix) -> None:
     if columns:
         raise DataError(
-            f"{x.place} and {y.place} are sparse or matched by name, and columns "
+            f"{x.place} and {y.place} are sparse, matched by name or lack partners, and columns "
             f"({', '.join(columns)}) are by row; give covariates as columns of obs in cells"
         )
 
@@ -119,8 +126,8 @@ def split_rows(
     """`load_arrays` for arrays in memory."""
     if _matched(x, y):
         _refuse_columns(columns, x, y)
-        return split_matched(make_matched(x, y)[0], settings)
-    everything = ArrayPairs(x.values, y.values, (x.place, y.place), columns)
+        return split_matched(make_matched(x, y, keep_lone=_lack(x) or _lack(y))[0], settings)
+    everything = _every(x, y, columns)
     names = (content_names([row] for row in side.numpy()) for side in (everything.x, everything.y))
     keys = pair_keys(*names)
     parts = split_pairs(keys, settings, x.place)
@@ -139,10 +146,19 @@ def _part(
 
 
 def _matched(x: Matrix, y: Matrix) -> bool:
-    """Whether rows are matched by name, or stay sparse until a batch takes them."""
+    """Whether rows are matched by name, stay sparse until a batch takes them, or lack partners."""
     return (x.rows is not None and y.rows is not None) or any(
-        is_sparse(side.values) for side in (x, y)
+        is_sparse(side.values) or _lack(side) for side in (x, y)
     )
+
+
+def _lack(side: Matrix) -> bool:
+    """Whether some, not all, rows of vectors without names are NaN throughout."""
+    values = side.values
+    if side.rows is not None or is_sparse(values) or values.dtype.kind != "f" or values.ndim != 2:
+        return False
+    lacking = np.isnan(values).all(1)
+    return bool(lacking.any() and not lacking.all())
 
 
 def _read(settings: DataSettings) -> tuple[Matrix, Matrix]:
@@ -194,9 +210,10 @@ def _check_shape(array: np.ndarray, name: str) -> None:
     """Raises DataError if an array has no rows, or rows that are neither vectors nor images."""
     bytes_ = array.dtype == np.uint8
     if array.ndim not in (2, 3, 4) or (array.ndim == 3 and not bytes_):
+        hint = "; one column is reshape(-1, 1)" if array.ndim == 1 else ""
         raise DataError(
             f"{name}: shape {array.shape}; expected (pairs, size), (pairs, channels, height, "
-            "width), or bytes (pairs, height, width[, channels])"
+            f"width), or bytes (pairs, height, width[, channels]){hint}"
         )
     if 0 in array.shape[1:]:
         raise DataError(f"{name}: shape {array.shape}: its rows hold no values")

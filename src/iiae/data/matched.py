@@ -51,8 +51,14 @@ class MatchedPairs(PairSet):
     def __len__(self) -> int:
         return len(self.index)
 
+    @property
+    def complete(self) -> int:
+        """Number of pairs that have both."""
+        return int((self.index != NONE).all(1).sum())
+
     def pairs(self, draw: Draw) -> Pair:
-        rows = np.maximum(self.index[draw.indices.numpy()], 0)
+        rows = self.index[draw.indices.numpy()]
+        rows = np.where(rows == NONE, self.index.max(0), rows)
         return Pair(
             torch.from_numpy(self.x.take(rows[:, 0])), torch.from_numpy(self.y.take(rows[:, 1]))
         )
@@ -212,9 +218,13 @@ def _part_paired(pairs: MatchedPairs) -> PartPairs:
 
 
 def _row_names(matrix: Matrix, rows: np.ndarray) -> list[str]:
-    """Each row by its content, so that equal rows have one name."""
+    """Each row by its content, so that equal rows have one name; each that is none by its place."""
     values = matrix.values
-    if not is_sparse(values):
-        return content_names([values[i]] for i in rows)
-    ends = zip(values.indptr[rows], values.indptr[rows + 1], strict=True)
-    return content_names((values.indices[a:b], values.data[a:b]) for a, b in ends)
+    there = rows[rows != NONE]
+    if is_sparse(values):
+        ends = zip(values.indptr[there], values.indptr[there + 1], strict=True)
+        known = content_names((values.indices[a:b], values.data[a:b]) for a, b in ends)
+    else:
+        known = content_names([values[i]] for i in there)
+    names = iter(known)
+    return [f"none {i}" if row == NONE else next(names) for i, row in enumerate(rows.tolist())]

@@ -13,11 +13,12 @@ from torch.utils.data import Sampler
 
 from iiae.data.base import PairSet
 from iiae.data.classes.pairs import ClassPairs
-from iiae.data.missing import PartPairs
+from iiae.data.missing import PartPairs, Sides
 from iiae.data.parquet_shards import ShardPairs
 from iiae.errors import SettingsError
 from iiae.types import Draw
 
+PAIR_SHARE = 0.25  # of a batch, at least, where some samples have no partner
 OTHER_SEED = 0x9E3779B1  # between the seeds of two processes; odd, so no two meet
 
 
@@ -116,19 +117,25 @@ class EvenBatches(AlignedBatches):
     """As `AlignedBatches`, over rows of several kinds: each batch has its share of each kind.
 
     So every batch of part-paired rows has pairs, which BatchNorm and the joint encoder need.
+    Where fewer than `PAIR_SHARE` of all rows are pairs, each pair comes several times an epoch.
 
     Args:
-        kinds: Of each row.
+        kinds: Of each row, a `Sides` value.
         batch: Rows a batch.
         seed: Of the order and of what each batch draws anew.
     """
 
     def __init__(self, kinds: np.ndarray, batch: int, seed: int):
-        super().__init__(len(kinds), batch, seed)
+        pairs = int((kinds == Sides.BOTH).sum())
+        wanted = PAIR_SHARE / (1 - PAIR_SHARE) * (len(kinds) - pairs)
+        self.times = max(1, round(wanted / max(1, pairs)))
+        super().__init__(len(kinds) + (self.times - 1) * pairs, batch, seed)
         self.members = [np.flatnonzero(kinds == kind) for kind in np.unique(kinds)]
 
     def _order(self, generator: np.random.Generator) -> np.ndarray:
-        members = [generator.permutation(m) for m in self.members]
+        pairs, *lone = self.members
+        members = [np.concatenate([generator.permutation(pairs) for _ in range(self.times)])]
+        members += [generator.permutation(m) for m in lone]
         places = [(np.arange(len(m)) + generator.random()) / len(m) for m in members]
         return np.concatenate(members)[np.argsort(np.concatenate(places), kind="stable")]
 
@@ -235,12 +242,12 @@ def make_batches(pairs: PairSet, batch: int, seed: int, workers: int = 0) -> Ali
         return ShardBatches(rows, batch, seed, pairs.buffer, workers)
     if isinstance(pairs, PartPairs):
         batches = EvenBatches(pairs.sides, batch, seed)
-        least = len(pairs) * batches.batch // batches.pairs - 1
-        if least < 2:
+        drawn = len(pairs) * batches.times
+        if drawn * batches.batch // batches.pairs < 3:
             raise SettingsError(
-                f"training.batch = {batch}: with {len(pairs)} pairs among {batches.pairs} rows "
+                f"training.batch = {batch}: with {len(pairs)} pairs among {len(pairs.sides)} rows "
                 f"some batches would have fewer than 2 pairs; give at least "
-                f"{-(-3 * batches.pairs // len(pairs))}"
+                f"{-(-3 * batches.pairs // drawn)}"
             )
         return batches
     if isinstance(pairs, ClassPairs):

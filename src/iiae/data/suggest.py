@@ -11,6 +11,7 @@ from torch import Tensor
 
 from iiae.data.arrays import ArrayPairs, read_arrays
 from iiae.data.matched import MatchedPairs
+from iiae.data.missing import PartPairs
 from iiae.data.omics import read_omics
 from iiae.data.ranges import sides_of
 from iiae.errors import DataError
@@ -20,13 +21,17 @@ from iiae.files.images import open_image
 from iiae.files.remote import is_url
 from iiae.files.tables import is_table
 from iiae.settings import DataSettings, data_settings
+from iiae.settings.sizes import with_sizes
 
 FOLDER_SIZE = 64
 # half of the images are degraded mildly: without, copies of another quality lose partners
 OF_FILES = {"size": FOLDER_SIZE, "degrade": 0.5}
 STEPS = 2500  # of training on vectors, about
+FEW_PAIRS, FEW_STEPS = 60, 900  # below, validation pairs are too few to choose weights by loss
 FEW_LEVELS = 20  # up to which whole numbers may be grades
 MANY_COLUMNS = 50  # of which one can be dropped and guessed from the others
+
+Pairs = ArrayPairs | MatchedPairs | PartPairs
 
 log = logging.getLogger("iiae")
 
@@ -95,9 +100,7 @@ def _size(folder: str | Path, halves: bool = False) -> int:
     return size
 
 
-def suggest_settings_of(
-    pairs: ArrayPairs | MatchedPairs, data: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+def suggest_settings_of(pairs: Pairs, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Settings for these pairs: as `suggest_settings_for`, and what suits their values.
 
     Vectors of zeros and ones alone get a Bernoulli likelihood.
@@ -105,10 +108,17 @@ def suggest_settings_of(
     Args:
         pairs: All of them.
         data: Section `data`; arrays in memory by default.
+
+    Raises:
+        DataError: All rows of a side are the same vector.
     """
-    chosen = suggest_settings_for(pairs.shapes, data, len(pairs))
+    chosen = suggest_settings_for(pairs.shapes, data, *_numbers(pairs))
     if len(pairs.shapes[0]) == 1:
         for side, values in zip("xy", sides_of(pairs), strict=True):
+            if len(values) > 1 and bool((values == values[0]).all()):
+                raise DataError(
+                    f"{side}: every row is the same, so there is nothing to learn of it"
+                )
             if bool((values == values.square()).all()):
                 chosen["objective"][side] = {"kind": "bernoulli"}
             elif _are_counts(values):
@@ -129,18 +139,35 @@ def _are_counts(values: Tensor) -> bool:
     return whole and len(values.unique()) > FEW_LEVELS
 
 
-def _say(chosen: Mapping[str, Any], pairs: ArrayPairs | MatchedPairs) -> None:
-    kinds = [chosen["objective"][side]["kind"] for side in "xy"]
+def _numbers(pairs: Pairs) -> tuple[int, int]:
+    """Number of pairs, and of rows that have x or y."""
+    if isinstance(pairs, MatchedPairs):
+        return pairs.complete, len(pairs)
+    return len(pairs), len(pairs.sides) if isinstance(pairs, PartPairs) else len(pairs)
+
+
+def _say(chosen: Mapping[str, Any], pairs: Pairs) -> None:
+    model, kinds = chosen["model"], [chosen["objective"][side]["kind"] for side in "xy"]
+    sizes = with_sizes(model)
+    complete, rows = _numbers(pairs)
     log.info(
-        "suggested for %d pairs of %d and %d columns: standardised, %s and %s likelihoods%s, "
-        "z_s of %d, %d epochs at most; settings.toml of the run lists all",
-        len(pairs),
+        "suggested for %d pairs%s of %d and %d columns: standardised, %s and %s likelihoods%s, "
+        "size %s (z_s of %d, z_x and z_y of %d, width %d; --set model.size=... is one dial for "
+        "all), %d epochs%s; settings.toml of the run lists all",
+        complete,
+        f" and {rows - complete} samples alone" if rows > complete else "",
         pairs.shapes[0][0],
         pairs.shapes[1][0],
         *kinds,
         " whose scale is learned" if "normal" in kinds else "",
-        chosen["model"]["shared"],
+        model["size"],
+        sizes["shared"],
+        sizes["exclusive"],
+        sizes["width"],
         chosen["training"]["epochs"],
+        " at most"
+        if "patience" in chosen["training"]
+        else ", since few pairs cannot say when to stop",
     )
 
 
@@ -148,6 +175,7 @@ def suggest_settings_for(
     shapes: tuple[Sequence[int], Sequence[int]],
     data: Mapping[str, Any] | None = None,
     pairs: int = 5000,
+    rows: int | None = None,
 ) -> dict[str, Any]:
     """Settings for samples of these shapes: vectors, or square images of one size.
 
@@ -155,30 +183,35 @@ def suggest_settings_for(
         shapes: Of one x and one y.
         data: Section `data`; arrays in memory by default.
         pairs: Number of them.
+        rows: Number of pairs and of samples without a partner; by default the former.
     """
     section = dict(data or {"name": "arrays"})
-    return (
-        _vectors(section, shapes, pairs) if len(shapes[0]) == 1 else _images(section, shapes[0][-1])
-    )
+    if len(shapes[0]) == 1:
+        return _vectors(section, shapes, pairs, rows or pairs)
+    return _images(section, shapes[0][-1])
 
 
 def _vectors(
-    data: dict[str, Any], shapes: tuple[Sequence[int], Sequence[int]], pairs: int
+    data: dict[str, Any], shapes: tuple[Sequence[int], Sequence[int]], pairs: int, rows: int
 ) -> dict[str, Any]:
     """Chosen on validation cells of one data set (docs/studies/defaults.md).
+
+    With fewer than 60 pairs the last weights are kept: the loss of a handful of validation pairs
+    rises while partners of other pairs are still found better (docs/studies/few_pairs.md).
 
     Reconstruction counts 1.5 times beside all KL terms (`inter` and `exclusive` of 0.5), which
     leaves the two places for exclusive content at one price (docs/objective.md).
     """
     likelihood = {side: {"kind": "normal", "weight": "auto"} for side in "xy"}
-    batch = min(100, max(8, pairs // 8))
-    epochs = min(300, max(20, STEPS * batch // max(1, pairs)))
+    few = pairs < FEW_PAIRS
+    batch = min(100, max(8, rows // 8))
+    epochs = min(300, max(20, (FEW_STEPS if few else STEPS) * batch // max(1, rows)))
+    ending = {"keep": "last"} if few else {"patience": max(10, epochs // 4)}
     return {
         "data": data,
         "model": {
             "family": "features",
-            "exclusive": 16,
-            "shared": 32,
+            "size": "medium",
             "dropout": [0.2 if size >= MANY_COLUMNS else 0.0 for (size,) in shapes],
             "standardise": True,
         },
@@ -188,7 +221,7 @@ def _vectors(
             "batch": batch,
             "learning_rate": 1e-3,
             "adam_beta1": 0.5,
-            "patience": max(10, epochs // 4),
+            **ending,
         },
     }
 
@@ -197,7 +230,7 @@ def _images(data: dict[str, Any], size: int) -> dict[str, Any]:
     training: dict[str, Any] = {"precision": "auto", "epochs": 50}
     if size <= 64:
         likelihood = {side: {"weight": 8000.0} for side in "xy"}
-        model: dict[str, Any] = {"family": "small", "shared": 8, "width": 16}
+        model: dict[str, Any] = {"family": "small", "size": "medium"}
         return {
             "data": data,
             "model": model,

@@ -75,6 +75,7 @@ def make_matrix(
 
 def check_finite(matrix: Matrix) -> None:
     """Raises DataError if a value is NaN or infinite, or too large for float32; names the rows."""
+    check_columns(matrix)
     with np.errstate(over="ignore", invalid="ignore"):
         good = np.isfinite(matrix.stored.astype(np.float32, copy=False))
     if good.all():
@@ -88,6 +89,17 @@ def check_finite(matrix: Matrix) -> None:
         f"{matrix.place}: NaN or infinite values, or values too large for float32, in "
         f"{first_five(names)}"
     )
+
+
+def check_columns(matrix: Matrix) -> None:
+    """Raises DataError if a column of a dense matrix is NaN throughout."""
+    values = matrix.values
+    if is_sparse(values) or values.ndim != 2 or values.dtype.kind != "f" or not len(values):
+        return
+    empty = np.flatnonzero(np.isnan(values).all(0)).tolist()
+    if empty:
+        names = [matrix.columns[i] if matrix.columns else i for i in empty]
+        raise DataError(f"{matrix.place}: no number in column {first_five(names)}; leave it out")
 
 
 def is_counts(matrix: Matrix) -> bool:

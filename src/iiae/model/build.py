@@ -50,7 +50,7 @@ def build_model(
         build_head(likelihood, shape)
         for likelihood, shape in zip((objective.x, objective.y), shapes, strict=True)
     )
-    for name in READ_BY.keys() & type(model).model_fields.keys() - family.reads:
+    for name in READ_BY["family"].keys() - family.reads:
         if getattr(model, name) != type(model).model_fields[name].default:
             raise SettingsError(f"model.{name} has no effect on '{model.family}'; leave it out")
     given = {name: getattr(model, name) for name in family.reads}

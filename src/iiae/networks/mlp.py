@@ -18,35 +18,52 @@ def hidden(size: int, width: int, activation: nn.Module) -> nn.Sequential:
     return nn.Sequential(dense(size, width), norm1d(width), activation)
 
 
+def stack(size: int, widths: Sequence[int]) -> nn.Sequential:
+    """Hidden layers of these widths, after a size; none is the identity."""
+    sizes = [size, *widths]
+    return nn.Sequential(
+        *(hidden(a, b, nn.LeakyReLU(0.2)) for a, b in zip(sizes, widths, strict=False))
+    )
+
+
 class Encoder(nn.Module):
-    """q(z_x given x): size -> 2 width -> width -> 2 exclusive; covariates beside x."""
+    """q(z_x given x): size -> hidden layers -> 2 exclusive; covariates beside x."""
 
     def __init__(
-        self, size: int, width: int, exclusive: int, dropout: float = 0.0, covariates: int = 0
+        self,
+        size: int,
+        widths: Sequence[int],
+        exclusive: int,
+        dropout: float = 0.0,
+        covariates: int = 0,
     ):
         super().__init__()
         self.drop = nn.Dropout(dropout) if dropout else nn.Identity()
-        self.net = nn.Sequential(
-            hidden(size + covariates, 2 * width, nn.LeakyReLU(0.2)),
-            hidden(2 * width, width, nn.LeakyReLU(0.2)),
-            dense(width, 2 * exclusive),
-        )
+        taken = size + covariates
+        self.net = nn.Sequential(*stack(taken, widths), dense([taken, *widths][-1], 2 * exclusive))
 
     def forward(self, x: Float[Tensor, "batch size"], *covariates: Tensor) -> DiagonalNormal:
         return diagonal_normal(self.net(_beside(self.drop(x), *covariates)))
 
 
 class SharedEncoder(nn.Module):
-    """r(z_s given x), as `Encoder`; hands its first hidden layer to q_s."""
+    """r(z_s given x), as `Encoder`; hands its first hidden layer, or its input, to q_s."""
 
     def __init__(
-        self, size: int, width: int, shared: int, dropout: float = 0.0, covariates: int = 0
+        self,
+        size: int,
+        widths: Sequence[int],
+        shared: int,
+        dropout: float = 0.0,
+        covariates: int = 0,
     ):
         super().__init__()
         self.drop = nn.Dropout(dropout) if dropout else nn.Identity()
-        self.first = hidden(size + covariates, 2 * width, nn.LeakyReLU(0.2))
+        taken = size + covariates
+        self.given = [taken, *widths[:1]][-1]
+        self.first = stack(taken, widths[:1])
         self.rest = nn.Sequential(
-            hidden(2 * width, width, nn.LeakyReLU(0.2)), dense(width, 2 * shared)
+            *stack(self.given, widths[1:]), dense([taken, *widths][-1], 2 * shared)
         )
 
     def forward(self, x: Float[Tensor, "batch size"], *covariates: Tensor) -> SharedEncoding:
@@ -55,13 +72,11 @@ class SharedEncoder(nn.Module):
 
 
 class Fusion(nn.Module):
-    """q(z_s given x, y): both first hidden layers -> 2 width -> 2 shared."""
+    """q(z_s given x, y): what both encoders hand over -> hidden layers -> 2 shared."""
 
-    def __init__(self, width: int, shared: int):
+    def __init__(self, size: int, widths: Sequence[int], shared: int):
         super().__init__()
-        self.net = nn.Sequential(
-            hidden(4 * width, 2 * width, nn.LeakyReLU(0.2)), dense(2 * width, 2 * shared)
-        )
+        self.net = nn.Sequential(*stack(size, widths), dense([size, *widths][-1], 2 * shared))
 
     def forward(self, hidden_x: Tensor, hidden_y: Tensor) -> DiagonalNormal:
         return diagonal_normal(self.net(torch.cat([hidden_x, hidden_y], 1)))
@@ -70,11 +85,10 @@ class Fusion(nn.Module):
 class Decoder(nn.Module):
     """p(x given z_s, z_x): both latents, and covariates -> hidden of the same size -> data."""
 
-    def __init__(self, latent: int, size: int, head: Head):
+    def __init__(self, latent: int, size: int, head: Head, linear: bool = False):
         super().__init__()
-        self.net = nn.Sequential(
-            hidden(latent, latent, nn.ReLU()), dense(latent, size * head.outputs)
-        )
+        layers = [] if linear else [hidden(latent, latent, nn.ReLU())]
+        self.net = nn.Sequential(*layers, dense(latent, size * head.outputs))
         self.head = head
 
     def forward(
@@ -97,6 +111,7 @@ def features(
     heads: tuple[Head, Head],
     width: int = 256,
     dropout: float | tuple[float, float] = 0.0,
+    depth: int = 2,
     covariates: int = 0,
 ) -> Networks:
     """Published feature networks: 2,470,784 parameters at 512, 64 and 64.
@@ -111,18 +126,24 @@ def features(
         width: Of the second hidden layer; the first has twice as many units.
         dropout: Of the encoders' inputs, in training, one for both or (of x, of y); none as
             published.
+        depth: Number of hidden layers of the encoders: 2 as published, or 1; 0 makes all networks
+            linear, as in probabilistic canonical correlation analysis.
         covariates: Number of their columns, which every encoder and decoder takes.
     """
     (size_x,), (size_y,) = shapes
     drop_x, drop_y = dropout if isinstance(dropout, tuple) else (dropout, dropout)
+    widths = [2 * width, width][:depth]
+    given_x = SharedEncoder(size_x, widths, shared, drop_x, covariates)
+    given_y = SharedEncoder(size_y, widths, shared, drop_y, covariates)
+    latents = shared + exclusive[0] + covariates, shared + exclusive[1] + covariates
     return Networks(
-        exclusive_x=Encoder(size_x, width, exclusive[0], drop_x, covariates),
-        exclusive_y=Encoder(size_y, width, exclusive[1], drop_y, covariates),
-        shared_given_x=SharedEncoder(size_x, width, shared, drop_x, covariates),
-        shared_given_y=SharedEncoder(size_y, width, shared, drop_y, covariates),
-        shared=Fusion(width, shared),
-        decoder_x=Decoder(shared + exclusive[0] + covariates, size_x, heads[0]),
-        decoder_y=Decoder(shared + exclusive[1] + covariates, size_y, heads[1]),
+        exclusive_x=Encoder(size_x, widths, exclusive[0], drop_x, covariates),
+        exclusive_y=Encoder(size_y, widths, exclusive[1], drop_y, covariates),
+        shared_given_x=given_x,
+        shared_given_y=given_y,
+        shared=Fusion(given_x.given + given_y.given, widths[:1], shared),
+        decoder_x=Decoder(latents[0], size_x, heads[0], linear=not depth),
+        decoder_y=Decoder(latents[1], size_y, heads[1], linear=not depth),
     )
 
 
@@ -141,6 +162,6 @@ FEATURES = Family(
     features,
     lambda _, shared: (shared,),
     _refusal,
-    frozenset({"width", "dropout"}),
+    frozenset({"width", "dropout", "depth"}),
     covariates=True,
 )

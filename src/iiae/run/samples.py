@@ -34,10 +34,27 @@ def as_array(values: Any) -> np.ndarray:
         return values.detach().cpu().numpy()
     if hasattr(values, "to_pandas") and not hasattr(values, "to_numpy"):
         values = values.to_pandas()
-    array = values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
+    try:
+        array = values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
+    except ValueError as error:
+        raise DataError(f"{type(values).__name__}: rows differ in length") from error
+    if array.dtype.kind == "O" and hasattr(values, "columns"):
+        return _of_frame(values)
     if array.dtype.kind not in "buif":
         raise DataError(f"{type(values).__name__}: holds {array.dtype}, not numbers")
     return array
+
+
+def _of_frame(frame: Any) -> np.ndarray:
+    """Columns of several types of numbers in float64; a value that is missing is NaN."""
+    columns: list[np.ndarray] = []
+    for name in frame.columns:
+        column = frame[name]
+        if getattr(column.dtype, "kind", np.asarray(column).dtype.kind) not in "buif":
+            raise DataError(f"{type(frame).__name__}: column {name!r} holds text, not numbers")
+        number = column.astype("float64") if hasattr(column, "astype") else column
+        columns.append(np.asarray(number, dtype=np.float64))
+    return np.stack(columns, 1)
 
 
 def is_paths(values: Any) -> bool:

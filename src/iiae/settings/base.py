@@ -58,7 +58,7 @@ def refuse_unread(section: Section, chooser: str) -> None:
     chosen = getattr(section, chooser)
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
-        readers = READ_BY.get(name, (chosen,))
+        readers = READ_BY[chooser].get(name, (chosen,))
         if chosen not in readers and ":" not in chosen and value != field.default:
             raise ValueError(
                 f"{name} = {value!r} has no effect on {chooser} {chosen!r}, only on "

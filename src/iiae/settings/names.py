@@ -29,10 +29,15 @@ LIKELIHOODS = {
 }
 # settings that only some likelihoods, or families of networks, read
 READ_BY = {
-    "weight": ("laplace", "normal"),
-    "size": ("poisson", "negative-binomial", "zero-inflated"),
-    "width": ("small", "features"),
-    "dropout": ("features",),
+    "kind": {
+        "weight": ("laplace", "normal"),
+        "size": ("poisson", "negative-binomial", "zero-inflated"),
+    },
+    "family": {
+        "width": ("small", "features"),
+        "dropout": ("features",),
+        "depth": ("features",),
+    },
 }
 
 

@@ -10,6 +10,7 @@ from iiae.errors import SettingsError
 from iiae.settings.listing import toml_text
 from iiae.settings.names import READ_BY
 from iiae.settings.sections import Settings
+from iiae.settings.sizes import of_another_size
 
 # settings whose effect is part of the weights, beside all of model, objective and training
 CHOSEN_IN_TRAINING = {
@@ -71,14 +72,17 @@ def overridden(values: Mapping[str, Any], text: str) -> dict[str, Any]:
         inner[section] = dict(below)
         inner = inner[section]
     inner[last] = _parse(value.strip())
-    if last in ("kind", "family"):
-        _drop_unread(inner, str(inner[last]))
+    if name.strip() == "model.size":  # what is set by hand stays
+        changed["model"] = of_another_size(values.get("model", {}), inner[last])
+    if last in READ_BY:
+        _drop_unread(inner, last)
     return changed
 
 
-def _drop_unread(section: dict[str, Any], chosen: str) -> None:
+def _drop_unread(section: dict[str, Any], chooser: str) -> None:
     """Settings that only the kind or family before read go with it."""
-    for name, readers in READ_BY.items():
+    chosen = str(section[chooser])
+    for name, readers in READ_BY[chooser].items():
         if chosen not in readers and ":" not in chosen:
             section.pop(name, None)
 

@@ -56,7 +56,7 @@ def make_settings(
     0.5
     """
     merged = dict(values)
-    for text in overrides:
+    for text in sorted(overrides, key=lambda one: not one.startswith("model.size")):
         merged = overridden(merged, text)
     try:
         return Settings.model_validate(merged)

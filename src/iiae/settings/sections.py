@@ -16,6 +16,7 @@ from iiae.settings.base import (
 )
 from iiae.settings.data import DataSettings
 from iiae.settings.names import FAMILIES, LIKELIHOODS, one_of
+from iiae.settings.sizes import Size, with_sizes
 
 
 class ModelSettings(Section):
@@ -25,6 +26,11 @@ class ModelSettings(Section):
         "small",
         description="networks: small (16 to 128 pixels), image-map, image-flat, features, or "
         "module:object of your own",
+    )
+    size: Size = Field(
+        "auto",
+        description="small, medium or large: width, shared and exclusive follow from it where they "
+        "are not given (`features` and `small` only); auto: as suggested for the data, or by hand",
     )
     exclusive: Annotated[int | tuple[int, int], BeforeValidator(one_or_two_sizes)] = Field(
         8, description="size of z_x and of z_y: one for both, or [of z_x, of z_y]"
@@ -38,7 +44,10 @@ class ModelSettings(Section):
         description="of the encoders' inputs, `features` only: one for both, or [of x, of y]; 0 as "
         "published",
     )
-
+    depth: Annotated[int, Field(ge=0, le=2)] = Field(
+        2,
+        description="hidden layers of the encoders of `features`; 2 as published, 0: all linear",
+    )
     standardise: bool = Field(
         False,
         description="vectors in units of each column's mean and deviation over the training "
@@ -50,6 +59,11 @@ class ModelSettings(Section):
         """Sizes of z_x and of z_y."""
         both = self.exclusive
         return both if isinstance(both, tuple) else (both, both)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _follow_size(cls, values: Any) -> Any:
+        return with_sizes(values) if isinstance(values, Mapping) else values
 
     @model_validator(mode="after")
     def _refuse_unused(self) -> ModelSettings:

@@ -12,8 +12,9 @@ from iiae.data.names import domain_names
 from iiae.training.learner import Learner
 
 LINES = 10  # of epochs, at most, that stay on the terminal
+WARM_STEPS = 3  # that are slower than the rest, so that the length is not estimated from them
 SETTLED_SECONDS = 3.0  # of training, and an epoch, after which its length is estimated
-LATEST_SECONDS = 60.0  # after which it is estimated from what there is
+LATEST_SECONDS = 15.0  # after which it is estimated from what there is
 
 
 class Progress:
@@ -48,6 +49,7 @@ class Progress:
         )
         self.task = self.bar.add_task(self._epoch(), total=learner.plan.total, quality="")
         self.begun, self.drawn = time.monotonic(), 0.0
+        self.warm = self.begun  # when the steps that are slower were done
         self.first_step, self.estimated = learner.steps, False
 
     def __enter__(self) -> Progress:
@@ -61,17 +63,23 @@ class Progress:
 
     def step(self) -> None:
         """Draws the bar, at most twice a second; once, prints how long the run will take."""
-        now = time.monotonic()
+        now, done = time.monotonic(), self.learner.steps - self.first_step
+        if done <= WARM_STEPS:
+            self.warm = now
         if not self.shown or now - self.drawn < 0.5:
             return
         self.drawn = now
         self.bar.update(self.task, completed=self.learner.steps, description=self._epoch())
-        spent, steps = now - self.begun, self.learner.steps - self.first_step
+        spent, steps = now - self.warm, done - WARM_STEPS
         settled = spent > SETTLED_SECONDS and steps >= self.learner.plan.total / self.epochs
-        if not self.estimated and (settled or spent > LATEST_SECONDS):
+        if steps > 0 and not self.estimated and (settled or spent > LATEST_SECONDS):
             self.estimated = True
-            seconds = spent * (self.learner.plan.total - self.first_step) / steps
-            self.console.print(f"about {_duration(seconds)} in all; Ctrl-C stops, --resume resumes")
+            left = self.learner.plan.total - self.learner.steps
+            seconds = now - self.begun + spent / steps * left
+            most = "at most" if self.learner.settings.training.patience else "in all"
+            self.console.print(
+                f"about {_duration(seconds)} {most}; Ctrl-C stops, iiae train --resume continues"
+            )
 
     def epoch(self, row: dict[str, float]) -> None:
         """Prints the line of an epoch, if it is one of the few that are shown."""
