@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("uvicorn", reason="the extra 'web' is not installed")
 
 import uvicorn
-from iiae.examples import save_examples
+from iiae.run_folder.examples import save_examples
 
 from helpers import needs
 from iiae.data import load

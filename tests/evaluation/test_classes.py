@@ -77,7 +77,7 @@ def test_evaluation_of_classes_has_its_own_tables(run):
     assert evaluation.retrieval is None
     assert set(evaluation.categories.shared_x_to_y.mean) >= {"map@all", "precision@2"}
     titles = [table.title for table in result_tables(evaluation)]
-    assert titles[0].startswith("Category retrieval, 3 classes, split test: 12 x, 18 y")
+    assert titles[0].startswith("Category retrieval, 3 classes, test: 12 x, 18 y")
 
 
 def test_cut_offs_that_fit_one_gallery_alone_have_a_dash_in_the_other(run):

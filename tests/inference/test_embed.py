@@ -204,7 +204,7 @@ def test_reading_is_ahead_of_the_model_by_a_few_batches_and_no_more(run, images,
     original = source.read
     source.read = lambda numbers: read.extend(numbers) or original(numbers)
 
-    def embed(values):
+    def embed(numbers, values):
         time.sleep(0.1)
         known.append(len(read))
         return np.zeros((len(values), len(embedder.columns())), np.float32)

@@ -58,7 +58,7 @@ def test_without_hidden_layers_every_mean_is_linear():
         z = given.posterior.mean
         return [
             z,
-            networks.shared(given.features, other.features).mean,
+            networks.shared(given.hidden, other.hidden).mean,
             networks.exclusive_x(x).mean,
             networks.decoder_x(z, networks.exclusive_x(x).mean).mean,
         ]

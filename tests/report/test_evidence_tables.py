@@ -34,10 +34,10 @@ def test_refusals_of_one_reason_share_a_letter_and_values_out_of_range_are_marke
 
 
 def test_a_collapsed_latent_adds_nothing():
-    gain = Gain(without=0.5, gain=0.1, low=0.05, high=0.15, null_high=0.01, p_value=0.05)
+    gain = Gain(0.5, 0.1, 0.05, 0.15, null_high=0.01, p_value=0.05, possible=0.4)
     (table,) = evidence_tables(NOTHING._replace(gains={"means": Gains(gain, None, gain, None)}))
-    assert table.rows[0][1:] == ["0.100 [0.050, 0.150]", "0.010", "0.050", "0.500"]
-    assert table.rows[1][1:] == ["collapsed", "-", "-", "-"]
+    assert table.rows[0][1:] == ["0.100 [0.050, 0.150]", "25", "0.010", "0.050", "0.500"]
+    assert table.rows[1][1:] == ["collapsed", "-", "-", "-", "-"]
 
 
 def test_trainings_on_shuffled_pairs_stand_beside_the_real_one():
