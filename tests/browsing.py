@@ -12,11 +12,11 @@ import pytest
 pytest.importorskip("uvicorn", reason="the extra 'web' is not installed")
 
 import uvicorn
-from iiae.run_folder.examples import save_examples
 
 from helpers import needs
 from iiae.data import load
 from iiae.model.latents import embed
+from iiae.run_folder.examples import save_examples
 
 api = needs("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
