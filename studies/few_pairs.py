@@ -23,7 +23,7 @@ import defaults
 from defaults import Fitted, Parts, Sides
 from iiae.data.arrays import ArrayPairs
 from iiae.data.base import PairSet
-from iiae.data.missing import PartPairs
+from iiae.data.missing import PartialPairs
 from iiae.data.missing import Sides as Has
 
 GENES = 1000
@@ -99,16 +99,16 @@ def few(everything: Sides, seed: int, count: int) -> tuple[Parts, Sides]:
 def learned(method: str, parts: Parts, rest: Sides, seed: int, tried: Sequence[str]) -> Fitted:
     if method == "CCA":
         return defaults.cca(parts, seed)
-    train = part_paired(parts.train, rest) if "unpaired" in method else ArrayPairs(*parts.train)
+    train = forward_partial(parts.train, rest) if "unpaired" in method else ArrayPairs(*parts.train)
     return defaults.suggested(train, parts, seed, tried)
 
 
-def part_paired(pairs: Sides, rest: Sides) -> PairSet:
+def forward_partial(pairs: Sides, rest: Sides) -> PairSet:
     """The pairs, and the rest as x without y and y without x in turn."""
     sides = np.full(len(pairs.x) + len(rest.x), int(Has.BOTH))
     sides[len(pairs.x) :: 2], sides[len(pairs.x) + 1 :: 2] = Has.X, Has.Y
     rows = ArrayPairs(*(np.concatenate(both) for both in zip(pairs, rest, strict=True)))
-    return PartPairs(rows, sides)
+    return PartialPairs(rows, sides)
 
 
 def table(rows: list[dict]) -> str:

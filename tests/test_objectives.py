@@ -15,9 +15,9 @@ from iiae.objectives import (
     iiae_terms,
     information_bound,
     kl_warmup,
-    part_paired_terms,
+    partial_terms,
 )
-from iiae.types import Draw, Pair, PartPaired, mapped
+from iiae.types import Draw, Pair, PartialBatch, mapped
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -300,13 +300,13 @@ def part_paired_inputs():
     """A model, 12 rows, and a batch of them: 6 pairs, 4 x alone, 2 y alone."""
     model, pairs = small_model()
     x, y = (v.double() for v in pairs.pairs(Draw(torch.arange(12)))[:2])
-    return model, Pair(x, y), PartPaired(x[:10], torch.cat([y[:6], y[10:]]), 6)
+    return model, Pair(x, y), PartialBatch(x[:10], torch.cat([y[:6], y[10:]]), 6)
 
 
 def test_terms_of_pairs_are_those_without_samples_alone():
     model, rows, batch = part_paired_inputs()
-    q, p = model.eval().part_paired(batch)
-    terms = part_paired_terms(batch, q, p)
+    q, p = model.eval().forward_partial(batch)
+    terms = partial_terms(batch, q, p)
     first = Posteriors(q.shared, *(d.rows(slice(6)) for d in q[1:]))
     likelihoods = Likelihoods(*(Normal(side.loc[:6], side.variance) for side in p))
     alone = iiae_terms(Pair(rows.x[:6], rows.y[:6]), first, likelihoods)
@@ -317,17 +317,17 @@ def test_terms_of_pairs_are_those_without_samples_alone():
 
 def test_a_batch_without_samples_alone_is_a_batch_of_pairs():
     model, rows, _ = part_paired_inputs()
-    batch = PartPaired(rows.x, rows.y, 12)
-    q, p = model.part_paired(batch)
-    for term, expected in zip(part_paired_terms(batch, q, p), iiae_terms(rows, q, p), strict=True):
+    batch = PartialBatch(rows.x, rows.y, 12)
+    q, p = model.forward_partial(batch)
+    for term, expected in zip(partial_terms(batch, q, p), iiae_terms(rows, q, p), strict=True):
         assert torch.equal(term, expected)
 
 
 def test_terms_of_samples_alone_are_those_of_their_side_with_r_for_the_joint_posterior():
     model, _, batch = part_paired_inputs()
     with torch.no_grad():
-        q, p = model.part_paired(batch)
-    t = part_paired_terms(batch, q, p)
+        q, p = model.forward_partial(batch)
+    t = partial_terms(batch, q, p)
     x, y = slice(6, 10), slice(10, 12)
     torch.testing.assert_close(t.nll_x[x], -p.x.log_prob(batch.x)[6:])
     torch.testing.assert_close(t.nll_y[y], -p.y.log_prob(batch.y)[6:])
@@ -342,9 +342,9 @@ def test_terms_of_samples_alone_are_those_of_their_side_with_r_for_the_joint_pos
 @pytest.mark.parametrize("side", ["x", "y"])
 def test_a_sample_alone_trains_its_own_networks_and_no_other(side):
     model, _, batch = part_paired_inputs()
-    q, p = model.eval().part_paired(batch)  # eval: moments of BatchNorm mix samples
+    q, p = model.eval().forward_partial(batch)  # eval: moments of BatchNorm mix samples
     own = slice(6, 10) if side == "x" else slice(10, 12)
-    rows = Terms(*(term[own] for term in part_paired_terms(batch, q, p)))
+    rows = Terms(*(term[own] for term in partial_terms(batch, q, p)))
     iiae_loss(rows, 0.2, 1.0).backward()
     for name, parameter in model.named_parameters():
         reached = parameter.grad is not None and bool(parameter.grad.abs().max() > 0)
@@ -360,11 +360,11 @@ def test_the_elbo_of_x_alone_is_at_most_its_log_evidence():
     z_s, z_x = r.rsample(), r.rsample()
     none = DiagonalNormal(torch.zeros(0, 1), torch.zeros(0, 1))
     value = torch.full((n, 1), x)
-    batch = PartPaired(value, torch.zeros(0, 1), 0)
+    batch = PartialBatch(value, torch.zeros(0, 1), 0)
     p = Likelihoods(Normal(z_s + z_x, noise), Normal(torch.zeros(1, 1), noise))
     p.y.loc = torch.zeros(0, 1)
     p.y.log_prob = lambda value: torch.zeros(len(value))
-    bound = elbo(part_paired_terms(batch, Posteriors(none, r, none, r, none), p))
+    bound = elbo(partial_terms(batch, Posteriors(none, r, none, r, none), p))
     # E log p(x | z) has the residual's mean and spread; both KLs are of one normal
     residual = (x - 2 * mean) ** 2 + 2 * variance
     kl = 0.5 * (mean**2 + variance - 1 - math.log(variance))

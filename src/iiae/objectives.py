@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from iiae.distributions import Likelihoods, Posteriors
-from iiae.types import Pair, PartPaired
+from iiae.types import Pair, PartialBatch
 
 
 class Terms(NamedTuple):
@@ -52,7 +52,7 @@ def iiae_terms(pair: Pair, q: Posteriors, p: Likelihoods) -> Terms:
     )
 
 
-def part_paired_terms(batch: PartPaired, q: Posteriors, p: Likelihoods) -> Terms:
+def partial_terms(batch: PartialBatch, q: Posteriors, p: Likelihoods) -> Terms:
     r"""Terms of pairs, then of each x alone, then of each y alone; what is absent counts 0.
 
     For x alone r_x stands in for q(z_s given x, y): `nll_x`, `kl_x` and `kl_s` =

@@ -75,7 +75,7 @@ class Pair(NamedTuple):
     context_y: Context = Context()
 
 
-class PartPaired(NamedTuple):
+class PartialBatch(NamedTuple):
     """A batch in which some samples lack their partner; what is absent has no row.
 
     Rows of x and y under `pairs` are pairs; each further row of either is a sample alone.

@@ -6,7 +6,7 @@ from torch import nn
 
 from helpers import small_settings
 from iiae.data import load
-from iiae.evidence.collect import prove_run
+from iiae.evidence.collect import evidence_of_run
 from iiae.report.verdict import verdict
 from iiae.results import Results, load_results
 from iiae.run_folder import load_run
@@ -61,7 +61,7 @@ def test_a_run_whose_draws_are_all_alike_reads_like_one(hasty_run):
     with torch.no_grad():
         for decoder in (stored.model.decoder_x, stored.model.decoder_y):
             next(m for m in decoder.modules() if isinstance(m, nn.Linear)).weight.zero_()
-    verdicts = verdict(Results(evidence=prove_run(stored, load(stored.settings.data))))
+    verdicts = verdict(Results(evidence=evidence_of_run(stored, load(stored.settings.data))))
     assert verdicts[3].mark == "fail"
     assert "differ by 0.00" in verdicts[3].sentence
 

@@ -6,7 +6,7 @@ import torch
 
 from iiae.data import load, suggest_settings
 from iiae.data.arrays import ArrayPairs, load_arrays, read_arrays
-from iiae.data.missing import PartPairs, Sides
+from iiae.data.missing import PartialPairs, Sides
 from iiae.errors import DataError
 from iiae.files.arrays import array_names, read_array, read_texts
 from iiae.files.rows import read_rows
@@ -77,7 +77,7 @@ def test_rows_that_are_nan_throughout_are_none_and_their_partners_are_trained_on
     x, y = rng.normal(size=(60, 3)), rng.normal(size=(60, 2))
     x[:25], y[40:] = np.nan, np.nan
     parts = load(save(tmp_path, x, y))
-    assert isinstance(parts.train, PartPairs)
+    assert isinstance(parts.train, PartialPairs)
     assert sum(map(len, parts)) == 15  # rows 25 to 39
     assert [(parts.train.sides == side).sum() for side in (Sides.X, Sides.Y)] == [20, 25]
     batch = parts.train[Draw(torch.arange(len(parts.train.sides)))]

@@ -11,7 +11,7 @@ from iiae.data.classes.collections import Labelled
 from iiae.data.classes.pairs import ClassPairs
 from iiae.data.digits import ColouredDigits
 from iiae.data.image_pairs import ImagePairs, PairFiles, Preprocessing
-from iiae.data.missing import take_partners
+from iiae.data.missing import drop_partners
 from iiae.data.synthetic import LinearGaussianPairs, SyntheticPairs
 from iiae.types import Draw
 
@@ -42,7 +42,7 @@ SETS = {
     "cars": lambda folder: CarPairs(_bytes(2, 4, 24, 8, 8, 3), np.arange(2)),
     "images": lambda folder: ImagePairs(_images(folder), Preprocessing(16, flip=True, crop=0.5)),
     "classes": lambda folder: _classes(),
-    "part-paired": lambda folder: take_partners(SyntheticPairs(6, 0), 0.4, 0),
+    "part-paired": lambda folder: drop_partners(SyntheticPairs(6, 0), 0.4, 0),
 }
 
 

@@ -10,7 +10,7 @@ import iiae
 from iiae.data.arrays import ArrayPairs
 from iiae.data.base import Splits
 from iiae.data.context import ContextPairs, learn_context
-from iiae.data.missing import PartPairs, Sides
+from iiae.data.missing import PartialPairs, Sides
 from iiae.data.suggest import suggest_settings_of
 from iiae.errors import DataError, SettingsError
 from iiae.networks.covariates import learn_covariates
@@ -126,7 +126,7 @@ def test_rows_without_a_partner_keep_what_is_known_of_them():
     x, y = (side.astype(np.float32) for side in counts())
     sides = np.array([Sides.BOTH, Sides.X, Sides.Y, Sides.BOTH] * (ROWS // 4))
     columns = {"age": AGE, "size_x": x.sum(1), "size_y": y.sum(1)}
-    part = PartPairs(ArrayPairs(x, y, columns=columns), sides)
+    part = PartialPairs(ArrayPairs(x, y, columns=columns), sides)
     objective = ObjectiveSettings.model_validate(
         {side: {"kind": "poisson", "size": "given"} for side in "xy"}
     )

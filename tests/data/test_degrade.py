@@ -10,7 +10,7 @@ from iiae.data.arrays import ArrayPairs
 from iiae.data.degrade import Degradation, Degrade, DegradedPairs, degraded
 from iiae.errors import SettingsError
 from iiae.settings import DataSettings
-from iiae.types import Draw, Pair, PartPaired
+from iiae.types import Draw, Pair, PartialBatch
 
 
 def smooth(count=64, side=16, channels=3):
@@ -48,7 +48,7 @@ def test_a_seed_repeats_a_batch_and_another_does_not():
 def test_images_stay_in_range_and_inputs_stay_as_they_are():
     images = smooth(100).sign()
     before = images.clone()
-    made = Degrade(1.0)(PartPaired(images, images[:60], 60), seed=0)
+    made = Degrade(1.0)(PartialBatch(images, images[:60], 60), seed=0)
     assert torch.equal(images, before)
     assert (len(made.x), len(made.y), made.pairs) == (100, 60, 60)
     assert max(side.abs().max() for side in (made.x, made.y)) <= 1

@@ -7,11 +7,11 @@ import torch
 
 from iiae.data.base import Factor
 from iiae.data.matched import make_matched, split_matched
-from iiae.data.missing import PartPairs
+from iiae.data.missing import PartialPairs
 from iiae.errors import DataError
 from iiae.files.matrices import make_matrix
 from iiae.settings import DataSettings
-from iiae.types import Draw, PartPaired
+from iiae.types import Draw, PartialBatch
 
 SETTINGS = DataSettings(name="arrays", validation=4, test=4)
 
@@ -52,10 +52,10 @@ def test_rows_without_names_are_matched_by_position():
 def test_rows_of_one_side_are_trained_on_alone_and_never_held_out():
     pairs, _ = make_matched(*sides(30, 30, start=5), keep_lone=True)
     train, validation, test = split_matched(pairs, SETTINGS)
-    assert isinstance(train, PartPairs)
+    assert isinstance(train, PartialPairs)
     assert (len(train), len(train.sides), len(validation), len(test)) == (17, 27, 4, 4)
     batch = train[Draw(torch.arange(27))]
-    assert isinstance(batch, PartPaired)
+    assert isinstance(batch, PartialBatch)
     assert batch.pairs == 17
     assert torch.equal(batch.x[:17, 0], batch.y[:17, 0])
     assert sorted(batch.x[17:, 0].tolist()) == [0, 1, 2, 3, 4]

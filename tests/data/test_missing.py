@@ -4,7 +4,7 @@ import torch
 
 from helpers import small_settings
 from iiae.data import load
-from iiae.data.missing import PartPairs, Sides, take_partners
+from iiae.data.missing import PartialPairs, Sides, drop_partners
 from iiae.data.sampling import EvenBatches, make_batches
 from iiae.data.synthetic import SyntheticPairs
 from iiae.errors import DataError, SettingsError
@@ -12,15 +12,15 @@ from iiae.types import Draw
 
 
 def test_the_stated_share_loses_x_and_y_in_turn():
-    sides = take_partners(SyntheticPairs(100, 0), 0.3, seed=1).sides
+    sides = drop_partners(SyntheticPairs(100, 0), 0.3, seed=1).sides
     assert [int((sides == side).sum()) for side in Sides] == [70, 15, 15]
-    again, other = (take_partners(SyntheticPairs(100, 0), 0.3, seed).sides for seed in (1, 2))
+    again, other = (drop_partners(SyntheticPairs(100, 0), 0.3, seed).sides for seed in (1, 2))
     assert (sides == again).all() and (sides != other).any()
 
 
 def test_a_batch_has_its_pairs_first_and_no_row_for_what_is_absent():
     rows = SyntheticPairs(6, 0)
-    pairs = PartPairs(rows, np.array([0, 1, 2, 0, 2, 1]))
+    pairs = PartialPairs(rows, np.array([0, 1, 2, 0, 2, 1]))
     batch = pairs[Draw(torch.tensor([1, 2, 3, 4, 0]))]
     assert batch.pairs == 2
     assert torch.equal(batch.x, rows.x[[3, 0, 1]])
@@ -29,7 +29,7 @@ def test_a_batch_has_its_pairs_first_and_no_row_for_what_is_absent():
 
 def test_as_a_set_of_pairs_it_is_the_complete_rows():
     rows = SyntheticPairs(6, 0)
-    pairs = PartPairs(rows, np.array([0, 1, 2, 0, 2, 0]))
+    pairs = PartialPairs(rows, np.array([0, 1, 2, 0, 2, 0]))
     assert len(pairs) == 3
     (batch,) = pairs.batches(10)
     assert torch.equal(batch.x, rows.x[[0, 3, 5]]) and torch.equal(batch.y, rows.y[[0, 3, 5]])
@@ -38,7 +38,7 @@ def test_as_a_set_of_pairs_it_is_the_complete_rows():
 
 @pytest.mark.parametrize("batch", [10, 16])
 def test_every_batch_has_its_share_of_pairs_and_an_epoch_every_row_once(batch):
-    kinds = take_partners(SyntheticPairs(160, 0), 0.3, seed=0).sides
+    kinds = drop_partners(SyntheticPairs(160, 0), 0.3, seed=0).sides
     drawn = [d.indices.numpy() for d in EvenBatches(kinds, batch, seed=5)]
     assert sorted(np.concatenate(drawn)) == list(range(160))
     for index in drawn:
@@ -70,8 +70,8 @@ def test_only_the_training_set_loses_partners():
 
 def test_too_few_pairs_are_refused_with_what_would_do():
     with pytest.raises(DataError, match="0 of 4 training rows have both x and y"):
-        PartPairs(SyntheticPairs(4, 0), np.array([1, 1, 2, 2]))
-    pairs = take_partners(SyntheticPairs(100, 0), 0.8, seed=0)
+        PartialPairs(SyntheticPairs(4, 0), np.array([1, 1, 2, 2]))
+    pairs = drop_partners(SyntheticPairs(100, 0), 0.8, seed=0)
     with pytest.raises(SettingsError, match="fewer than 2 pairs; give at least 15"):
         make_batches(pairs, 8, seed=0)
     assert make_batches(pairs, 15, seed=0).batch == 15

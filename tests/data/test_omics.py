@@ -7,7 +7,7 @@ import torch
 from cells_made import CELLS, GENE_NAMES, PROTEIN_NAMES, make_anndata, make_mudata, write_cells
 from helpers import needs
 from iiae.data import load
-from iiae.data.missing import PartPairs
+from iiae.data.missing import PartialPairs
 from iiae.data.omics import read_omics
 from iiae.errors import DataError, SettingsError
 from iiae.settings import data_settings
@@ -40,7 +40,7 @@ def test_a_panel_in_obsm_is_a_domain(tmp_path):
 def test_cells_of_one_modality_train_without_their_partner(tmp_path):
     path = write_cells(make_mudata(proteins=60, drop=5), tmp_path / "a.h5mu")
     train = load(settings(path)).train
-    assert isinstance(train, PartPairs)
+    assert isinstance(train, PartialPairs)
     assert np.bincount(train.sides)[1:].tolist() == [20, 5]
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from helpers import small_settings
 from iiae.data.arrays import ArrayPairs
 from iiae.data.base import ChosenPairs, Splits
-from iiae.data.missing import take_partners
+from iiae.data.missing import drop_partners
 from iiae.data.ranges import check_images, check_ranges, check_values, to_float32, warn_of_steps
 from iiae.data.synthetic import SyntheticPairs
 from iiae.errors import DataError
@@ -133,7 +133,7 @@ def test_sets_of_one_s_own_are_checked_too():
     pairs.x = pairs.x.clone()
     check_ranges(small_settings().objective, Splits(pairs, pairs, pairs))
     pairs.x[:] = torch.nan
-    for wrapped in (pairs, ChosenPairs(pairs, torch.arange(9)), take_partners(pairs, 0.5, 0)):
+    for wrapped in (pairs, ChosenPairs(pairs, torch.arange(9)), drop_partners(pairs, 0.5, 0)):
         with pytest.raises(DataError, match="train x: holds NaN or infinite values"):
             check_ranges(small_settings().objective, Splits(wrapped, pairs, pairs))
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from iiae.data import suggest_settings
 from iiae.data.arrays import ArrayPairs
-from iiae.data.missing import take_partners
+from iiae.data.missing import drop_partners
 from iiae.data.sampling import make_batches
 from iiae.data.suggest import suggest_settings_of
 from iiae.errors import DataError
@@ -72,7 +72,7 @@ def test_with_a_handful_of_pairs_the_last_weights_are_kept(caplog):
 
 @pytest.mark.parametrize("share", [0.3, 0.9, 0.99])
 def test_suggested_batches_suit_pairs_among_many_samples_alone(share):
-    pairs = take_partners(vectors(1000), share, seed=0)
+    pairs = drop_partners(vectors(1000), share, seed=0)
     training = make_settings(suggest_settings_of(pairs)).training
     batches = make_batches(pairs, training.batch, 0)
     assert 700 <= len(batches) * training.epochs <= 3500

@@ -7,7 +7,7 @@ import torch
 from helpers import small_settings
 from iiae.data import load
 from iiae.errors import DataError
-from iiae.evidence.collect import prove_files, prove_run, read_factors
+from iiae.evidence.collect import evidence_of_files, evidence_of_run, read_factors
 from iiae.results import load_results
 from iiae.run_folder import save_metrics
 from iiae.training import fit
@@ -28,7 +28,7 @@ def files(tmp_path):
 
 
 def test_latents_and_factors_of_anyone_are_measured(files):
-    found = prove_files(*files)
+    found = evidence_of_files(*files)
     cells = found.probes["as given"].cells
     assert cells["kind"]["z_s"].linear.score > 0.9
     assert cells["size"]["z_x"].linear.score > 0.9
@@ -47,7 +47,7 @@ def test_kinds_of_factors_are_told_by_their_values(files):
 def test_whole_numbers_are_latents_too(files, tmp_path):
     z = {name: rng.integers(5, size=(200, 3)) for name in ("x", "s", "y")}
     np.savez(tmp_path / "whole.npz", **{f"z_{name}": values for name, values in z.items()})
-    assert prove_files(tmp_path / "whole.npz", None).pairs == 200
+    assert evidence_of_files(tmp_path / "whole.npz", None).pairs == 200
 
 
 @pytest.mark.parametrize(
@@ -115,12 +115,12 @@ def test_wrong_headings_are_named(files, header, message):
 def test_wrong_files_are_refused(files, tmp_path):
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     with pytest.raises(DataError, match="holds a; expected z_x, z_s, z_y"):
-        prove_files(tmp_path / "other.npz", None)
+        evidence_of_files(tmp_path / "other.npz", None)
     with pytest.raises(DataError, match=r"nowhere.npz: no such file"):
-        prove_files(tmp_path / "nowhere.npz", None)
+        evidence_of_files(tmp_path / "nowhere.npz", None)
     files[1].write_text("\n".join(files[1].read_text().splitlines()[:-1]))
     with pytest.raises(DataError, match="199"):
-        prove_files(*files)
+        evidence_of_files(*files)
 
 
 def test_the_command_prints_tables_and_json(files, iiae):
@@ -135,7 +135,7 @@ def test_the_command_prints_tables_and_json(files, iiae):
 def test_a_run_is_proved_with_swaps(tmp_path):
     torch.manual_seed(0)
     run = fit(small_settings("training.epochs=20"), tmp_path / "run", progress=False)
-    found = prove_run(run, load(run.settings.data))
+    found = evidence_of_run(run, load(run.settings.data))
     assert set(found.leakage) >= {"means", "samples"}
     assert set(found.swap) == {"shared", "exclusive to x", "exclusive to y"}
     assert found.split == "test"

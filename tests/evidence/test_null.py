@@ -53,9 +53,9 @@ def test_shuffled_pairs_keep_every_sample_and_no_partner():
 
 
 def test_pairs_without_some_partners_are_refused(train):
-    from iiae.data.missing import PartPairs
+    from iiae.data.missing import PartialPairs
 
-    class Part(PartPairs):
+    class Part(PartialPairs):
         def __init__(self):
             pass
 

@@ -1,6 +1,6 @@
-from iiae.metrics.axes import DCI, Gaps
+from iiae.metrics.axes import DCI, GapScores
 from iiae.report.factor_tables import axis_table, leakage_table, probe_table, swap_table
-from iiae.results import Axes, Evidence, Origin
+from iiae.results import Axes, Evidence, SwapResult
 from results_made import leakage, matrix
 
 READ = matrix({"digit": "z_s"}, digit={"z_s": 0.9, "z_x": None})
@@ -29,14 +29,14 @@ def test_each_probe_has_a_row_and_the_chance_of_the_latent_where_it_is_largest()
 
 
 def test_a_swapped_factor_names_the_latent_that_it_should_follow():
-    both = [Origin("x", "accuracy", right, 0.9, 0.1, 0.95) for right in ("shared", "exclusive")]
+    both = [SwapResult("x", "accuracy", right, 0.9, 0.1, 0.95) for right in ("shared", "exclusive")]
     rows = swap_table({"digit": both}).rows
     assert [row[1] for row in rows] == ["z_s", "z_x"]
     assert rows[0][2:] == ["0.900", "0.100", "0.950"]
 
 
 def test_axis_scores_stand_by_block_and_by_dimension():
-    gaps = Gaps(0.1, 0.2, {}, {}, ())
+    gaps = GapScores(0.1, 0.2, {}, {}, ())
     rows = axis_table(Axes(DCI(0.3, 0.4, 0.5), DCI(None, None, 0.6), gaps, gaps)).rows
     assert rows[0] == ["DCI disentanglement", "-", "0.300"]
     assert rows[-1] == ["SAP", "0.200", "0.100"]

@@ -8,7 +8,7 @@ import iiae
 from iiae.data import load
 from iiae.errors import MissingExtra
 from iiae.evaluation.evaluate import evaluate
-from iiae.evidence.collect import prove_run
+from iiae.evidence.collect import evidence_of_run
 from iiae.report.page import write_report
 from iiae.run_folder import save_metrics
 from iiae.settings import make_settings
@@ -66,7 +66,7 @@ def test_numbers_and_settings_are_folded_and_pictures_are_not(run, tmp_path):
 def test_evidence_is_told_in_words_and_drawn(run, tmp_path):
     data = load(run.settings.data)
     save_metrics(run.folder, "test", evaluate(run, data.test))
-    save_metrics(run.folder, "evidence", prove_run(run, data))
+    save_metrics(run.folder, "evidence", evidence_of_run(run, data))
     page = write_report(run, data.test, tmp_path / "report.html").read_text(encoding="utf-8")
     assert "By active means:" in page
     assert (

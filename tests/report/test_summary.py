@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from iiae.metrics.independence import ToldApart
+from iiae.metrics.independence import DomainProbe
 from iiae.metrics.information import Information
 from iiae.report.summary import summarise
 from iiae.results import (
@@ -11,12 +11,12 @@ from iiae.results import (
     Evidence,
     InformationTerms,
     ItemCounts,
-    Origin,
     Provenance,
     Readability,
     Results,
     Retrieval,
     SetSizes,
+    SwapResult,
     Training,
 )
 from results_made import evaluation, leakage, matrix, recalls, scores
@@ -54,10 +54,10 @@ EVIDENCE = Evidence(
         "active means": leakage(0.0, 0.0),
         "samples": leakage(0.0, 0.0),
     },
-    domains={"means": ToldApart(0.6, 0.1, 0.7, 0.01, 100)},
+    domains={"means": DomainProbe(0.6, 0.1, 0.7, 0.01, 100)},
     dependence={"z_x and z_s": {"ksg": "ksg needs more samples", "gaussian": INFORMATION}},
     axes=None,
-    swap={"digit": [Origin("x", "accuracy", "shared", 0.9, 0.1, 0.95)]},
+    swap={"digit": [SwapResult("x", "accuracy", "shared", 0.9, 0.1, 0.95)]},
 )
 MADE = Provenance("iiae train", None, "3.11", {}, "a machine")
 TRAINING = Training(3, "32", 2, 2, 1.0, 9.0, 50.0, SetSizes(200, 40, 100), 10, 8, 8, {}, MADE)
@@ -117,7 +117,7 @@ def test_values_that_are_missing_are_left_out():
     )
     evidence = EVIDENCE._replace(
         probes=dict.fromkeys(EVIDENCE.probes, nothing), information=bounds,
-        swap={"digit": [Origin("x", "R2", "shared", math.nan, 0.1, 0.9)]},
+        swap={"digit": [SwapResult("x", "R2", "shared", math.nan, 0.1, 0.9)]},
     )  # fmt: skip
     statements = summary(evidence=evidence)
     assert "predicts the" not in statements["What is shared"] + statements["What is exclusive"]
@@ -141,7 +141,7 @@ def test_without_evidence_the_linear_readings_stand_in():
          "How sure", "z_y is collapsed"),
         (TEST._replace(retrieval=TEST.retrieval._replace(exclusive_x_to_y=rate(0.4))), EVIDENCE,
          "What is exclusive", "which is not what guessing (1%) gives"),
-        (TEST, EVIDENCE._replace(swap={"digit": [Origin("x", "R2", "shared", 0.9, 0.95, 1.0)]}),
+        (TEST, EVIDENCE._replace(swap={"digit": [SwapResult("x", "R2", "shared", 0.9, 0.95, 1.0)]}),
          "What leaked", "the digit in x follows the wrong latent"),
         (TEST._replace(largest_nats=0.03), EVIDENCE,
          "What is shared", "No dimension of z_s holds anything"),

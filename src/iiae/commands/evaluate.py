@@ -86,7 +86,7 @@ def disentangle(
 
     Example: iiae disentangle --latents z.npz --factors factors.csv
     """
-    from iiae.evidence.collect import prove_files
+    from iiae.evidence.collect import evidence_of_files
     from iiae.files.atomic import json_text
     from iiae.report.evidence_tables import evidence_tables
     from iiae.report.verdict import run_verdict
@@ -107,7 +107,7 @@ def disentangle(
         evidence = opened.evidence(split, null)
     else:
         assert latents is not None
-        evidence = prove_files(latents, factors, seed or 0)
+        evidence = evidence_of_files(latents, factors, seed or 0)
     if as_json:
         typer.echo(json_text(evidence, indent=2))
         return

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from iiae.settings import DataSettings
-from iiae.types import Context, Domain, Draw, Pair, PartPaired
+from iiae.types import Context, Domain, Draw, Pair, PartialBatch
 
 READ_BY_ALL = frozenset({"name", "names", "seed", "missing"})  # settings of every data set
 DIGEST_PAIRS = 64  # hashed of a set that holds no tensors
 
 
-B = TypeVar("B", Pair, PartPaired)
+B = TypeVar("B", Pair, PartialBatch)
 
 log = logging.getLogger("iiae")
 
@@ -80,7 +80,7 @@ class PairSet(ABC):
     def factors(self) -> dict[str, Factor]:
         """Known factors of every pair in its fixed appearance; empty if none are known."""
 
-    def __getitem__(self, draw: Draw) -> Pair | PartPaired:
+    def __getitem__(self, draw: Draw) -> Pair | PartialBatch:
         """A batch to train on."""
         return self.augmented(self.pairs(draw), draw.seed)
 
@@ -267,6 +267,6 @@ def pick(rows: Tensor, index: Tensor) -> Tensor:
     return rows.index_select(0, index.to(rows.device))
 
 
-def side_of(pair: Pair | PartPaired, domain: Domain) -> tuple[Tensor, Context]:
+def side_of(pair: Pair | PartialBatch, domain: Domain) -> tuple[Tensor, Context]:
     """Samples of one domain, and their context."""
     return (pair.x, pair.context_x) if domain == "x" else (pair.y, pair.context_y)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from iiae.data.base import Factor, PairSet, ShuffledPairs, Splits, pick
-from iiae.data.missing import PartPairs
+from iiae.data.missing import PartialPairs
 from iiae.errors import DataError, first_five
 from iiae.networks.covariates import Covariates, learn_covariates
 from iiae.settings import DataSettings, ObjectiveSettings
@@ -112,7 +112,7 @@ def with_context(pairs: PairSet, covariates: Covariates, objective: ObjectiveSet
     sized = objective.x.size == "given", objective.y.size == "given"
     if isinstance(pairs, ContextPairs) or not (covariates.names or any(sized)):
         return pairs
-    if isinstance(pairs, PartPairs | ShuffledPairs):
+    if isinstance(pairs, PartialPairs | ShuffledPairs):
         known = copy(pairs)
         known.rows = with_context(pairs.rows, covariates, objective)
         return known
@@ -128,7 +128,7 @@ def learn_context(
         DataError: As `ContextPairs`, and as `iiae.networks.covariates.learn_covariates`.
     """
     train = data.train
-    if isinstance(train, PartPairs | ShuffledPairs):
+    if isinstance(train, PartialPairs | ShuffledPairs):
         train = train.rows
     covariates = learn_covariates(settings.covariates, train.annotations)
     return Splits(*(with_context(part, covariates, objective) for part in data)), covariates

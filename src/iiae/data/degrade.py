@@ -21,9 +21,9 @@ from torch import Tensor
 from iiae.data.base import Factor, PairSet
 from iiae.errors import SettingsError
 from iiae.files.images import bytes_image, image_bytes
-from iiae.types import Draw, Pair, PartPaired
+from iiae.types import Draw, Pair, PartialBatch
 
-B = TypeVar("B", Pair, PartPaired)
+B = TypeVar("B", Pair, PartialBatch)
 
 EACH = 0.5  # probability of each of the four in an image that is degraded
 QUALITY = (50, 95)  # of JPEG

@@ -19,7 +19,7 @@ from iiae.data.image_pairs import (
     open_bands,
     open_pair,
 )
-from iiae.data.missing import PartPairs, Sides
+from iiae.data.missing import PartialPairs, Sides
 from iiae.data.splits import PairKeys, key, limited, pair_keys, split_by_key, split_pairs
 from iiae.errors import DataError
 from iiae.files.folders import same_name
@@ -184,7 +184,7 @@ def make_sets(files: Sequence[Sequence[PairFiles]], settings: DataSettings) -> S
     drawn: PairSet = ImagePairs(train, fixed._replace(flip=s.flip, crop=s.crop, turn=s.turn))
     sides = np.array([int(row.sides) for row in train])
     if (sides != Sides.BOTH).any():
-        drawn = PartPairs(drawn, sides)
+        drawn = PartialPairs(drawn, sides)
     return Splits(
         drawn,
         ImagePairs(validation, fixed),

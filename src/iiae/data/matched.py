@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from iiae.data.base import Factor, PairSet, Splits
-from iiae.data.missing import PartPairs, Sides
+from iiae.data.missing import PartialPairs, Sides
 from iiae.data.splits import PairKeys, content_names, pair_keys, split_pairs
 from iiae.errors import DataError, first_five
 from iiae.files.matrices import Matrix, check_finite, is_counts, is_sparse, row_sums
@@ -211,10 +211,10 @@ def _without_rare(pairs: MatchedPairs, parts: Sequence[np.ndarray]) -> MatchedPa
     return merged
 
 
-def _part_paired(pairs: MatchedPairs) -> PartPairs:
+def _part_paired(pairs: MatchedPairs) -> PartialPairs:
     has_x, has_y = (pairs.index != NONE).T
     sides = np.where(has_x & has_y, Sides.BOTH, np.where(has_x, Sides.X, Sides.Y))
-    return PartPairs(pairs, sides)
+    return PartialPairs(pairs, sides)
 
 
 def _row_names(matrix: Matrix, rows: np.ndarray) -> list[str]:

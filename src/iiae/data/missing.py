@@ -12,7 +12,7 @@ from torch import Tensor
 
 from iiae.data.base import Factor, PairSet, pick, side_of
 from iiae.errors import DataError
-from iiae.types import Context, Domain, Draw, Pair, PartPaired, mapped
+from iiae.types import Context, Domain, Draw, Pair, PartialBatch, mapped
 
 
 class Sides(IntEnum):
@@ -21,11 +21,11 @@ class Sides(IntEnum):
     BOTH, X, Y = range(3)
 
 
-class PartPairs(PairSet):
+class PartialPairs(PairSet):
     """Rows of a set of which some have only x or only y.
 
     As a set of pairs it is the complete rows alone: `len`, `pairs` and `factors` are of them.
-    Training draws from all rows, `part_paired`.
+    Training draws from all rows, `forward_partial`.
 
     Args:
         rows: Where a row lacks a side, the set may return anything for it.
@@ -73,18 +73,18 @@ class PartPairs(PairSet):
     def held_bytes(self) -> int:
         return self.rows.held_bytes
 
-    def to(self, device: torch.device) -> PartPairs:
+    def to(self, device: torch.device) -> PartialPairs:
         moved = copy(self)
         moved.rows = self.rows.to(device)
         return moved
 
-    def __getitem__(self, draw: Draw) -> PartPaired:
+    def __getitem__(self, draw: Draw) -> PartialBatch:
         """Rows of a draw over all rows: pairs first, then x alone, then y alone."""
         sides = self.sides[draw.indices.numpy()]
         both, lone_x, lone_y = (np.flatnonzero(sides == side) for side in Sides)
         x, y, known_x, known_y = self.rows.pairs(draw)
         of_x, of_y = (torch.from_numpy(np.concatenate([both, lone])) for lone in (lone_x, lone_y))
-        batch = PartPaired(
+        batch = PartialBatch(
             pick(x, of_x),
             pick(y, of_y),
             len(both),
@@ -94,7 +94,7 @@ class PartPairs(PairSet):
         return self.augmented(batch, draw.seed)
 
 
-def take_partners(pairs: PairSet, share: float, seed: int) -> PartPairs:
+def drop_partners(pairs: PairSet, share: float, seed: int) -> PartialPairs:
     """Drops one side of a share of the pairs, chosen by seed: y, x, y, x and so on.
 
     Raises:
@@ -104,4 +104,4 @@ def take_partners(pairs: PairSet, share: float, seed: int) -> PartPairs:
     chosen = np.random.default_rng(seed).permutation(len(pairs))[:count]
     sides = np.full(len(pairs), int(Sides.BOTH))
     sides[chosen[::2]], sides[chosen[1::2]] = Sides.X, Sides.Y
-    return PartPairs(pairs, sides)
+    return PartialPairs(pairs, sides)

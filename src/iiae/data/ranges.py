@@ -11,7 +11,7 @@ from torch import Tensor
 
 from iiae.data.base import ChosenPairs, PairSet, Splits
 from iiae.data.context import ContextPairs
-from iiae.data.missing import PartPairs, Sides
+from iiae.data.missing import PartialPairs, Sides
 from iiae.data.scaling import find_standard
 from iiae.distributions import LikelihoodKind
 from iiae.errors import DataError, first_five
@@ -141,7 +141,7 @@ def sides_of(pairs: PairSet) -> Sequence[Tensor]:
     """Samples of x and of y to check: all if they are tensors of floats, else some pairs."""
     while isinstance(pairs, ChosenPairs | ContextPairs):
         pairs = pairs.rows
-    if isinstance(pairs, PartPairs):
+    if isinstance(pairs, PartialPairs):
         x, y = sides_of(pairs.rows)
         if len(x) != len(pairs.sides):
             return x, y

@@ -19,7 +19,7 @@ from iiae.data.degrade import Degrade, check_bytes
 from iiae.data.digits import fetch_mnist, load_digits, load_mnist, mnist_folders
 from iiae.data.image_folders import load_side_by_side, load_two_folders
 from iiae.data.image_tables import load_hugging_face, load_table
-from iiae.data.missing import PartPairs, take_partners
+from iiae.data.missing import PartialPairs, drop_partners
 from iiae.data.omics import load_omics
 from iiae.data.parquet_shards import ShardPairs, load_shards
 from iiae.data.synthetic import load_planted_counts, load_synthetic
@@ -83,14 +83,14 @@ def load(settings: DataSettings) -> Splits:
     return parts
 
 
-def _with_gaps(train: PairSet, settings: DataSettings) -> PartPairs:
+def _with_gaps(train: PairSet, settings: DataSettings) -> PartialPairs:
     """The training pairs, of which a share lose x or y."""
-    if isinstance(train, ClassPairs | PartPairs | ShardPairs):
+    if isinstance(train, ClassPairs | PartialPairs | ShardPairs):
         raise DataError(
             f"data.missing = {settings.missing}: no partners can be taken from {settings.name}, "
             "whose pairs are of classes, are streamed, or lack partners already; leave it at 0"
         )
-    return take_partners(train, settings.missing, settings.seed)
+    return drop_partners(train, settings.missing, settings.seed)
 
 
 def find(name: str) -> DataSet:

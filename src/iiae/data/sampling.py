@@ -13,7 +13,7 @@ from torch.utils.data import Sampler
 
 from iiae.data.base import PairSet
 from iiae.data.classes.pairs import ClassPairs
-from iiae.data.missing import PartPairs, Sides
+from iiae.data.missing import PartialPairs, Sides
 from iiae.data.parquet_shards import ShardPairs
 from iiae.errors import SettingsError
 from iiae.types import Draw
@@ -240,7 +240,7 @@ def make_batches(pairs: PairSet, batch: int, seed: int, workers: int = 0) -> Ali
     if isinstance(pairs, ShardPairs):
         rows = [group.rows for group in pairs.groups]
         return ShardBatches(rows, batch, seed, pairs.buffer, workers)
-    if isinstance(pairs, PartPairs):
+    if isinstance(pairs, PartialPairs):
         batches = EvenBatches(pairs.sides, batch, seed)
         drawn = len(pairs) * batches.times
         if drawn * batches.batch // batches.pairs < 3:

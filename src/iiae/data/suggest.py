@@ -11,7 +11,7 @@ from torch import Tensor
 
 from iiae.data.arrays import ArrayPairs, read_arrays
 from iiae.data.matched import MatchedPairs
-from iiae.data.missing import PartPairs
+from iiae.data.missing import PartialPairs
 from iiae.data.omics import read_omics
 from iiae.data.ranges import sides_of
 from iiae.errors import DataError
@@ -31,7 +31,7 @@ FEW_PAIRS, FEW_STEPS = 60, 900  # below, validation pairs are too few to choose 
 FEW_LEVELS = 20  # up to which whole numbers may be grades
 MANY_COLUMNS = 50  # of which one can be dropped and guessed from the others
 
-Pairs = ArrayPairs | MatchedPairs | PartPairs
+Pairs = ArrayPairs | MatchedPairs | PartialPairs
 
 log = logging.getLogger("iiae")
 
@@ -143,7 +143,7 @@ def _numbers(pairs: Pairs) -> tuple[int, int]:
     """Number of pairs, and of rows that have x or y."""
     if isinstance(pairs, MatchedPairs):
         return pairs.complete, len(pairs)
-    return len(pairs), len(pairs.sides) if isinstance(pairs, PartPairs) else len(pairs)
+    return len(pairs), len(pairs.sides) if isinstance(pairs, PartialPairs) else len(pairs)
 
 
 def _say(chosen: Mapping[str, Any], pairs: Pairs) -> None:

@@ -27,7 +27,7 @@ from iiae.run_folder import TrainedRun
 MOST_CATEGORIES = 50  # distinct whole numbers up to which a column is taken as categories
 
 
-def prove_run(run: TrainedRun, data: Splits, split: str = "test") -> Evidence:
+def evidence_of_run(run: TrainedRun, data: Splits, split: str = "test") -> Evidence:
     """All evidence on one set of a run's data.
 
     Args:
@@ -56,7 +56,7 @@ def prove_run(run: TrainedRun, data: Splits, split: str = "test") -> Evidence:
     )
 
 
-def prove_files(latents: Path, factors: Path | None, seed: int = 0) -> Evidence:
+def evidence_of_files(latents: Path, factors: Path | None, seed: int = 0) -> Evidence:
     """The same of anyone's latents; without swaps, which need a decoder.
 
     Args:
@@ -87,7 +87,7 @@ def prove_files(latents: Path, factors: Path | None, seed: int = 0) -> Evidence:
 
 
 def read_factors(path: Path) -> dict[str, Factor]:
-    """Factors of a `.csv`: see `prove_files`.
+    """Factors of a `.csv`: see `evidence_of_files`.
 
     Raises:
         DataError: The file cannot be read, or a column's heading says no block.

@@ -14,7 +14,7 @@ from iiae.errors import DataError
 from iiae.metrics.axes import dci, dci_by_block, mig, sap
 from iiae.metrics.bounds import club_information, infonce_information
 from iiae.metrics.factors import BlockFactor
-from iiae.metrics.independence import Dependence, ToldApart, domain_probe, hsic_test
+from iiae.metrics.independence import Dependence, DomainProbe, domain_probe, hsic_test
 from iiae.metrics.information import Information, gaussian_information, ksg_information
 from iiae.metrics.leakage import area_above_chance, leakage_score
 from iiae.metrics.magnitude import rescaled
@@ -102,9 +102,9 @@ def measure_evidence(
     )
 
 
-def _told_apart(latents: Mapping[str, Blocks], seed: int) -> dict[str, ToldApart]:
+def _told_apart(latents: Mapping[str, Blocks], seed: int) -> dict[str, DomainProbe]:
     """By view; where z_s is collapsed there is nothing to tell apart."""
-    found: dict[str, ToldApart] = {}
+    found: dict[str, DomainProbe] = {}
     for name, view in latents.items():
         if view.given_x is None or view.given_y is None:
             continue

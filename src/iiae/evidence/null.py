@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from iiae.data.base import PairSet, ShuffledPairs, Splits
 from iiae.data.classes.pairs import ClassPairs
-from iiae.data.missing import PartPairs
+from iiae.data.missing import PartialPairs
 from iiae.errors import DataError
 from iiae.evidence.information import information_terms
 from iiae.evidence.matching import match_held_out
@@ -47,7 +47,7 @@ def train_null(
 
 
 def _check(pairs: PairSet) -> None:
-    if isinstance(pairs, ClassPairs | PartPairs):
+    if isinstance(pairs, ClassPairs | PartialPairs):
         kind = "are made of classes" if isinstance(pairs, ClassPairs) else "lack partners in part"
         raise DataError(f"the pairs {kind}, so that a null of shuffled pairs is not defined")
 

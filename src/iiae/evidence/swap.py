@@ -13,11 +13,11 @@ from torch.nn import functional as F
 
 from iiae.data.base import Factor, PairSet, side_of
 from iiae.model.iiae import IIAE
-from iiae.results import Origin
+from iiae.results import SwapResult
 from iiae.types import Domain, Draw
 
 
-class Reader(nn.Module):
+class FactorClassifier(nn.Module):
     """Reads factors off samples of one domain: a small convolutional or dense network.
 
     Args:
@@ -59,7 +59,7 @@ def swap_consistency(
     pairs: int = 2000,
     readers: int = 10_000,
     epochs: int = 5,
-) -> dict[str, list[Origin]]:
+) -> dict[str, list[SwapResult]]:
     """Where each known factor of a swapped sample comes from, by factor.
 
     For each domain a reader is trained on real samples of `train` alone; then each test pair's z_s
@@ -76,7 +76,7 @@ def swap_consistency(
         epochs: Of the readers.
     """
     model.eval()
-    found: dict[str, list[Origin]] = {name: [] for name in test.factors()}
+    found: dict[str, list[SwapResult]] = {name: [] for name in test.factors()}
     for domain in ("x", "y"):
         factors = {
             name: factor
@@ -106,9 +106,9 @@ def _targets(factors: Mapping[str, Factor]) -> dict[str, _Target]:
 
 def _train_reader(
     train: PairSet, domain: Domain, targets: dict[str, _Target], count: int, epochs: int
-) -> Reader:
+) -> FactorClassifier:
     shape = tuple(train.shapes[0 if domain == "x" else 1])
-    reader = Reader(shape, max(t.stop for t in targets.values()))
+    reader = FactorClassifier(shape, max(t.stop for t in targets.values()))
     steps = epochs * -(-count // 128)
     optimiser = torch.optim.Adam(reader.parameters(), 2e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps)
@@ -142,13 +142,13 @@ def _columns(values: np.ndarray) -> Tensor:
 @torch.inference_mode()
 def _origins(
     model: IIAE,
-    reader: Reader,
+    reader: FactorClassifier,
     test: PairSet,
     domain: Domain,
     targets: dict[str, _Target],
     pairs: int,
     seed: int,
-) -> dict[str, Origin]:
+) -> dict[str, SwapResult]:
     index = test.sample(pairs, seed)
     # everyone's latent comes from someone else
     other = index.roll(int(np.random.default_rng(seed).integers(1, len(index))))
@@ -164,11 +164,11 @@ def _origins(
         real.append(reader(sample))
     swapped, untouched = torch.cat(read), torch.cat(real)
     known = test.factors()
-    origins: dict[str, Origin] = {}
+    origins: dict[str, SwapResult] = {}
     for name, target in targets.items():
         values = known[name].values
         cut = slice(target.start, target.stop)
-        origins[name] = Origin(
+        origins[name] = SwapResult(
             domain,
             "accuracy" if target.factor.kind == "categorical" else "R2",
             "shared" if target.factor.block == "shared" else "exclusive",

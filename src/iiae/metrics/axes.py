@@ -36,7 +36,7 @@ class DCI(NamedTuple):
     informativeness: float
 
 
-class Gaps(NamedTuple):
+class GapScores(NamedTuple):
     """Mean over factors of first less second, between dimensions and between blocks.
 
     `dimension`: the two most informative dimensions, of all blocks. `block`: the best dimension of
@@ -108,7 +108,9 @@ def dci(
     return DCI(_concentration(table), _completeness(table), float(np.mean(scores)))
 
 
-def mig(blocks: Mapping[str, Num[np.ndarray, "_ _"]], factors: Mapping[str, BlockFactor]) -> Gaps:
+def mig(
+    blocks: Mapping[str, Num[np.ndarray, "_ _"]], factors: Mapping[str, BlockFactor]
+) -> GapScores:
     r"""Mutual information gap (Chen et al. 2018, Eq. 6): $(I_1 - I_2) / H(v)$, in [-1, 1].
 
     Dimensions and continuous factors in 20 bins of equal counts; information from the histogram
@@ -127,7 +129,9 @@ def mig(blocks: Mapping[str, Num[np.ndarray, "_ _"]], factors: Mapping[str, Bloc
     return _gaps(blocks, factors, score)
 
 
-def sap(blocks: Mapping[str, Num[np.ndarray, "_ _"]], factors: Mapping[str, BlockFactor]) -> Gaps:
+def sap(
+    blocks: Mapping[str, Num[np.ndarray, "_ _"]], factors: Mapping[str, BlockFactor]
+) -> GapScores:
     """Separated attribute predictability (Kumar et al. 2018): gap of R2 by one dimension.
 
     A continuous factor: squared correlation. A category: share of the dimension's variance that
@@ -165,7 +169,7 @@ def _gaps(
     blocks: Mapping[str, np.ndarray],
     factors: Mapping[str, BlockFactor],
     score: Callable[[np.ndarray, np.ndarray, bool], np.ndarray],
-) -> Gaps:
+) -> GapScores:
     checked(blocks, factors)
     latent, owner = _dimensions(blocks)
     if latent.shape[1] < 2:
@@ -183,7 +187,9 @@ def _gaps(
         by_dimension[name], by_block[name] = (float(g) for g in np.mean(gaps, 0))
     empty = collapsed(blocks)
     block = None if empty else float(np.mean(list(by_block.values())))
-    return Gaps(float(np.mean(list(by_dimension.values()))), block, by_dimension, by_block, empty)
+    return GapScores(
+        float(np.mean(list(by_dimension.values()))), block, by_dimension, by_block, empty
+    )
 
 
 def _dimensions(blocks: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -27,7 +27,7 @@ class Dependence(NamedTuple):
     samples: int
 
 
-class ToldApart(NamedTuple):
+class DomainProbe(NamedTuple):
     """Accuracy of telling two sets apart, on held-out pairs; one half is chance.
 
     `p_value` is that of guessing, with as many trials as pairs: the two halves of a pair are not
@@ -79,7 +79,7 @@ def hsic_test(
 
 def domain_probe(
     a: Num[np.ndarray, "pairs size"], b: Num[np.ndarray, "of_b size_b"], seed: int = 0
-) -> ToldApart:
+) -> DomainProbe:
     """Does a probe separate r_x means from r_y means? A classifier two-sample test.
 
     Least squares on ±1, on the standardised latents and on the features of `probe_matrix`'s
@@ -107,7 +107,7 @@ def domain_probe(
         right = held_out_ridge(features, side, fold)[:, 0] * side[:, 0] > 0
         p_value = binomial.sf(int(right.sum()) // 2 - 1, n, 0.5)
         values += [float(right.mean()), float(p_value)]
-    return ToldApart(*values, pairs=n)
+    return DomainProbe(*values, pairs=n)
 
 
 def _kernel(z: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from iiae.errors import DataError
 from iiae.model.units import CountUnits, DataUnits, StandardUnits
 from iiae.networks.covariates import Covariates
 from iiae.networks.interface import Networks
-from iiae.types import Context, Domain, Pair, PartPaired, PerDomain
+from iiae.types import Context, Domain, Pair, PartialBatch, PerDomain
 
 
 class DomainPosteriors(NamedTuple):
@@ -199,7 +199,7 @@ class IIAE(nn.Module):
         q = self.encode(pair)
         return q, self.decode(q.rsample(), self.known(pair))
 
-    def part_paired(self, batch: PartPaired) -> tuple[Posteriors, Likelihoods]:
+    def forward_partial(self, batch: PartialBatch) -> tuple[Posteriors, Likelihoods]:
         """As `forward`; z_s of a sample alone is drawn from r_x or r_y.
 
         `shared` has one row per pair, the others one row per x or y.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from iiae.metrics.independence import Dependence, ToldApart
+from iiae.metrics.independence import Dependence, DomainProbe
 from iiae.metrics.information import Information
 from iiae.report.factor_tables import axis_table, leakage_table, probe_table, swap_table
 from iiae.report.table import Table, number, percent, with_interval
@@ -185,7 +185,7 @@ def _curves(evidence: Evidence) -> Table:
     )
 
 
-def _domains(views: Mapping[str, ToldApart]) -> Table:
+def _domains(views: Mapping[str, DomainProbe]) -> Table:
     rows = [
         [f"{view}, {kind}", percent(accuracy), f"{p_value:.3g}"]
         for view, one in views.items()

@@ -10,7 +10,7 @@ from iiae.report.table import Table, number, with_interval
 from iiae.results import (
     Axes,
     Evidence,
-    Origin,
+    SwapResult,
 )
 
 
@@ -65,7 +65,7 @@ def _reading(reading: Reading | None) -> str:
     return with_interval(*reading[:3], 3) if reading else "collapsed"
 
 
-def swap_table(swaps: Mapping[str, list[Origin]]) -> Table:
+def swap_table(swaps: Mapping[str, list[SwapResult]]) -> Table:
     rows = [
         [
             f"{factor} in {one.domain} ({one.measure})",

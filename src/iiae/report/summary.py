@@ -8,7 +8,7 @@ from typing import NamedTuple
 from iiae.metrics.probe_matrix import ProbeMatrix
 from iiae.metrics.ranking import Scores
 from iiae.report.table import number, percent, percent_interval, with_interval
-from iiae.results import CategoryRetrieval, Evaluation, Evidence, Origin, Results, Retrieval
+from iiae.results import CategoryRetrieval, Evaluation, Evidence, Results, Retrieval, SwapResult
 from iiae.types import Domain
 
 WAYS: tuple[tuple[Domain, Domain], ...] = (("x", "y"), ("y", "x"))  # query, gallery
@@ -163,7 +163,7 @@ def _source(matrix: ProbeMatrix, factor: str) -> str:
     return max(foreign, key=lambda latent: foreign[latent].above_chance)
 
 
-def _misled(factor: str, origins: list[Origin]) -> Iterator[str]:
+def _misled(factor: str, origins: list[SwapResult]) -> Iterator[str]:
     for one in origins:
         right, wrong = one.from_shared, one.from_exclusive
         if one.right == "exclusive":

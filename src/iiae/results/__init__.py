@@ -24,8 +24,8 @@ from iiae.results.evidence import (
     Matching,
     NullCopy,
     NullRuns,
-    Origin,
     Style,
+    SwapResult,
 )
 from iiae.results.label_free import LabelFree
 from iiae.results.sections import SECTIONS, Results, load_results, read_results
@@ -50,13 +50,13 @@ __all__ = [
     "Nats",
     "NullCopy",
     "NullRuns",
-    "Origin",
     "Provenance",
     "Readability",
     "Results",
     "Retrieval",
     "SetSizes",
     "Style",
+    "SwapResult",
     "Training",
     "TranslationQuality",
     "load_results",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from iiae.metrics.axes import DCI, Gaps
-from iiae.metrics.independence import Dependence, ToldApart
+from iiae.metrics.axes import DCI, GapScores
+from iiae.metrics.independence import Dependence, DomainProbe
 from iiae.metrics.information import Information
 from iiae.metrics.leakage import Leakage
 from iiae.metrics.probe_matrix import ProbeMatrix
@@ -26,11 +26,11 @@ class Axes(NamedTuple):
 
     dci: DCI
     dci_by_block: DCI
-    mig: Gaps
-    sap: Gaps
+    mig: GapScores
+    sap: GapScores
 
 
-class Origin(NamedTuple):
+class SwapResult(NamedTuple):
     """A factor as it is read from swapped samples.
 
     Accuracy or R2 against the pair that gave z_s, and against the one that gave the exclusive
@@ -225,12 +225,12 @@ class Evidence(NamedTuple):
     exclusive_y_to_x: Curve | None
     probes: dict[str, ProbeMatrix]
     leakage: dict[str, Leakage]
-    domains: dict[str, ToldApart]
+    domains: dict[str, DomainProbe]
     dependence: dict[str, dict[str, Information | Dependence | str]]
     axes: Axes | None
     split: str | None = None
     information: InformationTerms | None = None
-    swap: dict[str, list[Origin]] | None = None
+    swap: dict[str, list[SwapResult]] | None = None
     matching: Matching | None = None
     gains: dict[str, Gains] | None = None
     styles: dict[Domain, Style] | None = None

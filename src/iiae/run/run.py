@@ -244,11 +244,11 @@ class Run:
                 its pairs cannot be shuffled.
             MissingExtra: scikit-learn is not installed.
         """
-        from iiae.evidence.collect import prove_run
+        from iiae.evidence.collect import evidence_of_run
 
         held = self._held_out(split)
         data = held.data._replace(**{split: held.pairs})
-        results = prove_run(self._stored, data, split)
+        results = evidence_of_run(self._stored, data, split)
         if null:
             results = results._replace(
                 null=train_shuffled(self.settings, data, split, null, epochs)

@@ -28,12 +28,12 @@ from iiae.search.items import (
 from iiae.search.ivf import CELLS_SEARCHED, build_index, has_index
 from iiae.search.lance import (
     Value,
-    again,
     at_or_below,
     connect,
     equals,
     gallery_errors,
     in_list,
+    retry_on_conflict,
 )
 from iiae.search.root import Root, find_root
 from iiae.search.values import stored
@@ -189,7 +189,7 @@ class Gallery:
             merge.when_not_matched_insert_all().execute(rows)
 
         with gallery_errors(self.where):
-            again(commit)
+            retry_on_conflict(commit)
 
     def update(self, path: str, values: Mapping[str, Value]) -> int:
         """Sets label or metadata of the item of a path; returns the number of items."""
@@ -204,7 +204,7 @@ class Gallery:
             new = {name: stored(values[name], schema.field(name).type) for name in held}
             if not new:
                 return self.count(chosen)
-            return again(lambda: self.table.update(chosen, new)).rows_updated
+            return retry_on_conflict(lambda: self.table.update(chosen, new)).rows_updated
 
     def delete(self, paths: Sequence[str]) -> int:
         """Removes items of these paths, items in folders of these paths, and rows of array files.
@@ -215,7 +215,7 @@ class Gallery:
         for start in range(0, len(paths), 500):
             parts = [self._at_or_below(path) for path in paths[start : start + 500]]
             with gallery_errors(self.where):
-                done = again(lambda parts=parts: self.table.delete(" OR ".join(parts)))
+                done = retry_on_conflict(lambda parts=parts: self.table.delete(" OR ".join(parts)))
             removed += done.num_deleted_rows
         return removed
 
@@ -268,7 +268,7 @@ class Gallery:
         Returns how the gallery is searched from now on.
         """
         with gallery_errors(self.where):
-            again(lambda: self.table.optimize(cleanup_older_than=timedelta(hours=1)))
+            retry_on_conflict(lambda: self.table.optimize(cleanup_older_than=timedelta(hours=1)))
             lines = [
                 build_index(self.table, latent, getattr(self.info, latent), self._metric)
                 for latent in VECTORS
@@ -296,4 +296,4 @@ class Gallery:
                 self.table.add_columns(fields)
 
         with gallery_errors(self.where):
-            again(commit)
+            retry_on_conflict(commit)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from iiae.search.items import Latent
-from iiae.search.lance import again
+from iiae.search.lance import retry_on_conflict
 
 # 64-d rows searched exactly on two cores: 3 ms over 20,000, 8 ms over 50,000, 16 ms over 100,000
 EXACT_VALUES, EXACT_ROWS = 4_000_000, 10_000
@@ -32,7 +32,7 @@ def build_index(table: Any, latent: Latent, size: int, metric: Literal["l2", "co
         return f"exact search over {rows:,} x {size}"
     cells, started, name = round(rows**0.5), time.perf_counter(), _index_name(latent)
     config = lancedb.index.IvfFlat(distance_type=metric, num_partitions=cells)
-    again(lambda: table.create_index(latent, config=config, name=name, replace=True))
+    retry_on_conflict(lambda: table.create_index(latent, config=config, name=name, replace=True))
     table.wait_for_index([name], timedelta(hours=1))
     seconds = time.perf_counter() - started
     return f"IVF_FLAT index over {rows:,} x {size}, {cells} cells, built in {seconds:.1f} s"

@@ -67,7 +67,7 @@ def connect(where: str | Path) -> Any:
         return lancedb.connect(str(where), read_consistency_interval=timedelta(0))
 
 
-def again(commit: Callable[[], T]) -> T:
+def retry_on_conflict(commit: Callable[[], T]) -> T:
     """Repeats a commit that another writer was quicker than."""
     for attempt in range(TRIES):
         try:

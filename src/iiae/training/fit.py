@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from iiae.data import PairSet, Splits, load, with_absolute_paths
 from iiae.data.classes.pairs import ClassPairs
 from iiae.data.context import learn_context
-from iiae.data.missing import PartPairs
+from iiae.data.missing import PartialPairs
 from iiae.data.ranges import check_ranges
 from iiae.data.sampling import AlignedBatches, make_batches
 from iiae.errors import SettingsError
@@ -147,7 +147,7 @@ def _order(train: PairSet, settings: Settings, group: Group) -> AlignedBatches:
     training = settings.training
     order = make_batches(train, training.batch, training.seed, training.workers)
     if group.world > 1:
-        if isinstance(train, PartPairs):
+        if isinstance(train, PartialPairs):
             # parts of a batch would differ in their number of pairs, which BatchNorm takes as one
             raise SettingsError("training.devices: samples without a partner train in one process")
         order.share(group.rank, group.world)

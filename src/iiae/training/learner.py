@@ -20,7 +20,7 @@ from iiae.objectives import (
     iiae_terms,
     information_bound,
     kl_warmup,
-    part_paired_terms,
+    partial_terms,
 )
 from iiae.settings import ObjectiveSettings, Settings
 from iiae.training.processes import Group, all_sum
@@ -32,7 +32,7 @@ from iiae.training.validation import (
     partner_recall,
     validation_error,
 )
-from iiae.types import Pair, PartPaired
+from iiae.types import Pair, PartialBatch
 
 
 class Plan(NamedTuple):
@@ -55,15 +55,15 @@ class Objective(nn.Module):
         super().__init__()
         self.model, self.settings, self.images, self.bf16 = model, settings, images, bf16
 
-    def forward(self, pair: Pair | PartPaired, weights: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, pair: Pair | PartialBatch, weights: Tensor) -> tuple[Tensor, Tensor]:
         """The loss with a step's `anneal` and `exclusive`; the mean of each term (detached)."""
         if self.images:
             x, y = (v.contiguous(memory_format=torch.channels_last) for v in pair[:2])
             pair = pair._replace(x=x, y=y)
         whole = isinstance(pair, Pair)
         with torch.autocast(pair.x.device.type, torch.bfloat16, enabled=self.bf16):
-            q, p = self.model(pair) if whole else self.model.part_paired(pair)
-        terms = iiae_terms(pair, q, p) if whole else part_paired_terms(pair, q, p)
+            q, p = self.model(pair) if whole else self.model.forward_partial(pair)
+        terms = iiae_terms(pair, q, p) if whole else partial_terms(pair, q, p)
         anneal, exclusive = weights
         s = self.settings
         loss = iiae_loss(terms, s.beta, s.lam, anneal, s.inter, exclusive)
@@ -117,7 +117,7 @@ class Learner:
             capturable=graphed,
         )
 
-    def optimise(self, pair: Pair | PartPaired) -> None:
+    def optimise(self, pair: Pair | PartialBatch) -> None:
         """One optimiser step."""
         training, objective = self.settings.training, self.settings.objective
         weights = (
@@ -132,7 +132,7 @@ class Learner:
         self.steps += 1
         self.counted += 1
 
-    def _step(self, pair: Pair | PartPaired) -> None:
+    def _step(self, pair: Pair | PartialBatch) -> None:
         """What a step computes on the device; nothing here may wait for it."""
         loss, means = self.loss(pair, self.dials[:2])
         self.optimiser.zero_grad()

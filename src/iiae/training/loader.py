@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from iiae.data import PairSet
 from iiae.data.sampling import AlignedBatches
 from iiae.hardware import free_memory
-from iiae.types import Pair, PartPaired, mapped
+from iiae.types import Pair, PartialBatch, mapped
 
 DEVICE_SHARE = 0.5  # of a device's free memory that the training pairs may take
 
@@ -47,13 +47,13 @@ class Loader:
         # processes cannot share what is on a device, and there is nothing left to prepare
         self.workers = workers if self.pairs is pairs else 0
 
-    def epoch(self, number: int) -> Iterator[Pair | PartPaired]:
+    def epoch(self, number: int) -> Iterator[Pair | PartialBatch]:
         """Batches of an epoch, from 0; of the one that `order` seeks, from the place sought."""
         self.order.set_epoch(number)
         batches = (mapped(batch, lambda v: v.to(self.device)) for batch in self._batches())
         yield from batches if self.device.type == "cpu" else self._ahead(batches)
 
-    def _ahead(self, batches: Iterator[Pair | PartPaired]) -> Iterator[Pair | PartPaired]:
+    def _ahead(self, batches: Iterator[Pair | PartialBatch]) -> Iterator[Pair | PartialBatch]:
         """The same batches, each made on a stream of its own while the last one is used."""
         own, main = torch.cuda.Stream(self.device), torch.cuda.current_stream(self.device)
         while True:
@@ -65,7 +65,7 @@ class Loader:
             mapped(batch, lambda v: _recorded(v, main))
             yield batch
 
-    def _batches(self) -> Iterator[Pair | PartPaired]:
+    def _batches(self) -> Iterator[Pair | PartialBatch]:
         if self.workers == 0:
             return map(self.pairs.__getitem__, self.order)
         return iter(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from iiae.types import Pair, PartPaired, mapped
+from iiae.types import Pair, PartialBatch, mapped
 
 WARM_UP = 3  # steps before recording: cuDNN chooses its algorithms, Adam makes its moments
 
@@ -23,13 +23,13 @@ class RecordedStep:
             nothing.
     """
 
-    def __init__(self, step: Callable[[Pair | PartPaired], None]):
+    def __init__(self, step: Callable[[Pair | PartialBatch], None]):
         self.step = step
         self.graph: torch.cuda.CUDAGraph | None = None
         self.batch: Pair | None = None  # that the graph reads
         self.taken = 0
 
-    def __call__(self, pair: Pair | PartPaired) -> None:
+    def __call__(self, pair: Pair | PartialBatch) -> None:
         if not isinstance(pair, Pair):
             self.step(pair)
         elif self.batch is None and self.taken < WARM_UP:
