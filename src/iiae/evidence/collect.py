@@ -40,8 +40,8 @@ def evidence_of_run(run: TrainedRun, data: Splits, split: str = "test") -> Evide
         MissingExtra: scikit-learn is not installed.
     """
     settings, pairs = run.settings.evaluation, getattr(data, split)
-    found = embed(run.model, pairs.batches(settings.batch))
-    latents = views(found, run.model.active_dimensions, settings.seed)
+    embeddings = embed(run.model, pairs.batches(settings.batch))
+    latents = views(embeddings, run.model.active_dimensions, settings.seed)
     factors = pairs.factors()
     evidence = measure_evidence(latents, factors, settings.seed)
     terms = information_terms(run.model, pairs, settings.batch, settings.seed, data.train)

@@ -44,7 +44,7 @@ def leakage_gains(
     """
     index = pairs.sample(PAIRS, seed)
     x, y = domain_components(pairs, index, batch)
-    found: dict[str, Gains] = {}
+    gains: dict[str, Gains] = {}
     known: dict[bytes, Gain | None] = {}  # views often share a latent
 
     def gain(*parts: np.ndarray) -> Gain | None:
@@ -60,13 +60,13 @@ def leakage_gains(
         z_x, z_y = view.exclusive_x[rows], view.exclusive_y[rows]
         s_x, s_y = view.given_x[rows], view.given_y[rows]
         nothing = np.zeros((len(rows), 1))
-        found[name] = Gains(
+        gains[name] = Gains(
             gain(nothing, z_x, s_x, y),
             gain(nothing, z_y, s_y, x),
             gain(s_y, s_x, z_x, x),
             gain(s_x, s_y, z_y, y),
         )
-    return found
+    return gains
 
 
 def prediction_gain(

@@ -153,12 +153,12 @@ def aggregate_kl(q: DiagonalNormal, generator: torch.Generator) -> Float64[Tenso
         q: Posterior of each pair, in float64.
         generator: Draws the five folds.
     """
-    found = torch.empty(len(q.loc), dtype=torch.float64)
+    divergence = torch.empty(len(q.loc), dtype=torch.float64)
     order = torch.randperm(len(q.loc), generator=generator)
     for part in order.tensor_split(min(FOLDS, len(order))):
         rest = torch.ones(len(order), dtype=torch.bool).index_fill_(0, part, False)
-        found[part] = fit_mixture(of_pairs(q, rest), 1, generator).kl(of_pairs(q, part))
-    return found
+        divergence[part] = fit_mixture(of_pairs(q, rest), 1, generator).kl(of_pairs(q, part))
+    return divergence
 
 
 def _drawn(q: DiagonalNormal, generator: torch.Generator) -> Float64[Tensor, "pairs size"]:

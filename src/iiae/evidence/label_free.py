@@ -32,8 +32,8 @@ def label_free_scores(run: TrainedRun, data: Splits) -> LabelFree:
     settings, pairs = run.settings.evaluation, data.validation
     matching = match_held_out(run.model, data, "validation", settings)
     terms = information_terms(run.model, pairs, settings.batch, settings.seed, data.train)
-    found = embed(run.model, pairs.batches(settings.batch))
-    latents = {VIEW: views(found, run.model.active_dimensions, settings.seed)[VIEW]}
+    embeddings = embed(run.model, pairs.batches(settings.batch))
+    latents = {VIEW: views(embeddings, run.model.active_dimensions, settings.seed)[VIEW]}
     gains = leakage_gains(latents, pairs, settings.batch, settings.seed)[VIEW]
     leak = max(gains.leaks.values())
     return LabelFree(
@@ -60,11 +60,11 @@ def _crossed(view: Blocks, pairs: PairSet, settings: EvaluationSettings) -> floa
 
 def _dependence(view: Blocks, seed: int) -> float:
     """0 of a latent that holds nothing."""
-    found = [0.0, 0.0]
+    values = [0.0, 0.0]
     for i, (own, shared) in enumerate(
         ((view.exclusive_x, view.given_x), (view.exclusive_y, view.given_y))
     ):
         assert shared is not None
         if alive(own).any() and alive(shared).any():
-            found[i] = hsic_test(own, shared, permutations=1, seed=seed).value
-    return float(np.mean(found))
+            values[i] = hsic_test(own, shared, permutations=1, seed=seed).value
+    return float(np.mean(values))

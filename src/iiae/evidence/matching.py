@@ -41,11 +41,11 @@ def match_held_out(model: IIAE, data: Splits, split: str, settings: EvaluationSe
     if split == "validation":
         held, other = data.validation, data.train
     parts = ((data.train, TRAINED), (other, CHOSEN), (held, PAIRS))
-    found = [
+    encoded = [
         embed(model, some.batches(settings.batch, some.sample(count, settings.seed)))
         for some, count in parts
     ]
-    return match_partners(*found, seed=settings.seed)
+    return match_partners(*encoded, seed=settings.seed)
 
 
 def partner_scores(
@@ -101,7 +101,7 @@ def match_partners(
     scores = partner_scores(train, held, PAIRS, seed)
     n = len(scores)
     if n < 3:
-        raise DataError(f"partners are told from other items: {n} pairs are too few")
+        raise DataError(f"partners are compared with other items: {n} pairs are too few")
     temperature = choose_temperature(partner_scores(train, chosen, CHOSEN, seed))
     each = contrast_nats(scores, temperature).numpy()
     null = permutation_test(scores, permutations, seed)

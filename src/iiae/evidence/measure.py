@@ -49,9 +49,9 @@ class Blocks(NamedTuple):
     given_y: np.ndarray | None = None
 
 
-def views(found: Embeddings, active: Active, seed: int) -> dict[str, Blocks]:
+def views(embeddings: Embeddings, active: Active, seed: int) -> dict[str, Blocks]:
     """Means of every latent, means of the active dimensions, and one sample of each posterior."""
-    latents = latent_views(found, active, seed)
+    latents = latent_views(embeddings, active, seed)
     return {f"{view}s": _blocks(every) for view, every in latents.items()}
 
 
@@ -104,13 +104,13 @@ def measure_evidence(
 
 def _told_apart(latents: Mapping[str, Blocks], seed: int) -> dict[str, DomainProbe]:
     """By view; where z_s is collapsed there is nothing to tell apart."""
-    found: dict[str, DomainProbe] = {}
+    probes: dict[str, DomainProbe] = {}
     for name, view in latents.items():
         if view.given_x is None or view.given_y is None:
             continue
         if alive(np.concatenate([view.given_x, view.given_y])).any():
-            found[name] = domain_probe(view.given_x, view.given_y, seed)
-    return found
+            probes[name] = domain_probe(view.given_x, view.given_y, seed)
+    return probes
 
 
 def _check(latents: Mapping[str, Blocks]) -> None:
@@ -181,19 +181,19 @@ def _dependence(
 
     Fewer components can only lose information: values are of what the components keep.
     """
-    found: dict[str, dict[str, Information | Dependence | str]] = {}
+    relations: dict[str, dict[str, Information | Dependence | str]] = {}
     names = list(blocks)
     for i, left in enumerate(names):
         for right in names[i + 1 :]:
             a, b = blocks[left], blocks[right]
-            found[f"{left} and {right}"] = {
+            relations[f"{left} and {right}"] = {
                 "gaussian": _tried(gaussian_information, a, b, "gaussian"),
                 "ksg": _tried(ksg_information, a, b, "ksg"),
                 "infonce": _tried(infonce_information, a, b, "infonce", seed=seed),
                 "club": _tried(club_information, a, b, "club", seed=seed),
                 "hsic": _tried(hsic_test, a, b, None, seed=seed),
             }
-    return found
+    return relations
 
 
 def _tried(

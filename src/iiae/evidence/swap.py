@@ -76,7 +76,7 @@ def swap_consistency(
         epochs: Of the readers.
     """
     model.eval()
-    found: dict[str, list[SwapResult]] = {name: [] for name in test.factors()}
+    by_factor: dict[str, list[SwapResult]] = {name: [] for name in test.factors()}
     for domain in ("x", "y"):
         factors = {
             name: factor
@@ -89,8 +89,8 @@ def swap_consistency(
         targets = _targets(factors)
         reader = _train_reader(train, domain, targets, min(readers, len(train)), epochs)
         for name, origin in _origins(model, reader, test, domain, targets, pairs, seed).items():
-            found[name].append(origin)
-    return {name: origins for name, origins in found.items() if origins}
+            by_factor[name].append(origin)
+    return {name: origins for name, origins in by_factor.items() if origins}
 
 
 def _targets(factors: Mapping[str, Factor]) -> dict[str, _Target]:
