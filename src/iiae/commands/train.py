@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,9 @@ from iiae.commands.common import (
     show_tables,
 )
 from iiae.errors import RunError, SettingsError
+
+if TYPE_CHECKING:
+    from iiae.settings import Settings
 
 
 def train(
@@ -65,36 +68,13 @@ def train(
 
     Example: iiae train --x left/ --y right/ --out runs/mine
     """
-    from iiae.data import suggest_settings
-    from iiae.files.cells import is_cells
-    from iiae.run_folder import SETTINGS
-    from iiae.settings import load_settings, make_settings
-
-    if experiment and "=" in experiment.name and not experiment.is_file():
-        raise SettingsError(f"{experiment} is not a file; did you mean --set {experiment}?")
     if on_error:
         overrides = [*(overrides or []), f'data.on_error="{on_error}"']
-    cells = bool(pairs) and is_cells(pairs)  # in which x and y are places
-    if sum(map(bool, (experiment, x and not cells, pairs))) > 1:
-        raise SettingsError("give one of: a settings file, --x with --y, --pairs")
-    if y and not x:
-        raise SettingsError(f"--y {y}: needs --x; a settings file or --pairs names both domains")
     if resume and overwrite:
         raise SettingsError(
             "--resume continues the run in --out, --overwrite replaces it; give one of them"
         )
-    if experiment:
-        settings = load_settings(experiment, overrides or [])
-    elif x or pairs:
-        settings = make_settings(suggest_settings(x, y, pairs), overrides or [])
-    elif resume and out:
-        settings = load_settings(out / SETTINGS, overrides or [])
-    elif resume:
-        raise SettingsError("--resume needs --out, the folder of the run to continue")
-    else:
-        raise SettingsError(
-            "give a settings file (iiae train experiments/NAME.toml), --x with --y, or --pairs"
-        )
+    settings = _settings(experiment, x, y, pairs, out, resume, overrides or [])
     from iiae.training import first_process, fit  # takes seconds: after all that can be wrong
 
     named = experiment or pairs or x
@@ -103,6 +83,45 @@ def train(
     if first_process():
         typer.echo(f"wrote {run.folder}")
         say_next(f"iiae evaluate {run.folder}  # does it find the partners of held-out pairs?")
+
+
+def _settings(
+    experiment: Path | None,
+    x: str | None,
+    y: str | None,
+    pairs: str | None,
+    out: Path | None,
+    resume: bool,
+    overrides: list[str],
+) -> Settings:
+    """Settings of a file, suggested for pairs, or of the run to resume.
+
+    Raises:
+        SettingsError: None of these is named, or several are.
+    """
+    from iiae.data import suggest_settings
+    from iiae.files.cells import is_cells
+    from iiae.run_folder import SETTINGS
+    from iiae.settings import load_settings, make_settings
+
+    if experiment and "=" in experiment.name and not experiment.is_file():
+        raise SettingsError(f"{experiment} is not a file; did you mean --set {experiment}?")
+    cells = bool(pairs) and is_cells(pairs)  # in which x and y are places
+    if sum(map(bool, (experiment, x and not cells, pairs))) > 1:
+        raise SettingsError("give one of: a settings file, --x with --y, --pairs")
+    if y and not x:
+        raise SettingsError(f"--y {y}: needs --x; a settings file or --pairs names both domains")
+    if experiment:
+        return load_settings(experiment, overrides)
+    if x or pairs:
+        return make_settings(suggest_settings(x, y, pairs), overrides)
+    if resume and out:
+        return load_settings(out / SETTINGS, overrides)
+    if resume:
+        raise SettingsError("--resume needs --out, the folder of the run to continue")
+    raise SettingsError(
+        "give a settings file (iiae train experiments/NAME.toml), --x with --y, or --pairs"
+    )
 
 
 def sweep(

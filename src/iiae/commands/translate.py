@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
 
@@ -11,6 +11,7 @@ from iiae.commands.common import (
     DOMAIN,
     SAMPLES,
     Inputs,
+    OnError,
     OnErrorOption,
     RunFolder,
     Seed,
@@ -21,9 +22,12 @@ from iiae.commands.common import (
     say_next,
 )
 from iiae.errors import SettingsError
+from iiae.types import Domain, other
 
 if TYPE_CHECKING:
     from iiae.inference.tiles import Tiles
+    from iiae.inference.translate import ExclusiveSource
+    from iiae.run_folder import StoredRun
 
 Block = Literal["shared", "active", "exclusive", "both"]
 
@@ -81,15 +85,7 @@ def translate(
     Example: iiae translate runs/mine photo.png --to y --samples 4 --out grid.png
     """
     from iiae.files.cells import is_cells
-    from iiae.files.pictures import picture_format
-    from iiae.inference.cells import write_cells_file
-    from iiae.inference.tiles import translate_large
-    from iiae.inference.translate import (
-        ExclusiveSource,
-        TranslationOutputs,
-        translate_array,
-        translate_files,
-    )
+    from iiae.inference.translate import ExclusiveSource
     from iiae.run_folder import load_run
 
     if samples and (like or interpolate):
@@ -98,43 +94,89 @@ def translate(
         )
     to = domain_of(run, target, "--to")
     opened = load_run(run).for_inference()
-    if any(map(is_cells, inputs)):
-        if len(inputs) > 1 or samples or like or interpolate or grid or full_size or spread:
-            raise SettingsError("cells are translated one file at a time, without other options")
-        domain = "y" if to == "x" else "x"
-        only = None if opened.settings.data.name == "omics" else domain
-        typer.echo(f"wrote {write_cells_file(opened, inputs[0], out, to, only)}")
-        return
     exclusive = ExclusiveSource(tuple(like or ()), samples, interpolate, seed)
-    if len(opened.shapes[0]) == 1:
-        if grid or full_size or spread or tiles:
-            raise SettingsError(
-                "--grid, --full-size, --spread and --tiles are for images, not for features"
-            )
-        out = out or Path("translation.npy")
-        typer.echo(f"wrote {translate_array(opened, inputs, to, out, exclusive, on_error)}")
-        say_next(f"iiae serve {run}  # the same in a browser")
-        return
-    if tiles:
-        if grid or full_size or spread or (out and picture_format(out) and not out.is_dir()):
-            raise SettingsError(
-                "--tiles writes one file each, in the size of its source, to --out FOLDER; it "
-                "excludes --grid, --full-size and --spread"
-            )
-        out, cut = out or Path("translations"), _tiles(tiles)
-        done = translate_large(opened, inputs, to, out, cut, exclusive, on_error)
-        typer.echo(f"wrote translations of {done} image{'s' * (done != 1)} to {out}")
-        return
+    request = _Request(opened, inputs, to, out, exclusive, on_error)
+    of_pictures = bool(grid or full_size or spread)
+    more = f"iiae serve {run}  # the same in a browser"
+    if any(map(is_cells, inputs)):
+        _translate_cells(request, bool(samples or like or interpolate) or of_pictures)
+    elif len(opened.shapes.x) == 1:
+        _translate_vectors(request, of_pictures or bool(tiles))
+        say_next(more)
+    elif tiles:
+        _translate_tiles(request, tiles, of_pictures)
+    else:
+        _translate_images(request, grid, full_size, spread)
+        alike = samples or like
+        say_next(more if alike else f"the same with --samples 4: four looks of each; {more}")
+
+
+class _Request(NamedTuple):
+    """What is translated by which run, and where the translations go."""
+
+    run: StoredRun
+    inputs: list[str]
+    to: Domain
+    out: Path | None
+    exclusive: ExclusiveSource
+    on_error: OnError
+
+
+def _translate_cells(request: _Request, optioned: bool) -> None:
+    from iiae.inference.cells import write_cells_file
+
+    run, inputs, to, out, _, _ = request
+    if len(inputs) > 1 or optioned:
+        raise SettingsError("cells are translated one file at a time, without other options")
+    domain = None if run.settings.data.name == "omics" else other(to)
+    typer.echo(f"wrote {write_cells_file(run, inputs[0], out, to, domain)}")
+
+
+def _translate_vectors(request: _Request, of_pictures: bool) -> None:
+    from iiae.inference.translate import translate_array
+
+    if of_pictures:
+        raise SettingsError(
+            "--grid, --full-size, --spread and --tiles are for images, not for features"
+        )
+    run, inputs, to, out, exclusive, on_error = request
+    written = translate_array(run, inputs, to, out or Path("translation.npy"), exclusive, on_error)
+    typer.echo(f"wrote {written}")
+
+
+def _translate_tiles(request: _Request, tiles: str, of_pictures: bool) -> None:
+    from iiae.inference.tiles import translate_large
+
+    run, inputs, to, out, exclusive, on_error = request
+    if of_pictures or (out and _is_picture(out)):
+        raise SettingsError(
+            "--tiles writes one file each, in the size of its source, to --out FOLDER; it "
+            "excludes --grid, --full-size and --spread"
+        )
+    out = out or Path("translations")
+    done = translate_large(run, inputs, to, out, _tiles(tiles), exclusive, on_error)
+    typer.echo(f"wrote translations of {done} image{'s' * (done != 1)} to {out}")
+
+
+def _translate_images(request: _Request, grid: Path | None, full_size: bool, spread: bool) -> None:
+    from iiae.inference.translate import TranslationOutputs, translate_files
+
+    run, inputs, to, out, exclusive, on_error = request
     out = out or Path("translation.png")
-    alone = picture_format(out) is not None and not out.is_dir()
+    alone = _is_picture(out)
     if alone and (grid or full_size):
         raise SettingsError(f"--grid and --full-size go with a folder; --out {out} is one picture")
     outputs = TranslationOutputs(None if alone else out, out if alone else grid, full_size, spread)
-    done = translate_files(opened, inputs, to, outputs, exclusive, on_error)
+    done = translate_files(run, inputs, to, outputs, exclusive, on_error)
     written = " and ".join(str(path) for path in (outputs.folder, outputs.grid) if path)
     typer.echo(f"wrote {done} translation{'s' * (done != 1)} to {written}")
-    more = f"iiae serve {run}  # the same in a browser"
-    say_next(more if samples or like else f"the same with --samples 4: four looks of each; {more}")
+
+
+def _is_picture(out: Path) -> bool:
+    """Whether one picture is written, and not a folder of them."""
+    from iiae.files.pictures import picture_format
+
+    return picture_format(out) is not None and not out.is_dir()
 
 
 def _tiles(text: str) -> Tiles:

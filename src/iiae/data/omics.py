@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -75,16 +75,7 @@ def _factors(
     A column of one modality alone is expected in that modality's exclusive latent.
     """
     columns = {name for table in tables.values() for name in map(str, table.columns)}
-    asked = {name: block for name, _, block in (text.rpartition(":") for text in wanted) if name}
-    asked |= {text: "" for text in wanted if text in columns}
-    for text in wanted:
-        name, _, block = text.rpartition(":")
-        if text not in columns and (name not in columns or block not in BLOCKS):
-            raise DataError(
-                f"{where}: data.factors: {text!r}: obs has no such column, only "
-                f"{', '.join(sorted(columns)) or 'none'}; write name or name:block, block being "
-                "shared, x or y"
-            )
+    asked = _asked(columns, wanted, where)
     factors: dict[str, Factor] = {}
     left_out: list[str] = []
     for name in sorted(asked or columns):
@@ -105,6 +96,21 @@ def _factors(
             "kinds): %s", where, ", ".join(left_out),
         )  # fmt: skip
     return factors
+
+
+def _asked(columns: Set[str], wanted: Sequence[str], where: str) -> dict[str, str]:
+    """The block that each column of `data.factors` is said to belong in, "" if none is."""
+    asked = {name: block for name, _, block in (text.rpartition(":") for text in wanted) if name}
+    asked |= {text: "" for text in wanted if text in columns}
+    for text in wanted:
+        name, _, block = text.rpartition(":")
+        if text not in columns and (name not in columns or block not in BLOCKS):
+            raise DataError(
+                f"{where}: data.factors: {text!r}: obs has no such column, only "
+                f"{', '.join(sorted(columns)) or 'none'}; write name or name:block, block being "
+                "shared, x or y"
+            )
+    return asked
 
 
 def _column(tables: Mapping[str, Any], name: str, names: Sequence[str]) -> tuple[str, Any]:

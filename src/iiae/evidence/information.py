@@ -102,9 +102,15 @@ def information_terms(
         others = _posteriors(model, train, train.sample(TRAINED, seed), batch).shared
         fitted = choose_mixture(others, generator).kl(q.shared)
         kl["joint_mixture"] = _smallest(kl["joint_mixture"], fitted)
-    joint, x, y = (contrast(z, r) for r in (q.shared, q.shared_given_x, q.shared_given_y))
-    each = {
-        **kl,
+    contrasts = [contrast(z, r) for r in (q.shared, q.shared_given_x, q.shared_given_y)]
+    return InformationTerms(n, **_bounds({**kl, **_of_shared(kl, *contrasts)}, generator))
+
+
+def _of_shared(
+    kl: dict[str, Tensor], joint: Contrast, x: Contrast, y: Contrast
+) -> dict[str, Tensor]:
+    """Terms of z_s that contrast pairs, and those of the interaction information, by pair."""
+    return {
         "joint_upper": joint.upper,
         "joint_lower": joint.lower,
         "shared_x_lower": x.lower,
@@ -120,7 +126,6 @@ def information_terms(
         "interaction_fitted": _smallest(x.upper, y.upper),
         "interaction_estimate": kl["joint_mixture"] - kl["only_x"] - kl["only_y"],
     }
-    return InformationTerms(n, **_bounds(each, generator))
 
 
 def contrast(z: Float64[Tensor, "pairs size"], q: DiagonalNormal, block: int = 1000) -> Contrast:

@@ -70,24 +70,21 @@ def translate_files(
             options do not fit.
         RunError: A file cannot be written.
     """
-    source_shape, target_shape = run.shapes.of(other(to)), run.shapes.of(to)
-    source = open_samples(run, inputs, other(to))
+    source, shape = open_samples(run, inputs, other(to)), run.shapes.of(to)
     latents, labels = exclusive_latents(run, to, exclusive)
-    endings = output_endings(source, target_shape[0])
+    endings = output_endings(source, shape[0])
     names = output_names(source, exclusive.like, labels, outputs, endings)
-    _check_outputs(outputs, len(latents), {source_shape[0], target_shape[0]})
+    _check_outputs(outputs, len(latents), {shape[0] for shape in run.shapes})
     skipped, likelihood = Skipped(on_error), _likelihood(run, other(to))
-    chosen = evenly(len(latents), GRID_ROWS)
-    shown: list[Translated] = []
-    done = 0
-    batches = read_batches(source, BATCH, skipped)
+    chosen, shown, done = evenly(len(latents), GRID_ROWS), list[Translated](), 0
+    steps = -(-len(source) // BATCH)
     with ThreadPoolExecutor(max_workers=4) as pool:
         writer = Writer(pool, names, outputs, endings, run.settings.data.pad)
-        for batch in tracked(batches, "translating", -(-len(source) // BATCH)):
+        for batch in tracked(read_batches(source, BATCH, skipped), "translating", steps):
             check_values(batch.values, likelihood, source.path(batch.numbers[0]))
             kept = chosen if outputs.grid is not None and done < GRID_COLUMNS else []
             made = Translated(batch, kept, outputs.spread)
-            for first, pictures in _blocks(run, batch, to, latents, target_shape):
+            for first, pictures in _blocks(run, batch, to, latents, shape):
                 made.add(first, pictures)
                 if outputs.folder is not None:
                     writer.write(batch, pictures, labels[first : first + len(pictures)])
@@ -99,16 +96,16 @@ def translate_files(
         writer.settle()
     skipped.check(done)
     if outputs.grid is not None:
-        some = f", {len(chosen)} of {len(latents)}" if len(chosen) < len(latents) else ""
         like = open_samples(run, exclusive.like, to)
-        save_grid(
-            f"translated to {domain_names(run.settings.data).of(to)}{some}",
-            shown,
-            [labels[i] for i in chosen],
-            read_all(like) if len(like) else torch.zeros(0),
-            outputs.grid,
-        )
+        like = read_all(like) if len(like) else torch.zeros(0)
+        rows = [labels[i] for i in chosen]
+        save_grid(_title(run, to, len(rows), len(latents)), shown, rows, like, outputs.grid)
     return done
+
+
+def _title(run: TrainedRun, to: Domain, shown: int, latents: int) -> str:
+    some = f", {shown} of {latents}" if shown < latents else ""
+    return f"translated to {domain_names(run.settings.data).of(to)}{some}"
 
 
 def _check_outputs(outputs: TranslationOutputs, latents: int, bands: set[int]) -> None:

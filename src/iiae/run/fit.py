@@ -1,4 +1,4 @@
-"""`iiae.fit`: one call from pairs to a run."""
+"""`iiae.fit` and `iiae.load`, which give a run."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from iiae.data import Splits
 from iiae.model.iiae import IIAE
 from iiae.run.arguments import Request, full_names, override_texts
 from iiae.run.run import Run
+from iiae.run_folder import load_run
 
 
 def fit(
@@ -79,3 +80,12 @@ def fit(
     data = data if made is None else made
     stored = training.fit(chosen, folder, data, model, resume, progress, overwrite)
     return Run(stored, data, temporary=out is None)
+
+
+def load(folder: str | Path) -> Run:
+    """The run in a folder.
+
+    Raises:
+        RunError: The folder is not a finished run, or is damaged.
+    """
+    return Run(load_run(folder))

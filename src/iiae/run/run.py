@@ -6,44 +6,28 @@ import shutil
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from iiae.data import Splits
-from iiae.data.arrays import ArrayPairs
-from iiae.data.context import with_context
 from iiae.data.names import domain_names
 from iiae.errors import SettingsError
-from iiae.model import translation
 from iiae.model.iiae import IIAE
 from iiae.model.prediction import Prediction, predict
+from iiae.run.applied import Given, Latents, drawn, encoded, translated
 from iiae.run.index import Index
-from iiae.run.samples import as_array, batches_of, context_of, named_columns, paths, samples_of
+from iiae.run.samples import given_pairs, paths
 from iiae.run.shuffled import train_shuffled
-from iiae.run_folder import (
-    Shapes,
-    StoredRun,
-    copy_run,
-    load_features,
-    load_run,
-    save_metrics,
-)
+from iiae.run_folder import Shapes, StoredRun, copy_run, load_features, save_metrics
 from iiae.settings import Settings
-from iiae.types import Context, Domain, mapped, other
+from iiae.types import Domain
 
 if TYPE_CHECKING:
     from iiae.evaluation.held_out import HeldOut
     from iiae.evidence.readings import FeatureReading
     from iiae.results import Evaluation, Evidence
-
-
-class Latents(NamedTuple):
-    """Posterior means given one domain: z_s, and z_x or z_y, a row per sample."""
-
-    shared: np.ndarray
-    exclusive: np.ndarray
 
 
 class Run:
@@ -106,21 +90,7 @@ class Run:
         if (x is None) == (y is None):
             raise SettingsError("embed takes x=... or y=..., one of them")
         domain: Domain = "x" if y is None else "y"
-        batches, known = batches_of(self._stored, x if y is None else y, domain), Context()
-        if covariates or self.model.covariates.names:
-            batches = list(batches)
-            known = context_of(self.model, covariates, sum(map(len, batches)))
-        encode = self.model.encoder(domain)
-        parts, first = [], 0
-        for samples in batches:
-            rows = slice(first, first + len(samples))
-            parts.append(encode(samples, mapped(known, lambda v, rows=rows: v[rows])))
-            first = rows.stop
-        shared, exclusive = (
-            torch.cat([getattr(part, name).mean for part in parts]).numpy()
-            for name in ("shared", "exclusive")
-        )
-        return Latents(shared, exclusive)
+        return encoded(self._stored, x if y is None else y, domain, covariates)
 
     def translate(
         self,
@@ -159,19 +129,10 @@ class Run:
         to = self._domain(to, "to")
         if samples and like is not None:
             raise SettingsError("give like=... or samples=..., not both")
-        values = samples_of(self._stored, source, other(to))
-        known = context_of(self.model, covariates, len(values))
-        target = context_of(self.model, {**(covariates or {}), **(as_if or {})}, len(values), size)
-        if not samples:
-            reference = None if like is None else samples_of(self._stored, like, to)
-            return translation.translate(
-                self.model, values, to, like=reference, context=known, target=target
-            ).numpy()
-        generator = torch.Generator().manual_seed(seed)
-        drawn = translation.draw_exclusive(self.model, to, samples, generator)
-        shared = translation.content(self.model, values, to, known)
-        made = [translation.render(self.model, shared, to, one[None], target) for one in drawn]
-        return torch.stack(made).numpy()
+        given = Given.of(self._stored, source, to, covariates, as_if, size)
+        if samples:
+            return drawn(self.model, given, to, samples, seed)
+        return translated(self._stored, given, to, like)
 
     def predict(
         self,
@@ -194,9 +155,7 @@ class Run:
             `mean`, `low` and `high`, `(rows, *shape)` each.
         """
         to = self._domain(to, "to")
-        values = samples_of(self._stored, source, other(to))
-        known = context_of(self.model, covariates, len(values))
-        target = context_of(self.model, {**(covariates or {}), **(as_if or {})}, len(values), size)
+        values, known, target = Given.of(self._stored, source, to, covariates, as_if, size)
         return predict(self.model, values, to, level, samples, seed, known, target)
 
     def evaluate(
@@ -224,10 +183,8 @@ class Run:
         from iiae.evaluation.evaluate import evaluate
 
         if x is not None or y is not None:
-            columns = named_columns(covariates, sizes or {})
-            pairs = ArrayPairs(as_array(x), as_array(y), columns=columns)
-            known = with_context(pairs, self.model.covariates, self.settings.objective)
-            return evaluate(self._stored, known, "given")
+            given = given_pairs(self._stored, x, y, covariates, sizes)
+            return evaluate(self._stored, given, "given")
         return self._evaluate(self._held_out(split), split)
 
     def evidence(self, split: str = "test", null: int = 0, epochs: int | None = None) -> Evidence:
@@ -250,9 +207,8 @@ class Run:
         data = held.data._replace(**{split: held.pairs})
         results = evidence_of_run(self._stored, data, split)
         if null:
-            results = results._replace(
-                null=train_shuffled(self.settings, data, split, null, epochs)
-            )
+            copies = train_shuffled(self.settings, data, split, null, epochs)
+            results = results._replace(null=copies)
         if held.recorded:
             save_metrics(self.folder, "evidence", results, held.digest)
         return results
@@ -269,9 +225,8 @@ class Run:
         """
         from iiae.evidence.readings import read_features
 
-        known = self._domain(domain, "domain")
-        pairs, names = self._held_out(split).pairs, load_features(self.folder)
-        return read_features(self.model, pairs, known, names.of(known))
+        known, pairs = self._domain(domain, "domain"), self._held_out(split).pairs
+        return read_features(self.model, pairs, known, load_features(self.folder).of(known))
 
     def report(self, out: str | Path | None = None, images: str | Path | None = None) -> Path:
         """Writes one self-contained HTML page, `report.html` in the run's folder by default."""
@@ -281,9 +236,8 @@ class Run:
         held = self._held_out("test")
         if load_results(self.folder).test is None:
             self._evaluate(held, "test")
-        path = self.folder / "report.html" if out is None else Path(out)
-        folder = None if images is None else Path(images)
-        return write_report(self._stored, held.pairs, path, folder)
+        path = Path(out or self.folder / "report.html")
+        return write_report(self._stored, held.pairs, path, Path(images) if images else None)
 
     def index(
         self, inputs: Any, domain: Domain | str, where: str | Path | None = None, **options: Any
@@ -304,8 +258,8 @@ class Run:
         from iiae.search.index import index_files
 
         place = self.folder / "gallery" if where is None else where
-        options = {"progress": False, **options}
-        index_files(self, place, paths(inputs), self._domain(domain, "domain"), **options)
+        known = self._domain(domain, "domain")
+        index_files(self, place, paths(inputs), known, **{"progress": False, **options})
         return Index(self, place)
 
     def write(
@@ -318,12 +272,10 @@ class Run:
         """
         from iiae.inference.cells import write_cells
 
-        write_cells(
-            self._stored,
-            cells,
-            self._domain(to, "to") if to else None,
-            self._domain(domain, "domain") if domain else None,
-        )
+        names = domain_names(self.settings.data)
+        to = names.domain(to, "to") if to else None
+        domain = names.domain(domain, "domain") if domain else None
+        write_cells(self._stored, cells, to, domain)
 
     def save(self, folder: str | Path, overwrite: bool = False) -> Path:
         """Copies the run into a folder that `load` and all commands can read.
@@ -348,12 +300,3 @@ class Run:
         from iiae.evaluation.held_out import held_out_pairs
 
         return held_out_pairs(self._stored, split, self.data)
-
-
-def load(folder: str | Path) -> Run:
-    """The run in a folder.
-
-    Raises:
-        RunError: The folder is not a finished run, or is damaged.
-    """
-    return Run(load_run(folder))

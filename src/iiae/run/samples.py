@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from iiae.data.arrays import ArrayPairs
+from iiae.data.base import PairSet
+from iiae.data.context import with_context
 from iiae.data.ranges import check_values
 from iiae.errors import DataError, SettingsError
 from iiae.files.cells import is_cells
@@ -88,6 +90,19 @@ def named_columns(
         name: values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
         for name, values in named.items()
     }
+
+
+def given_pairs(
+    run: StoredRun,
+    x: Any,
+    y: Any,
+    covariates: Mapping[str, Any] | None,
+    sizes: Mapping[str, Any] | None,
+) -> PairSet:
+    """Pairs in memory as the model takes them; errors as for `as_array` and `named_columns`."""
+    columns = named_columns(covariates, sizes or {})
+    pairs = ArrayPairs(as_array(x), as_array(y), columns=columns)
+    return with_context(pairs, run.model.covariates, run.settings.objective)
 
 
 def context_of(

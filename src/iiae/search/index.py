@@ -76,19 +76,15 @@ def index_files(
     gallery = _gallery(run, where, inputs, domain, distance, active_only)
     skipped = Skipped(on_error)
     if known:
-        # before any file is read, so that a value that does not fit ends no half-done work
-        keyed = ((path, metadata_key(path)) for path in map(source.path, range(len(source))))
-        gallery.add_columns({path: known[key] for path, key in keyed if key in known})
+        _add_columns(gallery, source, known)
     added = replaced = unchanged = 0
     unmatched = set(known)
     with _bar(len(source), progress) as advance:
         for part in _parts(source, len(run.shapes[0]) == 3):
             done = _update(run, gallery, part, known, skipped)
-            added, replaced, unchanged = (
-                added + len(done.added),
-                replaced + len(done.replaced),
-                unchanged + len(done.unchanged),
-            )
+            added += len(done.added)
+            replaced += len(done.replaced)
+            unchanged += len(done.unchanged)
             unmatched -= {metadata_key(path) for some in done for path in some} if known else set()
             advance(len(part.paths))
     skipped.check(added + replaced + unchanged)
@@ -102,6 +98,14 @@ def index_files(
         len(known),
         len(unmatched),
     )
+
+
+def _add_columns(
+    gallery: Gallery, source: Source, known: Mapping[str, Mapping[str, Value]]
+) -> None:
+    """Columns of the metadata, before any file is read: a misfit then ends no half-done work."""
+    keyed = ((path, metadata_key(path)) for path in map(source.path, range(len(source))))
+    gallery.add_columns({path: known[key] for path, key in keyed if key in known})
 
 
 class _Part(NamedTuple):

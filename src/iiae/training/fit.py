@@ -26,6 +26,7 @@ from iiae.model.iiae import IIAE, Active
 from iiae.model.latents import Embeddings, embed
 from iiae.model.moments import recompute_moments
 from iiae.model.units import DataUnits
+from iiae.networks.covariates import Covariates
 from iiae.run_folder import (
     BEST,
     MODEL,
@@ -88,22 +89,9 @@ def fit(
     out, started = Path(out), time.time()
     checkpoint = check_folder(out, settings, resume, overwrite)
     settings = settings.model_copy(update={"data": with_absolute_paths(settings.data)})
-    check_logger(settings.training.logger)
-    if model is None:
-        check_parts(settings)
-    given = data or load(settings.data)
-    _check_sizes(given)
-    data, covariates = learn_context(given, settings.data, settings.objective)
-    if settings.training.keep == "retrieval" and isinstance(data.validation, ClassPairs):
-        raise SettingsError(
-            "training.keep = 'retrieval': validation pairs of classes have no partners to find; "
-            "choose best or last"
-        )
-    if model is None:
-        check_ranges(settings.objective, data)
+    data, covariates = _checked_data(settings, data, built=model is not None)
     if checkpoint:
         check_same_pairs(out, data)
-    state = saved_state(checkpoint) if checkpoint else None
     keep_freed_memory()
     with joined(settings.training) as group:
         torch.manual_seed(settings.training.seed)
@@ -115,15 +103,10 @@ def fit(
         together = synchronised(model, group.device) if group.world > 1 else nullcontext()
         with together, fastest_algorithms(group.device), stop_on_signals() as stop:
             order = _order(data.train, settings, group)
-            learner = Learner(model, settings, _plan(settings, order, data.train, group, state))
+            learner = _learner(model, settings, order, data.train, group, checkpoint)
             first = None if checkpoint else partial(begin, out, settings, data, started)
             keeper = Keeper(out, learner, data.train.shapes, stop, first)
-            if state:
-                learner.restore(state)
-                state = (
-                    None  # as large as the model and its moments, and not needed while it trains
-                )
-                order.seek(learner.steps)
+            if checkpoint:
                 save_settings(out, settings)
             loader = Loader(data.train, order, settings.training.workers, group.device)
             validation = keep_on_device_if_it_fits(data.validation, group.device)
@@ -132,6 +115,52 @@ def fit(
         if group.rank == 0:
             _finish(learner, data, loader.pairs, out)
     return load_run(out, model)
+
+
+def _checked_data(
+    settings: Settings, data: Splits | None, built: bool
+) -> tuple[Splits, Covariates]:
+    """Pairs with what is known of them, and the covariates; `built`: the model is given.
+
+    Raises:
+        DataError: The data is missing, damaged, or of other ranges than the likelihoods.
+        MissingExtra: `training.logger` is not installed.
+        SettingsError: Settings do not fit the data.
+    """
+    check_logger(settings.training.logger)
+    if not built:
+        check_parts(settings)
+    given = data or load(settings.data)
+    _check_sizes(given)
+    data, covariates = learn_context(given, settings.data, settings.objective)
+    if settings.training.keep == "retrieval" and isinstance(data.validation, ClassPairs):
+        raise SettingsError(
+            "training.keep = 'retrieval': validation pairs of classes have no partners to find; "
+            "choose best or last"
+        )
+    if not built:
+        check_ranges(settings.objective, data)
+    return data, covariates
+
+
+def _learner(
+    model: IIAE,
+    settings: Settings,
+    order: AlignedBatches,
+    train: PairSet,
+    group: Group,
+    checkpoint: Path | None,
+) -> Learner:
+    """What trains, at the first step or where the run stopped.
+
+    The state is as large as the model and its moments, and is let go here.
+    """
+    state = saved_state(checkpoint) if checkpoint else None
+    learner = Learner(model, settings, _plan(settings, order, train, group, state))
+    if state:
+        learner.restore(state)
+        order.seek(learner.steps)
+    return learner
 
 
 def _learn_units(model: IIAE, train: PairSet) -> None:

@@ -1,0 +1,87 @@
+"""A run applied to samples: what they are as tensors, with covariates, and what is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from iiae.model import translation
+from iiae.model.iiae import IIAE
+from iiae.run.samples import batches_of, context_of, samples_of
+from iiae.run_folder import StoredRun
+from iiae.types import Context, Domain, mapped, other
+
+
+class Latents(NamedTuple):
+    """Posterior means given one domain: z_s, and z_x or z_y, a row per sample."""
+
+    shared: np.ndarray
+    exclusive: np.ndarray
+
+
+class Given(NamedTuple):
+    """Samples to translate, what is known of them, and what is to hold of their translations."""
+
+    values: Float[Tensor, "rows *shape"]
+    known: Context
+    target: Context
+
+    @classmethod
+    def of(
+        cls,
+        run: StoredRun,
+        source: Any,
+        to: Domain,
+        covariates: Mapping[str, Any] | None,
+        as_if: Mapping[str, Any] | None,
+        size: Any,
+    ) -> Given:
+        """As `Run.translate` takes them; errors as for `samples_of` and `context_of`."""
+        values = samples_of(run, source, other(to))
+        known = context_of(run.model, covariates, len(values))
+        changed = {**(covariates or {}), **(as_if or {})}
+        return cls(values, known, context_of(run.model, changed, len(values), size))
+
+
+def encoded(
+    run: StoredRun, values: Any, domain: Domain, covariates: Mapping[str, Any] | None
+) -> Latents:
+    """Posterior means of samples of a domain; errors as for `batches_of` and `context_of`."""
+    batches, known = batches_of(run, values, domain), Context()
+    if covariates or run.model.covariates.names:
+        batches = list(batches)
+        known = context_of(run.model, covariates, sum(map(len, batches)))
+    encode = run.model.encoder(domain)
+    parts, first = [], 0
+    for samples in batches:
+        rows = slice(first, first + len(samples))
+        parts.append(encode(samples, mapped(known, lambda v, rows=rows: v[rows])))
+        first = rows.stop
+    shared, exclusive = (
+        torch.cat([getattr(part, name).mean for part in parts]).numpy()
+        for name in ("shared", "exclusive")
+    )
+    return Latents(shared, exclusive)
+
+
+def translated(run: StoredRun, given: Given, to: Domain, like: Any) -> np.ndarray:
+    """Translations with the exclusive latents of references, or the prior's mean."""
+    reference = None if like is None else samples_of(run, like, to)
+    values, known, target = given
+    return translation.translate(
+        run.model, values, to, like=reference, context=known, target=target
+    ).numpy()
+
+
+def drawn(model: IIAE, given: Given, to: Domain, samples: int, seed: int) -> np.ndarray:
+    """Translations with drawn exclusive latents, `(samples, rows, *shape)`."""
+    generator = torch.Generator().manual_seed(seed)
+    latents = translation.draw_exclusive(model, to, samples, generator)
+    shared = translation.content(model, given.values, to, given.known)
+    made = [translation.render(model, shared, to, one[None], given.target) for one in latents]
+    return torch.stack(made).numpy()
