@@ -22,12 +22,12 @@ from iiae.commands.common import (
     say_next,
 )
 from iiae.errors import SettingsError
-from iiae.types import Domain, other
 
 if TYPE_CHECKING:
     from iiae.inference.tiles import Tiles
     from iiae.inference.translate import ExclusiveSource
     from iiae.run_folder import StoredRun
+    from iiae.types import Domain
 
 Block = Literal["shared", "active", "exclusive", "both"]
 
@@ -124,6 +124,7 @@ class _Request(NamedTuple):
 
 def _translate_cells(request: _Request, optioned: bool) -> None:
     from iiae.inference.cells import write_cells_file
+    from iiae.types import other
 
     run, inputs, to, out, _, _ = request
     if len(inputs) > 1 or optioned:
