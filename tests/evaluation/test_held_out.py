@@ -4,6 +4,7 @@ import shutil
 import numpy as np
 import pytest
 
+import iiae
 from helpers import save_run, small_settings, write_images
 from iiae.errors import DataError
 from iiae.evaluation.held_out import held_out_pairs
@@ -117,3 +118,12 @@ def test_data_of_another_shape_is_one_line(tmp_path):
     settings = run.settings.model_copy(update={"data": other})
     with pytest.raises(DataError, match="x has 13 values, the model takes 32"):
         held_out_pairs(run._replace(settings=settings), "test")
+
+
+def test_a_run_of_arrays_in_memory_asks_for_its_pairs(tmp_path):
+    values = np.random.default_rng(0).normal(size=(60, 4))
+    iiae.fit(values[:, :2], values[:, 1:], out=tmp_path / "run", epochs=1, progress=False)
+    run = iiae.load(tmp_path / "run")
+    with pytest.raises(DataError, match="fitted on arrays in memory"):
+        run.evaluate()
+    assert run.evaluate(x=values[:9, :2], y=values[:9, 1:]).pairs == 9

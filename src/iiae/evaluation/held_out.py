@@ -44,7 +44,7 @@ def held_out_pairs(run: TrainedRun, split: str, data: Splits | None = None) -> H
     """
     if split not in ("test", "validation"):
         raise SettingsError(f"--split {split}: must be test or validation")
-    data = data or load(run.settings.data)
+    data = data or _stored_data(run)
     check_shapes(data.train.shapes, run.shapes)
     known = run.model.covariates, run.settings.objective
     data = Splits(*(with_context(part, *known) for part in data))
@@ -63,6 +63,17 @@ def held_out_pairs(run: TrainedRun, split: str, data: Splits | None = None) -> H
         len(pairs),
     )
     return HeldOut(pairs, pairs.digest(), False, data)
+
+
+def _stored_data(run: TrainedRun) -> Splits:
+    """The pairs that the settings name; those that were in memory are gone."""
+    given = run.settings.data
+    if given.name == "arrays" and given.x is None:
+        raise DataError(
+            f"{run.folder}: was fitted on arrays in memory, which are not kept with it; give "
+            "Run.evaluate(x=..., y=...), or their files: --set data.x=x.npy --set data.y=y.npy"
+        )
+    return load(given)
 
 
 def _untrained(pairs: PairSet, trained: PairRecord, split: str) -> PairSet:
