@@ -72,7 +72,7 @@ def test_evidence_is_told_in_words_and_drawn(run, tmp_path):
     assert (
         page.index("What each latent predicts") < page.index("What leaked") < page.index("Leakage,")
     )
-    assert "z_s holds at most" in page and "only white says" in page
+    assert "z_s holds at most" in page and "only white holds" in page
 
 
 def test_a_missing_extra_is_named(run, tmp_path, monkeypatch):
