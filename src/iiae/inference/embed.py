@@ -284,9 +284,8 @@ def _join(
     )
     if output.suffix == ".npy":
         named = (name + "\n" for s in shards for name in read_shard(s.file).names)
-        write_atomically(
-            output.with_name(output.name + ".paths.txt"), lambda path: _write_lines(path, named)
-        )
+        paths = output.with_name(output.name + ".paths.txt")
+        write_atomically(paths, lambda path: _write_lines(path, named))
     failures = output.with_name(output.name + ".failed.jsonl")
     failures.unlink(missing_ok=True)
     if failed:

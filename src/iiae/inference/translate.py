@@ -96,11 +96,14 @@ def translate_files(
         writer.settle()
     skipped.check(done)
     if outputs.grid is not None:
-        like = open_samples(run, exclusive.like, to)
-        like = read_all(like) if len(like) else torch.zeros(0)
-        rows = [labels[i] for i in chosen]
+        rows, like = [labels[i] for i in chosen], _references(run, exclusive.like, to)
         save_grid(_title(run, to, len(rows), len(latents)), shown, rows, like, outputs.grid)
     return done
+
+
+def _references(run: TrainedRun, like: Sequence[str], to: Domain) -> torch.Tensor:
+    source = open_samples(run, like, to)
+    return read_all(source) if len(source) else torch.zeros(0)
 
 
 def _title(run: TrainedRun, to: Domain, shown: int, latents: int) -> str:

@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 class Run:
     """A trained model with its settings, and the folder that it is kept in.
 
-    `fit` and `load` make one. A run that was fitted without a folder lies in a temporary one, which
-    goes with the object; `save` keeps it.
+    `fit` and `load` make one. Without a folder it is in a temporary one, until `save` keeps it.
 
     Attributes:
         folder: Where its files are.
@@ -89,8 +88,8 @@ class Run:
         """
         if (x is None) == (y is None):
             raise SettingsError("embed takes x=... or y=..., one of them")
-        domain: Domain = "x" if y is None else "y"
-        return encoded(self._stored, x if y is None else y, domain, covariates)
+        values, domain = (x, "x") if y is None else (y, "y")
+        return encoded(self._stored, values, domain, covariates)
 
     def translate(
         self,
@@ -183,8 +182,8 @@ class Run:
         from iiae.evaluation.evaluate import evaluate
 
         if x is not None or y is not None:
-            given = given_pairs(self._stored, x, y, covariates, sizes)
-            return evaluate(self._stored, given, "given")
+            pairs = given_pairs(self._stored, x, y, covariates, sizes)
+            return evaluate(self._stored, pairs, "given")
         return self._evaluate(self._held_out(split), split)
 
     def evidence(self, split: str = "test", null: int = 0, epochs: int | None = None) -> Evidence:
@@ -272,9 +271,8 @@ class Run:
         """
         from iiae.inference.cells import write_cells
 
-        names = domain_names(self.settings.data)
-        to = names.domain(to, "to") if to else None
-        domain = names.domain(domain, "domain") if domain else None
+        to = self._domain(to, "to") if to else None
+        domain = self._domain(domain, "domain") if domain else None
         write_cells(self._stored, cells, to, domain)
 
     def save(self, folder: str | Path, overwrite: bool = False) -> Path:
