@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class Run:
     """A trained model with its settings, and the folder that it is kept in.
 
-    `fit` and `load` make one. Without a folder it lies in a temporary one that goes with the object.
+    `fit` and `load` make one. Without a folder it lies in a temporary one that goes with it.
 
     Attributes:
         folder: Where its files are.
