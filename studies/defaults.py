@@ -313,8 +313,9 @@ def cell(values: list[float]) -> str:
     """Mean and half a 95% interval over seeds; "-" where a method has no such measure."""
     if any(value is None for value in values):
         return "-"
-    half = 1.96 * np.std(values, ddof=1) / len(values) ** 0.5 if len(values) > 1 else np.nan
-    return f"{np.mean(values):.3f} ± {half:.3f}"
+    if len(values) == 1:
+        return f"{values[0]:.3f} (one seed)"
+    return f"{np.mean(values):.3f} ± {1.96 * np.std(values, ddof=1) / len(values) ** 0.5:.3f}"
 
 
 def mfeat(x: str, y: str) -> Callable[[Path], Sides]:

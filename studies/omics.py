@@ -131,8 +131,9 @@ def _cell(values: Sequence[float | None], measure: str) -> str:
         return "-"
     if measure in ("seconds", "MiB"):
         return f"{np.mean(known):.0f}"
-    half = 1.96 * np.std(known, ddof=1) / len(known) ** 0.5 if len(known) > 1 else np.nan
-    return f"{np.mean(known):.3f} ± {half:.3f}"
+    if len(known) == 1:
+        return f"{known[0]:.3f} (one seed)"
+    return f"{np.mean(known):.3f} ± {1.96 * np.std(known, ddof=1) / len(known) ** 0.5:.3f}"
 
 
 if __name__ == "__main__":
