@@ -101,7 +101,7 @@ def translate_files(
     return done
 
 
-def _references(run: TrainedRun, like: Sequence[str], to: Domain) -> torch.Tensor:
+def _references(run: TrainedRun, like: Sequence[str | Path], to: Domain) -> torch.Tensor:
     source = open_samples(run, like, to)
     return read_all(source) if len(source) else torch.zeros(0)
 
