@@ -17,10 +17,9 @@ from iiae.files.cells import (
     find_place,
     open_cells,
     read_place,
-    split_place,
 )
 from iiae.files.matrices import Matrix, is_sparse, with_columns
-from iiae.run_folder import TrainedRun, load_features
+from iiae.run_folder import TrainedRun, load_features, place_in_cells
 from iiae.types import DOMAINS, Domain
 
 log = logging.getLogger("iiae")
@@ -77,7 +76,7 @@ def find_sides(run: TrainedRun, cells: Cells, domain: Domain | None) -> dict[Dom
 
 def _place(run: TrainedRun, cells: Cells, domain: Domain, strip: bool) -> Place:
     """Where a domain is; `strip` leaves the modality out for cells that have none."""
-    text = _text(run, domain)
+    text = place_in_cells(run, domain)
     try:
         return find_place(cells, text, f"data.{domain}")
     except DataError:
@@ -86,16 +85,9 @@ def _place(run: TrainedRun, cells: Cells, domain: Domain, strip: bool) -> Place:
     return find_place(cells, text.partition(":")[2], f"data.{domain}")
 
 
-def _text(run: TrainedRun, domain: Domain) -> str:
-    """The place of a domain as settings name it."""
-    data = run.settings.data
-    text = (data.x if domain == "x" else data.y) or ""
-    return text if data.name == "omics" else split_place(text)[1] or ""
-
-
 def label(run: TrainedRun, domain: Domain) -> str:
     """What a domain is called in keys: its modality or panel, or x or y."""
-    parts = [part for part in _text(run, domain).split(":") if part not in ("", "X", OBSM)]
+    parts = [part for part in place_in_cells(run, domain).split(":") if part not in ("", "X", OBSM)]
     return parts[0] if parts and run.settings.data.name == "omics" else domain
 
 

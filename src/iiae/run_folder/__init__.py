@@ -37,6 +37,7 @@ from iiae.run_folder.stored import (
     copy_run,
     load_run,
     open_samples,
+    place_in_cells,
     save_settings,
 )
 from iiae.run_folder.weights import (
@@ -75,6 +76,7 @@ __all__ = [
     "load_pairs",
     "load_run",
     "open_samples",
+    "place_in_cells",
     "save_comparison",
     "save_features",
     "save_history",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -13,9 +12,9 @@ from torch import Tensor
 
 from iiae.data.arrays import as_samples
 from iiae.data.base import PairSet
-from iiae.errors import RunError
 from iiae.files.atomic import write_arrays
 from iiae.files.images import image_bytes
+from iiae.files.optional import read_if_there, read_npz
 from iiae.metrics.spread_out import typical
 from iiae.model.latents import Embeddings
 from iiae.run_folder.names import EXAMPLES
@@ -72,17 +71,13 @@ def load_examples(folder: str | Path) -> Examples | None:
     Raises:
         RunError: The file is damaged.
     """
-    path = Path(folder) / EXAMPLES
-    if not path.is_file():
-        return None
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
-            parts = [_both(held, name) for name in ("", "shared_", "exclusive_")]
-        return Examples(*parts)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise RunError(
-            f"{path}: damaged: {error}; without the file, pages have no examples"
-        ) from error
+    hint = "; without the file, pages have no examples"
+    return read_if_there(Path(folder) / EXAMPLES, _read, hint)
+
+
+def _read(path: Path) -> Examples:
+    held = read_npz(path)
+    return Examples(*(_both(held, name) for name in ("", "shared_", "exclusive_")))
 
 
 def _both(held: Mapping[str, np.ndarray], name: str) -> dict[Domain, Tensor]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +14,7 @@ import numpy as np
 from iiae.data.base import Splits
 from iiae.errors import RunError
 from iiae.files.atomic import json_text, write_arrays, write_text
+from iiae.files.optional import read_if_there, read_npz
 from iiae.run_folder.names import FEATURES, HISTORY, PAIRS
 from iiae.types import PerDomain
 
@@ -52,19 +52,15 @@ def load_pairs(folder: str | Path) -> dict[str, PairRecord] | None:
     Raises:
         RunError: The file is damaged.
     """
-    path = Path(folder) / PAIRS
-    if not path.is_file():
-        return None
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
-            return {
-                name: PairRecord(
-                    held[name], str(held[f"{name}_digest"]), int(held[f"{name}_pairs"])
-                )
-                for name in ("train", "validation", "test")
-            }
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise RunError(f"{path}: damaged: {error}") from error
+    return read_if_there(Path(folder) / PAIRS, _read_pairs)
+
+
+def _read_pairs(path: Path) -> dict[str, PairRecord]:
+    held = read_npz(path)
+    return {
+        name: PairRecord(held[name], str(held[f"{name}_digest"]), int(held[f"{name}_pairs"]))
+        for name in ("train", "validation", "test")
+    }
 
 
 def save_features(folder: Path, features: tuple[list[str] | None, list[str] | None]) -> None:

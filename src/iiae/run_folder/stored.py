@@ -109,9 +109,15 @@ def copy_run(run: Path, folder: Path, overwrite: bool = False) -> Path:
 def open_samples(run: TrainedRun, inputs: Sequence[str | Path], domain: Domain) -> Source:
     """Samples of one domain in files, as a run takes them; errors as for `open_source`."""
     columns, data = load_features(run.folder).of(domain), run.settings.data
-    text = (data.x if domain == "x" else data.y) or ""
-    place = text if data.name == "omics" else split_place(text)[1] or ""
+    place = place_in_cells(run, domain)
     return open_source(inputs, run.shapes.of(domain), domain, columns, data.pad, place)
+
+
+def place_in_cells(run: TrainedRun, domain: Domain) -> str:
+    """Where settings say that a domain is in cells; "" if they do not."""
+    data = run.settings.data
+    text = (data.x if domain == "x" else data.y) or ""
+    return text if data.name == "omics" else split_place(text)[1] or ""
 
 
 def save_settings(folder: Path, settings: Settings) -> None:

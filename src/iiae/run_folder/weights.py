@@ -14,6 +14,7 @@ from torch import Tensor
 
 from iiae.errors import RunError
 from iiae.files.atomic import write_atomically
+from iiae.files.optional import read_if_there
 from iiae.metrics.comparison import Choice, Comparison
 from iiae.networks.covariates import Covariates
 from iiae.run_folder.names import COMPARISON, MODEL, SETTINGS
@@ -94,14 +95,12 @@ def load_comparison(folder: str | Path) -> Choice | None:
     Raises:
         RunError: The file is damaged.
     """
-    path = Path(folder) / COMPARISON
-    if not path.is_file():
-        return None
-    try:
-        with safe_open(path, "pt") as file:
-            notes = {name: json.loads(text) for name, text in (file.metadata() or {}).items()}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        tried = notes.pop("tried")
-        return Choice(Comparison(**notes, **tensors), tried)
-    except (SafetensorError, OSError, TypeError, ValueError, KeyError) as error:
-        raise RunError(f"{path}: damaged: {error}") from error
+    return read_if_there(Path(folder) / COMPARISON, _read_comparison)
+
+
+def _read_comparison(path: Path) -> Choice:
+    with safe_open(path, "pt") as file:
+        notes = {name: json.loads(text) for name, text in (file.metadata() or {}).items()}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    tried = notes.pop("tried")
+    return Choice(Comparison(**notes, **tensors), tried)
