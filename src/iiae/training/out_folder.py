@@ -11,13 +11,9 @@ from iiae.files.atomic import folder_errors, make_folder
 from iiae.run_folder import (
     BEST,
     CHECKPOINT,
-    COMPARISON,
     ESTIMATOR,
-    FEATURES,
-    HISTORY,
-    METRICS,
+    FILES,
     MODEL,
-    PAIRS,
     SETTINGS,
     PairRecord,
     load_pairs,
@@ -25,7 +21,6 @@ from iiae.run_folder import (
     save_pairs,
     save_settings,
 )
-from iiae.run_folder.examples import EXAMPLES
 from iiae.settings import Settings, load_settings
 from iiae.training.checkpoints import saved_state
 from iiae.training.validation import out_of_patience
@@ -94,7 +89,7 @@ def begin(out: Path, settings: Settings, data: Splits, started: float) -> None:
     earlier = [
         out / name
         for name in (
-            *(MODEL, COMPARISON, EXAMPLES, FEATURES, HISTORY, METRICS, PAIRS),
+            *(name for name in FILES if name != SETTINGS),
             *(CHECKPOINT, BEST, *DERIVED),
         )
     ]
