@@ -99,11 +99,11 @@ def few(everything: Sides, seed: int, count: int) -> tuple[Parts, Sides]:
 def learned(method: str, parts: Parts, rest: Sides, seed: int, tried: Sequence[str]) -> Fitted:
     if method == "CCA":
         return defaults.cca(parts, seed)
-    train = forward_partial(parts.train, rest) if "unpaired" in method else ArrayPairs(*parts.train)
+    train = partial_pairs(parts.train, rest) if "unpaired" in method else ArrayPairs(*parts.train)
     return defaults.suggested(train, parts, seed, tried)
 
 
-def forward_partial(pairs: Sides, rest: Sides) -> PairSet:
+def partial_pairs(pairs: Sides, rest: Sides) -> PairSet:
     """The pairs, and the rest as x without y and y without x in turn."""
     sides = np.full(len(pairs.x) + len(rest.x), int(Has.BOTH))
     sides[len(pairs.x) :: 2], sides[len(pairs.x) + 1 :: 2] = Has.X, Has.Y

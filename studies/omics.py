@@ -22,7 +22,7 @@ import numpy as np
 
 from defaults import Parts, Sides, correlation, foscttm, recall_at_10, split_rows
 from omics_methods import METHODS, Given, Made, total_vi
-from omics_probes import CATEGORIES, probes
+from omics_probes import CATEGORIES, Latent, probes
 from omics_sets import SETS, Omics
 
 PAIRS = ("foscttm x to y", "foscttm y to x", "recall@10 x to y", "recall@10 y to x", "r of y",
@@ -75,10 +75,21 @@ def row(name: str, method: str, seed: int, data: Path, python: str | None = None
         test = {k: np.concatenate([v, omics.lone.labels[k]]) for k, v in test.items()}
     truth = _log(omics, omics.y[parts[2]])
     pairs = {**measured(made, truth), "seconds": seconds, "MiB": peak}
-    latents = {key: probes(z, train, test, seed) for key, z in made.latents.items()}
+    read_from = made.latents | (
+        types_alone(train, test) if method == "components" and "batch" in train else {}
+    )
+    latents = {key: probes(z, train, test, seed) for key, z in read_from.items()}
     chance = {k: 1 / len(np.unique(v)) for k, v in test.items() if k in CATEGORIES}
     return {"set": name, "method": method, "seed": seed, "pairs": {"": pairs},
             "latents": latents, "chance": chance}  # fmt: skip
+
+
+def types_alone(
+    train: Mapping[str, np.ndarray], test: Mapping[str, np.ndarray]
+) -> dict[str, Latent]:
+    """The known type as a latent: what batches differ in by their cells, not by measurement."""
+    kinds = np.unique(train["type"])
+    return {"types": Latent(*((part["type"][:, None] == kinds) * 1.0 for part in (train, test)))}
 
 
 def given_of(omics: Omics, rows: Sequence[np.ndarray], seed: int) -> Given:

@@ -1,5 +1,7 @@
 """Sets whose pairs are picked from tensors move to a device; the others stay."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -56,6 +58,17 @@ def test_pairs_held_in_memory_are_drawn_on_the_device_they_were_moved_to(name, t
         assert one.shape == other.shape and one.dtype == other.dtype
     assert moved.held_bytes == pairs.held_bytes > 0
     assert all(torch.equal(*v) for v in zip(here[:2], pairs[DRAW][:2], strict=True))
+
+
+def test_a_digest_holds_one_part_of_the_content_at_a_time():
+    pairs = ArrayPairs(*np.zeros((2, 4, 1), np.float32))
+    pairs.content = lambda: (bytes([i]) * 2**20 for i in range(40))
+    tracemalloc.start()
+    try:
+        pairs.digest()
+        assert tracemalloc.get_traced_memory()[1] < 4 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_images_streamed_from_disk_hold_nothing(tmp_path, monkeypatch):

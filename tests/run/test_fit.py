@@ -14,5 +14,16 @@ def test_a_settings_file_or_settings_name_their_own_data(tmp_path):
     np.testing.assert_array_equal(by_path.embed(x=x).shared, by_value.embed(x=x).shared)
 
 
+def test_settings_may_be_given_by_section():
+    run = iiae.fit(
+        *np.random.default_rng(0).normal(size=(2, 60, 3)),
+        settings={"training": {"epochs": 1}, "objective": {"x": {"kind": "laplace", "weight": 2}}},
+        progress=False,
+    )
+    assert run.settings.training.epochs == 1
+    assert run.settings.objective.x.kind == "laplace"
+    assert run.settings.objective.y.kind == "normal"
+
+
 def test_none_stands_for_the_default_of_a_setting():
     assert override_texts({"training.patience": None, "data.limit": 3}) == ["data.limit=3"]

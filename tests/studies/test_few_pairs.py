@@ -26,7 +26,7 @@ def test_known_pairs_test_pairs_and_the_rest_are_disjoint():
 
 def test_of_the_rest_no_row_keeps_its_partner():
     parts, rest = few_pairs.few(pairs(200), seed=1, count=50)
-    train = few_pairs.forward_partial(parts.train, rest)
+    train = few_pairs.partial_pairs(parts.train, rest)
     assert len(train) == 45
     assert [(train.sides == side).sum() for side in Has] == [45, 55, 55]
 

@@ -59,6 +59,15 @@ def test_labels_of_lone_samples_are_read_where_a_latent_has_them():
     }  # fmt: skip
 
 
+def test_a_batch_is_read_from_types_as_far_as_batches_differ_in_their_cells():
+    label = rng.integers(2, size=400).astype(str)
+    other = np.where(label == "1", "B", KINDS[rng.integers(2, size=400)])
+    for kinds, low, high in ((other, 0.7, 0.8), (KINDS[rng.integers(2, size=400)], 0.4, 0.6)):
+        parts = ({"type": kinds[some]} for some in (slice(200), slice(200, 400)))
+        [latent] = omics.types_alone(*parts).values()
+        assert low < accuracy(latent, label[:200], label[200:]) < high
+
+
 def test_the_share_in_the_interval_by_hand():
     truth = np.array([[0.0, 2.0], [1.0, 5.0]])
     found = omics.measured(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
+from itertools import chain
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -126,7 +127,7 @@ class PairSet(ABC):
 
     def digest(self) -> str:
         """Identifies the set: SHA-256, hexadecimal, of the content of its pairs."""
-        return digest_of(type(self).__name__, len(self), self.shapes, *self.content())
+        return digest_of(chain([type(self).__name__, len(self), self.shapes], self.content()))
 
     def content(self) -> Iterator[bytes]:
         """The bytes that `digest` hashes: tensors held in memory, or else some pairs."""
@@ -250,8 +251,8 @@ def warn_of_given(part: str, pairs: int, wanted: int | None) -> None:
         )
 
 
-def digest_of(*parts: object) -> str:
-    """SHA-256, hexadecimal, of bytes and of plain values as Python writes them."""
+def digest_of(parts: Iterable[object]) -> str:
+    """SHA-256, hexadecimal, of bytes and of plain values as Python writes them, one at a time."""
     total = hashlib.sha256()
     for part in parts:
         content = (

@@ -21,6 +21,7 @@ from iiae.types import DOMAINS, Domain, other
 Score = Literal["euclidean", "cosine", "mutual-information"]
 NEIGHBOURS = 10  # of an item among queries of the training set, for local scaling
 REFERENCES = 1000  # such queries that are kept
+PAPERS = "euclidean of means (paper)"
 
 
 class Comparison(NamedTuple):
@@ -160,32 +161,33 @@ class Choice(NamedTuple):
 def choose_comparison(
     train: tuple[DiagonalNormal, DiagonalNormal], validation: tuple[DiagonalNormal, DiagonalNormal]
 ) -> Choice:
-    """The comparison by which most partners of validation pairs come first, or the paper's.
+    """The comparison by which partners of validation pairs come first; cosine if in doubt.
 
-    Cosine of centred means needs a higher mean reciprocal rank than the paper's, over both
-    directions; any other must exceed the better of these two by more than the standard error of
-    the difference between pairs, which a few validation pairs do not allow.
+    Any other than cosine of centred means, the paper's too, must exceed its mean reciprocal rank
+    over both directions by more than twice the standard error of the difference between pairs,
+    which a few validation pairs do not allow. If the paper's is as good as cosine, it is the one
+    to exceed.
 
     Args:
         train: r_x and r_y of training samples.
         validation: r_x and r_y of validation pairs, row by row.
     """
-    size = train[0].mean.shape[1]
-    candidates = [plain_comparison(size)]
-    candidates += [make_comparison(s, n, *train) for s in get_args(Score) for n in (0, NEIGHBOURS)]
+    candidates = {PAPERS: plain_comparison(train[0].mean.shape[1])}
+    for score in get_args(Score):
+        for neighbours in (0, NEIGHBOURS):
+            one = make_comparison(score, neighbours, *train)
+            candidates[one.name] = one
     x, y = (one.mean for one in validation)
-    values = [_reciprocal_ranks(one, x, y) for one in candidates]
-    plain = [i for i, one in enumerate(candidates) if not one.is_another or one.name == "cosine"]
-    best = kept = max(plain, key=lambda i: values[i].mean())  # the first of equal ones
-    for i, value in enumerate(values):
-        gain = value - values[kept]
-        error = gain.std(correction=0) / math.sqrt(len(gain))
-        if gain.mean() > error and value.mean() > values[best].mean():
-            best = i
-    names = ["euclidean of means (paper)", *(one.name for one in candidates[1:])]
-    return Choice(
-        candidates[best], {n: v.mean().item() for n, v in zip(names, values, strict=True)}
-    )
+    values = {name: _reciprocal_ranks(one, x, y) for name, one in candidates.items()}
+    tried = {name: value.mean().item() for name, value in values.items()}
+    base = PAPERS if tried[PAPERS] == tried["cosine"] else "cosine"
+    better = [name for name in values if _exceeds(values[name], values[base])]
+    return Choice(candidates[max(better, key=tried.__getitem__, default=base)], tried)
+
+
+def _exceeds(value: Float[Tensor, " pairs"], base: Float[Tensor, " pairs"]) -> bool:
+    gain = value - base
+    return bool(gain.mean() > 2 * gain.std(correction=0) / math.sqrt(len(gain)))
 
 
 def _reciprocal_ranks(how: Comparison, x: Tensor, y: Tensor) -> Float[Tensor, " pairs"]:

@@ -121,9 +121,18 @@ def _side(values: Any, name: str) -> Matrix:
 
 
 def override_texts(values: Mapping[str, Any] | None) -> list[str]:
-    """Settings by full name as `make_settings` takes them; None stands for the default."""
-    given = (values or {}).items()
-    return [override_text(name, value) for name, value in given if value is not None]
+    """Settings by full name, or by section, as `make_settings` takes them; None is the default.
+
+    >>> override_texts({"training.epochs": 3, "objective": {"x": {"kind": "normal"}}})
+    ['training.epochs=3', 'objective.x.kind="normal"']
+    """
+    texts: list[str] = []
+    for name, value in (values or {}).items():
+        if isinstance(value, Mapping):
+            texts += override_texts({f"{name}.{key}": one for key, one in value.items()})
+        elif value is not None:
+            texts.append(override_text(name, value))
+    return texts
 
 
 def full_names(named: Mapping[str, Any]) -> dict[str, Any]:

@@ -59,7 +59,8 @@ def fit(
         resume: Continue the run in `out`.
         overwrite: Replace a run in `out`.
         progress: Show a progress bar.
-        settings: Settings by full name, `{"training.epochs": 40}`.
+        settings: Settings by full name, `{"training.epochs": 40}`, or by section,
+            `{"training": {"epochs": 40}}`.
         named: Settings by the last part of their name, if it is theirs alone: `epochs=40`.
 
     Raises:

@@ -14,7 +14,7 @@ from iiae.metrics.probes import held_out_ridge
 from iiae.model.iiae import IIAE
 from iiae.model.units import CountUnits
 
-PAIRS = 2000  # at most
+PAIRS = 1000  # at most
 LARGE = 0.25  # share of the log size's variance from which on it is worth a warning
 
 log = logging.getLogger("iiae")
