@@ -69,11 +69,8 @@ def load_run(folder: str | Path, model: IIAE | None = None) -> StoredRun:
     if not (folder / SETTINGS).is_file():
         raise RunError(f"{folder}: not a run folder: it has no {SETTINGS}")
     if not path.is_file():
-        hint = (
-            f"; training has not finished: iiae train --resume --out {folder}"
-            if (folder / CHECKPOINT).is_file()
-            else ""
-        )
+        resume = f"; training has not finished: iiae train --resume --out {folder}"
+        hint = resume if (folder / CHECKPOINT).is_file() else ""
         raise RunError(f"{folder}: has no {MODEL}{hint}")
     settings = load_settings(folder / SETTINGS)
     try:
