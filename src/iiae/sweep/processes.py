@@ -47,9 +47,9 @@ def run_one(folder: Path) -> None:
     else:
         resume = (folder / CHECKPOINT).is_file() and (folder / SETTINGS).is_file()
         run = fit(settings, folder, data, resume=resume, progress=False, overwrite=not resume)
-    Run(run, data).evaluate()
     if not isinstance(data.validation, ClassPairs):
         save_metrics(folder, "label_free", label_free_scores(run, data), data.validation.digest())
+    Run(run, data).evaluate()  # last: a run with test results is finished
 
 
 def _check_same_data(folder: Path, settings: Settings, data: Splits) -> None:
