@@ -63,6 +63,22 @@ def test_columns_of_a_data_frame_are_taken_by_name():
         run.embed(x=x.drop(columns="gene0"))
 
 
+def test_data_frames_are_matched_by_their_index_if_it_is_text():
+    pandas = pytest.importorskip("pandas")
+    names = [f"s{i}" for i in range(60)]
+    x, y = (pandas.DataFrame(side, names) for side in arrays(60))
+    once = {**SMALL, "training.epochs": 1}
+    settings = {"settings": once, "progress": False, "covariates": {"lane": np.arange(60) % 2}}
+    assert iiae.fit(x, y, **settings).data.train.annotations  # of one order: by row
+    with pytest.raises(DataError, match="matched by name"):
+        iiae.fit(x, y[::-1], **settings)
+    train = iiae.fit(x, y[::-1], settings=once, progress=False).data.train
+    pair = next(train.batches(len(train)))
+    np.testing.assert_array_equal(pair.x[:, :3], pair.y[:, :3])
+    with pytest.raises(DataError, match=r"x: 1 names of rows occur more than once \(s1\)"):
+        iiae.fit(x.set_axis(["s1", *names[1:]]), y, settings=once, progress=False)
+
+
 def test_other_pairs_to_evaluate_have_the_forms_of_samples(run):
     x, y = arrays()
     sparse = pytest.importorskip("scipy.sparse").csr_matrix(x)
