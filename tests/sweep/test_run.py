@@ -194,6 +194,15 @@ def test_a_run_that_is_stopped_before_all_its_scores_is_not_finished(tmp_path, m
     assert load_results(folder).label_free
 
 
+def test_a_run_with_one_validation_pair_is_evaluated_without_label_free_scores(tmp_path):
+    folder = tmp_path / "out" / "000"
+    settings = small_settings("training.epochs=1", "data.validation=1")
+    write_text(folder / WANTED, dump_settings(settings))
+    run_one(folder)
+    assert load_results(folder).test
+    assert load_results(folder).label_free is None
+
+
 def test_a_sweep_scores_its_runs_without_labels_and_selects_the_highest(swept):
     rows = swept[2].rows
     done = [row for row in rows if row["status"] == "done"]
