@@ -167,8 +167,9 @@ def _places(pairs: PairSet, side: Domain) -> np.ndarray | None:
         return _places(pairs.rows, side)
     if isinstance(pairs, PartialPairs):
         places, lacking = _places(pairs.rows, side), Sides.Y if side == "x" else Sides.X
-        whole = places is not None and len(places) == len(pairs.sides)
-        return places[pairs.sides != lacking] if whole else places
+        if places is None or len(places) != len(pairs.sides):
+            return places
+        return places[pairs.sides != lacking]
     if isinstance(pairs, MatchedPairs):
         rows = pairs.index[:, "xy".index(side)]
         drawn = rows[pairs.sample(DRAWN_PAIRS, 0).numpy()]
