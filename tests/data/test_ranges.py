@@ -5,12 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import small_settings
-from iiae.data.arrays import ArrayPairs
+from iiae.data.arrays import ArrayPairs, split_rows
 from iiae.data.base import ChosenPairs, Splits
 from iiae.data.missing import drop_partners
 from iiae.data.ranges import check_images, check_ranges, check_values, to_float32, warn_of_steps
 from iiae.data.synthetic import SyntheticPairs
 from iiae.errors import DataError
+from iiae.files.matrices import Matrix
 from iiae.settings import LikelihoodSettings, make_settings
 
 rng = np.random.default_rng(0)
@@ -144,3 +145,17 @@ def test_images_that_use_the_upper_half_of_the_range_are_warned_of(caplog):
     assert "x: images from" in caplog.text
     assert "multiply by 2 and subtract 1" in caplog.text
     assert "y: images" not in caplog.text
+
+
+@pytest.mark.parametrize("form", ["dense", "with gaps", "sparse"])
+def test_a_value_that_is_no_count_is_named_by_its_row_in_the_data(form):
+    x, y = rng.poisson(3, (100, 4)).astype(float), rng.normal(size=(100, 2))
+    x[:, 0] += 1
+    x[57, 3] = 0.5
+    settings = make_settings({"data": {"name": "arrays"}}).data
+    given = pytest.importorskip("scipy.sparse").csr_matrix(x) if form == "sparse" else x
+    parts = split_rows(Matrix(given), Matrix(y), settings)
+    if form == "with gaps":
+        parts = parts._replace(train=drop_partners(parts.train, 0.2, 1))
+    with pytest.raises(DataError, match=r"x: 0\.5 in row 57, column 3 is no count"):
+        check_ranges(objective("poisson", "normal"), parts)

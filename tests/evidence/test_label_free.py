@@ -1,3 +1,5 @@
+import math
+
 import torch
 
 from helpers import small_settings
@@ -23,3 +25,11 @@ def test_a_trained_run_scores_above_the_same_run_without_its_shared_latent(tmp_p
         assert getattr(found, name) > getattr(spoilt, name), name
     assert LabelFree._fields[-1] == "balance"
     assert found.balance <= found.retrieval
+
+
+def test_few_validation_pairs_have_every_score_but_their_dependence(tmp_path):
+    settings = small_settings("training.epochs=1", "data.validation=3")
+    fit(settings, tmp_path, progress=False)
+    found = label_free_scores(load_run(tmp_path), load(settings.data))
+    assert math.isnan(found.independent)
+    assert all(math.isfinite(value) for value in found._replace(independent=0.0))

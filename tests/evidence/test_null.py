@@ -10,6 +10,7 @@ from iiae.evidence.matching import match_held_out
 from iiae.evidence.null import train_null
 from iiae.results import NullCopy, NullRuns
 from iiae.training import fit
+from iiae.types import Draw
 
 SETTINGS = small_settings("training.epochs=8", "training.batch=50", "training.learning_rate=3e-3")
 DATA = Splits(*(LinearGaussianPairs(n, 4.0, i) for i, n in enumerate((600, 100, 200))))
@@ -50,6 +51,15 @@ def test_shuffled_pairs_keep_every_sample_and_no_partner():
     assert sorted(pairs.partner.tolist()) == list(range(len(pairs)))
     assert pairs.digest() != ShuffledPairs(DATA.test, 4).digest()
     assert pairs.digest() != DATA.test.digest()
+
+
+def test_shuffled_pairs_are_augmented_as_the_pairs_are():
+    pairs = LinearGaussianPairs(20, 1.0, 0)
+    pairs.augment = lambda batch, seed: batch._replace(x=batch.x + seed)
+    draw = Draw(torch.arange(20), seed=7)
+    shuffled = ShuffledPairs(pairs, 0)
+    assert torch.equal(shuffled[draw].x, pairs.x + 7)
+    assert torch.equal(shuffled[draw].y, pairs.y[shuffled.partner])
 
 
 def test_pairs_without_some_partners_are_refused(train):

@@ -49,6 +49,19 @@ def test_another_number_of_references_is_refused(model_and_pair):
         translate(model, pair.x, "y", like=pair.y[:4])
 
 
+def test_many_samples_are_translated_some_at_a_time(model_and_pair, monkeypatch):
+    model, pair = model_and_pair
+    whole = translate(model, pair.x, "y", like=pair.y), translate(model, pair.x, "y", pair.y[:1])
+    monkeypatch.setattr("iiae.model.translation.ROWS", 4)
+    most: list[int] = []
+    model.decoder_y.register_forward_hook(lambda _, given, out: most.append(len(given[0])))
+    parts = translate(model, pair.x, "y", like=pair.y), translate(model, pair.x, "y", pair.y[:1])
+    assert most == [4, 2, 4, 2]
+    torch.testing.assert_close(parts, whole)
+    with pytest.raises(DataError, match="6 samples to translate and 5 references"):
+        translate(model, pair.x, "y", like=pair.y[:5])
+
+
 def test_draws_differ_and_repeat_for_a_seed(model_and_pair):
     model, pair = model_and_pair
     draws = [draw_exclusive(model, "y", 2, torch.Generator().manual_seed(s)) for s in (0, 0, 1)]

@@ -25,5 +25,11 @@ def test_settings_may_be_given_by_section():
     assert run.settings.objective.y.kind == "normal"
 
 
-def test_none_stands_for_the_default_of_a_setting():
-    assert override_texts({"training.patience": None, "data.limit": 3}) == ["data.limit=3"]
+def test_none_turns_off_what_is_off_by_default():
+    given = {"training.patience": None, "training.epochs": None, "data.limit": 3}
+    assert override_texts(given) == ["training.patience=none", "data.limit=3"]
+    x = np.random.default_rng(0).normal(size=(100, 3))
+    run = iiae.fit(x, x, epochs=1, progress=False)
+    assert run.settings.training.patience
+    run = iiae.fit(x, x, epochs=1, patience=None, progress=False)
+    assert run.settings.training.patience is None

@@ -51,6 +51,44 @@ def test_arrays_in_memory_are_fitted_evaluated_and_kept(run, tmp_path):
         run.save(tmp_path / "kept")
 
 
+def test_columns_of_a_data_frame_are_taken_by_name():
+    pandas = pytest.importorskip("pandas")
+    x, y = (pandas.DataFrame(side).add_prefix("gene") for side in arrays(60))
+    run = iiae.fit(x, y, settings={**SMALL, "training.epochs": 1}, progress=False)
+    turned = x[[*x.columns[::-1]]].assign(more=1.0)
+    np.testing.assert_array_equal(run.embed(x=turned).shared, run.embed(x=x).shared)
+    np.testing.assert_array_equal(run.translate(turned), run.translate(x))
+    assert run.evaluate(x=turned, y=y).nats == run.evaluate(x=x, y=y).nats
+    with pytest.raises(DataError, match="x: lacks 1 of the 5 columns that the model takes: gene0"):
+        run.embed(x=x.drop(columns="gene0"))
+
+
+def test_data_frames_are_matched_by_their_index_if_it_is_text():
+    pandas = pytest.importorskip("pandas")
+    names = [f"s{i}" for i in range(60)]
+    x, y = (pandas.DataFrame(side, names) for side in arrays(60))
+    once = {**SMALL, "training.epochs": 1}
+    settings = {"settings": once, "progress": False, "covariates": {"lane": np.arange(60) % 2}}
+    assert iiae.fit(x, y, **settings).data.train.annotations  # of one order: by row
+    with pytest.raises(DataError, match="matched by name"):
+        iiae.fit(x, y[::-1], **settings)
+    train = iiae.fit(x, y[::-1], settings=once, progress=False).data.train
+    pair = next(train.batches(len(train)))
+    np.testing.assert_array_equal(pair.x[:, :3], pair.y[:, :3])
+    with pytest.raises(DataError, match=r"x: 1 names of rows occur more than once \(s1\)"):
+        iiae.fit(x.set_axis(["s1", *names[1:]]), y, settings=once, progress=False)
+
+
+def test_other_pairs_to_evaluate_have_the_forms_of_samples(run):
+    x, y = arrays()
+    sparse = pytest.importorskip("scipy.sparse").csr_matrix(x)
+    assert run.evaluate(x=sparse, y=y).pairs == 120
+    with pytest.raises(DataError, match="x has 4 values, the model takes 5"):
+        run.evaluate(x=x[:, :4], y=y)
+    with pytest.raises(SettingsError, match="give x and y, row by row, or neither"):
+        run.evaluate(x=x)
+
+
 def test_translations_take_references_and_samples(run):
     x, y = arrays()
     assert run.translate(x[:5]).shape == (5, 7)

@@ -35,6 +35,14 @@ def test_a_wrong_override_says_what_would_be_right(text, message):
     assert message in str(error.value)
 
 
+def test_none_is_a_value_of_settings_that_are_none_by_default():
+    given = {"data": {"name": "synthetic"}, "training": {"patience": 3}}
+    assert make_settings(given, ["training.patience=none"]).training.patience is None
+    assert make_settings(given, ["training.logger=none"]).training.logger == "none"
+    with pytest.raises(SettingsError, match=r"training.patience=none: has no effect on a run"):
+        check_overrides(["training.patience=none"])
+
+
 def test_another_kind_takes_the_settings_of_the_one_before_with_it():
     base = {**LEAST, "model": {"width": 16}, "objective": {"x": {"weight": 8000.0}}}
     settings = make_settings(base, ["model.family=image-flat", "objective.x.kind=bernoulli"])

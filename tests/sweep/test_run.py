@@ -12,11 +12,12 @@ from safetensors.torch import load_file
 
 from helpers import small_settings
 from iiae.errors import MissingExtra, RunError, SettingsError
+from iiae.files.atomic import write_text
 from iiae.results import load_results
 from iiae.run_folder import CHECKPOINT, MODEL, load_history, load_run
 from iiae.settings import dump_settings
 from iiae.sweep.pareto import LEAKS, sweep_table
-from iiae.sweep.processes import LOG
+from iiae.sweep.processes import LOG, WANTED, run_one
 from iiae.sweep.rows import select
 from iiae.sweep.run import sweep
 
@@ -175,6 +176,31 @@ def test_the_command_keeps_finished_runs_and_says_what_failed(swept, experiment,
     code, _, err = iiae(*command, "--seeds", "a")
     assert code == 2
     assert "--seeds a: must be whole numbers" in err
+
+
+def test_a_run_that_is_stopped_before_all_its_scores_is_not_finished(tmp_path, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    folder = tmp_path / "out" / "000"
+    write_text(folder / WANTED, dump_settings(small_settings("training.epochs=1")))
+    with monkeypatch.context() as patch:
+        patch.setattr("iiae.evidence.label_free.label_free_scores", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            run_one(folder)
+    assert load_results(folder).test is None
+    run_one(folder)
+    assert load_results(folder).test
+    assert load_results(folder).label_free
+
+
+def test_a_run_with_one_validation_pair_is_evaluated_without_label_free_scores(tmp_path):
+    folder = tmp_path / "out" / "000"
+    settings = small_settings("training.epochs=1", "data.validation=1")
+    write_text(folder / WANTED, dump_settings(settings))
+    run_one(folder)
+    assert load_results(folder).test
+    assert load_results(folder).label_free is None
 
 
 def test_a_sweep_scores_its_runs_without_labels_and_selects_the_highest(swept):

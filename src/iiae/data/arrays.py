@@ -36,6 +36,7 @@ class ArrayPairs(PairSet):
     """
 
     tensor_names = ("x", "y")
+    places: np.ndarray | None = None  # rows of the arrays that these are some rows of
 
     def __init__(
         self,
@@ -141,7 +142,7 @@ def _part(
 ) -> ArrayPairs:
     some = {name: values[rows] for name, values in columns.items()}
     pairs = ArrayPairs(x.values[rows], y.values[rows], (x.place, y.place), some)
-    pairs.keys, pairs.features = keys.own[rows], (x.columns, y.columns)
+    pairs.keys, pairs.features, pairs.places = keys.own[rows], (x.columns, y.columns), rows
     return pairs
 
 

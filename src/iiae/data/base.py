@@ -184,7 +184,7 @@ class ShuffledPairs(PairSet):
     """
 
     def __init__(self, rows: PairSet, seed: int):
-        self.rows, self.shapes = rows, rows.shapes
+        self.rows, self.shapes, self.augment = rows, rows.shapes, rows.augment
         self.partner = torch.from_numpy(np.random.default_rng(seed).permutation(len(rows)))
 
     def __len__(self) -> int:

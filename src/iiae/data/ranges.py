@@ -11,12 +11,13 @@ from torch import Tensor
 
 from iiae.data.base import ChosenPairs, PairSet, Splits
 from iiae.data.context import ContextPairs
+from iiae.data.matched import NONE, MatchedPairs
 from iiae.data.missing import PartialPairs, Sides
 from iiae.data.scaling import find_standard
 from iiae.distributions import LikelihoodKind
 from iiae.errors import DataError, first_five
 from iiae.settings import LIKELIHOODS, LikelihoodSettings, ObjectiveSettings, imported
-from iiae.types import Draw
+from iiae.types import DOMAINS, Domain, Draw
 
 SLACK = 1e-3  # by which rounding may leave a range
 DRAWN_PAIRS = 256  # looked at in a set that holds no tensors of floats
@@ -83,16 +84,22 @@ def check_images(values: Tensor, name: str) -> None:
     raise DataError(f"{name}: images from {low:g} to {high:g} are not in [-1, 1]; {fix}")
 
 
-def check_values(values: Tensor, likelihood: LikelihoodSettings, name: str) -> None:
+def check_values(
+    values: Tensor,
+    likelihood: LikelihoodSettings,
+    name: str,
+    places: np.ndarray | None = None,
+) -> None:
     """Raises DataError if samples, `(rows, *shape)`, do not suit a likelihood.
 
     Bernoulli is of values in [0, 1], categorical of shares that sum to 1 on axis 1, Poisson and
     negative binomial of whole numbers; of images, the others are of values in [-1, 1], to which
-    their decoders are bounded.
+    their decoders are bounded. `places` are the numbers of the rows in messages.
     """
     support = _support(likelihood)
     if support == "counts":
-        _check_counts(values, likelihood, name)
+        places = np.arange(len(values)) if places is None else places
+        _check_counts(values, likelihood, name, places)
     if support in ("unit", "simplex"):
         _check_shares(values, likelihood.kind, name)
     if support == "simplex":
@@ -118,9 +125,9 @@ def check_ranges(objective: ObjectiveSettings, data: Splits) -> None:
     """
     counted = "counts" in (_support(objective.x), _support(objective.y))
     for part in ("train", "validation", *(["test"] if counted else [])):
-        for side, values in zip("xy", sides_of(getattr(data, part)), strict=True):
+        for side, values in zip(DOMAINS, sides_of(getattr(data, part)), strict=True):
             likelihood = getattr(objective, side)
-            check_values(values, likelihood, f"{part} {side}")
+            check_values(values, likelihood, f"{part} {side}", _places(getattr(data, part), side))
             low, high = _ends(values, f"{part} {side}")
             bounded = values.ndim == 4 and _support(likelihood) == "real"
             if bounded and part == "train" and 0 <= low < high:
@@ -154,17 +161,35 @@ def sides_of(pairs: PairSet) -> Sequence[Tensor]:
     return pairs.pairs(Draw(pairs.sample(DRAWN_PAIRS, 0)))[:2]
 
 
-def _check_counts(values: Tensor, likelihood: LikelihoodSettings, name: str) -> None:
+def _places(pairs: PairSet, side: Domain) -> np.ndarray | None:
+    """Rows of the user's data that `sides_of` gives of a side, if they are known."""
+    if isinstance(pairs, ChosenPairs | ContextPairs):
+        return _places(pairs.rows, side)
+    if isinstance(pairs, PartialPairs):
+        places, lacking = _places(pairs.rows, side), Sides.Y if side == "x" else Sides.X
+        if places is None or len(places) != len(pairs.sides):
+            return places
+        return places[pairs.sides != lacking]
+    if isinstance(pairs, MatchedPairs):
+        rows = pairs.index[:, "xy".index(side)]
+        drawn = rows[pairs.sample(DRAWN_PAIRS, 0).numpy()]
+        return np.where(drawn == NONE, rows.max(), drawn)
+    return getattr(pairs, "places", None)
+
+
+def _check_counts(
+    values: Tensor, likelihood: LikelihoodSettings, name: str, places: np.ndarray
+) -> None:
     _ends(values, name)
     off = (values < 0) | (values != values.round())
     if off.any():
         row, column = off.nonzero()[0].tolist()
         raise DataError(
-            f"{name}: {values[row, column].item():g} in row {row}, column {column} is no count; "
-            f"{likelihood.kind} is of whole numbers from 0, so give raw counts (the layer that "
-            "holds them), not normalised or log values, or use normal"
+            f"{name}: {values[row, column].item():g} in row {places[row]}, column {column} is no "
+            f"count; {likelihood.kind} is of whole numbers from 0, so give raw counts (the layer "
+            "that holds them), not normalised or log values, or use normal"
         )
-    empty = (values.sum(1) == 0).nonzero()[:, 0].tolist()
+    empty = places[(values.sum(1) == 0).cpu().numpy()].tolist()
     if likelihood.size == "observed" and empty:
         raise DataError(
             f"{name}: no count at all in row {first_five(empty)}, whose library size would be 0; "

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from iiae.data.base import PairSet, Splits
 from iiae.evidence.gains import PAIRS, domain_components, held_out_r2, leakage_gains
 from iiae.evidence.information import information_terms
 from iiae.evidence.matching import match_held_out
-from iiae.evidence.measure import Blocks, views
+from iiae.evidence.measure import FEWEST, Blocks, views
 from iiae.metrics.independence import hsic_test
 from iiae.metrics.probes import alive
 from iiae.model.latents import embed
@@ -59,7 +61,9 @@ def _crossed(view: Blocks, pairs: PairSet, settings: EvaluationSettings) -> floa
 
 
 def _dependence(view: Blocks, seed: int) -> float:
-    """0 of a latent that holds nothing."""
+    """0 of a latent that holds nothing; NaN where there are too few pairs to measure it."""
+    if len(view.shared) < FEWEST:
+        return math.nan
     values = [0.0, 0.0]
     for i, (own, shared) in enumerate(
         ((view.exclusive_x, view.given_x), (view.exclusive_y, view.given_y))

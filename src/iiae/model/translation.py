@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -9,7 +11,10 @@ from torch import Tensor
 from iiae.distributions import DiagonalNormal
 from iiae.errors import DataError
 from iiae.model.iiae import IIAE
-from iiae.types import Context, Domain, other
+from iiae.types import Context, Domain, mapped, other
+
+T = TypeVar("T")
+ROWS = 256  # that are translated at once
 
 
 @torch.inference_mode()
@@ -44,7 +49,34 @@ def translate(
     Raises:
         DataError: Source and reference differ in number, or covariates are missing.
     """
+    given = like if exclusive is None else exclusive
+    _check_number(len(source), given)
     target = context._replace(size=None) if target is None else target
+    parts = [
+        _translated(
+            model,
+            to,
+            active_only,
+            *(_rows(source, first), _rows(like, first), _rows(exclusive, first)),
+            *(_rows(context, first), _rows(target, first), _rows(like_context, first)),
+        )
+        for first in range(0, max(1, len(source)), ROWS)
+    ]
+    return torch.cat(parts)
+
+
+def _translated(
+    model: IIAE,
+    to: Domain,
+    active_only: bool,
+    source: Tensor,
+    like: Tensor | None,
+    exclusive: Tensor | None,
+    context: Context,
+    target: Context,
+    like_context: Context | None,
+) -> Tensor:
+    """`translate` for some rows; as many parameters as that."""
     shared = content(model, source, to, context)
     if active_only:
         shared = shared * model.active
@@ -55,6 +87,19 @@ def translate(
             model, like, to, target if like_context is None else like_context
         )
     return render(model, shared, to, exclusive, target)
+
+
+def _rows(values: T, first: int) -> T:
+    """The rows from `first` on that are translated at once; one row is for all."""
+    return mapped(values, lambda v: v if len(v) == 1 else v[first : first + ROWS])
+
+
+def _check_number(sources: int, references: Tensor | None) -> None:
+    if references is not None and len(references) not in (1, sources):
+        raise DataError(
+            f"{sources} samples to translate and {len(references)} references; give one for "
+            "all or one for each"
+        )
 
 
 @torch.inference_mode()
@@ -85,11 +130,7 @@ def render(
     model.eval()
     if exclusive is None:
         exclusive = shared.new_zeros(1, model.exclusive_sizes.of(to))
-    if len(exclusive) not in (1, len(shared)):
-        raise DataError(
-            f"{len(shared)} samples to translate and {len(exclusive)} references; give one for "
-            "all or one for each"
-        )
+    _check_number(len(shared), exclusive)
     return model.decoder(to)(shared, exclusive.expand(len(shared), -1), context).mean
 
 

@@ -17,7 +17,7 @@ class LabelFree(NamedTuple):
     | `estimate` | `interaction_estimate`, which has no limit of log N, nats |
     | `inter_kl` | minus the nats of z_s that only one domain says |
     | `crossed` | R2 of a domain by the other's z_s, mean of both |
-    | `independent` | minus HSIC of z_x and z_s given x, mean of both domains |
+    | `independent` | minus HSIC of z_x and z_s given x, mean of both domains; from 20 pairs on |
     | `kept_apart` | minus the largest of `Gains.leaks`, by active means |
     | `nats_apart` | `nats` times (1 + `kept_apart`) |
     | `balance` | `retrieval` times (1 + `kept_apart`) |

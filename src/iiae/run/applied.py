@@ -12,7 +12,7 @@ from torch import Tensor
 
 from iiae.model import translation
 from iiae.model.iiae import IIAE
-from iiae.run.samples import batches_of, context_of, samples_of
+from iiae.run.samples import BATCH, batches_of, context_of, samples_of
 from iiae.run_folder import StoredRun
 from iiae.types import Context, Domain, mapped, other
 
@@ -82,6 +82,11 @@ def drawn(model: IIAE, given: Given, to: Domain, samples: int, seed: int) -> np.
     """Translations with drawn exclusive latents, `(samples, rows, *shape)`."""
     generator = torch.Generator().manual_seed(seed)
     latents = translation.draw_exclusive(model, to, samples, generator)
-    shared = translation.content(model, given.values, to, given.known)
-    made = [translation.render(model, shared, to, one[None], given.target) for one in latents]
-    return torch.stack(made).numpy()
+    made: list[Tensor] = []
+    for first in range(0, len(given.values), BATCH):
+        rows = slice(first, first + BATCH)
+        some = mapped(given, lambda v, rows=rows: v[rows])
+        shared = translation.content(model, some.values, to, some.known)
+        each = [translation.render(model, shared, to, one[None], some.target) for one in latents]
+        made.append(torch.stack(each))
+    return torch.cat(made, 1).numpy()

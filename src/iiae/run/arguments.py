@@ -15,12 +15,13 @@ from iiae.data.suggest import suggest_settings, suggest_settings_of
 from iiae.errors import SettingsError
 from iiae.files.cells import find_place, is_cells, open_cells, read_place
 from iiae.files.matrices import Matrix, is_sparse, make_matrix
-from iiae.run.samples import as_array, is_paths, named_columns
+from iiae.run.samples import as_array, is_paths, named_columns, text_columns
 from iiae.settings import (
     Settings,
     describe_settings,
     load_settings,
     make_settings,
+    none_by_default,
     override_text,
 )
 
@@ -92,6 +93,8 @@ class Request(NamedTuple):
         if self.x is None or self.y is None:
             raise SettingsError("give x and y, pairs=..., or settings")
         sides = _side(self.x, "x"), _side(self.y, "y")
+        if sides[0].rows == sides[1].rows:  # then row i is the partner of row i
+            sides = sides[0]._replace(rows=None), sides[1]._replace(rows=None)
         columns = named_columns(self.covariates, self.sizes)
         settings = make_settings(suggest_settings_of(make_pairs(*sides)), overrides)
         settings_of(find("arrays"), settings.data)  # refuses what arrays do not read
@@ -109,19 +112,24 @@ def _is_settings_file(value: Any) -> bool:
 
 
 def _side(values: Any, name: str) -> Matrix:
-    """Samples in memory; columns of a table that are named by text keep their names."""
+    """Samples in memory; rows and columns of a data frame keep their names if these are text."""
     if is_cells(values):
         with open_cells(values) as cells:
             return read_place(cells, find_place(cells, "", name))
     if is_sparse(values):
         return make_matrix(values, place=name)
-    names: list[Any] = list(getattr(values, "columns", ()))
-    named = names if names and all(isinstance(one, str) for one in names) else None
-    return Matrix(as_array(values), None, named, name)
+    array, columns = as_array(values), text_columns(values)
+    index = getattr(values, "index", None)  # of pandas
+    rows: list[Any] = index.tolist() if index is not None and hasattr(index, "tolist") else []
+    if rows and all(isinstance(one, str) for one in rows):
+        return make_matrix(array, rows, columns, name)
+    return Matrix(array, None, columns, name)
 
 
 def override_texts(values: Mapping[str, Any] | None) -> list[str]:
-    """Settings by full name, or by section, as `make_settings` takes them; None is the default.
+    """Settings by full name, or by section, as `make_settings` takes them.
+
+    None turns off what is off by default, as `training.patience`; any other setting stays as it is.
 
     >>> override_texts({"training.epochs": 3, "objective": {"x": {"kind": "normal"}}})
     ['training.epochs=3', 'objective.x.kind="normal"']
@@ -130,7 +138,7 @@ def override_texts(values: Mapping[str, Any] | None) -> list[str]:
     for name, value in (values or {}).items():
         if isinstance(value, Mapping):
             texts += override_texts({f"{name}.{key}": one for key, one in value.items()})
-        elif value is not None:
+        elif value is not None or name in none_by_default():
             texts.append(override_text(name, value))
     return texts
 

@@ -44,7 +44,8 @@ def fit(
     Args:
         first: Samples of x: an array (dense or sparse), tensor or data frame, an array file, or a
             folder of images. Or `Settings`, or the path of a settings file, which name the data
-            themselves. Or an AnnData, a MuData or the path of one. Two AnnData are matched by name.
+            themselves. Or an AnnData, a MuData or the path of one. Two AnnData are matched by name,
+            and so are two data frames whose index is text.
         second: Samples of y; row i, or the file of the same name, is the partner of x's.
         x: The same as `first`; of cells, the place of x, as in `data.x`: "rna", "rna:counts".
         y: The same as `second`; of cells, the place of y, "protein" or "obsm:protein".
@@ -61,7 +62,8 @@ def fit(
         progress: Show a progress bar.
         settings: Settings by full name, `{"training.epochs": 40}`, or by section,
             `{"training": {"epochs": 40}}`.
-        named: Settings by the last part of their name, if it is theirs alone: `epochs=40`.
+        named: Settings by the last part of their name, if it is theirs alone: `epochs=40`. None
+            turns off what is off by default: `patience=None`.
 
     Raises:
         SettingsError: A setting is unknown, ambiguous or wrong.

@@ -13,15 +13,16 @@ from torch import Tensor
 from iiae.data.arrays import ArrayPairs
 from iiae.data.base import PairSet
 from iiae.data.context import with_context
-from iiae.data.ranges import check_values
+from iiae.data.ranges import check_values, sides_of
+from iiae.data.registry import check_shapes
 from iiae.errors import DataError, SettingsError
 from iiae.files.cells import is_cells
-from iiae.files.matrices import is_sparse, make_matrix
+from iiae.files.matrices import Matrix, is_sparse, make_matrix, with_columns
 from iiae.files.sources import read_all
 from iiae.model.iiae import IIAE
 from iiae.networks.covariates import plain_name
-from iiae.run_folder import StoredRun, open_samples
-from iiae.types import Context, Domain
+from iiae.run_folder import StoredRun, load_features, open_samples
+from iiae.types import DOMAINS, Context, Domain
 
 BATCH = 256  # samples that the model takes at once
 
@@ -99,10 +100,34 @@ def given_pairs(
     covariates: Mapping[str, Any] | None,
     sizes: Mapping[str, Any] | None,
 ) -> PairSet:
-    """Pairs in memory as the model takes them; errors as for `as_array` and `named_columns`."""
+    """Pairs in memory as the model takes them.
+
+    Raises:
+        SettingsError: A side is missing; or as `named_columns`.
+        DataError: The samples do not fit each other or the model.
+    """
+    if x is None or y is None:
+        raise SettingsError("give x and y, row by row, or neither")
     columns = named_columns(covariates, sizes or {})
-    pairs = ArrayPairs(as_array(x), as_array(y), columns=columns)
+    pairs = ArrayPairs(_as_taken(run, x, "x"), _as_taken(run, y, "y"), columns=columns)
+    check_shapes(pairs.shapes, run.shapes)
+    for domain, values in zip(DOMAINS, sides_of(pairs), strict=True):
+        check_values(values, getattr(run.settings.objective, domain), domain)
     return with_context(pairs, run.model.covariates, run.settings.objective)
+
+
+def _as_taken(run: StoredRun, values: Any, domain: Domain) -> np.ndarray:
+    """Samples as an array; columns of a data frame are taken by name if the run knows names."""
+    if is_cells(values) or is_sparse(values) or is_paths(values):
+        return samples_of(run, values, domain).numpy()
+    matrix = Matrix(as_array(values), None, text_columns(values), domain)
+    return with_columns(matrix, load_features(run.folder).of(domain)).values
+
+
+def text_columns(table: Any) -> list[str] | None:
+    """Names of a data frame's columns, if all are text."""
+    names: list[Any] = list(getattr(table, "columns", ()))
+    return names if names and all(isinstance(name, str) for name in names) else None
 
 
 def context_of(
@@ -154,7 +179,7 @@ def samples_of(run: StoredRun, values: Any, domain: Domain) -> Tensor:
         return torch.cat(list(batches_of(run, values, domain)))
     if is_paths(values):
         return read_all(open_samples(run, paths(values), domain))
-    shape, array = tuple(run.shapes.of(domain)), as_array(values)
+    shape, array = tuple(run.shapes.of(domain)), _as_taken(run, values, domain)
     if array.shape == shape:
         array = array[None]
     pairs = ArrayPairs(array, array, (domain, domain))

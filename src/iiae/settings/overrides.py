@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from iiae.errors import SettingsError
-from iiae.settings.listing import toml_text
+from iiae.settings.listing import describe_settings, toml_text
 from iiae.settings.names import READ_BY
 from iiae.settings.sections import Settings
 from iiae.settings.sizes import of_another_size
@@ -56,6 +57,8 @@ def _names(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 def overridden(values: Mapping[str, Any], text: str) -> dict[str, Any]:
     """A nested mapping with one override applied to it.
 
+    `none` is None for those settings whose default it is.
+
     Raises:
         SettingsError: The text is no override.
     """
@@ -71,7 +74,8 @@ def overridden(values: Mapping[str, Any], text: str) -> dict[str, Any]:
             raise SettingsError(f"--set {text}: {section} is not a section")
         inner[section] = dict(below)
         inner = inner[section]
-    inner[last] = _parse(value.strip())
+    absent = value.strip() == "none" and name.strip() in none_by_default()
+    inner[last] = None if absent else _parse(value.strip())
     if name.strip() == "model.size":  # what is set by hand stays
         changed["model"] = of_another_size(values.get("model", {}), inner[last])
     if last in READ_BY:
@@ -96,5 +100,11 @@ def _parse(value: str) -> Any:
 
 
 def override_text(name: str, value: Any) -> str:
-    """One setting as `--set` takes it."""
-    return f"{name}={toml_text(value)}"
+    """One setting as `--set` takes it; TOML has no None."""
+    return f"{name}={'none' if value is None else toml_text(value)}"
+
+
+@cache
+def none_by_default() -> frozenset[str]:
+    """Full names of the settings that are None unless they are given."""
+    return frozenset(name for name, default, _ in describe_settings() if default == "none")

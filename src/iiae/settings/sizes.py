@@ -38,7 +38,8 @@ def with_sizes(model: Mapping[str, Any]) -> dict[str, Any]:
             f"size = {size!r} has no effect on family {family!r}, only on "
             f"{' and '.join(map(repr, SIZES))}; leave it out"
         )
-    return {**SIZES[family].get(size, {}), **model}
+    given = {name: value for name, value in model.items() if value is not None}
+    return {**SIZES[family].get(size, {}), **given}
 
 
 def of_another_size(model: Mapping[str, Any], size: Any) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from iiae.settings import Settings, load_settings
 
 WANTED = "wanted.toml"  # in each run folder: the settings it must have
 LOG = "sweep.log"  # in each run folder: what its process printed
+FEWEST_SCORED = 3  # validation pairs that label-free scores can be of
 Progress = Callable[[int, int], object]
 
 
@@ -47,9 +48,9 @@ def run_one(folder: Path) -> None:
     else:
         resume = (folder / CHECKPOINT).is_file() and (folder / SETTINGS).is_file()
         run = fit(settings, folder, data, resume=resume, progress=False, overwrite=not resume)
-    Run(run, data).evaluate()
-    if not isinstance(data.validation, ClassPairs):
+    if not isinstance(data.validation, ClassPairs) and len(data.validation) >= FEWEST_SCORED:
         save_metrics(folder, "label_free", label_free_scores(run, data), data.validation.digest())
+    Run(run, data).evaluate()  # last: a run with test results is finished
 
 
 def _check_same_data(folder: Path, settings: Settings, data: Splits) -> None:
