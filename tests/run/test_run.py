@@ -79,6 +79,24 @@ def test_unpaired_samples_are_trained_on_and_a_domain_may_have_one_column():
     assert np.isfinite(run.translate(x[:9])).all()
 
 
+def test_tables_in_memory_are_read_by_the_names_of_their_columns(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    x, y = (pandas.DataFrame(side).add_prefix("c") for side in arrays(60))
+    settings = {**SMALL, "training.epochs": 1}
+    run = iiae.fit(x, y, settings=settings, progress=False)
+    turned, wider = x[x.columns[::-1]], y.assign(more=0.0)[["more", *y.columns[::-1]]]
+    expected = run.embed(x=x.to_numpy()).shared
+    for given in (turned, pytest.importorskip("polars").from_pandas(turned)):
+        np.testing.assert_array_equal(run.embed(x=given).shared, expected)
+    assert (run.translate(turned, like=wider) == run.translate(x, like=y)).all()
+    assert run.evaluate(x=turned, y=wider).nats == run.evaluate(x=x, y=y).nats
+    with pytest.raises(DataError, match="x: lacks 1 of the 5 columns that the model takes: c0"):
+        run.embed(x=x.rename(columns={"c0": "other"}))
+    run.save(tmp_path)
+    iiae.fit(*arrays(60), settings=settings, progress=False).save(tmp_path, overwrite=True)
+    assert iiae.load(tmp_path).embed(x=turned).shared.shape == (60, 4)  # of a run without names
+
+
 def test_folders_of_images_are_fitted_embedded_and_searched(tmp_path):
     pytest.importorskip("lancedb")
     names = [f"{i}.png" for i in range(30)]
@@ -106,6 +124,10 @@ def test_what_cannot_be_fitted_or_asked_is_one_line(run):
         iiae.fit(x)
     with pytest.raises(SettingsError, match=r"embed takes x=... or y=..."):
         run.embed()
+    with pytest.raises(SettingsError, match=r"evaluate takes x=... and y=..., or neither"):
+        run.evaluate(x=x)
+    with pytest.raises(SettingsError, match="samples = -1: must be 0 or more"):
+        run.translate(x, samples=-1)
     with pytest.raises(DataError, match="x has samples of 7, the model takes 5"):
         run.embed(x=y)
     with pytest.raises(DataError, match="holds <U1, not numbers"):

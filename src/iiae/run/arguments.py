@@ -15,7 +15,7 @@ from iiae.data.suggest import suggest_settings, suggest_settings_of
 from iiae.errors import SettingsError
 from iiae.files.cells import find_place, is_cells, open_cells, read_place
 from iiae.files.matrices import Matrix, is_sparse, make_matrix
-from iiae.run.samples import as_array, is_paths, named_columns
+from iiae.run.samples import as_array, column_names, is_paths, named_columns
 from iiae.settings import (
     Settings,
     describe_settings,
@@ -115,9 +115,7 @@ def _side(values: Any, name: str) -> Matrix:
             return read_place(cells, find_place(cells, "", name))
     if is_sparse(values):
         return make_matrix(values, place=name)
-    names: list[Any] = list(getattr(values, "columns", ()))
-    named = names if names and all(isinstance(one, str) for one in names) else None
-    return Matrix(as_array(values), None, named, name)
+    return Matrix(as_array(values), None, column_names(values), name)
 
 
 def override_texts(values: Mapping[str, Any] | None) -> list[str]:

@@ -16,11 +16,11 @@ from iiae.data.context import with_context
 from iiae.data.ranges import check_values
 from iiae.errors import DataError, SettingsError
 from iiae.files.cells import is_cells
-from iiae.files.matrices import is_sparse, make_matrix
+from iiae.files.matrices import Matrix, is_sparse, make_matrix, with_columns
 from iiae.files.sources import read_all
 from iiae.model.iiae import IIAE
 from iiae.networks.covariates import plain_name
-from iiae.run_folder import StoredRun, open_samples
+from iiae.run_folder import StoredRun, load_features, open_samples
 from iiae.types import Context, Domain
 
 BATCH = 256  # samples that the model takes at once
@@ -45,6 +45,19 @@ def as_array(values: Any) -> np.ndarray:
     if array.dtype.kind not in "buif":
         raise DataError(f"{type(values).__name__}: holds {array.dtype}, not numbers")
     return array
+
+
+def column_names(table: Any) -> list[str] | None:
+    """Names of a table's columns, if it has them and all are text."""
+    names: list[Any] = list(getattr(table, "column_names", getattr(table, "columns", ())))
+    return names if names and all(isinstance(name, str) for name in names) else None
+
+
+def _as_taken(run: StoredRun, values: Any, domain: Domain) -> np.ndarray:
+    """`as_array`, the columns of a table by name where the run knows names."""
+    named = column_names(values)
+    matrix = Matrix(as_array(values), None, named, domain)
+    return with_columns(matrix, load_features(run.folder).of(domain) if named else None).values
 
 
 def _of_frame(frame: Any) -> np.ndarray:
@@ -99,9 +112,9 @@ def given_pairs(
     covariates: Mapping[str, Any] | None,
     sizes: Mapping[str, Any] | None,
 ) -> PairSet:
-    """Pairs in memory as the model takes them; errors as for `as_array` and `named_columns`."""
+    """Pairs in memory as the model takes them; errors as for `samples_of` and `named_columns`."""
     columns = named_columns(covariates, sizes or {})
-    pairs = ArrayPairs(as_array(x), as_array(y), columns=columns)
+    pairs = ArrayPairs(_as_taken(run, x, "x"), _as_taken(run, y, "y"), columns=columns)
     return with_context(pairs, run.model.covariates, run.settings.objective)
 
 
@@ -154,7 +167,7 @@ def samples_of(run: StoredRun, values: Any, domain: Domain) -> Tensor:
         return torch.cat(list(batches_of(run, values, domain)))
     if is_paths(values):
         return read_all(open_samples(run, paths(values), domain))
-    shape, array = tuple(run.shapes.of(domain)), as_array(values)
+    shape, array = tuple(run.shapes.of(domain)), _as_taken(run, values, domain)
     if array.shape == shape:
         array = array[None]
     pairs = ArrayPairs(array, array, (domain, domain))
