@@ -1,9 +1,11 @@
 # The server of a run: its API and its page, without a GPU.
 #   docker build -t iiae .
-#   docker run --rm -p 8000:8000 -e IIAE_TOKEN=... -v "$PWD/runs/mine:/run:ro" iiae
+#   docker run --rm --init -p 8000:8000 -e IIAE_TOKEN=... -v "$PWD/runs/mine:/model:ro" iiae
 # Requests carry the token, since others can reach the server; the page asks for it. With a gallery:
-#   docker run --rm -p 8000:8000 -e IIAE_TOKEN=... -v "$PWD/runs/mine:/run:ro" iiae \
-#     /run --gallery /run/gallery --host 0.0.0.0
+#   docker run --rm --init -p 8000:8000 -e IIAE_TOKEN=... -v "$PWD/runs/mine:/model:ro" iiae \
+#     /model --gallery /model/gallery --host 0.0.0.0
+# --init stops a server that still loads the run; --stop-timeout 45 lets uploads under way end.
+# The user 10001 must be allowed to read the run. /run would hide what platforms mount below it.
 FROM python:3.11-slim AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
@@ -25,4 +27,4 @@ EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
   CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health', timeout=4)"]
 ENTRYPOINT ["iiae", "serve"]
-CMD ["/run", "--host", "0.0.0.0"]
+CMD ["/model", "--host", "0.0.0.0"]

@@ -1,14 +1,12 @@
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from helpers import small_settings
 from iiae.errors import RunError
-from iiae.run_folder import (
-    MODEL,
-    SETTINGS,
-    load_run,
-)
+from iiae.run_folder import MODEL, SETTINGS, load_run, stored
 
 
 def copy(folder, to, without=()):
@@ -25,6 +23,16 @@ def test_a_loaded_run_gives_the_same_answers(folder):
     assert torch.equal(one.model.encode_x(x).shared.mean, other.model.encode_x(x).shared.mean)
     assert not one.model.training
     assert one.settings == small_settings()
+
+
+def test_weights_that_may_not_be_read_are_not_called_missing(folder, monkeypatch):
+    def refuse(path, *_):  # as for other users than root
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(stored, "load_settings", lambda _: small_settings())
+    with pytest.raises(RunError, match=rf"{MODEL}: cannot be read: Permission denied$"):
+        load_run(folder)
 
 
 def test_what_is_no_run_is_refused(folder, tmp_path):

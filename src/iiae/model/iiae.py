@@ -35,6 +35,7 @@ class Active(NamedTuple):
 Units = DataUnits | StandardUnits | CountUnits
 ACTIVE = ("active", "active_x", "active_y")  # buffers of a model
 KEPT = 512  # posteriors of training samples that are kept of each exclusive latent
+LEVELS = 201  # shares of values, 0 to 1, whose levels predictive intervals are looked up in
 
 
 class IIAE(nn.Module):
@@ -58,6 +59,7 @@ class IIAE(nn.Module):
     active_y: Tensor
     aggregate_x: Tensor
     aggregate_y: Tensor
+    levels: Tensor
     exclusive_x: nn.Module
     exclusive_y: nn.Module
     shared_given_x: nn.Module
@@ -85,6 +87,8 @@ class IIAE(nn.Module):
         # means and log-variances; those of the prior until `keep_aggregate` fills them
         self.register_buffer("aggregate_x", torch.zeros(2, KEPT, exclusive_sizes[0]))
         self.register_buffer("aggregate_y", torch.zeros(2, KEPT, exclusive_sizes[1]))
+        # of x and of y; `iiae.model.prediction.calibrated_levels` fills them
+        self.register_buffer("levels", torch.linspace(0, 1, LEVELS).repeat(2, 1))
 
     @property
     def active_dimensions(self) -> Active:

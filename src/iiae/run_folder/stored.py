@@ -62,28 +62,28 @@ def load_run(folder: str | Path, model: IIAE | None = None) -> StoredRun:
         model: The model to fill, where it is not one that settings describe.
 
     Raises:
-        RunError: The folder is not a finished run, or its weights do not fit.
+        RunError: The folder is no finished run, or its weights do not fit or may not be read.
     """
     folder = Path(folder)
     path = folder / MODEL
     if not (folder / SETTINGS).is_file():
         raise RunError(f"{folder}: not a run folder: it has no {SETTINGS}")
     if not path.is_file():
-        hint = (
-            f"; training has not finished: iiae train --resume --out {folder}"
-            if (folder / CHECKPOINT).is_file()
-            else ""
-        )
+        resume = f"; training has not finished: iiae train --resume --out {folder}"
+        hint = resume if (folder / CHECKPOINT).is_file() else ""
         raise RunError(f"{folder}: has no {MODEL}{hint}")
     settings = load_settings(folder / SETTINGS)
     try:
-        with safe_open(path, "pt") as file:
+        # opened first: of a file that may not be read, safetensors says that there is none
+        with path.open("rb"), safe_open(path, "pt") as file:
             notes = file.metadata() or {}
             shape_x, shape_y = json.loads(notes.get("shapes", "null"))
         shapes = PerDomain[Sequence[int]](tuple(shape_x), tuple(shape_y))
         covariates = Covariates.from_json(notes.get("covariates", "[]"))
         model = model or build_model(settings.model, settings.objective, shapes, covariates)
         load_model(model, path)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}") from error
     except (SafetensorError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise RunError(f"{path}: damaged, or not of these settings: {reason}") from error

@@ -25,6 +25,7 @@ from iiae.model.build import build_model, check_parts
 from iiae.model.iiae import IIAE, Active
 from iiae.model.latents import Embeddings, embed
 from iiae.model.moments import recompute_moments
+from iiae.model.prediction import calibrated_levels
 from iiae.model.units import DataUnits
 from iiae.networks.covariates import Covariates
 from iiae.run_folder import (
@@ -53,6 +54,7 @@ from iiae.training.signals import stop_on_signals
 from iiae.training.validation import RANKED_PAIRS, best_epoch, out_of_patience
 
 UNIT_ROWS = 1000  # rows that the units of columns are learned from at once
+CALIBRATED_PAIRS = 200  # validation pairs that predictive intervals are calibrated on
 ACTIVE_PAIRS = 10_000  # training pairs that the active dimensions are chosen on
 
 
@@ -249,10 +251,20 @@ def _finish(learner: Learner, data: Splits, train: PairSet, out: Path) -> None:
     if settings.training.translation_moments:
         batches = data.train.batches(settings.training.batch, index.sort().values)
         recompute_moments(model, batches, settings.training.seed)
+    _calibrate(model, data.validation, settings.training.seed)
     save_weights(out / MODEL, model.state_dict(), data.train.shapes, model.covariates)
     summary = {**_summary(learner, data), "latents": _latents(posteriors, active)}
     recorded = load_pairs(out)  # its digest was taken when training began
     save_metrics(out, "training", summary, recorded["train"].digest if recorded else None)
+
+
+def _calibrate(model: IIAE, validation: PairSet, seed: int) -> None:
+    """Learns the levels of predictive intervals of vectors, where validation pairs are partners."""
+    vectors = all(len(shape) == 1 for shape in validation.shapes)
+    if vectors and not isinstance(validation, ClassPairs):
+        index = validation.sample(CALIBRATED_PAIRS, seed)
+        pair = next(iter(validation.batches(CALIBRATED_PAIRS, index)))
+        model.levels.copy_(calibrated_levels(model, pair, seed))
 
 
 def _summary(learner: Learner, data: Splits) -> dict[str, object]:
