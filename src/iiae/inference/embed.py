@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from iiae.data.ranges import check_values
 from iiae.errors import DataError, RunError, SettingsError
 from iiae.files.atomic import refuse_inputs, write_atomically, write_text
 from iiae.files.columns import read_named_columns
@@ -83,7 +84,8 @@ class Embedder:
 
     def __init__(self, job: Job):
         self.job = job
-        model = load_run(job.run).for_inference().model
+        run = load_run(job.run).for_inference()
+        model, self.likelihood = run.model, getattr(run.settings.objective, job.domain)
         self.model = model.to("cuda" if torch.cuda.is_available() else "cpu")
         self.known = read_covariates(model.covariates, job.columns, len(job.source))
 
@@ -135,6 +137,7 @@ class Embedder:
 
     def _embed(self, numbers: list[int], values: list[Tensor]) -> np.ndarray:
         device = self.model.active.device
+        check_values(torch.stack(values), self.likelihood, self.job.source.path(numbers[0]))
         stacked, known = torch.stack(values).to(device), self.known
         context = mapped(known, lambda columns: columns[numbers].to(device))
         domain, block = self.job.domain, self.job.block

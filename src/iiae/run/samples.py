@@ -158,7 +158,10 @@ def batches_of(run: StoredRun, values: Any, domain: Domain) -> Iterator[Tensor]:
     if width != size:
         raise DataError(f"{domain} has {width} values, the model takes {size}")
     for first in range(0, rows, BATCH):
-        yield torch.from_numpy(matrix.take(np.arange(first, min(first + BATCH, rows))))
+        some = torch.from_numpy(matrix.take(np.arange(first, min(first + BATCH, rows))))
+        likelihood = getattr(run.settings.objective, domain)
+        check_values(some, likelihood, f"{domain} from row {first} on")
+        yield some
 
 
 def samples_of(run: StoredRun, values: Any, domain: Domain) -> Tensor:
