@@ -14,6 +14,7 @@ from iiae.hub import CARD, model_card, pull, push
 from iiae.results import Results, load_results
 from iiae.run_folder import (
     COMPARISON,
+    FEATURES,
     HISTORY,
     METRICS,
     MODEL,
@@ -57,7 +58,9 @@ def test_a_pushed_run_is_pulled_and_answers_the_same(folder, tmp_path):
     x = torch.randn(5, 32)
     before = load_run(folder).model.encode_x(x)
     assert torch.equal(pulled.model.encode_x(x).shared.mean, before.shared.mean)
-    push(folder, tmp_path / "shared")  # again, over itself
+    (tmp_path / "shared" / FEATURES).write_text('{"x": ["a"], "y": null}')
+    push(folder, tmp_path / "shared")  # again, over one with names of features
+    assert not (tmp_path / "shared" / FEATURES).exists()
 
 
 def test_paths_of_this_machine_are_not_shared(folder, tmp_path):
@@ -185,7 +188,8 @@ class FakeHub:
     def create_repo(self, name, private, exist_ok):
         self.asked.append((name, private, exist_ok))
 
-    def upload_folder(self, repo_id, folder_path, commit_message):
+    def upload_folder(self, repo_id, folder_path, commit_message, delete_patterns):
+        self.deleted = delete_patterns
         pull(folder_path, self.root / repo_id)
         return f"https://huggingface.co/{repo_id}"
 
@@ -203,6 +207,7 @@ def test_hub_names_go_to_the_hub(folder, tmp_path, monkeypatch):
     pulled = pull("hf://ada/run@v1", tmp_path / "mine")
     assert pulled.settings.model == small_settings().model
     assert hub.asked == [("ada/run", True, True), ("ada/run", "v1")]
+    assert FEATURES in hub.deleted and "*" not in hub.deleted
     with pytest.raises(RunError, match=r"hf://ada/none: the Hub gave no answer.*404 Client Error"):
         pull("hf://ada/none", tmp_path / "none")
 

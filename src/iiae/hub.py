@@ -71,7 +71,10 @@ def push(run: str | Path, target: str | Path, private: bool = False) -> str:
         return str(
             _ask(
                 lambda: hub.HfApi().upload_folder(
-                    repo_id=name, folder_path=staged, commit_message=message
+                    repo_id=name,
+                    folder_path=staged,
+                    commit_message=message,
+                    delete_patterns=list(FILES),  # that this run lacks
                 ),
                 str(target),
             )
@@ -138,6 +141,8 @@ def _write(run: TrainedRun, folder: Path) -> None:
         source = run.folder / name
         if source.is_file():
             write_atomically(folder / name, lambda path, f=source: shutil.copyfile(f, path))
+        else:  # of a run that was pushed here before
+            (folder / name).unlink(missing_ok=True)
     card = model_card(settings, read_results(metrics, run.folder), run.shapes)
     write_text(folder / CARD, card)
 

@@ -85,6 +85,16 @@ def test_nothing_else_is_printed_where_a_command_ends_in_an_error(tmp_path):
         ("embed", "run", "a", "--domain", "x", "--out", ""),
         ("export", "run", ""),
         ("pull", "a", ""),
+        ("index", "run", "", "a.png", "--domain", "x"),
+        ("index", "run", "g", "a.png", "--domain", "x", "--metadata", ""),
+        ("search", "run", "", "a.png"),
+        ("search", "run", "g", "a.png", "--like", ""),
+        ("search", "run", "g", "a.png", "--root", ""),
+        ("gallery", ""),
+        ("gallery", "g", "--delete", ""),
+        ("serve", "run", "--gallery", ""),
+        ("translate", "run", "a.png", "--to", "y", "--like", ""),
+        ("report", "run", "--images", ""),
     ],
 )
 def test_an_empty_path_is_never_the_current_folder(iiae, words):

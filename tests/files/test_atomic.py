@@ -71,6 +71,8 @@ def test_a_table_of_a_spreadsheet_is_read(tmp_path):
         (b"a,b\n1,2\n3\n", "row 2 has 1 cells and the heading 2"),
         (b"a,b\n1,2,3\n", "row 1 has 3 cells and the heading 2"),
         (b"a,b,a\n1,2,3\n", "several columns named a"),
+        (b"a;b\n1,5;2\n", "cells are separated by semicolons; separate them by commas"),
+        (b"a\tb\n1\t2\n", "cells are separated by tabs; separate them by commas"),
         (b"\xff\xfe", "not a CSV table in UTF-8"),
         (None, "No such file"),
     ],

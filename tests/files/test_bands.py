@@ -39,6 +39,14 @@ def test_four_channels_of_bytes_are_four_bands_and_colour_becomes_one_grey(tmp_p
     assert read_bands(tmp_path / "b.png", 1).shape == (1, 5, 6)
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "L"])
+def test_one_band_has_transparency_on_white_as_colour_images_have(tmp_path, mode):
+    image = Image.new("LA", (4, 2), (0, 0)).convert("RGBA" if mode == "P" else mode)
+    image = image.convert(mode)
+    image.save(tmp_path / "a.png", **({"transparency": 0} if mode in "PL" else {}))
+    assert np.array_equal(read_bands(tmp_path / "a.png", 1), np.ones((1, 2, 4)))
+
+
 @pytest.mark.parametrize(
     ("values", "bands", "says"),
     [

@@ -15,6 +15,7 @@ from PIL import Image
 
 from embedded import images, read, run  # noqa: F401
 from iiae.errors import DataError
+from iiae.files.rows import read_rows
 from iiae.files.sources import open_source, read_all
 from iiae.inference.embed import embed_files
 
@@ -143,6 +144,31 @@ def test_numbers_are_the_same_rows_in_every_kind_of_file(tmp_path, ending):
     assert torch.equal(read_all(source), torch.from_numpy(values).float())
     assert names(source) == [f"f{ending}#{i}" for i in range(5)]
     assert paths(source) == [f"{tmp_path}/f{ending}#{i}" for i in range(5)]
+
+
+def test_an_array_that_is_given_twice_counts_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("a.npy", np.zeros((3, 2)))
+    np.save("b.npy", np.ones((1, 2)))
+    source = opened("a.npy", tmp_path / "a.npy", "b.npy", "./b.npy", shape=(2,))
+    assert names(source) == ["a.npy#0", "a.npy#1", "a.npy#2", "b.npy#0"]
+
+
+@pytest.mark.parametrize("first", [[0, 0, 0], [None, None, 1.5], [False, False, True]])
+def test_a_first_column_of_numbers_is_never_taken_for_names(tmp_path, first):
+    pa = pytest.importorskip("pyarrow")
+    table = pa.table({"a": first, "b": [1, 2, 3]})
+    pytest.importorskip("pyarrow.parquet").write_table(table, tmp_path / "f.parquet")
+    assert read_rows(tmp_path / "f.parquet", "x").columns == ["a", "b"]
+
+
+def test_a_table_that_may_lack_its_heading_is_named(tmp_path, caplog):
+    np.savetxt(tmp_path / "bare.csv", np.arange(6.0).reshape(2, 3) / 7, delimiter=",")
+    (tmp_path / "named.csv").write_text(",0,1\na,0.5,1\n")
+    read_rows(tmp_path / "named.csv", "x")
+    assert not caplog.messages
+    read_rows(tmp_path / "bare.csv", "x")
+    assert "bare.csv: its heading is numbers: 1.428" in caplog.text
 
 
 def test_a_row_that_cannot_be_read_is_named_and_the_others_are_read(tmp_path):

@@ -1,9 +1,12 @@
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
 import iiae
 from helpers import write_images
 from iiae.errors import DataError, RunError, SettingsError
+from iiae.inference.embed import embed_files
 from iiae.run_folder import load_metrics
 
 SMALL = {
@@ -85,7 +88,7 @@ def test_other_pairs_to_evaluate_have_the_forms_of_samples(run):
     assert run.evaluate(x=sparse, y=y).pairs == 120
     with pytest.raises(DataError, match="x has 4 values, the model takes 5"):
         run.evaluate(x=x[:, :4], y=y)
-    with pytest.raises(SettingsError, match="give x and y, row by row, or neither"):
+    with pytest.raises(SettingsError, match="x=... and y=..., or neither"):
         run.evaluate(x=x)
 
 
@@ -117,6 +120,46 @@ def test_unpaired_samples_are_trained_on_and_a_domain_may_have_one_column():
     assert np.isfinite(run.translate(x[:9])).all()
 
 
+def test_tables_in_memory_are_read_by_the_names_of_their_columns(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    x, y = (pandas.DataFrame(side).add_prefix("c") for side in arrays(60))
+    settings = {**SMALL, "training.epochs": 1}
+    run = iiae.fit(x, y, settings=settings, progress=False)
+    turned, wider = x[x.columns[::-1]], y.assign(more=0.0)[["more", *y.columns[::-1]]]
+    expected = run.embed(x=x.to_numpy()).shared
+    np.testing.assert_allclose(run.embed(x=turned).shared, expected, atol=1e-5)
+    made = run.translate(turned, like=wider)
+    np.testing.assert_allclose(made, run.translate(x, like=y), atol=1e-5)
+    nats = [run.evaluate(x=one, y=two).nats for one, two in ((turned, wider), (x, y))]
+    np.testing.assert_allclose(*nats, atol=1e-3)
+    with pytest.raises(DataError, match="x: lacks 1 of the 5 columns that the model takes: c0"):
+        run.embed(x=x.rename(columns={"c0": "other"}))
+    run.save(tmp_path)
+    iiae.fit(*arrays(60), settings=settings, progress=False).save(tmp_path, overwrite=True)
+    assert iiae.load(tmp_path).embed(x=turned).shared.shape == (60, 4)  # of a run without names
+
+
+def test_what_is_no_count_is_refused_in_every_form(tmp_path):
+    sparse = pytest.importorskip("scipy.sparse")
+    counts = np.random.default_rng(0).poisson(4.0, (60, 5)).astype(float)
+    settings = {**SMALL, "training.epochs": 1, "objective.x.kind": "poisson"}
+    run = iiae.fit(counts, arrays(60)[1], settings=settings, progress=False)
+    logs = np.log1p(counts)
+    np.save(tmp_path / "x.npy", logs)
+    with pytest.raises(DataError, match="is no count"):
+        run.embed(x=sparse.csr_matrix(logs))
+    with pytest.raises(DataError, match="is no count"):
+        embed_files(run.folder, tmp_path / "x.npy", tmp_path / "z.npz", "x")
+    if find_spec("anndata"):
+        import anndata
+
+        with pytest.raises(DataError, match="is no count"):
+            run.write(anndata.AnnData(logs), domain="x")
+    if find_spec("lancedb"):
+        with pytest.raises(DataError, match="is no count"):
+            run.index(tmp_path / "x.npy", "x", tmp_path / "g")
+
+
 def test_folders_of_images_are_fitted_embedded_and_searched(tmp_path):
     pytest.importorskip("lancedb")
     names = [f"{i}.png" for i in range(30)]
@@ -144,6 +187,10 @@ def test_what_cannot_be_fitted_or_asked_is_one_line(run):
         iiae.fit(x)
     with pytest.raises(SettingsError, match=r"embed takes x=... or y=..."):
         run.embed()
+    with pytest.raises(SettingsError, match=r"evaluate takes x=... and y=..., or neither"):
+        run.evaluate(x=x)
+    with pytest.raises(SettingsError, match="samples = -1: must be 0 or more"):
+        run.translate(x, samples=-1)
     with pytest.raises(DataError, match="x has samples of 7, the model takes 5"):
         run.embed(x=y)
     with pytest.raises(DataError, match="holds <U1, not numbers"):

@@ -120,6 +120,14 @@ def test_delete_takes_a_file_a_folder_or_the_rows_of_an_array(gallery):
     assert left == {"/c/ab/2.png", "/f.npyx", "/c/a#1.png", "/f.npy#1.png"}
 
 
+@pytest.mark.parametrize("file", ["t.csv", "t.tsv.gz", "t.parquet", "t.h5mu"])
+def test_delete_takes_rows_that_have_names(gallery, file):
+    paths = [f"/{file}#gene A", f"/{file}#1", f"/{file}x#gene A", f"/a/{file}#gene A"]
+    gallery.put(items(4)._replace(paths=paths))
+    assert gallery.delete([f"/{file}"]) == 2
+    assert {row["path"] for row in gallery.rows("true")} == set(paths[2:])
+
+
 def test_a_gallery_is_refused_to_another_model(gallery):
     assert Gallery.open(gallery.where, INFO.model).info == INFO
     with pytest.raises(GalleryError, match="holds vectors of model aaaaaaaaaaaa, the run is model"):

@@ -23,7 +23,9 @@ def test_every_trial_is_one_that_its_method_takes():
 
 def test_a_larger_grid_for_one_method_is_refused(tmp_path):
     text = Path(table3.PLAN).read_text(encoding="utf-8")
-    larger = text.replace("ridge = [1.0, 10.0, 100.0, 1000.0]", "ridge = [1.0, 3.0, 10.0, 100.0, 1000.0]")
+    larger = text.replace(
+        "ridge = [1.0, 10.0, 100.0, 1000.0]", "ridge = [1.0, 3.0, 10.0, 100.0, 1000.0]"
+    )
     (tmp_path / "plan.toml").write_text(larger, encoding="utf-8")
     with pytest.raises(SettingsError, match="CCA-64 has 5 trials, not 4"):
         read_plan(tmp_path / "plan.toml", [], quick=False)

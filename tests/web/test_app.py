@@ -250,6 +250,23 @@ def test_items_lie_on_a_plane(client):
     assert body["explained"][0] >= body["explained"][1] > 0
 
 
+def test_what_the_page_shows_follows_a_gallery_that_changes(place, tmp_path):
+    write_images(tmp_path / "c", NAMES)
+    index = lambda: index_files(place[1], tmp_path / "g", [tmp_path / "c"], "y", progress=False)  # noqa: E731
+    index()
+    with TestClient(create_app(place[1], Gallery.open(tmp_path / "g"))) as client:
+        write_images(tmp_path / "c", ["owl/5.png"])
+        index()  # another process would do the same
+        about = client.get("/about").json()
+        assert about["gallery"]["labels"] == ["cat", "dog", "owl"]
+        assert len(client.get("/map").json()["points"]) == 5
+        Gallery.open(tmp_path / "g").delete([str(tmp_path / "c" / one) for one in ("cat", "dog")])
+        form = {"data": {"to": "y", "looks": 9}, "files": {"source": png(place)}}
+        looks = client.post("/translate", **form).json()["looks"]
+        assert [look["name"] for look in looks] == ["5.png"]
+        assert client.get("/about").json()["scale"] != about["scale"]
+
+
 def bomb():
     """A PNG of a few hundred bytes that says it is 20,000 x 20,000."""
     head = b"\x00\x00N \x00\x00N \x08\x02\x00\x00\x00"

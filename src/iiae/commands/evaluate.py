@@ -153,7 +153,11 @@ def report(
         typer.Option(help="file; by default report.html in RUN", parser=path_of("--out")),
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(help="folder with both domains' images, to show hits of features")
+        Path | None,
+        typer.Option(
+            help="folder with both domains' images, to show hits of features",
+            parser=path_of("--images"),
+        ),
     ] = None,
     overrides: Overrides = None,
 ) -> None:

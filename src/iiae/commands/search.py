@@ -14,16 +14,32 @@ from iiae.commands.common import (
     OnErrorOption,
     RunFolder,
     domain_of,
+    path_of,
+    place_of,
     say_next,
     show_tables,
 )
 
-GalleryFolder = Annotated[str, typer.Argument(help="folder or URL, as iiae index writes it")]
+GalleryFolder = Annotated[
+    str,
+    typer.Argument(help="folder or URL, as iiae index writes it", parser=place_of("GALLERY")),
+]
+Root = Annotated[
+    Path | None,
+    typer.Option(
+        help="folder of the gallery's files, if they were moved", parser=path_of("--root")
+    ),
+]
 
 
 def index(
     run: RunFolder,
-    gallery: Annotated[str, typer.Argument(help="folder or URL of the gallery; made if missing")],
+    gallery: Annotated[
+        str,
+        typer.Argument(
+            help="folder or URL of the gallery; made if missing", parser=place_of("GALLERY")
+        ),
+    ],
     inputs: Inputs,
     domain: Annotated[str, typer.Option(help=f"domain of the inputs: {DOMAIN}")],
     distance: Annotated[
@@ -34,7 +50,10 @@ def index(
         ),
     ] = None,
     metadata: Annotated[
-        Path | None, typer.Option(help="CSV with a column path and others to store")
+        Path | None,
+        typer.Option(
+            help="CSV with a column path and others to store", parser=path_of("--metadata")
+        ),
     ] = None,
     active_only: Annotated[
         bool, typer.Option("--active-only", help="store only active dimensions of z_s")
@@ -102,11 +121,12 @@ def search(
     ] = "shared",
     like: Annotated[
         str | None,
-        typer.Option(help="sample of the gallery's domain whose exclusive latent hits should have"),
+        typer.Option(
+            help="sample of the gallery's domain whose exclusive latent hits should have",
+            parser=place_of("--like"),
+        ),
     ] = None,
-    root: Annotated[
-        Path | None, typer.Option(help="folder of the gallery's files, if they were moved")
-    ] = None,
+    root: Root = None,
     vectors: Annotated[bool, typer.Option("--vectors", help="queries are latents already")] = False,
     on_error: OnErrorOption = "stop",
     as_json: AsJson = False,
@@ -138,7 +158,10 @@ def search(
 def gallery(
     gallery: GalleryFolder,
     delete: Annotated[
-        list[str] | None, typer.Option(help="remove this file, or all of a folder; repeatable")
+        list[str] | None,
+        typer.Option(
+            help="remove this file, or all of a folder; repeatable", parser=place_of("--delete")
+        ),
     ] = None,
 ) -> None:
     """Print what a gallery holds, or remove items from it.
@@ -161,13 +184,12 @@ def gallery(
 def serve(
     run: RunFolder,
     gallery: Annotated[
-        str | None, typer.Option(help="folder or URL of a gallery to search")
+        str | None,
+        typer.Option(help="folder or URL of a gallery to search", parser=place_of("--gallery")),
     ] = None,
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="port to listen on")] = 8000,
-    root: Annotated[
-        Path | None, typer.Option(help="folder of the gallery's files, if they were moved")
-    ] = None,
+    root: Root = None,
     token: Annotated[
         str | None,
         typer.Option(envvar="IIAE_TOKEN", help="bearer token that requests must carry"),

@@ -51,7 +51,10 @@ def translate(
     ] = None,
     like: Annotated[
         list[str] | None,
-        typer.Option(help="take the exclusive latent from this image or row of domain --to"),
+        typer.Option(
+            help="take the exclusive latent from this image or row of domain --to",
+            parser=place_of("--like"),
+        ),
     ] = None,
     samples: Annotated[
         int,

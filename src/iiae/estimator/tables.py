@@ -12,12 +12,6 @@ if TYPE_CHECKING:
     from iiae.estimator.transformer import IIAETransformer
 
 
-def column_names(table: Any) -> list[str] | None:
-    """Names of a table's columns, if it has them and all are text."""
-    names: list[Any] = list(getattr(table, "columns", ()))
-    return names if names and all(isinstance(name, str) for name in names) else None
-
-
 def listed(names: np.ndarray | None) -> list[str] | None:
     """Names as a list, None if there are none."""
     return None if names is None else [str(name) for name in names]

@@ -19,11 +19,12 @@ from iiae.data.scaling import Standard, find_standard
 from iiae.errors import Interrupted, SettingsError
 from iiae.estimator.fitting import settings_of, split_pairs
 from iiae.estimator.stored import load_estimator, save_estimator
-from iiae.estimator.tables import check_columns, column_names, dense
+from iiae.estimator.tables import check_columns, dense
 from iiae.metrics.retrieval import partner_ranks
 from iiae.model.columns import block_columns, block_names, check_block
 from iiae.model.iiae import IIAE
 from iiae.model.translation import translate
+from iiae.run.samples import column_names
 from iiae.run_folder import load_history, load_metrics
 from iiae.settings import Settings
 from iiae.types import Domain, other

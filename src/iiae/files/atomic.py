@@ -28,6 +28,7 @@ Cell = str | int | float | None
 WHOLE = re.compile(r"0|-?[1-9][0-9]*")
 DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+")
 SCIENTIFIC = re.compile(r"-?[0-9]\.[0-9]+[eE][+-][0-9]{2,3}")
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 LARGEST, EXACT = 2**63 - 1, 2**53  # whole numbers in 64 bits; in a float
 
 
@@ -132,6 +133,7 @@ def read_csv(path: Path, matrix: bool = False) -> tuple[list[str], list[list[str
         raise DataError(f"{path}: not a CSV table in UTF-8: {error}") from error
     if not lines:
         raise DataError(f"{path}: is empty; expected a heading and rows")
+    _check_separator(path, lines, delimiter)
     heading, *rows = lines
     if matrix and rows and all(len(row) == len(heading) + 1 for row in rows):
         heading = ["", *heading]
@@ -144,6 +146,16 @@ def read_csv(path: Path, matrix: bool = False) -> tuple[list[str], list[list[str
                 f"{path}: row {number} has {len(row)} cells and the heading {len(heading)}"
             )
     return heading, rows
+
+
+def _check_separator(path: Path, lines: Sequence[Sequence[str]], delimiter: str) -> None:
+    """Raises DataError if all lines are one cell with another separator in it."""
+    for other in SEPARATORS.keys() - {delimiter}:
+        if len(lines[0]) == 1 and all(other in delimiter.join(line) for line in lines):
+            raise DataError(
+                f"{path}: its cells are separated by {SEPARATORS[other]}; separate them by "
+                f"{SEPARATORS[delimiter]}, and write decimals with a point"
+            )
 
 
 def write_table(

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from iiae.errors import DataError
 from iiae.files.folders import ARRAY
-from iiae.files.images import ROUNDING, Encoded, fit_image, named_errors
+from iiae.files.images import ROUNDING, Encoded, fit_image, named_errors, on_white
 from iiae.files.remote import RemoteFile
 
 TOPS = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
@@ -26,8 +26,9 @@ def read_bands(
     """An image with its own bands and range, as floats in [0, 1].
 
     The bands of a TIFF are those of all its pages; a `.npy` is `(height, width[, bands])`. Bytes
-    are 0 to 255, whole numbers of 16 bits 0 to 65535, floats 0 to 1. A colour image becomes grey
-    where one band is wanted. Pillow reads 16 bits of greys only, not of RGB.
+    are 0 to 255, whole numbers of 16 bits 0 to 65535, floats 0 to 1. Where one band is wanted,
+    transparency is laid on white and a colour image becomes grey. Pillow reads 16 bits of greys
+    only, not of RGB.
 
     Raises:
         DataError: It cannot be read, is of other bands, or its values are in no known range.
@@ -84,12 +85,20 @@ def encode_bands(values: Float[Tensor, "bands height width"], ending: str) -> by
 
 def _pages(source: Path | BytesIO, bands: int) -> list[np.ndarray]:
     with Image.open(source) as file:
-        if bands == 1 and file.mode not in ("L", "1", "F") and file.mode[0] != "I":
-            return [np.asarray(ImageOps.exif_transpose(file).convert("L"))]
+        if bands == 1 and not _is_grey(file):
+            opaque = on_white(ImageOps.exif_transpose(file))
+            return [np.asarray(opaque.convert("RGB").convert("L"))]
         pages = (
             page.convert("L") if page.mode == "1" else page for page in ImageSequence.Iterator(file)
         )
         return [np.asarray(ImageOps.exif_transpose(page)) for page in pages]
+
+
+def _is_grey(image: Image.Image) -> bool:
+    """Whether an image is of one band as it stands, without transparency."""
+    if image.mode == "F" or image.mode.startswith("I"):
+        return True
+    return image.mode in ("L", "1") and not image.has_transparency_data
 
 
 def _scaled(values: np.ndarray, name: str) -> np.ndarray:

@@ -203,11 +203,16 @@ def _plain(image: Image.Image, name: str) -> Image.Image:
     """8 bits per channel and no transparency."""
     if image.mode.startswith("I") or image.mode == "F":
         return _grey(np.asarray(image, dtype=np.float64), image.mode == "F", name)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, image)
-    return image
+    return on_white(image)
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """An image of 8 bits with its transparency, if it has any, laid on white."""
+    if not image.has_transparency_data:
+        return image
+    image = image.convert("RGBA")
+    white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+    return Image.alpha_composite(white, image)
 
 
 def _grey(values: np.ndarray, floats: bool, name: str) -> Image.Image:

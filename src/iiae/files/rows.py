@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 
 from iiae.errors import DataError, first_five
 from iiae.files.arrays import array_names, read_array, read_texts
+from iiae.files.atomic import table_ending
 from iiae.files.folders import SUFFIXES
 from iiae.files.interface import Sample, Source, absolute
 from iiae.files.matrices import Matrix, with_columns
@@ -22,6 +24,8 @@ from iiae.types import Domain
 
 ARRAYS = (".npy", ".npz")
 NAMES, LABELS = ("paths", "path"), ("labels", "label")
+
+log = logging.getLogger("iiae")
 
 
 class Rows(NamedTuple):
@@ -181,6 +185,8 @@ def as_samples(values: np.ndarray, shape: Sequence[int]) -> np.ndarray:
 
 def _of_table(path: Path, name: str) -> Rows:
     columns = read_columns(path, matrix=True)
+    if table_ending(path) != ".parquet":
+        _report_heading(path, list(columns))
     texts = [_first(columns, names) for names in (NAMES, LABELS)]
     paths, labels = (None if key is None else [*map(str, columns[key])] for key in texts)
     lists = _first(columns, ("features", "vector", name))
@@ -204,7 +210,7 @@ def _row_names(path: Path, columns: dict[str, Sequence[Any]]) -> list[str] | Non
         DataError: A name of a row occurs twice.
     """
     first = next(iter(columns), None)
-    if first is None or (first and any(cell and is_number(cell) for cell in columns[first])):
+    if first is None or (first and not _holds_text(columns[first])):
         return None
     names = [str(cell) for cell in columns.pop(first)]
     twice = [name for name, count in Counter(names).items() if count > 1]
@@ -213,6 +219,24 @@ def _row_names(path: Path, columns: dict[str, Sequence[Any]]) -> list[str] | Non
             f"{path}: {len(twice):,} names of rows occur more than once: {first_five(twice)}"
         )
     return names
+
+
+def _holds_text(cells: Sequence[Any]) -> bool:
+    """Whether cells, those that are not empty, are all text and no numbers."""
+    filled = [cell for cell in cells if cell not in ("", None)]
+    return bool(filled) and not any(map(is_number, filled))
+
+
+def _report_heading(path: Path, names: Sequence[str]) -> None:
+    """Warns of a CSV whose heading looks like a row of numbers."""
+    cells = [name for name in names[len(names) > 1 :] if name]
+    if cells and all(map(is_number, cells)) and not all(map(str.isdecimal, cells)):
+        log.warning(
+            "%s: its heading is numbers: %s; if the file has no heading, add one: its first row is "
+            "left out",
+            path,
+            first_five(cells),
+        )
 
 
 def _of_npz(path: Path, name: str) -> Rows:

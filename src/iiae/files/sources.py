@@ -18,7 +18,7 @@ from iiae.files.cell_rows import CellRows
 from iiae.files.cells import split_place
 from iiae.files.folders import shown
 from iiae.files.image_source import Images, open_images
-from iiae.files.interface import Sample, Source
+from iiae.files.interface import Sample, Source, absolute
 from iiae.files.remote import is_url
 from iiae.files.rows import ArrayRows, is_rows
 from iiae.files.tables import is_table
@@ -51,7 +51,7 @@ def open_source(
     """
     sources: list[Source] = []
     seen: set[str] = set()
-    for given in inputs:
+    for given in {absolute(one): one for one in inputs}.values():
         source = _cells(given, shape, columns, place) or _open(given, shape, domain, columns, pad)
         if isinstance(source, Images) and len(inputs) > 1:
             source = source.without(seen)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from iiae.data.ranges import check_values
 from iiae.errors import DataError, MissingExtra, RunError, SettingsError
 from iiae.files.atomic import refuse_inputs, write_atomically
 from iiae.files.cells import (
@@ -147,7 +148,10 @@ def _latents(
         size = model.exclusive_sizes.of(name)
         own = latents[f"X_iiae_{label(run, name)}"] = np.full((count, size), np.nan, np.float32)
         for part in _parts(side.cells):
-            q = model.encoder(name)(side.take(part), _of(known, part))
+            values = side.take(part)
+            likelihood = getattr(run.settings.objective, name)
+            check_values(values, likelihood, f"{side.matrix.place} from cell {part[0]} on")
+            q = model.encoder(name)(values, _of(known, part))
             own[part], shared[part] = q.exclusive.mean.numpy(), q.shared.mean.numpy()
     if len(sides) == 2:
         for part in _parts(np.intersect1d(sides["x"].cells, sides["y"].cells)):

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from iiae.data.ranges import check_values
 from iiae.errors import DataError, RunError, SettingsError
 from iiae.files.atomic import refuse_inputs, write_atomically, write_text
 from iiae.files.columns import read_named_columns
@@ -34,8 +35,7 @@ AHEAD = 3  # batches decoded before the model asks for them
 class Job(NamedTuple):
     """What to embed, and how; plain values, so that it can go to other processes.
 
-    `parts` is where finished shards wait for the others, `columns` the file of covariates of a
-    model that takes any.
+    `parts` is where finished shards wait, `columns` the file of covariates if a model takes any.
     """
 
     run: Path
@@ -83,7 +83,8 @@ class Embedder:
 
     def __init__(self, job: Job):
         self.job = job
-        model = load_run(job.run).for_inference().model
+        run = load_run(job.run).for_inference()
+        model, self.likelihood = run.model, getattr(run.settings.objective, job.domain)
         self.model = model.to("cuda" if torch.cuda.is_available() else "cpu")
         self.known = read_covariates(model.covariates, job.columns, len(job.source))
 
@@ -134,11 +135,11 @@ class Embedder:
         return block_names(self.model, self.job.domain, self.job.block)
 
     def _embed(self, numbers: list[int], values: list[Tensor]) -> np.ndarray:
-        device = self.model.active.device
-        stacked, known = torch.stack(values).to(device), self.known
-        context = mapped(known, lambda columns: columns[numbers].to(device))
-        domain, block = self.job.domain, self.job.block
-        return block_columns(self.model, stacked, domain, block, context).cpu().numpy()
+        device, stacked, job = self.model.active.device, torch.stack(values), self.job
+        check_values(stacked, self.likelihood, job.source.path(numbers[0]))
+        context = mapped(self.known, lambda columns: columns[numbers].to(device))
+        rows = block_columns(self.model, stacked.to(device), job.domain, job.block, context)
+        return rows.cpu().numpy()
 
     def _read(self, numbers: range) -> list[Item]:
         source = self.job.source

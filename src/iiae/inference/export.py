@@ -115,7 +115,9 @@ def parts(run: TrainedRun, bits: int = 8) -> dict[str, Part]:
         SettingsError: The model takes covariates.
     """
     if run.model.covariates.names:
-        raise SettingsError("runs with covariates cannot be exported; use iiae embed and translate")
+        raise SettingsError(
+            "runs with covariates cannot be exported; use iiae embed and Run.translate"
+        )
     named: dict[str, Part] = {}
     for i, domain in enumerate(DOMAINS):
         shape = run.shapes[i]

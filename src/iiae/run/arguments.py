@@ -15,7 +15,7 @@ from iiae.data.suggest import suggest_settings, suggest_settings_of
 from iiae.errors import SettingsError
 from iiae.files.cells import find_place, is_cells, open_cells, read_place
 from iiae.files.matrices import Matrix, is_sparse, make_matrix
-from iiae.run.samples import as_array, is_paths, named_columns, text_columns
+from iiae.run.samples import as_array, column_names, is_paths, named_columns
 from iiae.settings import (
     Settings,
     describe_settings,
@@ -118,7 +118,7 @@ def _side(values: Any, name: str) -> Matrix:
             return read_place(cells, find_place(cells, "", name))
     if is_sparse(values):
         return make_matrix(values, place=name)
-    array, columns = as_array(values), text_columns(values)
+    array, columns = as_array(values), column_names(values)
     index = getattr(values, "index", None)  # of pandas
     rows: list[Any] = index.tolist() if index is not None and hasattr(index, "tolist") else []
     if rows and all(isinstance(one, str) for one in rows):

@@ -126,6 +126,8 @@ class Run:
             DataError: The samples do not fit the model.
         """
         to = self._domain(to, "to")
+        if samples < 0:
+            raise SettingsError(f"samples = {samples}: must be 0 or more")
         if samples and like is not None:
             raise SettingsError("give like=... or samples=..., not both")
         given = Given.of(self._stored, source, to, covariates, as_if, size)
@@ -177,11 +179,14 @@ class Run:
             sizes: Theirs, as for `fit`.
 
         Raises:
+            SettingsError: One of x and y is given without the other.
             DataError: The data is missing or does not fit the model.
         """
         from iiae.evaluation.evaluate import evaluate
 
-        if x is not None or y is not None:
+        if (x is None) != (y is None):
+            raise SettingsError("evaluate takes x=... and y=..., or neither")
+        if x is not None:
             pairs = given_pairs(self._stored, x, y, covariates, sizes)
             return evaluate(self._stored, pairs, "given")
         return self._evaluate(self._held_out(split), split)

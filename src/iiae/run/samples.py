@@ -48,6 +48,12 @@ def as_array(values: Any) -> np.ndarray:
     return array
 
 
+def column_names(table: Any) -> list[str] | None:
+    """Names of a table's columns, if it has them and all are text."""
+    names: list[Any] = list(getattr(table, "column_names", getattr(table, "columns", ())))
+    return names if names and all(isinstance(name, str) for name in names) else None
+
+
 def _of_frame(frame: Any) -> np.ndarray:
     """Columns of several types of numbers in float64; a value that is missing is NaN."""
     columns: list[np.ndarray] = []
@@ -103,11 +109,9 @@ def given_pairs(
     """Pairs in memory as the model takes them.
 
     Raises:
-        SettingsError: A side is missing; or as `named_columns`.
+        SettingsError: As `named_columns`.
         DataError: The samples do not fit each other or the model.
     """
-    if x is None or y is None:
-        raise SettingsError("give x and y, row by row, or neither")
     columns = named_columns(covariates, sizes or {})
     pairs = ArrayPairs(_as_taken(run, x, "x"), _as_taken(run, y, "y"), columns=columns)
     check_shapes(pairs.shapes, run.shapes)
@@ -120,14 +124,9 @@ def _as_taken(run: StoredRun, values: Any, domain: Domain) -> np.ndarray:
     """Samples as an array; columns of a data frame are taken by name if the run knows names."""
     if is_cells(values) or is_sparse(values) or is_paths(values):
         return samples_of(run, values, domain).numpy()
-    matrix = Matrix(as_array(values), None, text_columns(values), domain)
-    return with_columns(matrix, load_features(run.folder).of(domain)).values
-
-
-def text_columns(table: Any) -> list[str] | None:
-    """Names of a data frame's columns, if all are text."""
-    names: list[Any] = list(getattr(table, "columns", ()))
-    return names if names and all(isinstance(name, str) for name in names) else None
+    named = column_names(values)
+    matrix = Matrix(as_array(values), None, named, domain)
+    return with_columns(matrix, load_features(run.folder).of(domain) if named else None).values
 
 
 def context_of(
@@ -170,7 +169,10 @@ def batches_of(run: StoredRun, values: Any, domain: Domain) -> Iterator[Tensor]:
     if width != size:
         raise DataError(f"{domain} has {width} values, the model takes {size}")
     for first in range(0, rows, BATCH):
-        yield torch.from_numpy(matrix.take(np.arange(first, min(first + BATCH, rows))))
+        some = torch.from_numpy(matrix.take(np.arange(first, min(first + BATCH, rows))))
+        likelihood = getattr(run.settings.objective, domain)
+        check_values(some, likelihood, f"{domain} from row {first} on")
+        yield some
 
 
 def samples_of(run: StoredRun, values: Any, domain: Domain) -> Tensor:

@@ -103,6 +103,8 @@ def copy_run(run: Path, folder: Path, overwrite: bool = False) -> Path:
         for name in FILES:
             if (run / name).is_file():
                 shutil.copyfile(run / name, folder / name)
+            else:  # of a run that was there before
+                (folder / name).unlink(missing_ok=True)
     return folder
 
 

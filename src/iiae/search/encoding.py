@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from iiae.data.ranges import check_values
 from iiae.errors import DataError
 from iiae.files.decoding import Skipped, read_batches
 from iiae.files.images import to_image
@@ -134,6 +135,8 @@ def encode_samples(
     thumbnails: list[bytes | None] = []
     space = make_space(run, info.distance, info.active_only)
     for some in read_batches(source, BATCH, skipped, numbers):
+        likelihood = getattr(run.settings.objective, domain)
+        check_values(some.values, likelihood, source.path(some.numbers[0]))
         vectors = encode(run, some.values, domain, space, role)
         faults = [vector_faults(getattr(vectors, latent), info) for latent in compared]
         why = {int(i): fault for one in faults for fault, rows in one.items() for i in rows}

@@ -16,6 +16,8 @@ from iiae.errors import GalleryError, MissingExtra
 Value = str | int | float | bool | None
 T = TypeVar("T")
 TRIES = 8
+ARRAYS = (".npy", ".npz")
+NAMING = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".h5ad", ".h5mu")  # rows may have names
 
 
 def quote(text: str) -> str:
@@ -46,9 +48,10 @@ def at_or_below(path: str) -> str:
         f"path = {quote(name)} OR starts_with(path, {quote(name.rstrip('/') + '/')})"
         for name in sorted({path, *(normalize(form, path) for form in ("NFC", "NFD"))})
     ]
-    if path.endswith((".npy", ".npz", ".csv", ".tsv", ".parquet")):
-        row = f"starts_with(path, {quote(path + '#')}) AND regexp_like(path, '#[0-9]+$')"
-        terms.append(f"({row})")
+    if path.endswith(ARRAYS + NAMING):
+        row = f"starts_with(path, {quote(path + '#')})"
+        numbered = " AND regexp_like(path, '#[0-9]+$')" if path.endswith(ARRAYS) else ""
+        terms.append(f"({row}{numbered})")
     return " OR ".join(terms)
 
 

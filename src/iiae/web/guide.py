@@ -51,6 +51,7 @@ class Guide:
     def __init__(self, run: TrainedRun, gallery: Gallery | None, space: Space | None):
         self.run, self.gallery, self.space = run, gallery, space
         self.names = domain_names(run.settings.data)
+        self._version: int | None = None
 
     @cached_property
     def examples(self) -> Examples | None:
@@ -83,10 +84,23 @@ class Guide:
         shared = torch.randn(draws, len(model.active), generator=generator).to(model.active.device)
         return render(model, shared, domain, draw_exclusive(model, domain, draws, generator)).cpu()
 
-    @cached_property
+    def _renew(self) -> None:
+        """Forgets what was read of the gallery if the gallery has changed since."""
+        version = self.gallery.version if self.gallery else None
+        if version != self._version:
+            for name in ("_table", "_scale", "_looks_of_items"):
+                self.__dict__.pop(name, None)
+            self._version = version
+
+    @property
     def scale(self) -> dict[str, Any]:
         """Quantiles (5, 25, 50 and 95%) of distances: of true partners and strangers for queries of
         the other domain, of items of the gallery for those of its own."""
+        self._renew()
+        return self._scale
+
+    @cached_property
+    def _scale(self) -> dict[str, Any]:
         if self.gallery is None or self.space is None:
             return {}
         return {"other": self._between_domains(), "own": self._within_gallery()}
@@ -121,7 +135,7 @@ class Guide:
 
     @cached_property
     def _table(self) -> Any:
-        """Some items of the gallery, the same at every start."""
+        """Some items of the gallery, the same ones each time."""
         assert self.gallery is not None
         table = self.gallery.scan(None, VECTORS)
         order = np.argsort(np.asarray(table["id"].to_pylist(), dtype=object))
@@ -135,6 +149,7 @@ class Guide:
         """Labels of the gallery, and for some items the number whose files are still there."""
         if self.gallery is None:
             return {}
+        self._renew()
         labels = sorted({row for row in self._table["label"].to_pylist() if row is not None})
         paths = map(self.gallery.root.full, self._table["path"].to_pylist()[:100])
         images = len(self.run.shapes[0]) == 3
@@ -145,6 +160,7 @@ class Guide:
     def looks(self, to: Domain) -> list[Look]:
         """Exclusive latents far apart: of items if the gallery is of domain `to`, or examples."""
         if self.gallery is not None and self.gallery.info.domain == to:
+            self._renew()
             return self._looks_of_items
         if self.examples is None:
             return []
@@ -177,6 +193,7 @@ class Guide:
     def map(self, by: Latent) -> Mapping[str, Any]:
         """Items of the gallery on the plane of the two main directions of a latent (PCA)."""
         assert self.gallery is not None
+        self._renew()
         vectors = self.gallery.latents(self._table, by).astype(np.float64)
         centred = vectors - vectors.mean(0)
         _, sizes, axes = np.linalg.svd(centred, full_matrices=False)

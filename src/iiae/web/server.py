@@ -214,7 +214,7 @@ class Server:
             "model": self.model,
             "shapes": {"x": list(self.run.shapes[0]), "y": list(self.run.shapes[1])},
             "drawing": guide.drawing,
-            "scale": guide.scale,
+            "scale": await _run_in(self.worker, lambda: guide.scale),
             "gallery": None,
             "limits": self.limits._asdict(),
         }
