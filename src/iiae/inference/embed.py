@@ -107,8 +107,7 @@ class Embedder:
         none = np.zeros((0, len(self.columns())), np.float32)
         vectors = np.concatenate([none, *(row.vectors for row in rows)])
         names = [name for row in rows for name in row.names]
-        failed = [why for row in rows for why in row.failed]
-        write_shard(shard.file, ShardRows(names, vectors, failed))
+        write_shard(shard.file, ShardRows(names, vectors, [one for r in rows for one in r.failed]))
 
     def _rows(self, batch: Sequence[Item]) -> ShardRows:
         """Vectors of a batch; samples that cannot be read or have none are left out."""

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from iiae.errors import SettingsError
 from iiae.model import translation
 from iiae.model.iiae import IIAE
 from iiae.run.samples import BATCH, batches_of, context_of, samples_of
@@ -79,7 +80,13 @@ def translated(run: StoredRun, given: Given, to: Domain, like: Any) -> np.ndarra
 
 
 def drawn(model: IIAE, given: Given, to: Domain, samples: int, seed: int) -> np.ndarray:
-    """Translations with drawn exclusive latents, `(samples, rows, *shape)`."""
+    """Translations with drawn exclusive latents, `(samples, rows, *shape)`.
+
+    Raises:
+        SettingsError: `samples` is negative.
+    """
+    if samples < 0:
+        raise SettingsError(f"samples = {samples}: must be 0 or more")
     generator = torch.Generator().manual_seed(seed)
     latents = translation.draw_exclusive(model, to, samples, generator)
     made: list[Tensor] = []

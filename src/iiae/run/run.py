@@ -126,8 +126,6 @@ class Run:
             DataError: The samples do not fit the model.
         """
         to = self._domain(to, "to")
-        if samples < 0:
-            raise SettingsError(f"samples = {samples}: must be 0 or more")
         if samples and like is not None:
             raise SettingsError("give like=... or samples=..., not both")
         given = Given.of(self._stored, source, to, covariates, as_if, size)
@@ -175,8 +173,7 @@ class Run:
             split: "test" or "validation".
             x: Instead, other pairs: samples of x.
             y: Their partners, row by row.
-            covariates: Of these other pairs, as for `fit`.
-            sizes: Theirs, as for `fit`.
+            covariates, sizes: Of these other pairs, as for `fit`.
 
         Raises:
             SettingsError: One of x and y is given without the other.
@@ -184,9 +181,7 @@ class Run:
         """
         from iiae.evaluation.evaluate import evaluate
 
-        if (x is None) != (y is None):
-            raise SettingsError("evaluate takes x=... and y=..., or neither")
-        if x is not None:
+        if x is not None or y is not None:
             pairs = given_pairs(self._stored, x, y, covariates, sizes)
             return evaluate(self._stored, pairs, "given")
         return self._evaluate(self._held_out(split), split)

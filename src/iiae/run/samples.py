@@ -109,9 +109,11 @@ def given_pairs(
     """Pairs in memory as the model takes them.
 
     Raises:
-        SettingsError: As `named_columns`.
+        SettingsError: A side is missing; or as `named_columns`.
         DataError: The samples do not fit each other or the model.
     """
+    if x is None or y is None:
+        raise SettingsError("evaluate takes x=... and y=..., or neither")
     columns = named_columns(covariates, sizes or {})
     pairs = ArrayPairs(_as_taken(run, x, "x"), _as_taken(run, y, "y"), columns=columns)
     check_shapes(pairs.shapes, run.shapes)

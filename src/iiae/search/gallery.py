@@ -123,12 +123,6 @@ class Gallery:
             return self.table.count_rows(where)
 
     @property
-    def version(self) -> int:
-        """A number that every commit, also of another process, raises."""
-        with gallery_errors(self.where):
-            return self.table.version
-
-    @property
     def columns(self) -> list[str]:
         """Names of the metadata columns."""
         with gallery_errors(self.where):

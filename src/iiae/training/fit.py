@@ -231,7 +231,7 @@ def _check_sizes(data: Splits) -> None:
 def _finish(learner: Learner, data: Splits, train: PairSet, out: Path) -> None:
     """Keeps the chosen weights, finds the active dimensions and writes the run's files.
 
-    `train` has the training pairs where they were trained on, which may be a device.
+    `train` has the training pairs where they were trained on, maybe a device.
     """
     settings, model = learner.settings, learner.model
     if settings.training.keep != "last":
@@ -260,11 +260,9 @@ def _finish(learner: Learner, data: Splits, train: PairSet, out: Path) -> None:
 
 def _calibrate(model: IIAE, validation: PairSet, seed: int) -> None:
     """Learns the levels of predictive intervals of vectors, where validation pairs are partners."""
-    vectors = all(len(shape) == 1 for shape in validation.shapes)
-    if vectors and not isinstance(validation, ClassPairs):
-        index = validation.sample(CALIBRATED_PAIRS, seed)
-        pair = next(iter(validation.batches(CALIBRATED_PAIRS, index)))
-        model.levels.copy_(calibrated_levels(model, pair, seed))
+    if max(map(len, validation.shapes)) == 1 and not isinstance(validation, ClassPairs):
+        some = validation.batches(CALIBRATED_PAIRS, validation.sample(CALIBRATED_PAIRS, seed))
+        model.levels.copy_(calibrated_levels(model, next(some), seed))
 
 
 def _summary(learner: Learner, data: Splits) -> dict[str, object]:

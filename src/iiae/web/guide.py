@@ -86,7 +86,7 @@ class Guide:
 
     def _renew(self) -> None:
         """Forgets what was read of the gallery if the gallery has changed since."""
-        version = self.gallery.version if self.gallery else None
+        version = self.gallery.table.version if self.gallery else None
         if version != self._version:
             for name in ("_table", "_scale", "_looks_of_items"):
                 self.__dict__.pop(name, None)
