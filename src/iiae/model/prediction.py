@@ -16,7 +16,7 @@ from iiae.model.iiae import IIAE
 from iiae.model.translation import draw_exclusive
 from iiae.types import DOMAINS, Context, Domain, Pair, mapped, other
 
-ROWS = 16  # that are predicted at once
+VALUES = 2**21  # that are drawn at once, about
 SAMPLES = 200  # draws by row
 FEW_VALUES = 200  # below, levels are not learned
 
@@ -120,13 +120,17 @@ def _draws(
     model.eval()
     generator = torch.Generator().manual_seed(seed)
     target = context._replace(size=None) if target is None else target
-    for first in range(0, len(source), ROWS):
-        some = slice(first, first + ROWS)
+    first, rows = 0, 1
+    while first < len(source):
+        some = slice(first, first + rows)
         own, wanted = (mapped(c, lambda v, some=some: v[some]) for c in (context, target))
         shared = model.encoder(other(to))(source[some], own).shared
         likelihood = _drawn(model, shared, to, samples, generator, wanted)
         means, values = likelihood.mean, likelihood.sample(generator)
-        yield some, means.unflatten(0, (samples, -1)), values.unflatten(0, (samples, -1))
+        means, values = (one.unflatten(0, (samples, -1)) for one in (means, values))
+        yield some, means, values
+        first += rows
+        rows = max(1, VALUES // means[:, 0].numel())
 
 
 def _drawn(
