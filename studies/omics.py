@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from defaults import Parts, Sides, correlation, foscttm, recall_at_10, split_rows
+from defaults import Parts, Sides, cell, correlation, foscttm, recall_at_10, split_rows
 from omics_methods import METHODS, Given, Made, total_vi
 from omics_probes import CATEGORIES, Latent, probes
 from omics_sets import SETS, Omics
@@ -142,9 +142,7 @@ def _cell(values: Sequence[float | None], measure: str) -> str:
         return "-"
     if measure in ("seconds", "MiB"):
         return f"{np.mean(known):.0f}"
-    if len(known) == 1:
-        return f"{known[0]:.3f} (one seed)"
-    return f"{np.mean(known):.3f} ± {1.96 * np.std(known, ddof=1) / len(known) ** 0.5:.3f}"
+    return cell(known)
 
 
 if __name__ == "__main__":

@@ -126,7 +126,7 @@ def check_ranges(objective: ObjectiveSettings, data: Splits) -> None:
     counted = "counts" in (_support(objective.x), _support(objective.y))
     for part in ("train", "validation", *(["test"] if counted else [])):
         for side, values in zip(DOMAINS, sides_of(getattr(data, part)), strict=True):
-            likelihood = getattr(objective, side)
+            likelihood = objective.of(side)
             check_values(values, likelihood, f"{part} {side}", _places(getattr(data, part), side))
             low, high = _ends(values, f"{part} {side}")
             bounded = values.ndim == 4 and _support(likelihood) == "real"

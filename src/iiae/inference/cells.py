@@ -149,7 +149,7 @@ def _latents(
         own = latents[f"X_iiae_{label(run, name)}"] = np.full((count, size), np.nan, np.float32)
         for part in _parts(side.cells):
             values = side.take(part)
-            likelihood = getattr(run.settings.objective, name)
+            likelihood = run.settings.objective.of(name)
             check_values(values, likelihood, f"{side.matrix.place} from cell {part[0]} on")
             q = model.encoder(name)(values, _of(known, part))
             own[part], shared[part] = q.exclusive.mean.numpy(), q.shared.mean.numpy()

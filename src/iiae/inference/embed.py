@@ -84,7 +84,7 @@ class Embedder:
     def __init__(self, job: Job):
         self.job = job
         run = load_run(job.run).for_inference()
-        model, self.likelihood = run.model, getattr(run.settings.objective, job.domain)
+        model, self.likelihood = run.model, run.settings.objective.of(job.domain)
         self.model = model.to("cuda" if torch.cuda.is_available() else "cpu")
         self.known = read_covariates(model.covariates, job.columns, len(job.source))
 

@@ -39,7 +39,6 @@ from iiae.inference.picture_files import (
 )
 from iiae.model.translation import content, render
 from iiae.run_folder import TrainedRun, load_features, open_samples
-from iiae.settings import LikelihoodSettings
 from iiae.types import Domain, other
 
 BATCH, ROWS = 32, 8192  # images, vectors that are read at once
@@ -75,7 +74,7 @@ def translate_files(
     endings = output_endings(source, shape[0])
     names = output_names(source, exclusive.like, labels, outputs, endings)
     _check_outputs(outputs, len(latents), {shape[0] for shape in run.shapes})
-    skipped, likelihood = Skipped(on_error), _likelihood(run, other(to))
+    skipped, likelihood = Skipped(on_error), run.settings.objective.of(other(to))
     chosen, shown, done = evenly(len(latents), GRID_ROWS), list[Translated](), 0
     steps = -(-len(source) // BATCH)
     with ThreadPoolExecutor(max_workers=4) as pool:
@@ -149,7 +148,7 @@ def translate_array(
     batches = list(read_batches(samples, ROWS, skipped))
     skipped.check(sum(len(batch.numbers) for batch in batches))
     source = torch.cat([batch.values for batch in batches])
-    check_values(source, _likelihood(run, other(to)), " and ".join(map(str, inputs)))
+    check_values(source, run.settings.objective.of(other(to)), " and ".join(map(str, inputs)))
     latents, _ = exclusive_latents(run, to, exclusive)
     shared = content(run.model, source, to)
     several = exclusive.samples or exclusive.interpolate
@@ -186,8 +185,3 @@ def _blocks(
     for first in range(0, len(latents), at_once):
         some = latents[first : first + at_once]
         yield first, torch.stack([render(run.model, shared, to, z) for z in some])
-
-
-def _likelihood(run: TrainedRun, domain: Domain) -> LikelihoodSettings:
-    objective = run.settings.objective
-    return objective.x if domain == "x" else objective.y

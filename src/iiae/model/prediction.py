@@ -97,13 +97,14 @@ def calibrated_levels(model: IIAE, pair: Pair, seed: int = 0) -> Float[Tensor, "
     for to, learned in zip(DOMAINS, levels, strict=True):
         source, context = given[other(to)]
         truth, places = given[to][0], []
+        if truth.numel() < FEW_VALUES:
+            continue
         for some, _, values in _draws(model, source, to, SAMPLES, seed, context):
             below, tied = values < truth[some], values == truth[some]
             lucky = torch.rand(truth[some].shape, generator=generator)  # spreads what is discrete
             places.append(below.float().mean(0) + lucky * tied.float().mean(0))
-        if truth.numel() >= FEW_VALUES:
-            shares = np.linspace(0, 1, len(learned))
-            learned.copy_(torch.from_numpy(np.quantile(torch.cat(places).numpy(), shares)))
+        shares = np.linspace(0, 1, len(learned))
+        learned.copy_(torch.from_numpy(np.quantile(torch.cat(places).numpy(), shares)))
     return levels
 
 

@@ -118,7 +118,7 @@ def given_pairs(
     pairs = ArrayPairs(_as_taken(run, x, "x"), _as_taken(run, y, "y"), columns=columns)
     check_shapes(pairs.shapes, run.shapes)
     for domain, values in zip(DOMAINS, sides_of(pairs), strict=True):
-        check_values(values, getattr(run.settings.objective, domain), domain)
+        check_values(values, run.settings.objective.of(domain), domain)
     return with_context(pairs, run.model.covariates, run.settings.objective)
 
 
@@ -172,7 +172,7 @@ def batches_of(run: StoredRun, values: Any, domain: Domain) -> Iterator[Tensor]:
         raise DataError(f"{domain} has {width} values, the model takes {size}")
     for first in range(0, rows, BATCH):
         some = torch.from_numpy(matrix.take(np.arange(first, min(first + BATCH, rows))))
-        likelihood = getattr(run.settings.objective, domain)
+        likelihood = run.settings.objective.of(domain)
         check_values(some, likelihood, f"{domain} from row {first} on")
         yield some
 
@@ -191,5 +191,5 @@ def samples_of(run: StoredRun, values: Any, domain: Domain) -> Tensor:
         form, right = ("x".join(map(str, s)) for s in (pairs.shapes[0], shape))
         raise DataError(f"{domain} has samples of {form}, the model takes {right}")
     samples = next(iter(pairs.batches(len(pairs)))).x
-    check_values(samples, getattr(run.settings.objective, domain), domain)
+    check_values(samples, run.settings.objective.of(domain), domain)
     return samples

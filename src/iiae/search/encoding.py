@@ -135,7 +135,7 @@ def encode_samples(
     thumbnails: list[bytes | None] = []
     space = make_space(run, info.distance, info.active_only)
     for some in read_batches(source, BATCH, skipped, numbers):
-        likelihood = getattr(run.settings.objective, domain)
+        likelihood = run.settings.objective.of(domain)
         check_values(some.values, likelihood, source.path(some.numbers[0]))
         vectors = encode(run, some.values, domain, space, role)
         faults = [vector_faults(getattr(vectors, latent), info) for latent in compared]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -18,6 +18,9 @@ from iiae.settings.base import (
 from iiae.settings.data import DataSettings
 from iiae.settings.names import FAMILIES, LIKELIHOODS, one_of
 from iiae.settings.sizes import Size, with_sizes
+
+if TYPE_CHECKING:
+    from iiae.types import Domain
 
 
 class ModelSettings(Section):
@@ -117,6 +120,10 @@ class ObjectiveSettings(Section):
     tau: float = Field(2000.0, ge=0, description="KL warm-up, in steps; 0 for none")
     x: LikelihoodSettings = Field(LikelihoodSettings(), description="likelihood of x")  # pyright: ignore[reportCallIssue]
     y: LikelihoodSettings = Field(LikelihoodSettings(), description="likelihood of y")  # pyright: ignore[reportCallIssue]
+
+    def of(self, domain: Domain) -> LikelihoodSettings:
+        """The likelihood of a domain."""
+        return self.x if domain == "x" else self.y
 
 
 class TrainingSettings(Section):
