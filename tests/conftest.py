@@ -9,6 +9,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import settings as hypothesis_settings
@@ -26,6 +27,7 @@ CHECKED = [name for name in MODULES if not name.startswith(UNCHECKED)]
 install_import_hook(CHECKED, "shape_checker.check")
 
 from iiae.commands.app import main  # noqa: E402
+from iiae.run import fit  # noqa: E402
 
 torch.set_num_threads(1)
 threadpool_limits(1)  # of what is loaded, NumPy's among it
@@ -84,3 +86,15 @@ def iiae():
         return end.value.code, *(stream.seek(0) or stream.read() for stream in (out, err))
 
     return call
+
+
+@pytest.fixture(scope="session")
+def run_of_batches(tmp_path_factory):
+    """A run whose networks are given a batch, and its x."""
+    folder = tmp_path_factory.mktemp("batches")
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 6)).astype(np.float32)
+    batch = np.array(["one", "two"] * 30)
+    done = fit(x, x[:, :4], folder / "run", covariates={"batch": batch}, epochs=1, progress=False)
+    np.save(folder / "x.npy", x)
+    return done, x, batch

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-import iiae
 from embedded import IMAGES, images, read, run  # noqa: F401
 from helpers import program, small_settings
 from iiae.errors import DataError, MissingExtra, RunError, SettingsError
@@ -235,20 +234,6 @@ def test_memory_is_flat(features_run, tmp_path):
     assert peaks[1] - peaks[0] < 100, peaks
 
 
-@pytest.fixture(scope="module")
-def run_of_batches(tmp_path_factory):
-    """A run whose networks are given a batch, and its x."""
-    folder = tmp_path_factory.mktemp("batches")
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(60, 6)).astype(np.float32)
-    batch = np.array(["one", "two"] * 30)
-    done = iiae.fit(
-        x, x[:, :4], folder / "run", covariates={"batch": batch}, epochs=1, progress=False
-    )
-    np.save(folder / "x.npy", x)
-    return done, x, batch
-
-
 def test_rows_are_embedded_with_the_covariates_of_their_own(run_of_batches, tmp_path):
     done, x, batch = run_of_batches
     file, columns = done.folder.parent / "x.npy", tmp_path / "cells.csv"
@@ -267,7 +252,7 @@ def test_covariates_are_asked_for_where_a_run_takes_them_and_refused_elsewhere(
 ):
     done, _, batch = run_of_batches
     words = (done.folder, done.folder.parent / "x.npy", tmp_path / "z.npz", "x")
-    with pytest.raises(SettingsError, match="takes: batch; give --columns FILE"):
+    with pytest.raises(SettingsError, match="takes covariates, batch; give --columns FILE"):
         embed_files(*words)
     columns = tmp_path / "cells.csv"
     columns.write_text("batch\n" + "\n".join(batch[:50]) + "\n")
@@ -280,5 +265,5 @@ def test_covariates_are_asked_for_where_a_run_takes_them_and_refused_elsewhere(
     with pytest.raises(DataError, match="batch"):
         embed_files(*words, columns=columns)
     np.save(tmp_path / "other.npy", np.ones((4, 32), np.float32))
-    with pytest.raises(SettingsError, match="none; leave --columns out"):
+    with pytest.raises(SettingsError, match="no covariates; leave --columns"):
         embed_files(features_run, tmp_path / "other.npy", tmp_path / "z.npz", "x", columns=columns)

@@ -458,6 +458,44 @@ def test_features_are_taken_as_json(tmp_path):
         assert len(answer.json()["features"][0]) == run.shapes[0][0]
 
 
+def test_covariates_are_sent_with_the_features(run_of_batches, tmp_path):
+    done, x, batch = run_of_batches
+    columns = tmp_path / "columns.csv"
+    columns.write_text("\n".join(["batch", *batch]) + "\n")
+    file = done.folder.parent / "x.npy"
+    index_files(done, tmp_path / "g", [file], "x", columns=columns, progress=False)
+    with TestClient(create_app(done, Gallery.open(tmp_path / "g"))) as client:
+        about = client.get("/about").json()
+        assert about["features"] == {"x": None, "y": None}
+        assert [(one["name"], one["levels"]) for one in about["covariates"]] == [
+            ("batch", ["one", "two"])
+        ]
+        for level in ("one", "two"):
+            body = {"features": x[7].tolist(), "covariates": {"batch": level}}
+            z = client.post("/embed?domain=x", json=body).json()
+            expected = done.embed(x=x[7], covariates={"batch": level})
+            np.testing.assert_allclose(z["shared"], expected.shared[0], atol=1e-5)
+            sent = {"source": json.dumps(body)}
+            made = client.post("/translate", data={"to": "y"}, files=sent).json()["features"]
+            expected = done.translate(x[7], "y", covariates={"batch": level})
+            np.testing.assert_allclose(made, expected, atol=1e-5)
+        hits = client.post("/search?domain=x", json=body).json()["hits"]
+        assert hits[0]["name"] == "x.npy#7"  # row 7 is of batch two
+        for wrong, message in {
+            json.dumps(x[7].tolist()): 'covariates of this model: {"features": ["..."], "cov',
+            json.dumps(body | {"covariates": {"donor": "a"}}): "covariates of this model",
+            json.dumps(body | {"covariates": ["two"]}): "covariates of this model",
+            json.dumps(body | {"covariates": {"batch": "three"}}): "three occurs in no training",
+            json.dumps(body | {"covariates": {"batch": ["one", "two"]}}): "2 values for 1 samples",
+            json.dumps(body | {"features": 3}): "not a JSON list of 6 numbers",
+        }.items():
+            answer = client.post("/embed?domain=x", content=wrong)
+            assert answer.status_code == 400
+            assert message in answer.json()["detail"]
+        looks = client.post("/translate", data={"to": "y", "looks": 3}, files=sent)
+        assert looks.json()["detail"].startswith("looks: ")  # of which the page then draws some
+
+
 def test_results_that_are_not_finite_are_refused_in_one_line(tmp_path):
     run = save_run(tmp_path / "run", small_settings())
     np.save(tmp_path / "y.npy", np.eye(run.shapes[1][0])[:5])

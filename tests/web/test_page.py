@@ -499,6 +499,31 @@ def test_features_are_searched_in_a_table_and_translated(browser, feature_addres
         shot(page, f"features-{width}")
 
 
+def test_covariates_of_the_query_are_chosen_beside_its_numbers(browser, run_of_batches, tmp_path):
+    done, x, batch = run_of_batches
+    (tmp_path / "columns.csv").write_text("\n".join(["batch", *batch]) + "\n")
+    file = done.folder.parent / "x.npy"
+    index_files(done, tmp_path / "g", [file], "x", columns=tmp_path / "columns.csv", progress=False)
+    with (
+        served(create_app(done, Gallery.open(tmp_path / "g"))) as address,
+        opened(browser, address) as page,
+    ):
+        page.get_by_text("Options").click()
+        page.get_by_label("The query is a").select_option("x")
+        page.get_by_label("Paste 6 numbers").fill(", ".join(map(str, x[7])))
+        page.get_by_label("batch").select_option("two")
+        page.get_by_role("button", name="Use", exact=True).click()
+        first = page.locator("#shared tr").nth(1)
+        api.expect(first).to_contain_text("x.npy#7")
+        nearest = first.locator(".bar")
+        api.expect(nearest).to_have_attribute("title", re.compile("distance 0.000"))
+        page.get_by_label("batch").select_option("one")  # searched again at once
+        api.expect(nearest).not_to_have_attribute("title", re.compile("distance 0.000"))
+        tab(page, "Translate")
+        api.expect(page.locator("#results li")).to_have_count(6)
+        shot(page, "covariates")
+
+
 def test_the_keyboard_alone_draws_searches_and_changes_tabs(page):
     page.get_by_role("button", name="Draw instead").focus()
     page.keyboard.press("Enter")

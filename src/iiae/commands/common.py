@@ -62,6 +62,15 @@ OnErrorOption = Annotated[
     OnError,
     typer.Option("--on-error", help="if a sample cannot be read: stop, or skip and list it"),
 ]
+ColumnsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--columns",
+        help="table or .npz with the covariates that the run takes, a row a sample; cells have "
+        "theirs in obs",
+        parser=path_of("--columns"),
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, max=MOST_SEED, help="random seed")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON, not tables")]
 

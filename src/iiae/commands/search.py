@@ -10,6 +10,7 @@ import typer
 from iiae.commands.common import (
     DOMAIN,
     AsJson,
+    ColumnsOption,
     Inputs,
     OnErrorOption,
     RunFolder,
@@ -58,6 +59,7 @@ def index(
     active_only: Annotated[
         bool, typer.Option("--active-only", help="store only active dimensions of z_s")
     ] = False,
+    columns: ColumnsOption = None,
     on_error: OnErrorOption = "stop",
 ) -> None:
     """Put a collection into a gallery that can be searched; unchanged items are skipped.
@@ -76,6 +78,7 @@ def index(
         metadata,
         active_only,
         on_error=on_error,
+        columns=columns,
     )
     typer.echo(
         f"{gallery}: {done.added:,} added, {done.replaced:,} replaced, {done.unchanged:,} "
@@ -128,6 +131,7 @@ def search(
     ] = None,
     root: Root = None,
     vectors: Annotated[bool, typer.Option("--vectors", help="queries are latents already")] = False,
+    columns: ColumnsOption = None,
     on_error: OnErrorOption = "stop",
     as_json: AsJson = False,
 ) -> None:
@@ -143,7 +147,7 @@ def search(
     domain = domain_of(run, source, "--from") if source else None
     names, answer, failed = search_files(
         load_run(run).for_inference(),
-        *(gallery, queries, top, domain, where, by, vectors, on_error, like, root),
+        *(gallery, queries, top, domain, where, by, vectors, on_error, like, root, columns),
     )  # fmt: skip
     if as_json:
         results = [{"query": q, "hits": h} for q, h in zip(names, answer.hits, strict=True)]

@@ -10,6 +10,7 @@ import typer
 from iiae.commands.common import (
     DOMAIN,
     SAMPLES,
+    ColumnsOption,
     Inputs,
     OnError,
     OnErrorOption,
@@ -80,6 +81,14 @@ def translate(
             "and blend, into a folder; OVERLAP is half of SIZE by default"
         ),
     ] = None,
+    columns: ColumnsOption = None,
+    as_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME=VALUE of a covariate of the translations, as if they were measured there; "
+            "repeatable"
+        ),
+    ] = None,
     seed: Seed = 0,
     on_error: OnErrorOption = "stop",
 ) -> None:
@@ -98,7 +107,8 @@ def translate(
     to = domain_of(run, target, "--to")
     opened = load_run(run).for_inference()
     exclusive = ExclusiveSource(tuple(like or ()), samples, interpolate, seed)
-    request = _Request(opened, inputs, to, out, exclusive, on_error)
+    known = columns, dict(map(_named_value, as_if or ()))
+    request = _Request(opened, inputs, to, out, exclusive, on_error, *known)
     of_pictures = bool(grid or full_size or spread)
     more = f"iiae serve {run}  # the same in a browser"
     if any(map(is_cells, inputs)):
@@ -106,6 +116,8 @@ def translate(
     elif len(opened.shapes.x) == 1:
         _translate_vectors(request, of_pictures or bool(tiles))
         say_next(more)
+    elif any(known):
+        raise SettingsError("runs of images take no covariates; leave --columns and --as-if out")
     elif tiles:
         _translate_tiles(request, tiles, of_pictures)
     else:
@@ -123,17 +135,30 @@ class _Request(NamedTuple):
     out: Path | None
     exclusive: ExclusiveSource
     on_error: OnError
+    columns: Path | None
+    as_if: dict[str, str]
+
+
+def _named_value(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not (name and sign and value):
+        raise SettingsError(f"--as-if {text}: write NAME=VALUE, as in batch=2")
+    return name, value
 
 
 def _translate_cells(request: _Request, optioned: bool) -> None:
     from iiae.inference.cells import write_cells_file
     from iiae.types import other
 
-    run, inputs, to, out, _, _ = request
-    if len(inputs) > 1 or optioned:
-        raise SettingsError("cells are translated one file at a time, without other options")
+    run, inputs, to, out = request[:4]
+    if len(inputs) > 1 or optioned or request.columns:
+        raise SettingsError(
+            "cells are translated one file at a time, without other options than --as-if; "
+            "their covariates are columns of obs"
+        )
     domain = None if run.settings.data.name == "omics" else other(to)
-    typer.echo(f"wrote {write_cells_file(run, inputs[0], out, to, domain)}")
+    written = write_cells_file(run, inputs[0], out, to, domain, request.as_if)
+    typer.echo(f"wrote {written}")
 
 
 def _translate_vectors(request: _Request, of_pictures: bool) -> None:
@@ -143,15 +168,16 @@ def _translate_vectors(request: _Request, of_pictures: bool) -> None:
         raise SettingsError(
             "--grid, --full-size, --spread and --tiles are for images, not for features"
         )
-    run, inputs, to, out, exclusive, on_error = request
-    written = translate_array(run, inputs, to, out or Path("translation.npy"), exclusive, on_error)
+    run, inputs, to, out, exclusive, on_error, columns, as_if = request
+    out = out or Path("translation.npy")
+    written = translate_array(run, inputs, to, out, exclusive, on_error, columns, as_if)
     typer.echo(f"wrote {written}")
 
 
 def _translate_tiles(request: _Request, tiles: str, of_pictures: bool) -> None:
     from iiae.inference.tiles import translate_large
 
-    run, inputs, to, out, exclusive, on_error = request
+    run, inputs, to, out, exclusive, on_error = request[:6]
     if of_pictures or (out and _is_picture(out)):
         raise SettingsError(
             "--tiles writes one file each, in the size of its source, to --out FOLDER; it "
@@ -165,7 +191,7 @@ def _translate_tiles(request: _Request, tiles: str, of_pictures: bool) -> None:
 def _translate_images(request: _Request, grid: Path | None, full_size: bool, spread: bool) -> None:
     from iiae.inference.translate import TranslationOutputs, translate_files
 
-    run, inputs, to, out, exclusive, on_error = request
+    run, inputs, to, out, exclusive, on_error = request[:6]
     out = out or Path("translation.png")
     alone = _is_picture(out)
     if alone and (grid or full_size):
@@ -218,13 +244,7 @@ def embed(
     block: Annotated[Block, typer.Option(help="shared, active, exclusive or both")] = "shared",
     batch: Annotated[int, typer.Option(min=1, help="items the model takes at once")] = 128,
     shard: Annotated[int, typer.Option(min=1, help="items lost at most when killed")] = 4096,
-    columns: Annotated[
-        Path | None,
-        typer.Option(
-            help="table or .npz with the covariates that the run takes, a row a sample",
-            parser=path_of("--columns"),
-        ),
-    ] = None,
+    columns: ColumnsOption = None,
     engine: Annotated[
         Literal["local", "ray"], typer.Option(help="local, or ray for many processes")
     ] = "local",

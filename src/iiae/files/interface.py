@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -52,6 +52,17 @@ class Source(ABC):
     @abstractmethod
     def digest(self, i: int) -> str:
         """SHA-256 of the content; empty if it cannot be read."""
+
+    def annotations(self, names: Sequence[str] | None = None) -> Mapping[str, Any] | None:
+        """Columns that come with the samples, as arrays of a value a sample; None if none can.
+
+        Args:
+            names: Which; all by default.
+
+        Raises:
+            DataError: The samples have no such column.
+        """
+        return None
 
     @abstractmethod
     def read(self, numbers: Sequence[int]) -> list[Sample | DataError]:

@@ -6,10 +6,12 @@ Every command that reads samples reads them here, so that one input means the sa
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate, groupby
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -110,6 +112,18 @@ class Joined(Source):
     def digest(self, i: int) -> str:
         source, inner = self._at(i)
         return source.digest(inner)
+
+    def annotations(self, names: Sequence[str] | None = None) -> Mapping[str, Any] | None:
+        each = [source.annotations(names) for source in self.sources]
+        parts = [part for part in each if part is not None]
+        if len(parts) < len(each):
+            return None
+        common = set(parts[0]).intersection(*parts)
+        return {
+            name: np.concatenate([part[name] for part in parts])
+            for name in parts[0]
+            if name in common
+        }
 
     def read(self, numbers: Sequence[int]) -> list[Sample | DataError]:
         places = groupby(map(self._at, numbers), key=lambda place: id(place[0]))

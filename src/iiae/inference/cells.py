@@ -28,7 +28,11 @@ KEY = "iiae"
 
 
 def write_cells(
-    run: TrainedRun, cells: Any, to: Domain | None = None, domain: Domain | None = None
+    run: TrainedRun,
+    cells: Any,
+    to: Domain | None = None,
+    domain: Domain | None = None,
+    as_if: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes latents of every cell into an AnnData or MuData, in place.
 
@@ -44,11 +48,14 @@ def write_cells(
             exclusive latent: into a layer `iiae` where the domain's features are, or else into
             `obsm["iiae_protein"]`, named likewise.
         domain: Domain of the cells, if they are of one and the run cannot know which.
+        as_if: Covariates of the translation that are not those of the cells, `{"batch": "2"}`.
 
     Raises:
-        SettingsError: Cells of one matrix are given without `domain`.
+        SettingsError: Cells of one matrix are given without `domain`, or `as_if` without `to`.
         DataError: The cells have nothing that the run takes, or lack features.
     """
+    if as_if and to is None:
+        raise SettingsError("as_if: is for a translation; say to which domain")
     with open_cells(cells) as opened:
         sides = find_sides(run, opened, domain)
     if to is not None and other(to) not in sides:
@@ -69,7 +76,8 @@ def write_cells(
         "weights": weights_digest(run.folder), "x": data.x or "", "y": data.y or "",
     }  # fmt: skip
     if to is not None:
-        _write_translation(run, cells, sides, to, known)
+        wanted = _covariates(run, cells, as_if)
+        _write_translation(run, cells, sides, to, known, wanted)
 
 
 def write_cells_file(
@@ -78,6 +86,7 @@ def write_cells_file(
     out: str | Path | None = None,
     to: Domain | None = None,
     domain: Domain | None = None,
+    as_if: Mapping[str, Any] | None = None,
 ) -> Path:
     """Writes a copy of a `.h5ad` or `.h5mu` with latents; see `write_cells`.
 
@@ -85,8 +94,7 @@ def write_cells_file(
         run: A trained run.
         source: The file.
         out: The copy; by default `cells.iiae.h5mu` beside `cells.h5mu`.
-        to: As for `write_cells`.
-        domain: As for `write_cells`.
+        to, domain, as_if: As for `write_cells`.
 
     Raises:
         SettingsError: `out` has another ending than `source`, or as `write_cells`.
@@ -103,7 +111,7 @@ def write_cells_file(
         pass  # raises if something is wrong with the file
     with _quiet():
         cells = _read(source)
-        write_cells(run, cells, to, domain)
+        write_cells(run, cells, to, domain, as_if)
         write = cells.write_h5mu if source.suffix.lower() == ".h5mu" else cells.write_h5ad
         try:
             write_atomically(out, lambda path: write(path, compression="gzip"))
@@ -112,18 +120,21 @@ def write_cells_file(
     return out
 
 
-def _covariates(run: TrainedRun, cells: Any) -> Context:
-    """Columns of `obs` that the run takes as covariates, of every cell.
+def _covariates(run: TrainedRun, cells: Any, as_if: Mapping[str, Any] | None = None) -> Context:
+    """Columns of `obs` that the run takes as covariates, of every cell; those of `as_if` first.
 
     Raises:
-        DataError: A column is missing, or holds a level that no training cell had.
+        DataError: `as_if` has covariates that the run does not take, a column is missing, or
+            holds a level that no training cell had.
     """
     names = run.model.covariates.names
-    if not names:
+    if not names and not as_if:
         return Context()
     tables = [cells.obs, *(part.obs for part in getattr(cells, "mod", {}).values())]
-    columns: dict[str, Any] = {}
+    columns: dict[str, Any] = dict(as_if or {})
     for name in names:
+        if name in columns:
+            continue
         holding = [table for table in tables if name in table.columns]
         if not holding:
             raise DataError(f"the cells have no column {name} in obs, a covariate of this run")
@@ -163,15 +174,19 @@ def _latents(
 
 
 def _write_translation(
-    run: TrainedRun, cells: Any, sides: Mapping[Domain, Side], to: Domain, known: Context
+    run: TrainedRun,
+    cells: Any,
+    sides: Mapping[Domain, Side],
+    to: Domain,
+    known: Context,
+    wanted: Context,
 ) -> None:
     """A layer where all cells and features of the target are, or else a table in `obsm`."""
     source, target = sides[other(to)], sides.get(to)
     made = np.full((len(source.rows), run.shapes.of(to)[0]), np.nan, np.float32)
     for part in _parts(source.cells):
-        own = _of(known, part)
-        shared = content(run.model, source.take(part), to, own)
-        made[part] = render(run.model, shared, to, context=own).numpy()
+        shared = content(run.model, source.take(part), to, _of(known, part))
+        made[part] = render(run.model, shared, to, context=_of(wanted, part)).numpy()
     names = list(map(str, cells.obs_names))
     columns = load_features(run.folder).of(to)
     if target is not None and target.place.group != OBSM:

@@ -20,14 +20,12 @@ from torch import Tensor
 from iiae.data.ranges import check_values
 from iiae.errors import DataError, RunError, SettingsError
 from iiae.files.atomic import refuse_inputs, write_atomically, write_text
-from iiae.files.columns import read_named_columns
 from iiae.files.decoding import OnError, Skipped, ahead
 from iiae.files.interface import Sample, Source, absolute
 from iiae.files.vectors import WRITERS, Description, ShardRows, read_shard, write_shard
 from iiae.model.columns import NO_LATENT, block_columns, block_names, check_block
-from iiae.networks.covariates import Covariates
-from iiae.run_folder import load_run, open_samples, weights_digest
-from iiae.types import Context, Domain, mapped
+from iiae.run_folder import context_of_source, load_run, open_samples, rows_of, weights_digest
+from iiae.types import Domain
 
 AHEAD = 3  # batches decoded before the model asks for them
 
@@ -86,7 +84,7 @@ class Embedder:
         run = load_run(job.run).for_inference()
         model, self.likelihood = run.model, run.settings.objective.of(job.domain)
         self.model = model.to("cuda" if torch.cuda.is_available() else "cpu")
-        self.known = read_covariates(model.covariates, job.columns, len(job.source))
+        self.known = context_of_source(model.covariates, job.source, job.columns)
 
     def write(self, shards: Sequence[Shard]) -> Iterator[int]:
         """Embeds shards and writes their rows; yields the number of samples of each.
@@ -136,32 +134,13 @@ class Embedder:
     def _embed(self, numbers: list[int], values: list[Tensor]) -> np.ndarray:
         device, stacked, job = self.model.active.device, torch.stack(values), self.job
         check_values(stacked, self.likelihood, job.source.path(numbers[0]))
-        context = mapped(self.known, lambda columns: columns[numbers].to(device))
+        context = rows_of(self.known, numbers, device)
         rows = block_columns(self.model, stacked.to(device), job.domain, job.block, context)
         return rows.cpu().numpy()
 
     def _read(self, numbers: range) -> list[Item]:
         source = self.job.source
         return [*map(Item, numbers, map(source.name, numbers), source.read(numbers))]
-
-
-def read_covariates(covariates: Covariates, columns: Path | None, rows: int) -> Context:
-    """What a model is given of the samples of a source, a row of the file each.
-
-    Raises:
-        SettingsError: The model takes covariates and there is no file, or the other way round.
-        DataError: The file lacks a column or a row, or holds a level that no training pair had.
-    """
-    names = covariates.names
-    if bool(names) == (columns is None):
-        takes = f"{', '.join(names)}; give --columns FILE" if names else "none; leave --columns out"
-        raise SettingsError(f"covariates that this run takes: {takes}")
-    if columns is None:
-        return Context()
-    held = read_named_columns(columns, names)
-    if short := [name for name, values in held.items() if len(values) != rows]:
-        raise DataError(f"{columns}: {short[0]} has {len(held[short[0]])} rows for {rows} samples")
-    return Context(None, covariates.encode(held, rows))
 
 
 def _cut(numbers: range, size: int) -> list[range]:
@@ -231,7 +210,7 @@ def embed_files(
     stored = load_run(run)
     items = open_samples(stored, [absolute(source)], domain)
     known = None if columns is None else Path(columns).absolute()
-    read_covariates(stored.model.covariates, known, len(items))
+    context_of_source(stored.model.covariates, items, known)
     job = Job(Path(run), items, domain, block, batch, threads, parts, on_error, known)
     writer = WRITERS[output.suffix]()
     shards = list(_shards(job, shard))

@@ -12,7 +12,7 @@ from torch import Tensor
 from iiae.errors import DataError
 from iiae.files.sources import read_all
 from iiae.model.translation import draw_exclusive, exclusive_means, interpolate
-from iiae.run_folder import TrainedRun, open_samples
+from iiae.run_folder import NO_COVARIATES, TrainedRun, context_of_source, open_samples
 from iiae.types import Domain
 
 MOST_DRAWS = 1000  # or steps
@@ -42,13 +42,9 @@ def exclusive_latents(
             f"{MOST_DRAWS:,}"
         )
     generator = torch.Generator().manual_seed(exclusive.seed)
-    like = [read_all(open_samples(run, [path], to)) for path in exclusive.like]
+    like = [_means(run, path, to) for path in exclusive.like]
     if exclusive.interpolate:
-        ends = (
-            exclusive_means(run.model, torch.cat(like), to)
-            if like
-            else draw_exclusive(run.model, to, 2, generator)
-        )
+        ends = torch.cat(like) if like else draw_exclusive(run.model, to, 2, generator)
         if len(ends) != 2:
             raise DataError(
                 f"{len(ends)} references to interpolate between; give two, or none for two draws"
@@ -60,4 +56,11 @@ def exclusive_latents(
         return list(drawn.split(1)), [f"sample {i + 1}" for i in range(exclusive.samples)]
     if len(like) > 1:
         raise DataError(f"{len(like)} references; give one, or --interpolate between two")
-    return [exclusive_means(run.model, like[0], to) if like else None], [""]
+    return [like[0] if like else None], [""]
+
+
+def _means(run: TrainedRun, reference: str | Path, domain: Domain) -> Tensor:
+    """Exclusive latents of the samples of a reference, a row each."""
+    source = open_samples(run, [reference], domain)
+    known = context_of_source(run.model.covariates, source, None, advice=NO_COVARIATES)
+    return exclusive_means(run.model, read_all(source), domain, known)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +39,13 @@ from iiae.inference.picture_files import (
     save_grid,
 )
 from iiae.model.translation import content, render
-from iiae.run_folder import TrainedRun, load_features, open_samples
+from iiae.run_folder import (
+    TrainedRun,
+    context_of_source,
+    load_features,
+    open_samples,
+    rows_of,
+)
 from iiae.types import Domain, other
 
 BATCH, ROWS = 32, 8192  # images, vectors that are read at once
@@ -129,13 +136,27 @@ def translate_array(
     out: Path,
     exclusive: ExclusiveSource = ExclusiveSource(),
     on_error: OnError = "stop",
+    columns: str | Path | None = None,
+    as_if: Mapping[str, Any] | None = None,
 ) -> Path:
     """Translates vectors; `(rows, size)`, or `(draws, rows, size)` for several, as `.npy`.
 
     `.csv` and `.tsv` hold one translation per row, with names of rows and of columns; `.npy` is
     appended to any other ending.
 
+    Args:
+        run: A trained run.
+        inputs: As for `iiae.files.sources.open_source`.
+        to: "x" or "y".
+        out: The file to write.
+        exclusive: Where the exclusive latents come from.
+        on_error: "skip" leaves out samples that cannot be read and names them in the log.
+        columns: `.npz`, `.csv`, `.tsv` or `.parquet` with the covariates of the samples, a row
+            each, if the run takes any and the samples are no cells.
+        as_if: Covariates of the translations that are not those of their sources.
+
     Raises:
+        SettingsError: The run takes covariates that nothing holds, or none.
         DataError: A file cannot be read, does not fit the model, or would be replaced; several
             draws are to be written into a table.
         RunError: `out` cannot be written.
@@ -143,33 +164,42 @@ def translate_array(
     table = table_ending(out) in (".csv", ".tsv")
     out = out if table or out.suffix.lower() == ".npy" else out.with_name(f"{out.name}.npy")
     refuse_inputs([out], map(Path, (*inputs, *exclusive.like)))
-    target_shape = run.shapes.of(to)
     samples, skipped = open_samples(run, inputs, other(to)), Skipped(on_error)
+    covariates = run.model.covariates
+    known = context_of_source(covariates, samples, columns)
+    target = context_of_source(covariates, samples, columns, as_if)
     batches = list(read_batches(samples, ROWS, skipped))
-    skipped.check(sum(len(batch.numbers) for batch in batches))
+    numbers = [i for batch in batches for i in batch.numbers]
+    skipped.check(len(numbers))
     source = torch.cat([batch.values for batch in batches])
     check_values(source, run.settings.objective.of(other(to)), " and ".join(map(str, inputs)))
     latents, _ = exclusive_latents(run, to, exclusive)
-    shared = content(run.model, source, to)
-    several = exclusive.samples or exclusive.interpolate
+    several = bool(exclusive.samples or exclusive.interpolate)
     if table and several:
         raise DataError(f"{out}: a table holds one translation per row; write draws as .npy")
+    shared = content(run.model, source, to, rows_of(known, numbers))
+    made = (render(run.model, shared, to, z, rows_of(target, numbers)).numpy() for z in latents)
     if table:
-        rows = [samples.name(i) for batch in batches for i in batch.numbers]
-        values = render(run.model, shared, to, latents[0]).numpy()
-        write_table(out, values, rows, load_features(run.folder).of(to))
-        return out
-    shape = (*([len(latents)] if several else []), len(source), *target_shape)
+        write_table(
+            out, next(made), list(map(samples.name, numbers)), load_features(run.folder).of(to)
+        )
+    else:
+        shape = (len(source), *run.shapes.of(to))
+        _write_array(out, (len(latents), *shape) if several else shape, made)
+    return out
+
+
+def _write_array(out: Path, shape: Sequence[int], parts: Iterable[np.ndarray]) -> None:
+    """Parts of an array one after the other, so that one is held at a time."""
 
     def write(path: Path) -> None:
         with path.open("wb") as file:
-            header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+            header = {"descr": "<f4", "fortran_order": False, "shape": tuple(shape)}
             np.lib.format.write_array_header_1_0(file, header)
-            for z in latents:
-                file.write(render(run.model, shared, to, z).numpy().astype("<f4").tobytes())
+            for part in parts:
+                file.write(part.astype("<f4").tobytes())
 
     write_atomically(out, write)
-    return out
 
 
 def _blocks(

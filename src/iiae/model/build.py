@@ -55,6 +55,7 @@ def build_model(
             raise SettingsError(f"model.{name} has no effect on '{model.family}'; leave it out")
     given = {name: getattr(model, name) for name in family.reads}
     extra = {name: value for name, value in given.items() if value is not None}
+    latent = family.latent(shapes, model.shared, **extra)
     if covariates.width and not family.covariates:
         raise SettingsError(
             f"data.covariates: networks of '{model.family}' take none, those of 'features' do"
@@ -64,7 +65,7 @@ def build_model(
     sizes = model.exclusive_sizes
     networks = family.build(shapes, sizes, model.shared, heads, **extra)
     units = _units(model, objective, shapes)
-    return IIAE(networks, math.prod(family.latent(shapes, model.shared)), sizes, units, covariates)
+    return IIAE(networks, math.prod(latent), sizes, units, covariates)
 
 
 def _units(

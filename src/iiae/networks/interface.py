@@ -48,12 +48,12 @@ class Family(NamedTuple):
     `build` takes the shapes, (size of z_x, of z_y), that of z_s, the heads of x and y, and those of
     `reads`, settings of `ModelSettings`, that are given; and `covariates`, the number of their
     columns, where there are any and the family takes them. `latent` is the shape of one z_s for
-    those shapes and `model.shared`. `refusal` gives the reason why the family
+    those shapes, `model.shared` and the same settings. `refusal` gives the reason why the family
     refuses data of some shapes, "" if it takes them.
     """
 
     build: Callable[..., Networks]
-    latent: Callable[[Shapes, int], tuple[int, ...]]
+    latent: Callable[..., tuple[int, ...]]
     refusal: Callable[[Shapes], str]
     reads: frozenset[str] = frozenset()
     covariates: bool = False

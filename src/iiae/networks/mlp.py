@@ -160,7 +160,7 @@ def _refusal(shapes: Shapes) -> str:
 
 FEATURES = Family(
     features,
-    lambda _, shared: (shared,),
+    lambda _, shared, **_settings: (shared,),
     _refusal,
     frozenset({"width", "dropout", "depth"}),
     covariates=True,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from iiae.distributions import Head
+from iiae.errors import SettingsError
 from iiae.networks.conv import (
     Domain,
     ExclusiveEncoder,
@@ -18,10 +19,9 @@ from iiae.networks.conv import (
     MapFusion,
     assembled,
     both_domains,
-    map_of,
     square,
 )
-from iiae.networks.interface import Family, Networks
+from iiae.networks.interface import Family, Networks, Shapes
 
 
 class ContrastCopy(nn.Module):
@@ -41,27 +41,47 @@ def small(
     shared: int,
     heads: tuple[Head, Head],
     width: int = 24,
+    side: int = 4,
 ) -> Networks:
     """Networks for images of 16 to 128 pixels that a CPU trains in minutes to hours.
 
-    z_s is a 4x4 map of `shared` channels; widths double from `width` at each halving.
+    z_s is a map of `shared` channels, `side` wide and high; widths double from `width` at each
+    halving. A larger side keeps apart what is near in the image: right where partners share where
+    things are (maps, facades), too much where they share what is there (digits).
     Paper: encoders see the image. Here: the shared encoders also see it with its contrast
     normalised, because without that nearly all retrieval errors on MNIST-CDCB were images of
     little contrast. Arguments as for `iiae.networks.conv.image_map`.
+
+    Raises:
+        SettingsError: `side` is no power of two, or more than a quarter of the image's.
     """
     size = shapes[0][-1]
-    halvings = size.bit_length() - 3  # down to 4x4
-    widths = [width << i for i in range(halvings - 1)]
+    _check(side, size)
+    halvings = [width << i for i in range(size.bit_length() - 3)]  # down to 4x4
+    widths = halvings[: (size // side).bit_length() - 2]
 
     def domain(channels: int, exclusive: int, head: Head) -> Domain:
         return Domain(
-            ExclusiveEncoder(size, channels, [*widths, width << halvings - 1], exclusive),
+            ExclusiveEncoder(size, channels, halvings, exclusive),
             nn.Sequential(ContrastCopy(), MapEncoder(2 * channels, widths, shared)),
-            MapDecoder(4, shared, exclusive, widths[::-1], [0.0] * len(widths), channels, head),
+            MapDecoder(side, shared, exclusive, widths[::-1], [0.0] * len(widths), channels, head),
         )
 
     x, y = both_domains(domain, shapes, exclusive, heads)
     return assembled(x, y, MapFusion(widths[-1], shared))
 
 
-SMALL = Family(small, map_of(lambda _: 4), square(16, 128), frozenset({"width"}))
+def _check(side: int, size: int) -> None:
+    known = [1 << i for i in range(1, size.bit_length() - 2)]
+    if side not in known:
+        raise SettingsError(
+            f"model.side = {side}: for images of {size} pixels it is one of "
+            f"{', '.join(map(str, known))}"
+        )
+
+
+def _latent(_shapes: Shapes, shared: int, side: int = 4, **_settings: object) -> tuple[int, ...]:
+    return shared, side, side
+
+
+SMALL = Family(small, _latent, square(16, 128), frozenset({"width", "side"}))

@@ -262,7 +262,7 @@ class Run:
         return Index(self, place)
 
     def write(
-        self, cells: Any, to: Domain | str | None = None, domain: Domain | str | None = None
+        self, cells: Any, to: str | None = None, domain: str | None = None, **options: Any
     ) -> None:
         """Writes latents, and a translation if asked, into an AnnData or MuData, in place.
 
@@ -271,9 +271,9 @@ class Run:
         """
         from iiae.inference.cells import write_cells
 
-        to = self._domain(to, "to") if to else None
-        domain = self._domain(domain, "domain") if domain else None
-        write_cells(self._stored, cells, to, domain)
+        target = self._domain(to, "to") if to else None
+        known = self._domain(domain, "domain") if domain else None
+        write_cells(self._stored, cells, target, known, **options)
 
     def save(self, folder: str | Path, overwrite: bool = False) -> Path:
         """Copies the run into a folder that `load` and all commands can read.

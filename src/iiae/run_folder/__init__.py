@@ -1,5 +1,6 @@
 """The run folder: settings.toml, model.safetensors, metrics.json, history.csv. No pickles."""
 
+from iiae.run_folder.known import NO_COVARIATES, context_of_source, rows_of
 from iiae.run_folder.metrics import (
     VERSION,
     current_metrics,
@@ -59,6 +60,7 @@ __all__ = [
     "HISTORY",
     "METRICS",
     "MODEL",
+    "NO_COVARIATES",
     "PAIRS",
     "SETTINGS",
     "VERSION",
@@ -67,6 +69,7 @@ __all__ = [
     "Shapes",
     "StoredRun",
     "TrainedRun",
+    "context_of_source",
     "copy_run",
     "current_metrics",
     "load_comparison",
@@ -77,6 +80,7 @@ __all__ = [
     "load_run",
     "open_samples",
     "place_in_cells",
+    "rows_of",
     "save_comparison",
     "save_features",
     "save_history",

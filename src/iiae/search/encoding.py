@@ -17,9 +17,9 @@ from iiae.files.decoding import Skipped, read_batches
 from iiae.files.images import to_image
 from iiae.files.interface import Source
 from iiae.metrics.comparison import Comparison
-from iiae.run_folder import TrainedRun, load_comparison
+from iiae.run_folder import TrainedRun, load_comparison, rows_of
 from iiae.search.items import Distance, GalleryInfo, Latent, vector_faults
-from iiae.types import Domain
+from iiae.types import Context, Domain, mapped
 
 Role = Literal["query", "item"]
 BATCH = 64  # samples per step of the model
@@ -81,6 +81,7 @@ def encode(
     domain: Domain,
     space: Space | None = None,
     role: Role = "query",
+    context: Context = Context(),
 ) -> Vectors:
     """Latents to search by, on the CPU.
 
@@ -90,8 +91,10 @@ def encode(
         domain: "x" or "y".
         space: That of the gallery; by default the means of r as they are.
         role: What the samples are in a search.
+        context: Covariates of the samples, where the model takes any.
     """
-    q = run.model.encoder(domain)(batch.to(run.model.active.device))
+    device = run.model.active.device
+    q = run.model.encoder(domain)(batch.to(device), mapped(context, lambda v: v.to(device)))
     shared, exclusive = (one.mean.float().cpu() for one in (q.shared, q.exclusive))
     shared = space.vectors(shared, domain, role) if space else shared
     return Vectors(shared.numpy(), exclusive.numpy())
@@ -114,6 +117,7 @@ def encode_samples(
     role: Role,
     skipped: Skipped,
     compared: Sequence[Latent] = ("shared", "exclusive"),
+    known: Context = Context(),
 ) -> EncodedSamples:
     """Latents of samples that can be read and whose latents are finite.
 
@@ -126,6 +130,7 @@ def encode_samples(
         role: What the samples are in a search.
         skipped: Takes the samples without such latents.
         compared: Latents that must have distances.
+        known: Covariates of all samples of the source, where the model takes any.
 
     Raises:
         DataError: A sample has none and must not be skipped.
@@ -137,7 +142,8 @@ def encode_samples(
     for some in read_batches(source, BATCH, skipped, numbers):
         likelihood = run.settings.objective.of(domain)
         check_values(some.values, likelihood, source.path(some.numbers[0]))
-        vectors = encode(run, some.values, domain, space, role)
+        context = rows_of(known, some.numbers)
+        vectors = encode(run, some.values, domain, space, role, context)
         faults = [vector_faults(getattr(vectors, latent), info) for latent in compared]
         why = {int(i): fault for one in faults for fault, rows in one.items() for i in rows}
         for i in sorted(why):

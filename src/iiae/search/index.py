@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,14 +11,14 @@ from typing import NamedTuple, get_args
 from iiae.errors import GalleryError
 from iiae.files.decoding import OnError, Skipped
 from iiae.files.interface import Source
-from iiae.run_folder import TrainedRun, open_samples, weights_digest
+from iiae.run_folder import TrainedRun, context_of_source, open_samples, weights_digest
 from iiae.search.encoding import encode_samples, make_space
 from iiae.search.gallery import Gallery
 from iiae.search.items import Distance, GalleryInfo, Items
 from iiae.search.lance import Value
-from iiae.search.metadata import metadata_key, read_metadata
+from iiae.search.metadata import metadata_key, read_metadata, source_metadata
 from iiae.search.root import choose_root
-from iiae.types import Domain
+from iiae.types import Context, Domain
 
 IMAGES_A_PART, ROWS_A_PART = 256, 8192  # samples that are committed at once
 
@@ -49,6 +50,7 @@ def index_files(
     active_only: bool = False,
     progress: bool = True,
     on_error: OnError = "stop",
+    columns: str | Path | None = None,
 ) -> Indexed:
     """Puts samples into a gallery; creates the gallery if there is none.
 
@@ -62,17 +64,21 @@ def index_files(
         domain: Of the samples, "x" or "y".
         distance: "chosen" (the default): as the run chose on validation pairs; "euclidean" (the
             paper's) or "cosine" of the means; fixed when the gallery is made.
-        metadata: CSV with a column `path` (relative to the CSV) and others to store.
+        metadata: CSV with a column `path` (relative to the CSV) and others to store; by default
+            those that samples bring with them, of cells the columns of `obs`.
         active_only: Store only the active dimensions of z_s; fixed when the gallery is made.
         progress: Draw a bar.
         on_error: "skip" leaves out samples that cannot be read or have no distances to others.
+        columns: `.npz`, `.csv`, `.tsv` or `.parquet` with the covariates of the samples, a row
+            each, if the run takes any and the samples are no cells.
 
     Raises:
         DataError: A sample cannot be read, does not fit the model or has no distances to others.
         GalleryError: The gallery is of another model, domain or distance, or cannot be written.
     """
-    known = {} if metadata is None else read_metadata(metadata)
     source = open_samples(run, inputs, domain)
+    known = source_metadata(source) if metadata is None else read_metadata(metadata)
+    context = context_of_source(run.model.covariates, source, columns)
     gallery = _gallery(run, where, inputs, domain, distance, active_only)
     skipped = Skipped(on_error)
     if known:
@@ -80,7 +86,7 @@ def index_files(
     added = replaced = unchanged = 0
     unmatched = set(known)
     with _bar(len(source), progress) as advance:
-        for part in _parts(source, len(run.shapes[0]) == 3):
+        for part in _parts(source, context, len(run.shapes[0]) == 3):
             done = _update(run, gallery, part, known, skipped)
             added += len(done.added)
             replaced += len(done.replaced)
@@ -109,18 +115,22 @@ def _add_columns(
 
 
 class _Part(NamedTuple):
-    """Samples of a source that are committed at once, by their numbers, and their paths."""
+    """Samples of a source that are committed at once, by their numbers, and their paths.
+
+    `context` has the covariates of all samples of the source.
+    """
 
     source: Source
+    context: Context
     numbers: range
     paths: list[str]
 
 
-def _parts(source: Source, images: bool) -> Iterator[_Part]:
+def _parts(source: Source, context: Context, images: bool) -> Iterator[_Part]:
     size = IMAGES_A_PART if images else ROWS_A_PART
     for start in range(0, len(source), size):
         numbers = range(start, min(start + size, len(source)))
-        yield _Part(source, numbers, [source.path(i) for i in numbers])
+        yield _Part(source, context, numbers, [source.path(i) for i in numbers])
 
 
 class _Done(NamedTuple):
@@ -142,10 +152,12 @@ def _update(
     source, info = part.source, gallery.info
     extra = [known.get(metadata_key(path), {}) if known else {} for path in part.paths]
     held = gallery.held(part.paths)
-    digests = [source.digest(i) for i in part.numbers]
+    digests = [_digest(part, i) for i in part.numbers]
     rows = list(zip(part.paths, digests, extra, strict=True))
     new = [i for i, row in zip(part.numbers, rows, strict=True) if _differs(*row, held)]
-    encoded = encode_samples(run, source, new, info.domain, info, "item", skipped)
+    encoded = encode_samples(
+        run, source, new, info.domain, info, "item", skipped, known=part.context
+    )
     if encoded.kept:
         paths, kept_digests, metadata = zip(
             *(rows[i - part.numbers.start] for i in encoded.kept), strict=True
@@ -192,6 +204,14 @@ def _gallery(
     if active_only and not gallery.info.active_only:
         raise GalleryError(f"{where}: was made with all dimensions of z_s, not the active ones")
     return gallery
+
+
+def _digest(part: _Part, i: int) -> str:
+    """Of a sample's content and covariates; empty if it cannot be read."""
+    content, covariates = part.source.digest(i), part.context.covariates
+    if covariates is None or not content:
+        return content
+    return hashlib.sha256(content.encode() + covariates[i].numpy().tobytes()).hexdigest()
 
 
 def _differs(

@@ -1,15 +1,20 @@
-"""Metadata of files from a CSV, to be stored with them."""
+"""Metadata of samples, to be stored with them: from a CSV, or of cells the columns of `obs`."""
 
 from __future__ import annotations
 
 import logging
+import math
+import re
 from pathlib import Path
+from typing import Any
 
 from iiae.errors import DataError
 from iiae.files.atomic import Cell, odd_cell, read_csv, typed_cells
 from iiae.files.folders import same_name
-from iiae.files.interface import absolute
+from iiae.files.interface import Source, absolute
 from iiae.files.remote import is_url
+from iiae.search.lance import Value
+from iiae.search.values import RESERVED
 
 log = logging.getLogger("iiae")
 
@@ -37,6 +42,36 @@ def read_metadata(path: Path) -> dict[str, dict[str, Cell]]:
     cells = {name: typed_cells(texts) for name, texts in columns.items()}
     _report_text(path, columns)
     return {key: {name: cells[name][i] for name in cells} for i, key in enumerate(keys)}
+
+
+def source_metadata(source: Source) -> dict[str, dict[str, Value]]:
+    """Metadata that samples bring with them, by `metadata_key` of their path; of cells, `obs`.
+
+    Characters that the name of a column cannot have become `_`; without a letter first, or if the
+    gallery has a column of that name, it is `obs_NAME`. Empty cells are None.
+    """
+    columns: dict[str, list[Value]] = {}
+    for name, values in (source.annotations() or {}).items():
+        plain = re.sub(r"[^A-Za-z0-9_]", "_", name)
+        plain = plain if plain[:1].isalpha() and plain not in RESERVED else f"obs_{plain}"
+        columns.setdefault(plain[:64], _held(values.tolist()))
+    keys = [metadata_key(source.path(i)) for i in range(len(source))] if columns else []
+    return {key: {name: held[i] for name, held in columns.items()} for i, key in enumerate(keys)}
+
+
+def _held(values: list[Any]) -> list[Value]:
+    """Values of one column: all as text if any is text."""
+    known = [_value(value) for value in values]
+    if not any(isinstance(value, str) for value in known):
+        return known
+    return [None if value is None else str(value) for value in known]
+
+
+def _value(value: Any) -> Value:
+    """What a gallery can hold; None of what is not there, NaN and pandas' NA."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, bool | int | str) else None
 
 
 def metadata_key(path: str | Path) -> str:

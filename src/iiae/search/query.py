@@ -13,12 +13,18 @@ from iiae.errors import DataError, GalleryError
 from iiae.files.decoding import OnError, Skipped
 from iiae.files.interface import Source
 from iiae.files.rows import as_rows, read_rows
-from iiae.run_folder import TrainedRun, open_samples, weights_digest
+from iiae.run_folder import (
+    NO_COVARIATES,
+    TrainedRun,
+    context_of_source,
+    open_samples,
+    weights_digest,
+)
 from iiae.search.encoding import EncodedSamples, encode_samples, make_space
 from iiae.search.gallery import Gallery
 from iiae.search.items import VECTORS, Latent, SearchResult
 from iiae.search.weights import By, Weights, read_weights, search_weighted
-from iiae.types import Domain, other
+from iiae.types import Context, Domain, other
 
 
 class Searched(NamedTuple):
@@ -41,6 +47,7 @@ def search_files(
     on_error: OnError = "stop",
     like: str | Path | None = None,
     root: str | Path | None = None,
+    columns: str | Path | None = None,
 ) -> Searched:
     """The items of a gallery nearest to each query.
 
@@ -57,6 +64,8 @@ def search_files(
         like: A sample of the gallery's domain that lends its exclusive latent to every query; by
             default each query of that domain has its own.
         root: Where the gallery's files lie now, if they were moved.
+        columns: `.npz`, `.csv`, `.tsv` or `.parquet` with the covariates of the queries, a row
+            each, if the run takes any and the queries are no cells.
 
     Raises:
         DataError: A query cannot be read, does not fit the model or has no distances to others.
@@ -73,12 +82,12 @@ def search_files(
         names, values = _given_latents(run, gallery, queries, domain, weights.alone or "shared")
         return Searched(names, gallery.search(values, top, filter, weights.alone or "shared"), [])
     skipped = Skipped(on_error)
-    source, encoded = _encode(run, gallery, queries, domain, weights, skipped)
+    source = open_samples(run, queries, domain)
+    known = context_of_source(run.model.covariates, source, columns)
+    encoded = _encode(run, gallery, source, known, domain, weights, skipped)
     shared, exclusive = encoded.vectors
     if like is not None:
-        both = Weights(0, 1)
-        lent = _encode(run, gallery, [like], gallery.info.domain, both, Skipped("stop"))[1].vectors
-        exclusive = np.repeat(lent.exclusive[:1], len(shared), 0)
+        exclusive = np.repeat(_lent(run, gallery, like), len(shared), 0)
     if weights.alone:
         alone = shared if weights.alone == "shared" else exclusive
         results = gallery.search(alone, top, filter, weights.alone)
@@ -87,23 +96,34 @@ def search_files(
     return Searched([source.path(i) for i in encoded.kept], results, skipped.reasons)
 
 
+def _lent(run: TrainedRun, gallery: Gallery, like: str | Path) -> np.ndarray:
+    """The exclusive latent of a sample of the gallery's domain, in one row."""
+    domain = gallery.info.domain
+    source = open_samples(run, [like], domain)
+    known = context_of_source(run.model.covariates, source, None, advice=NO_COVARIATES)
+    encoded = _encode(run, gallery, source, known, domain, Weights(0, 1), Skipped("stop"))
+    return encoded.vectors.exclusive[:1]
+
+
 def _encode(
     run: TrainedRun,
     gallery: Gallery,
-    samples: Sequence[str | Path],
+    source: Source,
+    known: Context,
     domain: Domain,
     weights: Weights,
     skipped: Skipped,
-) -> tuple[Source, EncodedSamples]:
+) -> EncodedSamples:
     """Latents of queries; those that count must have distances."""
-    source = open_samples(run, samples, domain)
     compared: list[Latent] = [
         latent for latent, weight in zip(VECTORS, weights, strict=True) if weight
     ]
     every = range(len(source))
-    encoded = encode_samples(run, source, every, domain, gallery.info, "query", skipped, compared)
+    encoded = encode_samples(
+        run, source, every, domain, gallery.info, "query", skipped, compared, known
+    )
     skipped.check(len(encoded.kept))
-    return source, encoded
+    return encoded
 
 
 def _given_latents(

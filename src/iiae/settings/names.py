@@ -35,6 +35,7 @@ READ_BY = {
     },
     "family": {
         "width": ("small", "features"),
+        "side": ("small",),
         "dropout": ("features",),
         "depth": ("features",),
     },

@@ -43,6 +43,12 @@ class ModelSettings(Section):
     width: int | None = Field(
         None, ge=1, description="first width of `small`, hidden width of `features`"
     )
+    side: int | None = Field(
+        None,
+        ge=1,
+        description="side of the map of z_s, `small` only: 4 unless given; 8 keeps more of where "
+        "things are in images of 64 pixels and more",
+    )
     dropout: Annotated[float | tuple[float, float], BeforeValidator(one_or_two_shares)] = Field(
         0.0,
         description="of the encoders' inputs, `features` only: one for both, or [of x, of y]; 0 as "

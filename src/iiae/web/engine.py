@@ -22,9 +22,18 @@ from iiae.search.encoding import Space, Vectors, encode, make_space
 from iiae.search.gallery import Gallery
 from iiae.search.items import VECTORS
 from iiae.search.weights import Weights, search_weighted
-from iiae.types import Domain, other
+from iiae.types import Domain, mapped
 from iiae.web.guide import Guide, Look
-from iiae.web.jobs import Answer, Query, Sample, Translation, grouped, other_hits, read_features
+from iiae.web.jobs import (
+    Answer,
+    Query,
+    Sample,
+    Translation,
+    context_of_samples,
+    grouped,
+    other_hits,
+    read_features,
+)
 from iiae.web.pictures import picture
 
 
@@ -48,7 +57,7 @@ class Engine:
         return self.run.shapes.of(domain)
 
     def read(self, data: bytes, domain: Domain, name: str) -> Sample:
-        """A sample of a file's bytes: an image, or JSON of a list of features.
+        """A sample of a file's bytes: an image, or JSON as `read_features` reads it.
 
         Raises:
             DataError: They are neither, or do not fit the model.
@@ -57,19 +66,25 @@ class Engine:
         if len(shape) == 3:
             pad = self.run.settings.data.pad
             return Sample(decode_image(data, shape, name, self.most_pixels, pad), domain)
-        return Sample(read_features(data, shape[0], name), domain)
+        values, covariates = read_features(data, shape[0], name, self.run.model.covariates)
+        return Sample(values, domain, covariates)
 
     def warm(self) -> None:
         """Does each kind of work once, since the first time takes a second."""
         with suppress(DataError, GalleryError):  # a request will meet it, and be answered
-            self.embed([Sample(torch.zeros(*self.shape(d)), d) for d in ("x", "y")])
+            self.embed([self._blank(d) for d in ("x", "y")])
             if self.gallery is not None:
-                sample = Sample(torch.ones(*self.shape("x")), "x")
-                self.search([Query(sample, None, Weights(), 1, None)])
+                self.search([Query(self._blank("x"), None, Weights(), 1, None)])
                 _ = self.guide.scale, self.guide.about_gallery()
             for domain in ("x", "y"):
                 self.guide.looks(domain)
             _ = self.guide.drawing
+
+    def _blank(self, domain: Domain) -> Sample:
+        width = self.run.model.covariates.width
+        return Sample(
+            torch.zeros(*self.shape(domain)), domain, torch.zeros(width) if width else None
+        )
 
     def embed(self, samples: Sequence[Sample]) -> list[Vectors]:
         """Latents of each sample, all dimensions.
@@ -119,12 +134,12 @@ class Engine:
         def work(some: Sequence[Translation]) -> list[Tensor]:
             counts = [len(job.exclusive) for job in some]
             device = self.run.model.active.device
-            sources = torch.stack([job.source for job in some])
-            sources = sources.repeat_interleave(torch.tensor(counts), 0)
-            exclusive = torch.cat([job.exclusive for job in some])
-            out = translate(
-                self.run.model, sources.to(device), some[0].to, exclusive=exclusive.to(device)
-            )
+            samples = [job.source for job in some for _ in job.exclusive]
+            known = mapped(context_of_samples(samples), lambda v: v.to(device))
+            sources = torch.stack([sample.values for sample in samples]).to(device)
+            exclusive = torch.cat([job.exclusive for job in some]).to(device)
+            model, to = self.run.model, some[0].to
+            out = translate(model, sources, to, exclusive=exclusive, context=known)
             if not out.isfinite().all():
                 raise DataError("the translation is not finite; the values are too large")
             return list(out.float().cpu().split(counts))
@@ -145,7 +160,7 @@ class Engine:
             return draw_exclusive(self.run.model, to, draws, generator).cpu()
         return torch.zeros(1, self.run.model.exclusive_sizes.of(to))
 
-    def looks(self, source: Tensor, to: Domain, count: int) -> list[Look]:
+    def looks(self, source: Sample, to: Domain, count: int) -> list[Look]:
         """Looks of samples of `to` whose content is not the source's.
 
         Raises:
@@ -153,7 +168,7 @@ class Engine:
         """
         query = None
         if self.space is not None:
-            query = self._encoded([Sample(source, other(to))], self.space)[0].shared[0]
+            query = self._encoded([source], self.space)[0].shared[0]
         looks = self.guide.choose_looks(to, query, count)
         if not looks:
             raise DataError(f"looks: no gallery of domain {to}, and the run keeps no examples")
@@ -184,7 +199,8 @@ class Engine:
     def _encoded(self, samples: Sequence[Sample], space: Space | None) -> list[Vectors]:
         def work(some: Sequence[Sample]) -> list[Vectors]:
             batch = torch.stack([sample.values for sample in some])
-            z = encode(self.run, batch, some[0].domain, space)
+            known = context_of_samples(some)
+            z = encode(self.run, batch, some[0].domain, space, context=known)
             if not all(np.isfinite(latent).all() for latent in z):
                 raise DataError(f"the sample: {NO_LATENT}")
             return [Vectors(z.shared[i : i + 1], z.exclusive[i : i + 1]) for i in range(len(some))]

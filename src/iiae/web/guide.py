@@ -158,11 +158,14 @@ class Guide:
         return {"labels": labels[:LABELS], "gone": gone, "looked_for": len(local)}
 
     def looks(self, to: Domain) -> list[Look]:
-        """Exclusive latents far apart: of items if the gallery is of domain `to`, or examples."""
+        """Exclusive latents far apart: of items if the gallery is of domain `to`, or examples.
+
+        Examples are kept without covariates, so that a model that takes any has none of them.
+        """
         if self.gallery is not None and self.gallery.info.domain == to:
             self._renew()
             return self._looks_of_items
-        if self.examples is None:
+        if self.examples is None or self.run.model.covariates.names:
             return []
         z = exclusive_means(self.run.model, self.examples.samples[to].to(self._device), to).cpu()
         chosen = spread_out(z, LOOKS).tolist()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -13,9 +13,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from iiae.errors import DataError
+from iiae.networks.covariates import Covariates
+from iiae.run_folder import TrainedRun
 from iiae.search.items import Hit
 from iiae.search.weights import Weights
-from iiae.types import Domain
+from iiae.types import Context, Domain
 
 LARGEST = float(np.finfo(np.float32).max)
 J = TypeVar("J")
@@ -23,10 +25,20 @@ R = TypeVar("R")
 
 
 class Sample(NamedTuple):
-    """One sample to encode, of the shape that its domain has."""
+    """One sample to encode, of the shape that its domain has.
+
+    `covariates` has its columns for the networks, `(columns,)`, where the model takes any.
+    """
 
     values: Tensor
     domain: Domain
+    covariates: Tensor | None = None
+
+
+def context_of_samples(samples: Sequence[Sample]) -> Context:
+    """Covariates of some samples, a row each."""
+    columns = [sample.covariates for sample in samples if sample.covariates is not None]
+    return Context(None, torch.stack(columns)) if columns else Context()
 
 
 class Query(NamedTuple):
@@ -47,7 +59,7 @@ class Query(NamedTuple):
 class Translation(NamedTuple):
     """One content with several exclusive latents of the other domain, `(count, exclusive)`."""
 
-    source: Tensor
+    source: Sample
     to: Domain
     exclusive: Tensor
 
@@ -59,16 +71,27 @@ class Answer(NamedTuple):
     method: str
 
 
-def read_features(data: bytes, size: int, name: str) -> Float[Tensor, " size"]:
-    """A JSON list of numbers.
+def read_features(
+    data: bytes, size: int, name: str, covariates: Covariates = Covariates()
+) -> tuple[Float[Tensor, " size"], Float[Tensor, " columns"] | None]:
+    """A JSON list of numbers, and the columns of covariates, None if the model takes none.
+
+    With covariates: `{"features": [...], "covariates": {"batch": "2"}}`.
 
     Raises:
-        DataError: It is something else, of another length, or holds values beyond float32.
+        DataError: It is something else, of another length, or holds values beyond float32; or
+            covariates are missing, or of a level that no training pair had.
     """
     try:
-        values = json.loads(data)
+        values, known = json.loads(data), {}
     except (ValueError, RecursionError) as error:
         raise DataError(f"{name}: not a JSON list of {size} numbers") from error
+    if isinstance(values, dict):
+        values, known = values.get("features"), values.get("covariates", {})
+    if not isinstance(known, dict) or set(known) != set(covariates.names):
+        form = dict.fromkeys(covariates.names, "...")
+        wanted = json.dumps({"features": ["..."], "covariates": form}) if form else "none"
+        raise DataError(f"{name}: covariates of this model: {wanted}")
     # by type: true and false count as numbers elsewhere
     if not isinstance(values, list) or any(type(value) not in (int, float) for value in values):
         raise DataError(f"{name}: not a JSON list of {size} numbers")
@@ -77,7 +100,25 @@ def read_features(data: bytes, size: int, name: str) -> Float[Tensor, " size"]:
     for place, value in enumerate(values, start=1):
         if not abs(value) <= LARGEST:  # NaN too
             raise DataError(f"{name}: number {place} is NaN or too large (at most {LARGEST:.1e})")
-    return torch.tensor([float(value) for value in values], dtype=torch.float32)
+    row = torch.tensor([float(value) for value in values], dtype=torch.float32)
+    return row, covariates.encode(known, 1)[0] if known else None
+
+
+def body_schema(run: TrainedRun) -> dict[str, Any]:
+    """What a request's body is, for OpenAPI: an image, or JSON as `read_features` reads it."""
+    image: Any = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    sizes = sorted(shape[0] for shape in run.shapes)
+    numbers = {"type": "array", "items": {"type": "number"}}
+    numbers |= {"minItems": sizes[0], "maxItems": sizes[1]}  # of x or of y
+    names = run.model.covariates.names
+    if names:
+        each = {name: {"type": ["string", "number"]} for name in names}
+        known = {"type": "object", "properties": each, "required": names}
+        both = {"features": numbers, "covariates": known}
+        numbers = {"type": "object", "properties": both, "required": list(both)}
+    row: Any = {"application/json": {"schema": numbers}}
+    content = row if len(run.shapes[0]) == 1 else image
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def other_hits(hits: Sequence[Hit], query: Query) -> list[Hit]:

@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 
 from iiae.errors import DataError, GalleryError
 from iiae.files.atomic import json_text
-from iiae.run_folder import TrainedRun, weights_digest
+from iiae.run_folder import TrainedRun, load_features, weights_digest
 from iiae.search.gallery import Gallery
 from iiae.search.items import Latent
 from iiae.search.lance import equals, text_equals
@@ -30,7 +30,7 @@ from iiae.web.batching import Batcher
 from iiae.web.counting import Counts
 from iiae.web.engine import Engine
 from iiae.web.guard import Limits
-from iiae.web.jobs import Query, Sample, Translation
+from iiae.web.jobs import Query, Sample, Translation, body_schema
 from iiae.web.pictures import data_urls, picture
 
 SEED = 2**31 - 1
@@ -80,7 +80,7 @@ class Server:
     def router(self) -> APIRouter:
         """All routes that a token closes."""
         router, post = APIRouter(), ["POST"]
-        add, body = router.add_api_route, _body_schema(self.run)
+        add, body = router.add_api_route, body_schema(self.run)
         latents, answer = dict[str, list[float]], dict[str, Any]
         add("/embed", self.post_embed, methods=post, openapi_extra=body, response_model=latents)
         add("/search", self.post_search, methods=post, openapi_extra=body, response_model=answer)
@@ -95,7 +95,7 @@ class Server:
         return router
 
     async def post_embed(self, request: Request, domain: Domain) -> Response:
-        """Latents of one sample: the body is an image file, or a JSON list of features."""
+        """Latents of one sample: the body is an image file, or JSON of features."""
         z = await self.embed(await self._read_body(request, domain))
         return _json({"shared": z.shared[0], "exclusive": z.exclusive[0]})
 
@@ -156,12 +156,12 @@ class Server:
             elif item:
                 likes.append(item)
         work, engine = self.worker, self.engine
-        chosen = await _run_in(work, engine.looks, sample.values, to, looks) if looks else []
+        chosen = await _run_in(work, engine.looks, sample, to, looks) if looks else []
         if chosen and not likes:
             exclusive = torch.stack([look.exclusive for look in chosen])
         else:
             exclusive = await _run_in(work, engine.exclusive, to, likes, steps, draws, seed)
-        translated = await self.translate(Translation(sample.values, to, exclusive))
+        translated = await self.translate(Translation(sample, to, exclusive))
         names = [{"id": look.id, "name": look.name, "example": look.example} for look in chosen]
         if translated.ndim == 2:
             return _json({"features": translated, "looks": names})
@@ -205,7 +205,7 @@ class Server:
 
     async def get_about(self) -> dict[str, Any]:
         """The run's model and the gallery's contents."""
-        guide = self.engine.guide
+        guide, held = self.engine.guide, load_features(self.run.folder)
         about = {
             "title": self.run.settings.title or self.run.folder.name,
             "about": guide.purpose(),
@@ -213,6 +213,8 @@ class Server:
             "version": version("iiae"),
             "model": self.model,
             "shapes": {"x": list(self.run.shapes[0]), "y": list(self.run.shapes[1])},
+            "features": {"x": held.x, "y": held.y},
+            "covariates": [one._asdict() for one in self.run.model.covariates.each],
             "drawing": guide.drawing,
             "scale": await _run_in(self.worker, lambda: guide.scale),
             "gallery": None,
@@ -225,7 +227,7 @@ class Server:
         return about
 
     async def get_metrics(self) -> PlainTextResponse:
-        """Counts and times, as Prometheus text_equals them."""
+        """Counts and times, as Prometheus reads them."""
         text = generate_latest(self.counts.registry)
         return PlainTextResponse(text, media_type=CONTENT_TYPE_LATEST)
 
@@ -271,16 +273,6 @@ class Server:
             if kind.startswith("application/x-www-form-urlencoded"):
                 raise DataError(f"{error}; {whole}") from error
             raise
-
-
-def _body_schema(run: TrainedRun) -> dict[str, Any]:
-    image: Any = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-    sizes = sorted(shape[0] for shape in run.shapes)
-    numbers = {"type": "array", "items": {"type": "number"}}
-    numbers |= {"minItems": sizes[0], "maxItems": sizes[1]}  # of x or of y
-    row: Any = {"application/json": {"schema": numbers}}
-    content = row if len(run.shapes[0]) == 1 else image
-    return {"requestBody": {"required": True, "content": content}}
 
 
 def _json(value: object) -> Response:

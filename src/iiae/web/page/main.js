@@ -39,6 +39,7 @@ async function start() {
   }
   $("domain").disabled = false; // before, the choice above would undo the user's
   $("main").hidden = document.querySelector("[role=tablist]").hidden = false;
+  query.ask();
   query.supply();
   query.onChange(() => work[tab]());
   await query.opening(false);

@@ -1,7 +1,7 @@
 // What is asked: a drawing, a picture, an example, an item of the gallery, or numbers.
 import { $, blobOf, flat, json, make, named, one, picture, show, state } from "./api.js";
 import * as pad from "./pad.js";
-import { numbers } from "./vectors.js";
+import { askCovariates, numbers, withCovariates } from "./vectors.js";
 
 let query = { kind: "drawing" };
 let changed = () => {};
@@ -16,8 +16,9 @@ export function onChange(call) {
   changed = call;
 }
 export function body() { // what is sent of a query that is no item
-  if (query.kind === "file" || query.kind === "example") return query.body;
-  return flat() ? numbers($("values").value, domain()) : blobOf(pad.file());
+  const given = query.kind === "file" || query.kind === "example" ? query.body : null;
+  if (flat()) return withCovariates(given ?? numbers($("values").value, domain()));
+  return given ?? blobOf(pad.file());
 }
 
 // the history: each query that is not a further stroke of the last one has a place in it
@@ -174,6 +175,9 @@ $("find").addEventListener("click", () => put({ kind: "drawing" }));
 $("values").addEventListener("input", () => (query = { kind: "drawing" }));
 
 // options
+export function ask() {
+  if (flat()) askCovariates(() => changed());
+}
 export function expect() {
   const side = $("domain").value;
   $("expected").textContent = `${state.about.shapes[side][0]} numbers`;

@@ -1,7 +1,7 @@
 // The query in the other domain, live: in looks of samples, of one or two chosen, or by chance.
 import { $, blobOf, flat, json, latest, make, named, one, other, picture, say, show, state } from "./api.js";
 import * as query from "./query.js";
-import { card, numbers } from "./vectors.js";
+import { card, numbers, withCovariates } from "./vectors.js";
 
 const names = { like: "Look", like2: "Second look, to blend" };
 const slots = { like: null, like2: null };
@@ -102,7 +102,7 @@ function finished(made, looks) {
 }
 function result(value, i, look) {
   const name = look ? `In the look of ${look.name}` : slots.like2 ? `Step ${i + 1} of ${frames.length}` : slots.like ? `In the look of ${slots.like.name}` : `Sample ${i + 1}`;
-  if (flat()) return card(value, name, usual());
+  if (flat()) return card(value, name, usual(), to());
   const [item, figure, image, text, link] = [make("li"), make("figure"), make("img", undefined, "shot"), make("figcaption"), make("a", "Save")];
   show(image, value);
   image.alt = name;
@@ -138,7 +138,7 @@ function save() { // vectors as one table; pictures have a link each
 function frame() {
   const step = Number($("step").value);
   $("shown").hidden = flat();
-  if (flat()) $("results").replaceChildren(card(frames[step], `Step ${step + 1} of ${frames.length}`, usual()));
+  if (flat()) $("results").replaceChildren(card(frames[step], `Step ${step + 1} of ${frames.length}`, usual(), to()));
   else show($("shown"), frames[step]);
 }
 $("step").addEventListener("input", frame);
@@ -203,7 +203,7 @@ export function build() {
 async function put(slot, file) {
   if (!file) return;
   try {
-    if (flat()) slots[slot] = { name: file.name, body: new Blob([numbers(await file.text(), to())]) };
+    if (flat()) slots[slot] = { name: file.name, body: new Blob([withCovariates(numbers(await file.text(), to()))]) };
     else slots[slot] = { name: file.name, ...(await query.readFile(file)) };
     translate();
   } catch (error) {

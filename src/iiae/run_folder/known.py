@@ -1,0 +1,61 @@
+"""What a model is given of a source's samples beside their values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from iiae.errors import DataError, SettingsError
+from iiae.files.columns import read_named_columns
+from iiae.files.interface import Source
+from iiae.networks.covariates import Covariates
+from iiae.types import Context, mapped
+
+NO_COVARIATES = "a reference of an array brings none, but one of cells does"
+
+
+def context_of_source(
+    covariates: Covariates,
+    source: Source,
+    columns: str | Path | None,
+    as_if: Mapping[str, Any] | None = None,
+    advice: str = "give --columns FILE",
+) -> Context:
+    """Covariates of the samples of a source: a row of a file each, or as the source brings them.
+
+    Args:
+        covariates: That the model takes.
+        source: The samples; cells bring the columns of their `obs`.
+        columns: `.npz`, `.csv`, `.tsv` or `.parquet` of the covariates; it precedes the source.
+        as_if: Covariates by name that are to have one value for all samples.
+        advice: What is to be done if there is neither.
+
+    Raises:
+        SettingsError: The model takes covariates that nothing holds, or a file is given and it
+            takes none.
+        DataError: The file or `obs` lacks a column or a row, or holds a level that no training
+            pair had.
+    """
+    names = covariates.names
+    if not names and (columns is not None or as_if):
+        raise SettingsError("this run takes no covariates; leave --columns and --as-if out")
+    if not names:
+        return Context()
+    held: Mapping[str, Any] | None
+    held = (
+        source.annotations(names) if columns is None else read_named_columns(Path(columns), names)
+    )
+    if held is None:
+        raise SettingsError(f"this run takes covariates, {', '.join(names)}; {advice}")
+    rows = len(source)
+    if short := [name for name, values in held.items() if len(values) != rows]:
+        raise DataError(f"{columns}: {short[0]} has {len(held[short[0]])} rows for {rows} samples")
+    return Context(None, covariates.encode({**held, **(as_if or {})}, rows))
+
+
+def rows_of(known: Context, numbers: list[int], device: torch.device | str = "cpu") -> Context:
+    """The context of some samples, by their numbers."""
+    return mapped(known, lambda columns: columns[numbers].to(device))
