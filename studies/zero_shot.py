@@ -30,6 +30,7 @@ Loss = Callable[[Terms, float], Tensor]
 class IIAESettings:
     """The published networks and objective. `weight` is w of both likelihoods.
 
+    `linear` takes the hidden layers out of the encoders.
     Published: w = 10, no dropout, rate 2e-4, 6,100 steps, on 512 features of fine-tuned backbones.
     """
 
@@ -39,6 +40,7 @@ class IIAESettings:
     exclusive: int = 64
     weight: float = 5000.0
     dropout: float = 0.85
+    linear: bool = False
     learning_rate: float = 1e-3
     beta: float = 0.5
     lam: float = 1.0
@@ -131,7 +133,11 @@ def _trained(
 def _model(seen: Seen, given: IIAESettings) -> IIAE:
     likelihood = LikelihoodSettings(kind="normal", weight=given.weight)
     networks = ModelSettings(
-        family="features", exclusive=given.exclusive, shared=given.shared, dropout=given.dropout
+        family="features",
+        exclusive=given.exclusive,
+        shared=given.shared,
+        dropout=given.dropout,
+        depth=0 if given.linear else 2,
     )  # pyright: ignore[reportCallIssue]
     shapes = ((seen.x.shape[1],), (seen.y.shape[1],))
     return build_model(networks, ObjectiveSettings(x=likelihood, y=likelihood), shapes)

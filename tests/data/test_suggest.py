@@ -32,6 +32,32 @@ def test_the_size_is_that_of_the_pictures_and_said(tmp_path, caplog, size, chose
     assert f"trained on at {chosen}x{chosen}" in caplog.text
 
 
+def test_pictures_in_halves_get_a_finer_map_of_what_is_shared(tmp_path, caplog):
+    with caplog.at_level(logging.INFO, "iiae"):
+        halves = make_settings(suggest_settings(pairs=folder(tmp_path / "pairs", 200, 100)))
+    assert (halves.model.side, halves.data.crop) == (8, 0.15)
+    assert "z_s is a map of 8x8" in caplog.text
+    x, y = (folder(tmp_path / name, 100, 100) for name in "ab")
+    with caplog.at_level(logging.INFO, "iiae"):
+        apart = make_settings(suggest_settings(x, y))
+    assert apart.model.side is None
+    assert "--set model.side=8" in caplog.text
+    small = make_settings(suggest_settings(pairs=folder(tmp_path / "small", 32, 16)))
+    assert small.model.side is None
+
+
+def test_epochs_of_pictures_follow_from_their_number(tmp_path):
+    few = make_settings(suggest_settings(pairs=folder(tmp_path / "pairs", 200, 100))).training
+    assert (few.epochs, few.patience) == (300, 75)
+    many = tmp_path / "many"
+    many.mkdir()
+    for i in range(1000):
+        (many / f"{i}.png").touch()
+    Image.new("RGB", (200, 100)).save(many / "0.png")
+    training = make_settings(suggest_settings(pairs=many)).training
+    assert (training.epochs, training.patience) == (96, 24)
+
+
 def test_pictures_that_are_seldom_pairs_are_warned_of(tmp_path, caplog):
     pairs = folder(tmp_path / "pairs", 32, 16)
     assert suggest_settings(pairs=pairs)["data"]["size"] == 16

@@ -27,6 +27,7 @@ FOLDER_SIZE = 64
 # half of the images are degraded mildly: without, copies of another quality lose partners
 OF_FILES = {"size": FOLDER_SIZE, "degrade": 0.5}
 STEPS = 2500  # of training on vectors, about
+STEPS_OF_IMAGES = 3000  # on images, about: ten minutes of one core at 64 pixels
 FEW_PAIRS, FEW_STEPS = 60, 900  # below, validation pairs are too few to choose weights by loss
 FEW_LEVELS = 20  # up to which whole numbers may be grades
 MANY_COLUMNS = 50  # of which one can be dropped and guessed from the others
@@ -57,8 +58,9 @@ def suggest_settings(
     if pairs is not None:
         if is_table(Path(pairs)):
             return _images({"name": "table", "root": str(pairs), **OF_FILES}, FOLDER_SIZE)
-        size = _size(pairs, halves=True)
-        return _images({"name": "side-by-side", "root": str(pairs), **OF_FILES, "size": size}, size)
+        size, count = _size(pairs, halves=True)
+        data = {"name": "side-by-side", "root": str(pairs), **OF_FILES, "size": size}
+        return _images(data, size, count, in_register=True)
     sides = {name: str(side) for name, side in (("x", x), ("y", y)) if side is not None}
     folders = [is_url(side) or Path(side).is_dir() for side in sides.values()]
     if any(folders):
@@ -68,23 +70,28 @@ def suggest_settings(
                 raise DataError(f"{side}: {there or 'no such folder'}; give two folders of images")
         if len(sides) == 1:
             raise DataError(f"--x {x}: is a folder of images; give --y, the folder of the partners")
-        size = _size(sides["x"])
-        return _images({"name": "two-folders", **OF_FILES, "size": size, **sides}, size)
+        size, count = _size(sides["x"])
+        if size >= FOLDER_SIZE:
+            log.info(
+                "if things stand at the same place in both pictures of a pair, as in a photo and "
+                "its map: --set model.side=8 keeps more of where they are"
+            )
+        return _images({"name": "two-folders", **OF_FILES, "size": size, **sides}, size, count)
     data = {"name": "arrays", **sides}
     return suggest_settings_of(read_arrays(DataSettings.model_validate(data)), data)
 
 
-def _size(folder: str | Path, halves: bool = False) -> int:
-    """The side that suits the first picture of a folder; the log names it.
+def _size(folder: str | Path, halves: bool = False) -> tuple[int, int | None]:
+    """The side that suits the first picture of a folder, which the log names; their number.
 
     Warns of pictures in halves that are no wider than high: those are seldom pairs.
     """
     if is_url(str(folder)):
-        return FOLDER_SIZE
-    first = next(iter(image_files(folder).values()), None) if Path(folder).is_dir() else None
-    if first is None:
-        return FOLDER_SIZE
-    width, height = open_image(first).size
+        return FOLDER_SIZE, None
+    files = image_files(folder) if Path(folder).is_dir() else {}
+    if not files:
+        return FOLDER_SIZE, None
+    width, height = open_image(next(iter(files.values()))).size
     if halves:
         if width < 1.2 * height:
             log.warning(
@@ -97,7 +104,7 @@ def _size(folder: str | Path, halves: bool = False) -> int:
         "pictures of %dx%d are trained on at %dx%d; --set data.size=... chooses another size",
         width, height, size, size,
     )  # fmt: skip
-    return size
+    return size, len(files)
 
 
 def suggest_settings_of(pairs: Pairs, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -226,17 +233,33 @@ def _vectors(
     }
 
 
-def _images(data: dict[str, Any], size: int) -> dict[str, Any]:
+def _images(
+    data: dict[str, Any], size: int, pairs: int | None = None, in_register: bool = False
+) -> dict[str, Any]:
+    """What was chosen on validation pairs of Facades and Maps (docs/studies/facades-maps.md).
+
+    In register, things stand at the same place in both pictures, as in halves of one file: a finer
+    map of z_s then keeps where they are, and windows may be cut out of both.
+    """
     training: dict[str, Any] = {"precision": "auto", "epochs": 50}
     if size <= 64:
-        likelihood = {side: {"weight": 8000.0} for side in "xy"}
+        batch = 32
+        if pairs:
+            epochs = min(300, max(20, STEPS_OF_IMAGES * batch // pairs))
+            training |= {"epochs": epochs, "patience": max(10, epochs // 4)}
         model: dict[str, Any] = {"family": "small", "size": "medium"}
-        return {
-            "data": data,
-            "model": model,
-            "objective": likelihood,
-            "training": {**training, "batch": 32},
-        }
+        objective: dict[str, Any] = {side: {"weight": 8000.0} for side in "xy"}
+        if in_register and size == FOLDER_SIZE:
+            log.info(
+                "pictures in halves of one file: z_s is a map of 8x8, which keeps where things "
+                "stand; --set model.side=4 for pairs that are not in register"
+            )
+            data = data | {"crop": 0.15}
+            model |= {"side": 8, "shared": 16}
+            objective["beta"] = 0.02
+            training["learning_rate"] = 2e-3
+        training["batch"] = batch
+        return {"data": data, "model": model, "objective": objective, "training": training}
     # as published
     training |= {"batch": 8, "learning_rate": 2e-4, "adam_beta1": 0.5, "decay_from": 1.0}
     likelihood = {side: {"weight": 1000.0} for side in "xy"}
