@@ -93,6 +93,14 @@ def test_features_are_taken_by_name_whatever_their_order(run):
         run.embed(x=cells["rna"][:, GENE_NAMES[2:]].copy())
 
 
+def test_cells_of_one_assay_are_asked_for_their_domain(run):
+    rna = make_mudata()["rna"].copy()
+    with pytest.raises(SettingsError, match=r"which domain are these cells of\?.*rna or protein"):
+        run.write(rna)
+    run.write(rna, domain="rna")
+    assert rna.obsm["X_iiae_shared"].shape == (len(rna), 3)
+
+
 def test_cells_with_nothing_that_the_run_takes_are_refused(run):
     other = mudata.MuData({"atac": make_anndata()})
     with pytest.raises(DataError, match="has no modality rna, only atac"):

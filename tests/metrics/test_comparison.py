@@ -7,7 +7,7 @@ import torch
 from torch.distributions import Normal
 
 from iiae.distributions import DiagonalNormal
-from iiae.metrics.comparison import PAPERS, choose_comparison, make_comparison
+from iiae.metrics.comparison import PAPERS, _best, choose_comparison, make_comparison
 from iiae.metrics.retrieval import partner_ranks
 from iiae.metrics.similarity import Aggregate, cosine, euclidean, local_scaling, mutual_information
 
@@ -174,6 +174,20 @@ def test_a_few_pairs_leave_it_at_cosine_even_if_another_is_ahead_by_luck():
         if chosen.is_another and chosen.name != "cosine":
             assert tried[chosen.name] > tried["cosine"]
     assert lucky
+
+
+def test_mutual_information_is_not_scaled_by_luck():
+    alone, scaled = "mutual information", "mutual information, local scaling"
+    generator = torch.Generator().manual_seed(0)
+    values = {PAPERS: torch.full((100,), 0.5), "cosine": torch.full((100,), 0.6)}
+    values[alone] = 0.9 + 0.05 * torch.randn(100, generator=generator)
+    values[scaled] = values[alone] + 0.001 + 0.02 * torch.randn(100, generator=generator)
+    assert values[scaled].mean() > values[alone].mean()
+    assert _best(values) == alone
+    assert _best(values | {scaled: values[alone] + 0.01}) == scaled
+    assert (
+        _best({k: v for k, v in values.items() if k != alone} | {alone: values[PAPERS]}) == scaled
+    )
 
 
 def test_the_papers_comes_before_cosine_where_many_pairs_say_so():

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from iiae.data.names import domain_names
 from iiae.errors import DataError, SettingsError
 from iiae.files.cells import (
     OBSM,
@@ -67,6 +68,9 @@ def find_sides(run: TrainedRun, cells: Cells, domain: Domain | None) -> dict[Dom
             continue
         matrix = _matrix(run, cells, name, place)
         sides[name] = Side(matrix, place, _rows(matrix, names))
+    if not sides and domain is None and not cells.modalities:
+        each = " or ".join(domain_names(run.settings.data))
+        raise SettingsError(f"{cells.name}: which domain are these cells of? give domain, {each}")
     if not sides:
         raise DataError(reasons[0])
     if reasons:

@@ -166,7 +166,8 @@ def choose_comparison(
     Any other than cosine of centred means, the paper's too, must exceed its mean reciprocal rank
     over both directions by more than twice the standard error of the difference between pairs,
     which a few validation pairs do not allow. If the paper's is as good as cosine, it is the one
-    to exceed.
+    to exceed. Mutual information discounts items that are near to all by itself, through the
+    aggregate posterior: local scaling beside it must exceed it in the same way.
 
     Args:
         train: r_x and r_y of training samples.
@@ -180,9 +181,18 @@ def choose_comparison(
     x, y = (one.mean for one in validation)
     values = {name: _reciprocal_ranks(one, x, y) for name, one in candidates.items()}
     tried = {name: value.mean().item() for name, value in values.items()}
+    return Choice(candidates[_best(values)], tried)
+
+
+def _best(values: Mapping[str, Float[Tensor, " pairs"]]) -> str:
+    """The name to choose, by reciprocal ranks of each pair: see `choose_comparison`."""
+    tried = {name: value.mean().item() for name, value in values.items()}
     base = PAPERS if tried[PAPERS] == tried["cosine"] else "cosine"
     better = [name for name in values if _exceeds(values[name], values[base])]
-    return Choice(candidates[max(better, key=tried.__getitem__, default=base)], tried)
+    alone, scaled = "mutual information", "mutual information, local scaling"
+    if {alone, scaled} <= set(better) and not _exceeds(values[scaled], values[alone]):
+        better.remove(scaled)
+    return max(better, key=tried.__getitem__, default=base)
 
 
 def _exceeds(value: Float[Tensor, " pairs"], base: Float[Tensor, " pairs"]) -> bool:
