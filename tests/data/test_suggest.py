@@ -56,6 +56,10 @@ def test_epochs_of_pictures_follow_from_their_number(tmp_path):
     Image.new("RGB", (200, 100)).save(many / "0.png")
     training = make_settings(suggest_settings(pairs=many)).training
     assert (training.epochs, training.patience) == (96, 24)
+    many.rename(tmp_path / "train")
+    (tmp_path / "test").mkdir()
+    Image.new("RGB", (200, 100)).save(tmp_path / "test" / "0.png")
+    assert make_settings(suggest_settings(pairs=tmp_path)).training.epochs == 96
 
 
 def test_pictures_that_are_seldom_pairs_are_warned_of(tmp_path, caplog):

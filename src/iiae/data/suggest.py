@@ -84,11 +84,14 @@ def suggest_settings(
 def _size(folder: str | Path, halves: bool = False) -> tuple[int, int | None]:
     """The side that suits the first picture of a folder, which the log names; their number.
 
+    Of a folder with a folder `train`, the pictures there.
+
     Warns of pictures in halves that are no wider than high: those are seldom pairs.
     """
     if is_url(str(folder)):
         return FOLDER_SIZE, None
-    files = image_files(folder) if Path(folder).is_dir() else {}
+    folder = Path(folder) / "train" if (Path(folder) / "train").is_dir() else Path(folder)
+    files = image_files(folder) if folder.is_dir() else {}
     if not files:
         return FOLDER_SIZE, None
     width, height = open_image(next(iter(files.values()))).size
