@@ -67,6 +67,8 @@ def test_covariates_are_asked_for_in_one_line(run_of_batches, tmp_path):
         search_files(
             done, tmp_path / "g", [file], 1, "x", by="exclusive", like=file, columns=columns
         )
+    with pytest.raises(SettingsError, match="latents already take no covariates"):
+        search_files(done, tmp_path / "g", [file], 1, "x", vectors=True, columns=columns)
     short = write_column(tmp_path / "short.csv", batch[:7])
     with pytest.raises(DataError, match="batch has 7 rows for 60 samples"):
         search_files(done, tmp_path / "g", [file], 1, "x", columns=short)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from iiae.errors import DataError, GalleryError
+from iiae.errors import DataError, GalleryError, SettingsError
 from iiae.files.decoding import OnError, Skipped
 from iiae.files.interface import Source
 from iiae.files.rows import as_rows, read_rows
@@ -69,6 +69,7 @@ def search_files(
 
     Raises:
         DataError: A query cannot be read, does not fit the model or has no distances to others.
+        SettingsError: The run takes covariates that nothing holds, or none are to be given.
         GalleryError: There is no such gallery, it is of another model, or the filter is wrong.
     """
     gallery, weights = Gallery.open(where, weights_digest(run.folder), root), read_weights(by)
@@ -78,6 +79,8 @@ def search_files(
             f"by {by}: the exclusive latent is that of domain {gallery.info.domain}, which the "
             "gallery holds; give a sample of it to be like"
         )
+    if vectors and columns is not None:
+        raise SettingsError("queries that are latents already take no covariates")
     if vectors:
         names, values = _given_latents(run, gallery, queries, domain, weights.alone or "shared")
         return Searched(names, gallery.search(values, top, filter, weights.alone or "shared"), [])
