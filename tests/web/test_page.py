@@ -503,7 +503,15 @@ def test_covariates_of_the_query_are_chosen_beside_its_numbers(browser, run_of_b
     done, x, batch = run_of_batches
     (tmp_path / "columns.csv").write_text("\n".join(["batch", *batch]) + "\n")
     file = done.folder.parent / "x.npy"
-    index_files(done, tmp_path / "g", [file], "x", columns=tmp_path / "columns.csv", progress=False)
+    index_files(
+        done,
+        tmp_path / "g",
+        [file],
+        "x",
+        "euclidean",
+        columns=tmp_path / "columns.csv",
+        progress=False,
+    )
     with (
         served(create_app(done, Gallery.open(tmp_path / "g"))) as address,
         opened(browser, address) as page,
