@@ -19,6 +19,7 @@ from torch.nn.functional import normalize
 from iiae.data import PairSet
 from iiae.data.registry import load
 from iiae.metrics.retrieval import partner_ranks
+from iiae.rivals.baselines import canonical_axes
 from iiae.settings import data_settings
 
 RIDGES = (1e-3, 1e-2, 0.1, 1.0, 10.0)
@@ -57,18 +58,22 @@ def main() -> None:
 def correlations(train: Sides, validation: Sides, test: Sides, size: int) -> Iterator[Tried]:
     """Canonical correlations of centred pixels, by ridge and number of variates."""
     parts = [torch.linalg.svd(side, full_matrices=False) for side in train]
-    rows = len(train[0])
+    # principal components, in units in which their mean variance is 1
+    scales = [
+        s.square().mean().sqrt() / len(side) ** 0.5
+        for (_, s, _), side in zip(parts, train, strict=True)
+    ]
+    x, y = (u * s / scale for (u, s, _), scale in zip(parts, scales, strict=True))
+    cov_x, cov_y, cross = (a.T @ b / len(a) for a, b in ((x, x), (y, y), (x, y)))
     for ridge in RIDGES:
-        maps, white = [], []
-        for u, s, v in parts:
-            variance = s.square() / rows
-            scale = (variance + ridge * variance.mean()).rsqrt()
-            maps.append(v.T * scale)
-            white.append(u * s * scale)
-        a, strength, b = torch.linalg.svd(white[0].T @ white[1] / rows)
+        axes = canonical_axes(cov_x, cov_y, cross, max(NUMBERS), ridge)
+        kept = ((cross.T @ axes[0]) * axes[1]).sum(0).clamp(min=0).sqrt()
+        maps = [
+            v.T / scale @ one * kept
+            for (*_, v), scale, one in zip(parts, scales, axes, strict=True)
+        ]
         for number in NUMBERS:
-            kept = strength[:number].sqrt()
-            to = maps[0] @ a[:, :number] * kept, maps[1] @ b.T[:, :number] * kept
+            to = [one[:, :number] for one in maps]
             held, found = (
                 [normalize(side @ one) for side, one in zip(part, to, strict=True)]
                 for part in (validation, test)

@@ -107,16 +107,17 @@ def translate(
     to = domain_of(run, target, "--to")
     opened = load_run(run).for_inference()
     exclusive = ExclusiveSource(tuple(like or ()), samples, interpolate, seed)
-    known = columns, dict(map(_named_value, as_if or ()))
-    request = _Request(opened, inputs, to, out, exclusive, on_error, *known)
+    changed = dict(map(_named_value, as_if or ()))
+    request = _Request(opened, inputs, to, out, exclusive, on_error)
     of_pictures = bool(grid or full_size or spread)
     more = f"iiae serve {run}  # the same in a browser"
     if any(map(is_cells, inputs)):
-        _translate_cells(request, bool(samples or like or interpolate) or of_pictures)
+        optioned = bool(samples or like or interpolate or columns) or of_pictures
+        _translate_cells(request, optioned, changed)
     elif len(opened.shapes.x) == 1:
-        _translate_vectors(request, of_pictures or bool(tiles))
+        _translate_vectors(request, of_pictures or bool(tiles), columns, changed)
         say_next(more)
-    elif any(known):
+    elif columns or changed:
         raise SettingsError("runs of images take no covariates; leave --columns and --as-if out")
     elif tiles:
         _translate_tiles(request, tiles, of_pictures)
@@ -135,8 +136,6 @@ class _Request(NamedTuple):
     out: Path | None
     exclusive: ExclusiveSource
     on_error: OnError
-    columns: Path | None
-    as_if: dict[str, str]
 
 
 def _named_value(text: str) -> tuple[str, str]:
@@ -146,29 +145,30 @@ def _named_value(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _translate_cells(request: _Request, optioned: bool) -> None:
+def _translate_cells(request: _Request, optioned: bool, as_if: dict[str, str]) -> None:
     from iiae.inference.cells import write_cells_file
     from iiae.types import other
 
-    run, inputs, to, out = request[:4]
-    if len(inputs) > 1 or optioned or request.columns:
+    run, inputs, to, out, _, _ = request
+    if len(inputs) > 1 or optioned:
         raise SettingsError(
             "cells are translated one file at a time, without other options than --as-if; "
             "their covariates are columns of obs"
         )
     domain = None if run.settings.data.name == "omics" else other(to)
-    written = write_cells_file(run, inputs[0], out, to, domain, request.as_if)
-    typer.echo(f"wrote {written}")
+    typer.echo(f"wrote {write_cells_file(run, inputs[0], out, to, domain, as_if)}")
 
 
-def _translate_vectors(request: _Request, of_pictures: bool) -> None:
+def _translate_vectors(
+    request: _Request, of_pictures: bool, columns: Path | None, as_if: dict[str, str]
+) -> None:
     from iiae.inference.translate import translate_array
 
     if of_pictures:
         raise SettingsError(
             "--grid, --full-size, --spread and --tiles are for images, not for features"
         )
-    run, inputs, to, out, exclusive, on_error, columns, as_if = request
+    run, inputs, to, out, exclusive, on_error = request
     out = out or Path("translation.npy")
     written = translate_array(run, inputs, to, out, exclusive, on_error, columns, as_if)
     typer.echo(f"wrote {written}")
@@ -177,7 +177,7 @@ def _translate_vectors(request: _Request, of_pictures: bool) -> None:
 def _translate_tiles(request: _Request, tiles: str, of_pictures: bool) -> None:
     from iiae.inference.tiles import translate_large
 
-    run, inputs, to, out, exclusive, on_error = request[:6]
+    run, inputs, to, out, exclusive, on_error = request
     if of_pictures or (out and _is_picture(out)):
         raise SettingsError(
             "--tiles writes one file each, in the size of its source, to --out FOLDER; it "
@@ -191,7 +191,7 @@ def _translate_tiles(request: _Request, tiles: str, of_pictures: bool) -> None:
 def _translate_images(request: _Request, grid: Path | None, full_size: bool, spread: bool) -> None:
     from iiae.inference.translate import TranslationOutputs, translate_files
 
-    run, inputs, to, out, exclusive, on_error = request[:6]
+    run, inputs, to, out, exclusive, on_error = request
     out = out or Path("translation.png")
     alone = _is_picture(out)
     if alone and (grid or full_size):

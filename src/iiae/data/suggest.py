@@ -215,8 +215,9 @@ def _vectors(
     likelihood = {side: {"kind": "normal", "weight": "auto"} for side in "xy"}
     few = pairs < FEW_PAIRS
     batch = min(100, max(8, rows // 8))
-    epochs = min(300, max(20, (FEW_STEPS if few else STEPS) * batch // max(1, rows)))
-    ending = {"keep": "last"} if few else {"patience": max(10, epochs // 4)}
+    lasting = _lasting(FEW_STEPS if few else STEPS, batch, rows)
+    if few:
+        lasting = {"epochs": lasting["epochs"], "keep": "last"}
     return {
         "data": data,
         "model": {
@@ -227,13 +228,18 @@ def _vectors(
         },
         "objective": {"beta": 0.5, "inter": 0.5, "exclusive": 0.5, "tau": 200.0, **likelihood},
         "training": {
-            "epochs": epochs,
             "batch": batch,
             "learning_rate": 1e-3,
             "adam_beta1": 0.5,
-            **ending,
+            **lasting,
         },
     }
+
+
+def _lasting(steps: int, batch: int, rows: int) -> dict[str, Any]:
+    """Epochs of about so many steps, and after how many without a better one training ends."""
+    epochs = min(300, max(20, steps * batch // max(1, rows)))
+    return {"epochs": epochs, "patience": max(10, epochs // 4)}
 
 
 def _images(
@@ -248,8 +254,7 @@ def _images(
     if size <= 64:
         batch = 32
         if pairs:
-            epochs = min(300, max(20, STEPS_OF_IMAGES * batch // pairs))
-            training |= {"epochs": epochs, "patience": max(10, epochs // 4)}
+            training |= _lasting(STEPS_OF_IMAGES, batch, pairs)
         model: dict[str, Any] = {"family": "small", "size": "medium"}
         objective: dict[str, Any] = {side: {"weight": 8000.0} for side in "xy"}
         if in_register and size == FOLDER_SIZE:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from iiae.errors import DataError
-from iiae.files.cells import find_place, open_cells, read_obs, read_place
+from iiae.files.cells import find_place, obs_columns, open_cells, read_place
 from iiae.files.interface import Sample, Source, absolute
 from iiae.files.matrices import with_columns
 
@@ -66,18 +66,7 @@ class CellRows(Source):
     def annotations(self, names: Sequence[str] | None = None) -> Mapping[str, Any]:
         with open_cells(self.file) as cells:
             own = find_place(cells, self.place, "the place").modality
-            pulled = tuple(f"{part}:" for part in cells.modalities)  # as MuData does, rna:phase
-            parts = dict.fromkeys([own, None, *cells.modalities])
-            tables = [read_obs(cells, part) for part in parts]
-        if names is None:
-            names = [n for table in tables[:2] for n in map(str, table) if not n.startswith(pulled)]
-        rows, found = [self.matrix.row(i) for i in range(len(self))], dict[str, Any]()
-        for name in names:
-            holding = [table for table in tables if name in table.columns]
-            if not holding:
-                raise DataError(f"{self.file}: has no column {name} in obs")
-            found[name] = holding[0][name].reindex(rows).to_numpy()
-        return found
+            return obs_columns(cells, names, [self.name(i) for i in range(len(self))], own)
 
     def read(self, numbers: Sequence[int]) -> list[Sample | DataError]:
         rows = self.matrix.take(np.array(numbers))

@@ -6,10 +6,12 @@ Of a file only the elements that are asked for are read.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from iiae.errors import DataError, MissingExtra
 from iiae.files.matrices import Matrix, make_matrix
@@ -159,6 +161,34 @@ def read_place(cells: Cells, place: Place) -> Matrix:
 def read_obs(cells: Cells, modality: str | None) -> Any:
     """The table `obs` of a modality or of all cells, a pandas data frame indexed by cell."""
     return _element(cells.modality(modality), "obs")
+
+
+def obs_columns(
+    cells: Cells, names: Sequence[str] | None, rows: Sequence[str], own: str | None = None
+) -> dict[str, np.ndarray]:
+    """Columns of `obs` for some cells: of a modality, of all cells, or of another modality.
+
+    Args:
+        cells: The cells.
+        names: Which columns; by default all of `own` and of all cells.
+        rows: Names of the cells.
+        own: The modality that is looked in first.
+
+    Raises:
+        DataError: There is no such column.
+    """
+    tables = [read_obs(cells, part) for part in dict.fromkeys([own, None, *cells.modalities])]
+    if names is None:
+        pulled = tuple(f"{part}:" for part in cells.modalities)  # as MuData does, rna:phase
+        listed = (n for table in tables[:2] for n in map(str, table))
+        names = [name for name in listed if not name.startswith(pulled)]
+    found: dict[str, np.ndarray] = {}
+    for name in names:
+        holding = [table for table in tables if name in table.columns]
+        if not holding:
+            raise DataError(f"{cells.name}: has no column {name} in obs")
+        found[name] = holding[0][name].reindex(rows).to_numpy()
+    return found
 
 
 def _is_group(node: Any) -> bool:

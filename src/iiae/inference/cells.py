@@ -16,12 +16,13 @@ from iiae.errors import DataError, MissingExtra, RunError, SettingsError
 from iiae.files.atomic import refuse_inputs, write_atomically
 from iiae.files.cells import (
     OBSM,
+    obs_columns,
     open_cells,
 )
 from iiae.inference.cell_sides import Side, find_sides, label, positions
 from iiae.model.translation import content, render
-from iiae.run_folder import TrainedRun, load_features, weights_digest
-from iiae.types import DOMAINS, Context, Domain, Pair, mapped, other
+from iiae.run_folder import TrainedRun, load_features, rows_of, weights_digest
+from iiae.types import DOMAINS, Context, Domain, Pair, other
 
 BATCH = 1024  # cells that the model takes at once
 KEY = "iiae"
@@ -76,7 +77,7 @@ def write_cells(
         "weights": weights_digest(run.folder), "x": data.x or "", "y": data.y or "",
     }  # fmt: skip
     if to is not None:
-        wanted = _covariates(run, cells, as_if)
+        wanted = _covariates(run, cells, as_if) if as_if else known
         _write_translation(run, cells, sides, to, known, wanted)
 
 
@@ -127,24 +128,13 @@ def _covariates(run: TrainedRun, cells: Any, as_if: Mapping[str, Any] | None = N
         DataError: `as_if` has covariates that the run does not take, a column is missing, or
             holds a level that no training cell had.
     """
-    names = run.model.covariates.names
+    names, as_if = run.model.covariates.names, as_if or {}
     if not names and not as_if:
         return Context()
-    tables = [cells.obs, *(part.obs for part in getattr(cells, "mod", {}).values())]
-    columns: dict[str, Any] = dict(as_if or {})
-    for name in names:
-        if name in columns:
-            continue
-        holding = [table for table in tables if name in table.columns]
-        if not holding:
-            raise DataError(f"the cells have no column {name} in obs, a covariate of this run")
-        columns[name] = holding[0][name].reindex(cells.obs_names).to_numpy()
-    return Context(None, run.model.covariates.encode(columns, len(cells.obs_names)))
-
-
-def _of(known: Context, cells: np.ndarray) -> Context:
-    rows = torch.from_numpy(cells)
-    return mapped(known, lambda columns: columns[rows])
+    rows = list(map(str, cells.obs_names))
+    with open_cells(cells) as opened:
+        held = obs_columns(opened, [name for name in names if name not in as_if], rows)
+    return Context(None, run.model.covariates.encode({**held, **as_if}, len(rows)))
 
 
 @torch.inference_mode()
@@ -162,11 +152,11 @@ def _latents(
             values = side.take(part)
             likelihood = run.settings.objective.of(name)
             check_values(values, likelihood, f"{side.matrix.place} from cell {part[0]} on")
-            q = model.encoder(name)(values, _of(known, part))
+            q = model.encoder(name)(values, rows_of(known, part))
             own[part], shared[part] = q.exclusive.mean.numpy(), q.shared.mean.numpy()
     if len(sides) == 2:
         for part in _parts(np.intersect1d(sides["x"].cells, sides["y"].cells)):
-            of_part = _of(known, part)
+            of_part = rows_of(known, part)
             x, y = (sides[name].take(part) for name in DOMAINS)
             q = model.encode(Pair(x, y, of_part, of_part))
             shared[part] = q.shared.mean.numpy()
@@ -185,8 +175,8 @@ def _write_translation(
     source, target = sides[other(to)], sides.get(to)
     made = np.full((len(source.rows), run.shapes.of(to)[0]), np.nan, np.float32)
     for part in _parts(source.cells):
-        shared = content(run.model, source.take(part), to, _of(known, part))
-        made[part] = render(run.model, shared, to, context=_of(wanted, part)).numpy()
+        shared = content(run.model, source.take(part), to, rows_of(known, part))
+        made[part] = render(run.model, shared, to, context=rows_of(wanted, part)).numpy()
     names = list(map(str, cells.obs_names))
     columns = load_features(run.folder).of(to)
     if target is not None and target.place.group != OBSM:

@@ -167,7 +167,7 @@ def translate_array(
     samples, skipped = open_samples(run, inputs, other(to)), Skipped(on_error)
     covariates = run.model.covariates
     known = context_of_source(covariates, samples, columns)
-    target = context_of_source(covariates, samples, columns, as_if)
+    target = context_of_source(covariates, samples, columns, as_if) if as_if else known
     batches = list(read_batches(samples, ROWS, skipped))
     numbers = [i for batch in batches for i in batch.numbers]
     skipped.check(len(numbers))
@@ -178,7 +178,8 @@ def translate_array(
     if table and several:
         raise DataError(f"{out}: a table holds one translation per row; write draws as .npy")
     shared = content(run.model, source, to, rows_of(known, numbers))
-    made = (render(run.model, shared, to, z, rows_of(target, numbers)).numpy() for z in latents)
+    wanted = rows_of(target, numbers)
+    made = (render(run.model, shared, to, z, wanted).numpy() for z in latents)
     if table:
         write_table(
             out, next(made), list(map(samples.name, numbers)), load_features(run.folder).of(to)

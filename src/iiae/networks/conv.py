@@ -271,10 +271,9 @@ def square(smallest: int, largest: int) -> Callable[[Shapes], str]:
     return refusal
 
 
-def map_of(side: Callable[[int], int]) -> Callable[[Shapes, int], tuple[int, ...]]:
-    """The shape of a map-shaped z_s whose side follows from the image's."""
-    return lambda shapes, shared: (shared, side(shapes[0][-1]), side(shapes[0][-1]))
+def _latent(shapes: Shapes, shared: int) -> tuple[int, ...]:
+    return (shared, *(side >> 5 for side in shapes[0][1:]))
 
 
-IMAGE_MAP = Family(image_map, map_of(lambda side: side >> 5), square(64, 512))
+IMAGE_MAP = Family(image_map, _latent, square(64, 512))
 IMAGE_FLAT = Family(image_flat, lambda _, shared: (shared,), square(64, 512))

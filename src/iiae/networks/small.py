@@ -23,6 +23,8 @@ from iiae.networks.conv import (
 )
 from iiae.networks.interface import Family, Networks, Shapes
 
+SIDE = 4  # of the map of z_s
+
 
 class ContrastCopy(nn.Module):
     """Puts a contrast-normalised copy behind the channels of an image.
@@ -41,7 +43,7 @@ def small(
     shared: int,
     heads: tuple[Head, Head],
     width: int = 24,
-    side: int = 4,
+    side: int = SIDE,
 ) -> Networks:
     """Networks for images of 16 to 128 pixels that a CPU trains in minutes to hours.
 
@@ -80,7 +82,7 @@ def _check(side: int, size: int) -> None:
         )
 
 
-def _latent(_shapes: Shapes, shared: int, side: int = 4, **_settings: object) -> tuple[int, ...]:
+def _latent(_shapes: Shapes, shared: int, side: int = SIDE, **_settings: object) -> tuple[int, ...]:
     return shared, side, side
 
 

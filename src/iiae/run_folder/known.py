@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from iiae.errors import DataError, SettingsError
@@ -56,6 +57,8 @@ def context_of_source(
     return Context(None, covariates.encode({**held, **(as_if or {})}, rows))
 
 
-def rows_of(known: Context, numbers: list[int], device: torch.device | str = "cpu") -> Context:
+def rows_of(
+    known: Context, numbers: Sequence[int] | np.ndarray, device: torch.device | str = "cpu"
+) -> Context:
     """The context of some samples, by their numbers."""
     return mapped(known, lambda columns: columns[numbers].to(device))

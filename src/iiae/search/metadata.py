@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from iiae.files.folders import same_name
 from iiae.files.interface import Source, absolute
 from iiae.files.remote import is_url
 from iiae.search.lance import Value
-from iiae.search.values import RESERVED
+from iiae.search.values import fitting_name
 
 log = logging.getLogger("iiae")
 
@@ -47,14 +46,11 @@ def read_metadata(path: Path) -> dict[str, dict[str, Cell]]:
 def source_metadata(source: Source) -> dict[str, dict[str, Value]]:
     """Metadata that samples bring with them, by `metadata_key` of their path; of cells, `obs`.
 
-    Characters that the name of a column cannot have become `_`; without a letter first, or if the
-    gallery has a column of that name, it is `obs_NAME`. Empty cells are None.
+    Columns are called as `fitting_name` says. Empty cells are None.
     """
     columns: dict[str, list[Value]] = {}
     for name, values in (source.annotations() or {}).items():
-        plain = re.sub(r"[^A-Za-z0-9_]", "_", name)
-        plain = plain if plain[:1].isalpha() and plain not in RESERVED else f"obs_{plain}"
-        columns.setdefault(plain[:64], _held(values.tolist()))
+        columns.setdefault(fitting_name(name), _held(values.tolist()))
     keys = [metadata_key(source.path(i)) for i in range(len(source))] if columns else []
     return {key: {name: held[i] for name, held in columns.items()} for i, key in enumerate(keys)}
 

@@ -89,6 +89,12 @@ def _kind_name(kind: Any) -> str:
     return "true or false" if kinds.is_boolean(kind) else "text"
 
 
+def fitting_name(name: str) -> str:
+    """What `check_columns` takes: `_` for other characters, `obs_` before a name that fails."""
+    plain = re.sub(r"[^A-Za-z0-9_]", "_", name)
+    return (plain if plain[:1].isalpha() and plain not in RESERVED else f"obs_{plain}")[:64]
+
+
 def check_columns(names: Iterable[str]) -> None:
     """Raises GalleryError where a name cannot be that of a metadata column."""
     for name in names:

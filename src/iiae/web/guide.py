@@ -14,7 +14,7 @@ from torch import Tensor
 from iiae.data.names import domain_names
 from iiae.metrics.spread_out import spread_out
 from iiae.model.translation import draw_exclusive, exclusive_means, render
-from iiae.run_folder import TrainedRun
+from iiae.run_folder import TrainedRun, load_features
 from iiae.run_folder.examples import Examples, load_examples
 from iiae.search.encoding import Space
 from iiae.search.gallery import Gallery
@@ -57,6 +57,12 @@ class Guide:
     def examples(self) -> Examples | None:
         """Held-out pairs that the run keeps."""
         return load_examples(self.run.folder)
+
+    @cached_property
+    def features(self) -> dict[str, list[str] | None]:
+        """Names of the values of each domain, where they have any."""
+        names = load_features(self.run.folder)
+        return {"x": names.x, "y": names.y}
 
     def purpose(self) -> str:
         """One or two sentences for people who see the page for the first time."""

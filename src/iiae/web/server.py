@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 
 from iiae.errors import DataError, GalleryError
 from iiae.files.atomic import json_text
-from iiae.run_folder import TrainedRun, load_features, weights_digest
+from iiae.run_folder import TrainedRun, weights_digest
 from iiae.search.gallery import Gallery
 from iiae.search.items import Latent
 from iiae.search.lance import equals, text_equals
@@ -205,7 +205,7 @@ class Server:
 
     async def get_about(self) -> dict[str, Any]:
         """The run's model and the gallery's contents."""
-        guide, held = self.engine.guide, load_features(self.run.folder)
+        guide = self.engine.guide
         about = {
             "title": self.run.settings.title or self.run.folder.name,
             "about": guide.purpose(),
@@ -213,7 +213,7 @@ class Server:
             "version": version("iiae"),
             "model": self.model,
             "shapes": {"x": list(self.run.shapes[0]), "y": list(self.run.shapes[1])},
-            "features": {"x": held.x, "y": held.y},
+            "features": guide.features,
             "covariates": [one._asdict() for one in self.run.model.covariates.each],
             "drawing": guide.drawing,
             "scale": await _run_in(self.worker, lambda: guide.scale),
