@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from helpers import small_settings
 from iiae.errors import RunError
@@ -55,6 +56,20 @@ def test_damaged_weights_are_refused(folder, tmp_path):
     save_file({"a": torch.zeros(1)}, foreign / MODEL)
     with pytest.raises(RunError, match="damaged, or not of these settings"):
         load_run(foreign)
+
+
+def test_weights_of_before_there_were_levels_are_read(folder, tmp_path):
+    before = copy(folder, tmp_path / "before")
+    with safe_open(before / MODEL, "pt") as file:
+        notes = file.metadata()
+    weights = load_file(before / MODEL)
+    weights.pop("levels")
+    save_file(weights, before / MODEL, notes)
+    assert torch.equal(load_run(before).model.levels[0], torch.linspace(0, 1, 201))
+    weights.pop("active")
+    save_file(weights, before / MODEL, notes)
+    with pytest.raises(RunError, match="it has no active"):
+        load_run(before)
 
 
 def test_an_unfinished_run_says_how_to_go_on(folder, tmp_path):

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from torch import nn
+
 from iiae.distributions import Head, LearnedScale, LikelihoodKind
 from iiae.errors import SettingsError
+from iiae.model.components import Components
 from iiae.model.iiae import IIAE, Units
 from iiae.model.units import CountUnits, DataUnits, StandardUnits
 from iiae.networks.covariates import Covariates
@@ -53,7 +56,7 @@ def build_model(
     for name in READ_BY["family"].keys() - family.reads:
         if getattr(model, name) != type(model).model_fields[name].default:
             raise SettingsError(f"model.{name} has no effect on '{model.family}'; leave it out")
-    given = {name: getattr(model, name) for name in family.reads}
+    given = {name: getattr(model, name) for name in family.reads - {"components"}}
     extra = {name: value for name, value in given.items() if value is not None}
     latent = family.latent(shapes, model.shared, **extra)
     if covariates.width and not family.covariates:
@@ -63,9 +66,24 @@ def build_model(
     if covariates.width:
         extra["covariates"] = covariates.width
     sizes = model.exclusive_sizes
+    counts = tuple(
+        count if count < math.prod(shape) else 0
+        for count, shape in zip(model.component_counts, shapes, strict=True)
+    )
+    if any(counts):
+        extra["components"] = counts
     networks = family.build(shapes, sizes, model.shared, heads, **extra)
     units = _units(model, objective, shapes)
-    return IIAE(networks, math.prod(latent), sizes, units, covariates)
+    components = _components(counts, shapes)
+    return IIAE(networks, math.prod(latent), sizes, units, covariates, components)
+
+
+def _components(counts: Sequence[int], shapes: Shapes) -> tuple[nn.Module, nn.Module]:
+    x, y = (
+        Components(shape[0], count) if count else nn.Identity()
+        for count, shape in zip(counts, shapes, strict=True)
+    )
+    return x, y
 
 
 def _units(

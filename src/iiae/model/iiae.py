@@ -52,6 +52,8 @@ class IIAE(nn.Module):
         units: Of x and of y: what the encoders take and the decoders' likelihoods are in; by
             default those of the data.
         covariates: What encoders and decoders take beside samples and latents; by default nothing.
+        components: Of x and of y in those units: what encoders take of wide vectors; by default
+            all of them.
     """
 
     active: Tensor
@@ -75,10 +77,12 @@ class IIAE(nn.Module):
         exclusive_sizes: tuple[int, int],
         units: tuple[Units, Units] | None = None,
         covariates: Covariates = Covariates(),
+        components: tuple[nn.Module, nn.Module] | None = None,
     ):
         super().__init__()
         self.covariates = covariates
         self.units_x, self.units_y = units or (DataUnits(), DataUnits())
+        self.components_x, self.components_y = components or (nn.Identity(), nn.Identity())
         self.exclusive_sizes = PerDomain(*exclusive_sizes)
         for name, network in networks._asdict().items():
             self.add_module(name, network)
@@ -111,8 +115,8 @@ class IIAE(nn.Module):
 
     def encode(self, pair: Pair) -> Posteriors:
         """All five posteriors of a batch of pairs."""
-        x = self.units_x(pair.x), *self._covariates(pair.context_x)
-        y = self.units_y(pair.y), *self._covariates(pair.context_y)
+        x = self._inputs("x", pair.x, pair.context_x)
+        y = self._inputs("y", pair.y, pair.context_y)
         given_x, given_y = self.shared_given_x(*x), self.shared_given_y(*y)
         return Posteriors(
             shared=self.shared(given_x.hidden, given_y.hidden),
@@ -130,14 +134,14 @@ class IIAE(nn.Module):
         Raises:
             DataError: The context lacks covariates that the model takes, or has others.
         """
-        given = self.units_x(x), *self._covariates(context)
+        given = self._inputs("x", x, context)
         return DomainPosteriors(self.shared_given_x(*given).posterior, self.exclusive_x(*given))
 
     def encode_y(
         self, y: Float[Tensor, "batch *shape_y"], context: Context = Context()
     ) -> DomainPosteriors:
         """r_y(z_s given y) and q(z_y given y): posteriors given y alone; errors as `encode_x`."""
-        given = self.units_y(y), *self._covariates(context)
+        given = self._inputs("y", y, context)
         return DomainPosteriors(self.shared_given_y(*given).posterior, self.exclusive_y(*given))
 
     def encoder(self, domain: Domain) -> Callable[..., DomainPosteriors]:
@@ -184,6 +188,17 @@ class IIAE(nn.Module):
         """`decode_x` or `decode_y`."""
         return self.decode_x if domain == "x" else self.decode_y
 
+    def _inputs(self, domain: Domain, values: Tensor, context: Context) -> tuple[Tensor, ...]:
+        """What the encoders of a domain take: its samples in their units, and covariates."""
+        units, components = self.before_encoders(domain)
+        return components(units(values)), *self._covariates(context)
+
+    def before_encoders(self, domain: Domain) -> tuple[Units, nn.Module]:
+        """The units of a domain, and the components that its encoders take in these."""
+        if domain == "x":
+            return self.units_x, self.components_x
+        return self.units_y, self.components_y
+
     def _covariates(self, context: Context) -> tuple[Tensor, ...]:
         """Further inputs of networks: none, or the columns of covariates."""
         given, width = context.covariates, self.covariates.width
@@ -211,8 +226,8 @@ class IIAE(nn.Module):
         n, lone = batch.pairs, slice(batch.pairs, None)
         known_x = self.units_x.known(batch.x, batch.context_x)
         known_y = self.units_y.known(batch.y, batch.context_y)
-        x = self.units_x(batch.x), *self._covariates(known_x)
-        y = self.units_y(batch.y), *self._covariates(known_y)
+        x = self._inputs("x", batch.x, known_x)
+        y = self._inputs("y", batch.y, known_y)
         given_x, given_y = self.shared_given_x(*x), self.shared_given_y(*y)
         q = Posteriors(
             shared=self.shared(given_x.hidden[:n], given_y.hidden[:n]),

@@ -112,6 +112,7 @@ def features(
     width: int = 256,
     dropout: float | tuple[float, float] = 0.0,
     depth: int = 2,
+    components: tuple[int, int] = (0, 0),
     covariates: int = 0,
 ) -> Networks:
     """Published feature networks: 2,470,784 parameters at 512, 64 and 64.
@@ -128,17 +129,19 @@ def features(
             published.
         depth: Number of hidden layers of the encoders: 2 as published, or 1; 0 makes all networks
             linear, as in probabilistic canonical correlation analysis.
+        components: Number of those of x and of y that encoders take instead of columns; 0: columns.
         covariates: Number of their columns, which every encoder and decoder takes.
     """
     (size_x,), (size_y,) = shapes
     drop_x, drop_y = dropout if isinstance(dropout, tuple) else (dropout, dropout)
     widths = [2 * width, width][:depth]
-    given_x = SharedEncoder(size_x, widths, shared, drop_x, covariates)
-    given_y = SharedEncoder(size_y, widths, shared, drop_y, covariates)
+    seen_x, seen_y = components[0] or size_x, components[1] or size_y
+    given_x = SharedEncoder(seen_x, widths, shared, drop_x, covariates)
+    given_y = SharedEncoder(seen_y, widths, shared, drop_y, covariates)
     latents = shared + exclusive[0] + covariates, shared + exclusive[1] + covariates
     return Networks(
-        exclusive_x=Encoder(size_x, widths, exclusive[0], drop_x, covariates),
-        exclusive_y=Encoder(size_y, widths, exclusive[1], drop_y, covariates),
+        exclusive_x=Encoder(seen_x, widths, exclusive[0], drop_x, covariates),
+        exclusive_y=Encoder(seen_y, widths, exclusive[1], drop_y, covariates),
         shared_given_x=given_x,
         shared_given_y=given_y,
         shared=Fusion(given_x.given + given_y.given, widths[:1], shared),
@@ -162,6 +165,6 @@ FEATURES = Family(
     features,
     lambda _, shared, **_settings: (shared,),
     _refusal,
-    frozenset({"width", "dropout", "depth"}),
+    frozenset({"width", "dropout", "depth", "components"}),
     covariates=True,
 )

@@ -26,6 +26,8 @@ from iiae.run_folder.weights import Shapes
 from iiae.settings import Settings, dump_settings, load_settings
 from iiae.types import Domain, PerDomain
 
+LATER = frozenset({"levels"})  # buffers that weights of earlier versions have not
+
 
 class StoredRun(NamedTuple):
     """A trained model with the settings that made it."""
@@ -81,13 +83,26 @@ def load_run(folder: str | Path, model: IIAE | None = None) -> StoredRun:
         shapes = PerDomain[Sequence[int]](tuple(shape_x), tuple(shape_y))
         covariates = Covariates.from_json(notes.get("covariates", "[]"))
         model = model or build_model(settings.model, settings.objective, shapes, covariates)
-        load_model(model, path)
+        _fill(model, path)
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}") from error
     except (SafetensorError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise RunError(f"{path}: damaged, or not of these settings: {reason}") from error
     return StoredRun(folder, settings, model.eval(), shapes)
+
+
+def _fill(model: IIAE, path: Path) -> None:
+    """Reads the weights; what they lack because it came later keeps its default.
+
+    Raises:
+        RuntimeError: They are those of another model.
+    """
+    missing, unknown = load_model(model, path, strict=False)
+    if lacking := sorted({*missing} - LATER):
+        raise RuntimeError(f"it has no {', '.join(lacking)}")
+    if unknown:
+        raise RuntimeError(f"it has {', '.join(sorted(unknown))}, which the model has not")
 
 
 def copy_run(run: Path, folder: Path, overwrite: bool = False) -> Path:

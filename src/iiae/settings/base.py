@@ -23,11 +23,20 @@ class Section(BaseModel):
 
 def one_or_two_sizes(value: Any) -> Any:
     """Refuses what is neither one size, of 1 or more, nor two."""
+    return _one_or_two(value, 1)
+
+
+def one_or_two_counts(value: Any) -> Any:
+    """Refuses what is neither one count, of 0 or more, nor two."""
+    return _one_or_two(value, 0)
+
+
+def _one_or_two(value: Any, least: int) -> Any:
     pair = isinstance(value, (list, tuple))
     sizes = value if pair else [value]
     whole = all(isinstance(size, Integral) and not isinstance(size, bool) for size in sizes)
-    if len(sizes) != 1 + pair or not whole or min(sizes) < 1:
-        raise ValueError("give one number, of 1 or more, or two: [of x, of y]")
+    if len(sizes) != 1 + pair or not whole or min(sizes) < least:
+        raise ValueError(f"give one number, of {least} or more, or two: [of x, of y]")
     return tuple(map(int, sizes)) if pair else int(value)
 
 

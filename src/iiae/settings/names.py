@@ -38,6 +38,7 @@ READ_BY = {
         "side": ("small",),
         "dropout": ("features",),
         "depth": ("features",),
+        "components": ("features",),
     },
 }
 

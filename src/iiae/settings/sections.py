@@ -11,6 +11,7 @@ from iiae.settings.base import (
     MOST_SEED,
     Section,
     number_or_auto,
+    one_or_two_counts,
     one_or_two_shares,
     one_or_two_sizes,
     refuse_unread,
@@ -58,6 +59,12 @@ class ModelSettings(Section):
         2,
         description="hidden layers of the encoders of `features`; 2 as published, 0: all linear",
     )
+    components: Annotated[int | tuple[int, int], BeforeValidator(one_or_two_counts)] = Field(
+        0,
+        description="principal components of the columns that encoders see instead of them, "
+        "`features` only: one for both, or [of x, of y]; a domain of no more columns keeps them; 0 "
+        "as published",
+    )
     standardise: bool = Field(
         False,
         description="vectors in units of each column's mean and deviation over the training "
@@ -67,8 +74,12 @@ class ModelSettings(Section):
     @property
     def exclusive_sizes(self) -> tuple[int, int]:
         """Sizes of z_x and of z_y."""
-        both = self.exclusive
-        return both if isinstance(both, tuple) else (both, both)
+        return _two(self.exclusive)
+
+    @property
+    def component_counts(self) -> tuple[int, int]:
+        """Numbers of components of x and of y; 0 where encoders see all columns."""
+        return _two(self.components)
 
     @model_validator(mode="before")
     @classmethod
@@ -79,6 +90,10 @@ class ModelSettings(Section):
     def _refuse_unused(self) -> ModelSettings:
         refuse_unread(self, "family")
         return self
+
+
+def _two(both: int | tuple[int, int]) -> tuple[int, int]:
+    return both if isinstance(both, tuple) else (both, both)
 
 
 class LikelihoodSettings(Section):

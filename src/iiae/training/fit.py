@@ -26,7 +26,6 @@ from iiae.model.iiae import IIAE, Active
 from iiae.model.latents import Embeddings, embed
 from iiae.model.moments import recompute_moments
 from iiae.model.prediction import calibrated_levels
-from iiae.model.units import DataUnits
 from iiae.networks.covariates import Covariates
 from iiae.run_folder import (
     BEST,
@@ -43,6 +42,7 @@ from iiae.run_folder.examples import save_examples
 from iiae.settings import Settings
 from iiae.training.checkpoints import Keeper, saved_state
 from iiae.training.group_batchnorm import synchronised
+from iiae.training.inputs import learn_inputs
 from iiae.training.learner import Learner, Plan
 from iiae.training.library_sizes import warn_of_sizes
 from iiae.training.loader import Loader, keep_on_device_if_it_fits
@@ -53,7 +53,6 @@ from iiae.training.progress import Progress
 from iiae.training.signals import stop_on_signals
 from iiae.training.validation import RANKED_PAIRS, best_epoch, out_of_patience
 
-UNIT_ROWS = 1000  # rows that the units of columns are learned from at once
 CALIBRATED_PAIRS = 200  # validation pairs that predictive intervals are calibrated on
 ACTIVE_PAIRS = 10_000  # training pairs that the active dimensions are chosen on
 
@@ -100,7 +99,7 @@ def fit(
         model = model or build_model(
             settings.model, settings.objective, data.train.shapes, covariates
         )
-        _learn_units(model, data.train)
+        learn_inputs(model, data.train)
         warn_of_sizes(model, data.train)
         together = synchronised(model, group.device) if group.world > 1 else nullcontext()
         with together, fastest_algorithms(group.device), stop_on_signals() as stop:
@@ -163,14 +162,6 @@ def _learner(
         learner.restore(state)
         order.seek(learner.steps)
     return learner
-
-
-def _learn_units(model: IIAE, train: PairSet) -> None:
-    """Learns the mean and deviation of each column, if the model computes in those units."""
-    if not isinstance(model.units_x, DataUnits):
-        model.units_x.learn(train.domain_batches("x", UNIT_ROWS))
-    if not isinstance(model.units_y, DataUnits):
-        model.units_y.learn(train.domain_batches("y", UNIT_ROWS))
 
 
 def _order(train: PairSet, settings: Settings, group: Group) -> AlignedBatches:
