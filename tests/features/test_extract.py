@@ -55,6 +55,32 @@ def test_domains_and_classes_are_told_by_folders(tmp_path, backbone):
     assert arrays["backbone_labels"].tolist() == ["a cup", "dog"]
 
 
+def test_averaged_features_are_means_of_three_views_and_kept_apart(tmp_path, backbone):
+    root = write_images(tmp_path / "images", ("photo",))
+    one, three = tmp_path / "f.npz", tmp_path / "a.npz"
+    extract_features(root, backbone, one, tmp_path / "cache")
+    assert backbone.model.shown == 12
+    extract_features(root, backbone.averaging(), three, tmp_path / "cache")
+    assert backbone.model.shown == 12 + 3 * 12
+    extract_features(root, backbone.averaging(), three, tmp_path / "cache")
+    assert backbone.model.shown == 12 + 3 * 12
+    np.testing.assert_allclose(  # of flat colours, all views are alike
+        np.load(three)["photo_features"], np.load(one)["photo_features"], atol=1e-5
+    )
+    assert str(np.load(three)["backbone"]).endswith("-averaged")
+
+
+def test_views_have_two_other_sizes_and_a_mirror_image(backbone):
+    seen = []
+    backbone.model.register_forward_pre_hook(
+        lambda _, args, kwargs: seen.append(kwargs["pixel_values"]), with_kwargs=True
+    )
+    images = torch.rand(1, 3, 12, 12)
+    backbone._replace(side=12).averaging().embed(images)
+    assert [tuple(view.shape[-2:]) for view in seen] == [(10, 10), (12, 12), (14, 14)]
+    torch.testing.assert_close(seen[1], images.flip(-1) / 2 + 0.5)
+
+
 def test_the_file_trains_a_model(tmp_path, backbone):
     root = write_images(tmp_path / "images")
     extract_features(root, backbone, tmp_path / "f.npz", tmp_path / "cache")

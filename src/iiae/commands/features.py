@@ -30,16 +30,31 @@ def features(
         Path | None, typer.Option(help="folder of kept features", parser=path_of("--cache"))
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="images per step")] = 64,
+    average: Annotated[
+        bool,
+        typer.Option(
+            "--average",
+            help="mean features of three views of each image: two other sizes, and mirrored; three "
+            "times the work",
+        ),
+    ] = False,
     on_error: OnErrorOption = "stop",
 ) -> None:
     """Features of image folders from a pretrained vision model; a stopped run resumes.
 
     Example: iiae features sketchy/ --backbone mobilenet_v2/ -o features.npz
     """
-    from iiae.features.backbone import load_backbones
+    from iiae.features.backbone import Backbone, load_backbones
     from iiae.features.extract import extract_features
 
-    counts = extract_features(images, load_backbones(backbone), out, cache, batch, on_error)
+    loaded = load_backbones(backbone)
+    if average:
+        loaded = (
+            loaded.averaging()
+            if isinstance(loaded, Backbone)
+            else {domain: one.averaging() for domain, one in loaded.items()}
+        )
+    counts = extract_features(images, loaded, out, cache, batch, on_error)
     typer.echo(f"wrote {out}: {', '.join(f'{n:,} of {name}' for name, n in counts.items())}")
     say_next(f'iiae head {out} --unseen sake25  # or: iiae train with data.root = "{out}"')
 

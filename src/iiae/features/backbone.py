@@ -19,6 +19,7 @@ from iiae.files.folders import subfolders
 TAUGHT = (
     "iiae_taught"  # in preprocessor_config.json: the domain that `iiae finetune` taught, or both
 )
+VIEWS = (5 / 6, 1.0, 7 / 6)  # sides of the views that features are averaged over
 
 log = logging.getLogger("iiae")
 
@@ -27,7 +28,8 @@ class Backbone(NamedTuple):
     """A vision model and its preprocessing: side in pixels, mean and spread of each channel.
 
     `digest` is of its weights; `classes` are the names its classifier was trained on, if any;
-    `taught` is the domain that `iiae finetune` trained it on, or both, or nothing.
+    `taught` is the domain that `iiae finetune` trained it on, or both, or nothing. Where it
+    averages, features are means over three views of an image, see `averaging`.
     """
 
     name: str
@@ -38,21 +40,38 @@ class Backbone(NamedTuple):
     digest: str
     classes: tuple[str, ...]
     taught: str = ""
+    averages: bool = False
 
     @torch.inference_mode()
     def embed(
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch features"]:
         """Pooled features of images in [-1, 1] of any size."""
-        return pooled(self.model, self.prepare(images))
+        if not self.averages:
+            return pooled(self.model, self.prepare(images))
+        views = (images, images.flip(-1), images)
+        features = [
+            pooled(self.model, self.prepare(view, 2 * round(self.side * share / 2)))
+            for view, share in zip(views, VIEWS, strict=True)
+        ]
+        return torch.stack(features).mean(0)
+
+    def averaging(self) -> Backbone:
+        """The same, with features that are means over three views of an image.
+
+        These are 5/6 of the side, the side with the image mirrored, and 7/6 of it; three times the
+        work of one.
+        """
+        return self._replace(averages=True, digest=f"{self.digest}-averaged")
 
     def prepare(
-        self, images: Float[Tensor, "batch 3 height width"]
+        self, images: Float[Tensor, "batch 3 height width"], side: int | None = None
     ) -> Float[Tensor, "batch 3 side side"]:
-        """Images as the model was trained on them, whole: resized, not cropped."""
-        if images.shape[-2:] != (self.side, self.side):
+        """Images as the model was trained on them, whole: resized to its side, not cropped."""
+        side = side or self.side
+        if images.shape[-2:] != (side, side):
             images = nn.functional.interpolate(
-                images, size=(self.side, self.side), mode="bilinear", antialias=True
+                images, size=(side, side), mode="bilinear", antialias=True
             )
         mean, std = (images.new_tensor(v)[:, None, None] for v in (self.mean, self.std))
         return (images / 2 + 0.5 - mean) / std
