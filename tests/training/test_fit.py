@@ -35,6 +35,7 @@ from iiae.settings import dump_settings, make_settings
 from iiae.training import Learner, checkpoints, fit, loader
 from iiae.training.learner import Plan
 from iiae.training.processes import Group
+from iiae.training.validation import out_of_patience
 from iiae.types import Draw
 
 
@@ -245,6 +246,21 @@ def test_early_stop_waits_for_patience(tmp_path):
     losses = [row["validation_loss"] for row in load_history(tmp_path)]
     assert len(losses) < 50
     assert len(losses) - 1 - losses.index(min(losses)) == 2
+
+
+def test_patience_counts_epochs_by_what_is_kept():
+    rows = [
+        {"validation_loss": loss, "validation_recall": recall}
+        for loss, recall in ((3.0, 0.1), (1.0, 0.2), (2.0, 0.3), (2.0, 0.3), (2.5, 0.2))
+    ]
+    training = small_settings("training.patience=3").training
+    assert out_of_patience(rows, training)
+    assert not out_of_patience(rows[:4], training)
+    by_retrieval = training.model_copy(update={"keep": "retrieval"})
+    assert not out_of_patience(rows, by_retrieval)
+    assert out_of_patience([*rows, rows[0]], by_retrieval)
+    assert not out_of_patience(rows, training.model_copy(update={"patience": None}))
+    assert not out_of_patience([], training)
 
 
 def test_the_best_weights_are_kept(tmp_path):

@@ -168,7 +168,10 @@ class TrainingSettings(Section):
         True, description="on one GPU, record a step once and replay it: no kernel waits for Python"
     )
     patience: int | None = Field(
-        None, ge=1, description="stop after so many epochs without a better validation loss"
+        None,
+        ge=1,
+        description="stop after so many epochs without a better one, in what `keep` chooses by; of "
+        "`last`, the validation loss",
     )
     keep: Literal["best", "retrieval", "last"] = Field(
         "best",

@@ -83,8 +83,8 @@ class Keeper:
         if self.learner.improved():
             weights = self.learner.model.state_dict()
             self.best = {name: value.detach().clone() for name, value in weights.items()}
-        losses = [row["validation_loss"] for row in self.learner.history]
-        last = len(losses) == training.epochs or out_of_patience(losses, training.patience)
+        history = self.learner.history
+        last = len(history) == training.epochs or out_of_patience(history, training)
         if self._due() or last:
             self._save()
 

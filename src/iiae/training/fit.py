@@ -201,7 +201,7 @@ def _train(
     """Trains the remaining epochs."""
     training = learner.settings.training
     for number in range(len(learner.history), training.epochs):
-        if out_of_patience([row["validation_loss"] for row in learner.history], training.patience):
+        if out_of_patience(learner.history, training):
             break
         for pair in loader.epoch(number):
             learner.optimise(pair)

@@ -133,11 +133,10 @@ def _check_epochs(checkpoint: Path, settings: Settings, out: Path) -> None:
             f"{out}: {len(history)} epochs are done; give at least so many, as in --set "
             f"training.epochs={2 * len(history)}"
         )
-    losses = [row["validation_loss"] for row in history]
-    stopped = out_of_patience(losses, training.patience) and len(losses) < training.epochs
+    stopped = out_of_patience(history, training) and len(history) < training.epochs
     if stopped and (out / MODEL).is_file():
         raise RunError(
-            f"{out}: stopped early after epoch {len(losses)}, as training.patience = "
+            f"{out}: stopped early after epoch {len(history)}, as training.patience = "
             f"{training.patience} asks; raise training.patience to train further"
         )
 

@@ -15,6 +15,7 @@ from iiae.objectives import (
     Terms,
     iiae_terms,
 )
+from iiae.settings import TrainingSettings
 from iiae.training.processes import Group, all_sum, any_process
 from iiae.types import mapped
 
@@ -87,11 +88,14 @@ def best_epoch(history: Sequence[Mapping[str, float]], keep: str) -> int:
     return rows.index(min(rows))
 
 
-def out_of_patience(losses: Sequence[float], patience: int | None) -> bool:
-    """Whether the last `patience` epochs all failed to lower the validation loss."""
-    if patience is None or not losses:
+def out_of_patience(history: Sequence[Mapping[str, float]], training: TrainingSettings) -> bool:
+    """Whether the last `patience` epochs all failed to be better, in what `keep` chooses by.
+
+    Of runs that keep the last weights, the validation loss decides.
+    """
+    if training.patience is None or not history:
         return False
-    return len(losses) - 1 - losses.index(min(losses)) >= patience
+    return len(history) - 1 - best_epoch(history, training.keep) >= training.patience
 
 
 def _not_finite(terms: Terms) -> list[int]:
