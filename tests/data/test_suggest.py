@@ -106,3 +106,23 @@ def test_suggested_batches_suit_pairs_among_many_samples_alone(share):
     training = make_settings(suggest_settings_of(pairs)).training
     batches = make_batches(pairs, training.batch, 0)
     assert 700 <= len(batches) * training.epochs <= 3500
+
+
+def test_of_wide_domains_encoders_see_components(caplog):
+    generator = np.random.default_rng(0)
+    pairs = ArrayPairs(generator.normal(size=(120, 600)), generator.normal(size=(120, 60)))
+    with caplog.at_level(logging.INFO, "iiae"):
+        model = make_settings(suggest_settings_of(pairs)).model
+    assert (model.components, model.dropout) == ((100, 0), (0.0, 0.2))
+    assert "encoders see 100 principal components of x," in caplog.text
+    narrow = ArrayPairs(*generator.normal(size=(2, 120, 99)))
+    assert make_settings(suggest_settings_of(narrow)).model.components == 0
+
+
+def test_many_pairs_choose_weights_by_retrieval():
+    generator = np.random.default_rng(0)
+    sides = generator.normal(size=(2, 1000, 3))
+    many = make_settings(suggest_settings_of(ArrayPairs(*sides))).training
+    fewer = make_settings(suggest_settings_of(ArrayPairs(*sides[:, :500]))).training
+    assert (many.keep, fewer.keep) == ("retrieval", "best")
+    assert many.patience and fewer.patience

@@ -31,6 +31,8 @@ STEPS_OF_IMAGES = 3000  # on images, about: ten minutes of one core at 64 pixels
 FEW_PAIRS, FEW_STEPS = 60, 900  # below, validation pairs are too few to choose weights by loss
 FEW_LEVELS = 20  # up to which whole numbers may be grades
 MANY_COLUMNS = 50  # of which one can be dropped and guessed from the others
+WIDE, COMPONENTS = 500, 100  # columns from which encoders see components, and how many
+MANY_PAIRS = 1000  # from which retrieval among validation pairs chooses weights
 
 Pairs = ArrayPairs | MatchedPairs | PartialPairs
 
@@ -160,14 +162,17 @@ def _say(chosen: Mapping[str, Any], pairs: Pairs) -> None:
     model, kinds = chosen["model"], [chosen["objective"][side]["kind"] for side in "xy"]
     sizes = with_sizes(model)
     complete, rows = _numbers(pairs)
+    seen = model.get("components", (0, 0))
+    wide = " and ".join(side for side, count in zip("xy", seen, strict=True) if count)
     log.info(
-        "suggested for %d pairs%s of %d and %d columns: standardised, %s and %s likelihoods%s, "
+        "suggested for %d pairs%s of %d and %d columns: standardised%s, %s and %s likelihoods%s, "
         "size %s (z_s of %d, z_x and z_y of %d, width %d; --set model.size=... is one dial for "
         "all), %d epochs%s; settings.toml of the run lists all",
         complete,
         f" and {rows - complete} samples alone" if rows > complete else "",
         pairs.shapes[0][0],
         pairs.shapes[1][0],
+        f", encoders see {COMPONENTS} principal components of {wide}" if wide else "",
         *kinds,
         " whose scale is learned" if "normal" in kinds else "",
         model["size"],
@@ -209,6 +214,9 @@ def _vectors(
     With fewer than 60 pairs the last weights are kept: the loss of a handful of validation pairs
     rises while partners of other pairs are still found better (docs/studies/few_pairs.md).
 
+    From 1,000 pairs on, weights are chosen by retrieval among validation pairs: the reconstruction
+    of thousands of columns has more nats than all else in the loss, which so stops too early.
+
     Reconstruction counts 1.5 times beside all KL terms (`inter` and `exclusive` of 0.5), which
     leaves the two places for exclusive content at one price (docs/objective.md).
     """
@@ -218,12 +226,16 @@ def _vectors(
     lasting = _lasting(FEW_STEPS if few else STEPS, batch, rows)
     if few:
         lasting = {"epochs": lasting["epochs"], "keep": "last"}
+    elif pairs >= MANY_PAIRS:
+        lasting["keep"] = "retrieval"
+    components = [COMPONENTS if size >= WIDE else 0 for (size,) in shapes]
     return {
         "data": data,
         "model": {
             "family": "features",
             "size": "medium",
-            "dropout": [0.2 if size >= MANY_COLUMNS else 0.0 for (size,) in shapes],
+            "dropout": [0.2 if MANY_COLUMNS <= size < WIDE else 0.0 for (size,) in shapes],
+            **({"components": components} if any(components) else {}),
             "standardise": True,
         },
         "objective": {"beta": 0.5, "inter": 0.5, "exclusive": 0.5, "tau": 200.0, **likelihood},

@@ -66,16 +66,21 @@ def build_model(
     if covariates.width:
         extra["covariates"] = covariates.width
     sizes = model.exclusive_sizes
-    counts = tuple(
-        count if count < math.prod(shape) else 0
-        for count, shape in zip(model.component_counts, shapes, strict=True)
-    )
+    counts = _component_counts(model, shapes)
     if any(counts):
         extra["components"] = counts
     networks = family.build(shapes, sizes, model.shared, heads, **extra)
     units = _units(model, objective, shapes)
     components = _components(counts, shapes)
     return IIAE(networks, math.prod(latent), sizes, units, covariates, components)
+
+
+def _component_counts(model: ModelSettings, shapes: Shapes) -> tuple[int, ...]:
+    """How many principal components of x and of y encoders take; 0 where they take all columns."""
+    return tuple(
+        count if count < math.prod(shape) else 0
+        for count, shape in zip(model.component_counts, shapes, strict=True)
+    )
 
 
 def _components(counts: Sequence[int], shapes: Shapes) -> tuple[nn.Module, nn.Module]:
