@@ -119,10 +119,11 @@ def test_of_wide_domains_encoders_see_components(caplog):
     assert make_settings(suggest_settings_of(narrow)).model.components == 0
 
 
-def test_many_pairs_choose_weights_by_retrieval():
+def test_many_pairs_of_wide_vectors_choose_weights_by_retrieval():
     generator = np.random.default_rng(0)
-    sides = generator.normal(size=(2, 1000, 3))
-    many = make_settings(suggest_settings_of(ArrayPairs(*sides))).training
-    fewer = make_settings(suggest_settings_of(ArrayPairs(*sides[:, :500]))).training
-    assert (many.keep, fewer.keep) == ("retrieval", "best")
+    x, y = generator.normal(size=(1000, 500)), generator.normal(size=(1000, 3))
+    many = make_settings(suggest_settings_of(ArrayPairs(x, y))).training
+    fewer = make_settings(suggest_settings_of(ArrayPairs(x[:500], y[:500]))).training
+    narrow = make_settings(suggest_settings_of(ArrayPairs(x[:, :50], y))).training
+    assert (many.keep, fewer.keep, narrow.keep) == ("retrieval", "best", "best")
     assert many.patience and fewer.patience

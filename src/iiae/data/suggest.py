@@ -214,8 +214,8 @@ def _vectors(
     With fewer than 60 pairs the last weights are kept: the loss of a handful of validation pairs
     rises while partners of other pairs are still found better (docs/studies/few_pairs.md).
 
-    From 1,000 pairs on, weights are chosen by retrieval among validation pairs: the reconstruction
-    of thousands of columns has more nats than all else in the loss, which so stops too early.
+    From 1,000 pairs of wide vectors on, retrieval among validation pairs chooses the weights: the
+    reconstruction of many columns has more nats than all else in the loss, which stops too early.
 
     Reconstruction counts 1.5 times beside all KL terms (`inter` and `exclusive` of 0.5), which
     leaves the two places for exclusive content at one price (docs/objective.md).
@@ -226,9 +226,9 @@ def _vectors(
     lasting = _lasting(FEW_STEPS if few else STEPS, batch, rows)
     if few:
         lasting = {"epochs": lasting["epochs"], "keep": "last"}
-    elif pairs >= MANY_PAIRS:
-        lasting["keep"] = "retrieval"
     components = [COMPONENTS if size >= WIDE else 0 for (size,) in shapes]
+    if any(components) and pairs >= MANY_PAIRS:
+        lasting["keep"] = "retrieval"
     return {
         "data": data,
         "model": {
