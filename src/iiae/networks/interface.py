@@ -46,10 +46,11 @@ class Family(NamedTuple):
     """A family of networks that settings can name.
 
     `build` takes the shapes, (size of z_x, of z_y), that of z_s, the heads of x and y, and those of
-    `reads`, settings of `ModelSettings`, that are given; and `covariates`, the number of their
-    columns, where there are any and the family takes them. `latent` is the shape of one z_s for
-    those shapes, `model.shared` and the same settings. `refusal` gives the reason why the family
-    refuses data of some shapes, "" if it takes them.
+    `reads`, settings of `ModelSettings`, that are given; `components`, how many the encoders of x
+    and of y take instead of columns (0: none), where either takes any; and `covariates`, the number
+    of their columns, where there are any and the family takes them. `latent` is the shape of one
+    z_s for those shapes, `model.shared` and the same settings. `refusal` gives the reason why the
+    family refuses data of some shapes, "" if it takes them.
     """
 
     build: Callable[..., Networks]
