@@ -42,13 +42,15 @@ class Components(nn.Module):
         """
         rows = _thinned(batches, max(1, VALUES // len(self.mean)))
         self.mean.copy_(rows.mean(0))
-        rows = rows - rows.mean(0)
+        rows -= self.mean
         count = self.axes.shape[1]
         _, lengths, axes = torch.svd_lowrank(rows, q=min(count + SPARE, *rows.shape), niter=4)
         lengths, axes = lengths[:count], axes[:, :count]
         known = lengths > 1e-5 * lengths[0]
-        deviation = (lengths[known].square().mean() / len(rows)).sqrt()
-        self.axes.zero_()[:, : len(known)] = axes * known / deviation if known.any() else 0.0
+        self.axes.zero_()
+        if known.any():
+            deviation = (lengths[known].square().mean() / len(rows)).sqrt()
+            self.axes[:, : len(known)] = axes * known / deviation
 
 
 def _thinned(batches: Iterable[Tensor], most: int) -> Tensor:
