@@ -44,16 +44,10 @@ def features(
 
     Example: iiae features sketchy/ --backbone mobilenet_v2/ -o features.npz
     """
-    from iiae.features.backbone import Backbone, load_backbones
+    from iiae.features.backbone import load_backbones
     from iiae.features.extract import extract_features
 
-    loaded = load_backbones(backbone)
-    if average:
-        loaded = (
-            loaded.averaging()
-            if isinstance(loaded, Backbone)
-            else {domain: one.averaging() for domain, one in loaded.items()}
-        )
+    loaded = load_backbones(backbone, average)
     counts = extract_features(images, loaded, out, cache, batch, on_error)
     typer.echo(f"wrote {out}: {', '.join(f'{n:,} of {name}' for name, n in counts.items())}")
     say_next(f'iiae head {out} --unseen sake25  # or: iiae train with data.root = "{out}"')

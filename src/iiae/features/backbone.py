@@ -19,7 +19,8 @@ from iiae.files.folders import subfolders
 TAUGHT = (
     "iiae_taught"  # in preprocessor_config.json: the domain that `iiae finetune` taught, or both
 )
-VIEWS = (5 / 6, 1.0, 7 / 6)  # sides of the views that features are averaged over
+# views that features are averaged over: share of the side, and whether mirrored
+VIEWS = ((5 / 6, False), (1.0, True), (7 / 6, False))
 
 log = logging.getLogger("iiae")
 
@@ -49,11 +50,11 @@ class Backbone(NamedTuple):
         """Pooled features of images in [-1, 1] of any size."""
         if not self.averages:
             return pooled(self.model, self.prepare(images))
-        views = (images, images.flip(-1), images)
-        features = [
-            pooled(self.model, self.prepare(view, 2 * round(self.side * share / 2)))
-            for view, share in zip(views, VIEWS, strict=True)
-        ]
+        features = []
+        for share, mirrored in VIEWS:
+            view = images.flip(-1) if mirrored else images
+            prepared = self.prepare(view, 2 * round(self.side * share / 2))
+            features.append(pooled(self.model, prepared))
         return torch.stack(features).mean(0)
 
     def averaging(self) -> Backbone:
@@ -132,18 +133,25 @@ def _quiet() -> Iterator[None]:
             one.set_verbosity(shown)
 
 
-def load_backbones(name: str | Path) -> Backbone | dict[str, Backbone]:
+def load_backbones(name: str | Path, average: bool = False) -> Backbone | dict[str, Backbone]:
     """One model, or one per domain if `name` is a folder that `iiae finetune --apart` wrote.
+
+    With `average`, they are `Backbone.averaging()`.
 
     Raises:
         DataError: As `load_backbone`.
         MissingExtra: As `load_backbone`.
     """
+
+    def one(name: str | Path) -> Backbone:
+        loaded = load_backbone(name)
+        return loaded.averaging() if average else loaded
+
     folder = Path(name)
     if not folder.is_dir() or (folder / "config.json").exists():
-        return load_backbone(name)
-    inner = [one for one in subfolders(folder) if (one / "config.json").is_file()]
-    return {one.name: load_backbone(one) for one in inner} or load_backbone(name)
+        return one(name)
+    inner = [part for part in subfolders(folder) if (part / "config.json").is_file()]
+    return {part.name: one(part) for part in inner} or one(name)
 
 
 def pooled(
