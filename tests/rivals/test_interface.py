@@ -9,6 +9,7 @@ from iiae.data.classes.instances import InstancePairs
 from iiae.data.classes.pairs import ClassPairs
 from iiae.errors import DataError, SettingsError
 from iiae.metrics.ranking import score
+from iiae.rivals import interface
 from iiae.rivals.interface import TrainingSet
 from iiae.rivals.registry import RIVALS
 
@@ -51,6 +52,20 @@ def test_unseen_classes_are_retrieved_far_above_chance(name, world):
         scores = score(x, y, *labels, (5,), fitted.distance)
         assert scores.mean["map@all"] > 2 * scores.chance["map@all"]
         fitted = fitted.second
+
+
+@pytest.mark.parametrize("name", [name for name in LEARNED if RIVALS[name].mixed])
+def test_networks_train_in_bfloat16_where_it_pays(name, world, monkeypatch):
+    found = []
+    for pays in (False, True):
+        monkeypatch.setattr(interface, "bf16_pays", lambda *_, pays=pays: pays)
+        fitted, test = fit(name, world, **QUICK[name]), world.test
+        x, y = fitted.embed_x(test.x), fitted.embed_y(test.y)
+        assert x.dtype == np.float32
+        found.append((x, score(x, y, test.labels_x, test.labels_y, (5,), fitted.distance)))
+    assert not np.array_equal(found[0][0], found[1][0])
+    scores = found[1][1]
+    assert scores.mean["map@all"] > 2 * scores.chance["map@all"]
 
 
 @pytest.mark.parametrize("name", LEARNED)

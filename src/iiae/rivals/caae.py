@@ -139,5 +139,5 @@ def _maps(n: Networks, settings: CVAESettings | CAAESettings) -> Maps:
     return Maps(lambda x: n.decode.mean(x, noises), lambda y: y)
 
 
-CVAE = Rival("CVAE", (), CVAESettings, learn_cvae)
-CAAE = Rival("CAAE", (), CAAESettings, learn_caae)
+CVAE = Rival("CVAE", (), CVAESettings, learn_cvae, mixed=True)
+CAAE = Rival("CAAE", (), CAAESettings, learn_caae, mixed=True)

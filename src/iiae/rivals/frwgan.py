@@ -129,4 +129,4 @@ def generator_loss(
     return -critic(fake, s).mean() + cycle * F.mse_loss(to_words(fake), s)
 
 
-FRWGAN = Rival("FRWGAN", (WORDS,), FRWGANSettings, learn)
+FRWGAN = Rival("FRWGAN", (WORDS,), FRWGANSettings, learn, mixed=True)

@@ -22,6 +22,7 @@ from torch import Tensor
 from iiae.data.classes.instances import InstancePairs
 from iiae.data.classes.pairs import ClassPairs
 from iiae.errors import DataError, SettingsError
+from iiae.hardware import bf16_pays
 from iiae.metrics.distances import Distance
 from iiae.rivals.semantics import Semantics
 from iiae.types import Domain
@@ -154,13 +155,15 @@ class Rival:
     """A method of Table 3.
 
     `knowledge` names what it uses beside features and classes; `settings` is a frozen dataclass
-    with a default for each of its settings.
+    with a default for each of its settings; `mixed` lets its networks train in bfloat16 by
+    autocast where a batch is computed faster so (`iiae.hardware.bf16_pays`).
     """
 
     name: str
     knowledge: tuple[str, ...]
     settings: type
     learn: Callable[[Seen, Any], Maps]
+    mixed: bool = False
 
     def fit(
         self, train: TrainingSet, semantics: Semantics | None = None, seed: int = 0, **settings: Any
@@ -186,10 +189,14 @@ class Rival:
         scales = Scale.of(train.x), Scale.of(train.y)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            maps = self.learn(_seen(train, scales, known), chosen)
+            with torch.autocast("cpu", torch.bfloat16, self._in_bf16(chosen), cache_enabled=False):
+                maps = self.learn(_seen(train, scales, known), chosen)
         wordnet = known is not None and known.similarity is not None
         used = tuple(name for name in self.knowledge if name != WORDNET or wordnet)
         return Fitted(self.name, maps, scales, used)
+
+    def _in_bf16(self, chosen: Any) -> bool:
+        return self.mixed and bf16_pays(torch.device("cpu"), False, chosen.batch)
 
     def _known(self, train: TrainingSet, semantics: Semantics | None) -> Semantics | None:
         if not self.knowledge:

@@ -132,4 +132,4 @@ def risen(done: float, between: tuple[float, float]) -> float:
     return min(1.0, max(0.0, (done - start) / (end - start)))
 
 
-LCALE = Rival("LCALE", (WORDS,), LCALESettings, learn)
+LCALE = Rival("LCALE", (WORDS,), LCALESettings, learn, mixed=True)

@@ -128,4 +128,4 @@ def _coder(size: int, width: int, bits: int) -> nn.Sequential:
     return nn.Sequential(dense(size, width), nn.ReLU(), dense(width, bits), nn.Sigmoid())
 
 
-ZSIH = Rival("ZSIH", (WORDS,), ZSIHSettings, learn)
+ZSIH = Rival("ZSIH", (WORDS,), ZSIHSettings, learn, mixed=True)
