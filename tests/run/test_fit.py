@@ -1,7 +1,11 @@
+from pathlib import Path
+
 import numpy as np
+import pytest
 
 import iiae
 from helpers import small_settings
+from iiae.errors import SettingsError
 from iiae.run.arguments import override_texts
 from iiae.settings import dump_settings
 
@@ -23,6 +27,18 @@ def test_settings_may_be_given_by_section():
     assert run.settings.training.epochs == 1
     assert run.settings.objective.x.kind == "laplace"
     assert run.settings.objective.y.kind == "normal"
+
+
+def test_settings_may_be_numbers_of_numpy_and_paths():
+    given = {"training.seed": np.int64(3), "training.learning_rate": np.float32(0.5)}
+    assert override_texts(given) == ["training.seed=3", "training.learning_rate=0.5"]
+    assert override_texts({"data.root": Path("a")}) == ['data.root="a"']
+
+
+def test_a_setting_that_is_no_setting_is_named():
+    x = np.random.default_rng(0).normal(size=(100, 3))
+    with pytest.raises(SettingsError, match="factors = a ndarray: a setting is a number"):
+        iiae.fit(x, x, factors=x, progress=False)
 
 
 def test_none_turns_off_what_is_off_by_default():

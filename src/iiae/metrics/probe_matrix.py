@@ -77,11 +77,12 @@ def probe_matrix(
     dimension (`probes.widened`); categories as one column each, the largest prediction wins. Five
     folds; the permuted factors go through the same fits. Constant dimensions are left out and a
     block without any other is reported as collapsed. Beyond 5,000 samples a random 5,000 are used.
+    Blocks may have more dimensions than samples, as a ridge shrinks what it cannot know.
 
     Raises:
-        DataError: blocks or factors of unequal length, not finite, a block with more dimensions
-            than samples, a constant factor, a class with one sample (refused, not dropped), more
-            than 200 classes, or a factor of a block that is not there.
+        DataError: blocks or factors of unequal length, not finite, a constant factor, a class with
+            one sample (refused, not dropped), more than 200 classes, or a factor of a block that
+            is not there.
     """
     checked(blocks, factors)
     return _matrix(blocks, factors, [_as_is, widened], seed, permutations)
@@ -94,8 +95,6 @@ def linear_matrix(
     permutations: int = 20,
 ) -> ProbeMatrix:
     """`probe_matrix` by the linear probe alone.
-
-    Blocks may have more dimensions than samples, as a ridge shrinks what it cannot know.
 
     Raises:
         DataError: As `check_factor`.
@@ -185,11 +184,6 @@ def checked(blocks: Mapping[str, np.ndarray], factors: Mapping[str, BlockFactor]
             raise DataError(f"block {name} has {len(latent)} samples and the first block {n}")
         if not np.isfinite(latent).all():
             raise DataError(f"block {name} has values that are not finite")
-        if latent.shape[1] > min(n, SAMPLES):
-            raise DataError(
-                f"block {name} has {latent.shape[1]} dimensions and {min(n, SAMPLES)} samples are "
-                "used: give more samples or fewer dimensions"
-            )
     for name, factor in factors.items():
         check_factor(name, factor, n)
         if factor.block not in (*blocks, "none"):

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from iiae.data import Splits
 from iiae.data.arrays import make_pairs, split_rows
 from iiae.data.matched import split_matched
@@ -130,6 +132,7 @@ def override_texts(values: Mapping[str, Any] | None) -> list[str]:
     """Settings by full name, or by section, as `make_settings` takes them.
 
     None turns off what is off by default, as `training.patience`; any other setting stays as it is.
+    Numbers of NumPy and paths are taken as numbers and texts.
 
     >>> override_texts({"training.epochs": 3, "objective": {"x": {"kind": "normal"}}})
     ['training.epochs=3', 'objective.x.kind="normal"']
@@ -139,8 +142,14 @@ def override_texts(values: Mapping[str, Any] | None) -> list[str]:
         if isinstance(value, Mapping):
             texts += override_texts({f"{name}.{key}": one for key, one in value.items()})
         elif value is not None or name in none_by_default():
-            texts.append(override_text(name, value))
+            texts.append(override_text(name, _plain(value)))
     return texts
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def full_names(named: Mapping[str, Any]) -> dict[str, Any]:

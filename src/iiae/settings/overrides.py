@@ -100,8 +100,18 @@ def _parse(value: str) -> Any:
 
 
 def override_text(name: str, value: Any) -> str:
-    """One setting as `--set` takes it; TOML has no None."""
-    return f"{name}={'none' if value is None else toml_text(value)}"
+    """One setting as `--set` takes it; TOML has no None.
+
+    Raises:
+        SettingsError: TOML cannot say the value.
+    """
+    try:
+        return f"{name}={'none' if value is None else toml_text(value)}"
+    except TypeError:
+        raise SettingsError(
+            f"{name} = a {type(value).__name__}: a setting is a number, a text, true or false, or "
+            "a list of these"
+        ) from None
 
 
 @cache
