@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from iiae.report.verdict import verdict
+from iiae.report.verdict import Verdict, as_text, verdict
 from iiae.results import (
     Bound,
     Estimate,
@@ -69,6 +69,11 @@ def test_a_good_run_passes_with_numbers_and_without_remedies():
     assert "guessing 1%" in verdicts[0].sentence
     assert "2.00 [1.90, 2.10] of 4.61 nats" in verdicts[0].sentence
     assert "p 0.001" in verdicts[0].sentence
+
+
+def test_as_text_a_failure_is_followed_by_what_mends_it():
+    lines = as_text([Verdict("a", "fail", "So.", "Do this."), Verdict("b", "pass", "Well.")])
+    assert lines == "FAIL    a: So.\n        what usually mends it: Do this.\nPASS    b: Well."
 
 
 def test_what_was_not_measured_is_unknown():

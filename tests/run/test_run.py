@@ -54,6 +54,16 @@ def test_arrays_in_memory_are_fitted_evaluated_and_kept(run, tmp_path):
         run.save(tmp_path / "kept")
 
 
+def test_the_verdict_says_what_was_measured_by_the_names_of_domains():
+    named = {**SMALL, "data.names": ["sketch", "photo"], "training.epochs": 1}
+    run = iiae.fit(*arrays(60), settings=named, progress=False)
+    assert run.verdict().count("UNKNOWN") == 4
+    run.evaluate()
+    first, second, *_ = run.verdict().splitlines()
+    assert "finds partners: sketch to photo the partner comes first in" in first
+    assert second.startswith(("UNKNOWN nothing exclusive in z_s", " " * 8 + "what usually mends"))
+
+
 def test_columns_of_a_data_frame_are_taken_by_name():
     pandas = pytest.importorskip("pandas")
     x, y = (pandas.DataFrame(side).add_prefix("gene") for side in arrays(60))

@@ -6,6 +6,7 @@ nothing: a latent that holds nothing leaks nothing either.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -56,6 +57,16 @@ def verdict(results: Results) -> list[Verdict]:
 def run_verdict(folder: Path, **measured: Evaluation | Evidence) -> list[Verdict]:
     """`verdict` from a run's stored results, with some sections replaced by fresh measurements."""
     return verdict(load_results(folder)._replace(**measured))
+
+
+def as_text(verdicts: Iterable[Verdict]) -> str:
+    """A line a sentence, and below a failed one what usually mends it."""
+    lines: list[str] = []
+    for one in verdicts:
+        lines.append(f"{one.mark.upper():<7} {one.claim}: {one.sentence}")
+        if one.remedy:
+            lines.append(f"{'':<8}what usually mends it: {one.remedy}")
+    return "\n".join(lines)
 
 
 def _partners(results: Results) -> Verdict:

@@ -19,8 +19,7 @@ from iiae.model.prediction import Prediction, predict
 from iiae.run.applied import Given, Latents, drawn, encoded, translated
 from iiae.run.index import Index
 from iiae.run.samples import given_pairs, paths
-from iiae.run.shuffled import train_shuffled
-from iiae.run_folder import Shapes, StoredRun, copy_run, load_features, save_metrics
+from iiae.run_folder import Shapes, StoredRun, copy_run, load_features
 from iiae.settings import Settings
 from iiae.types import Domain
 
@@ -180,11 +179,12 @@ class Run:
             DataError: The data is missing or does not fit the model.
         """
         from iiae.evaluation.evaluate import evaluate
+        from iiae.run.measured import measured_evaluation
 
         if x is not None or y is not None:
             pairs = given_pairs(self._stored, x, y, covariates, sizes)
             return evaluate(self._stored, pairs, "given")
-        return self._evaluate(self._held_out(split), split)
+        return measured_evaluation(self._stored, self._held_out(split), split)
 
     def evidence(self, split: str = "test", null: int = 0, epochs: int | None = None) -> Evidence:
         """Probes, leakage, swaps, dependence and information in nats: what went where.
@@ -200,17 +200,15 @@ class Run:
                 its pairs cannot be shuffled.
             MissingExtra: scikit-learn is not installed.
         """
-        from iiae.evidence.collect import evidence_of_run
+        from iiae.run.measured import measured_evidence
 
-        held = self._held_out(split)
-        data = held.data._replace(**{split: held.pairs})
-        results = evidence_of_run(self._stored, data, split)
-        if null:
-            copies = train_shuffled(self.settings, data, split, null, epochs)
-            results = results._replace(null=copies)
-        if held.recorded:
-            save_metrics(self.folder, "evidence", results, held.digest)
-        return results
+        return measured_evidence(self._stored, self._held_out(split), split, null, epochs)
+
+    def verdict(self) -> str:
+        """Four sentences on what `evaluate` and `evidence` measured: print them."""
+        from iiae.report.verdict import as_text, run_verdict
+
+        return domain_names(self.settings.data).put(as_text(run_verdict(self.folder)))
 
     def features(self, domain: Domain | str = "x", split: str = "test") -> list[FeatureReading]:
         """Which features of a domain its latents read, those first that the exclusive one adds.
@@ -231,10 +229,11 @@ class Run:
         """Writes one self-contained HTML page, `report.html` in the run's folder by default."""
         from iiae.report.page import write_report
         from iiae.results import load_results
+        from iiae.run.measured import measured_evaluation
 
         held = self._held_out("test")
         if load_results(self.folder).test is None:
-            self._evaluate(held, "test")
+            measured_evaluation(self._stored, held, "test")
         path = Path(out or self.folder / "report.html")
         return write_report(self._stored, held.pairs, path, Path(images) if images else None)
 
@@ -282,14 +281,6 @@ class Run:
             RunError: The folder holds a run already, or cannot be written to.
         """
         return copy_run(self.folder, Path(folder), overwrite)
-
-    def _evaluate(self, held: HeldOut, split: str) -> Evaluation:
-        from iiae.evaluation.evaluate import evaluate
-
-        results = evaluate(self._stored, held.pairs, split)
-        if held.recorded:
-            save_metrics(self.folder, split, results, held.digest)
-        return results
 
     def _domain(self, given: str, option: str) -> Domain:
         return domain_names(self.settings.data).domain(given, option)
