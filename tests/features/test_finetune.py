@@ -67,8 +67,13 @@ def test_a_tuned_backbone_is_the_best_of_those_tried_on_held_out_classes(images,
 
 
 @pytest.mark.slow
-def test_backbones_tuned_apart_give_features_taught_apart(images, tmp_path):
-    settings = TuneSettings(epochs=1, batch=16, side=32)
+def test_backbones_tuned_apart_give_features_taught_apart(images, tmp_path, monkeypatch):
+    settings = TuneSettings(epochs=1, batch=16, side=32, epochs_y=2)
+    fitted = []
+    fit = tuning._fit_backbone
+    monkeypatch.setattr(
+        tuning, "_fit_backbone", lambda b, t, s: fitted.append((t.domain, s.epochs)) or fit(b, t, s)
+    )
     backbone = load_backbone(tmp_path / "backbone")
     written = finetune(images, backbone, tmp_path / "tuned", settings, apart=True)
     assert [one.folder.name for one in written] == ["sketch", "photo"]
@@ -78,6 +83,9 @@ def test_backbones_tuned_apart_give_features_taught_apart(images, tmp_path):
         "photo": "photo",
     }
     assert both["sketch"].digest != both["photo"].digest
+    assert fitted == [("x", 1), ("y", 2)]
+    with pytest.raises(SettingsError, match="epochs_y is for one backbone a domain"):
+        finetune(images, backbone, tmp_path / "joint", settings)
     features = tmp_path / "f.npz"
     extract_features(tmp_path / "images", both, features, tmp_path / "cache")
     assert np.load(features)["protocol"].tolist() == ["apart"]

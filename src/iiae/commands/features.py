@@ -92,6 +92,9 @@ def finetune(
         Path, typer.Option("--out", "-o", help="folder to write", parser=path_of("--out"))
     ] = Path("backbone"),
     epochs: Annotated[int, typer.Option(min=1, help="passes over the images")] = 4,
+    epochs_y: Annotated[
+        int, typer.Option(min=0, help="with --apart: those of the second domain; 0: as many")
+    ] = 0,
     side: Annotated[int, typer.Option(min=32, help="side of images, in pixels")] = 128,
     frozen: Annotated[
         float, typer.Option(min=0, max=0.99, help="share of the model's first tensors left alone")
@@ -115,7 +118,9 @@ def finetune(
 
     refuse_inputs([out], [Path(backbone), images])
     data = data_settings(name="classes", root=str(images), unseen=unseen, validation=validation)
-    settings = TuneSettings(epochs, side=side, frozen=frozen, mixup=mixup, seed=seed)
+    settings = TuneSettings(
+        epochs, side=side, frozen=frozen, mixup=mixup, seed=seed, epochs_y=epochs_y
+    )
     for tuned in tune(data, load_backbone(backbone), out, settings, apart):
         typer.echo(
             f"wrote {tuned.folder}: {tuned.share:.0%} of the way from the pretrained weights to "

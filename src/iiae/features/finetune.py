@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from iiae.console import tracked
 from iiae.data.classes.pairs import ClassPairs, as_float
 from iiae.data.classes.zero_shot import domains, load_classes
-from iiae.errors import MissingExtra
+from iiae.errors import MissingExtra, SettingsError
 from iiae.features.backbone import TAUGHT, Backbone, pooled
 from iiae.features.teaching import SCALE, Task, check_numbers, mixed, tasks
 from iiae.files.atomic import make_folder, write_text
@@ -32,9 +32,10 @@ log = logging.getLogger("iiae")
 class TuneSettings(NamedTuple):
     """How a backbone is fine-tuned.
 
-    `frozen` is the share of its tensors, from the first on, that stay as they are: a half saves
-    half the time. `mixup` is the parameter of the Beta distribution by which two images and
-    their classes are mixed; 0 for none.
+    `epochs_y` are those of the second domain where one backbone a domain is tuned; 0 for as many
+    as of the first. `frozen` is the share of its tensors, from the first on, that stay as they are:
+    a half saves half the time. `mixup` is the parameter of the Beta distribution by which two
+    images and their classes are mixed; 0 for none.
     """
 
     epochs: int = 4
@@ -44,6 +45,7 @@ class TuneSettings(NamedTuple):
     frozen: float = 0.0
     mixup: float = 0.0
     seed: int = 0
+    epochs_y: int = 0
 
 
 class Tuned(NamedTuple):
@@ -91,11 +93,14 @@ def finetune(
 
     Raises:
         DataError: As `load_classes`.
-        SettingsError: A number of `settings` is out of range.
+        SettingsError: A number of `settings` is out of range, or `epochs_y` is given for one
+            backbone of both domains.
         MissingExtra: `transformers` is not installed, whose models can be saved.
         RunError: `out` cannot be written to.
     """
     check_numbers(settings._asdict())
+    if settings.epochs_y and not apart:
+        raise SettingsError("epochs_y is for one backbone a domain (--apart)")
     if not hasattr(backbone.model, "save_pretrained"):
         raise MissingExtra("features", "saving a backbone")
     stored = round(SPARE * settings.side)
@@ -105,12 +110,14 @@ def finetune(
     assert isinstance(train, ClassPairs) and isinstance(validation, ClassPairs)
     named = {"both": "", **dict(zip("xy", domains(data), strict=True))}
     pretrained = _copied(backbone.model)
+    longer = {"y": settings._replace(epochs=settings.epochs_y)} if settings.epochs_y else {}
     torch.manual_seed(settings.seed)
     tuned: list[Tuned] = []
     for task in tasks(train, validation, apart):
         backbone.model.load_state_dict(pretrained)
         folder = out / named[task.domain]
-        best = _tune(backbone._replace(side=settings.side), task, settings, stored)
+        how = longer.get(task.domain, settings)
+        best = _tune(backbone._replace(side=settings.side), task, how, stored)
         _save_backbone(backbone._replace(side=best.side), folder, named[task.domain] or "both")
         tuned.append(best._replace(folder=folder))
     return tuned

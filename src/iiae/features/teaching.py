@@ -24,7 +24,13 @@ from iiae.settings import MOST_SEED
 SCALE = 10.0  # of the cosine between features and class weights
 
 # the least and the most of each number in `HeadSettings` and `TuneSettings`, where 0 is allowed
-BOUNDS = {"dropout": (0, 0.99), "frozen": (0, 0.99), "mixup": (0, 1e6), "seed": (0, MOST_SEED)}
+BOUNDS = {
+    "dropout": (0, 0.99),
+    "frozen": (0, 0.99),
+    "mixup": (0, 1e6),
+    "seed": (0, MOST_SEED),
+    "epochs_y": (0, 1e9),
+}
 
 Embed = Callable[[Tensor], Tensor]
 
