@@ -131,8 +131,9 @@ def test_the_tutorials_run_as_they_stand(tmp_path, iiae, monkeypatch):
         np.save(tmp_path / f"{name}.npy", rng.normal(size=(30, 4)))
         (tmp_path / f"{name}.txt").write_text("\n".join(f"class {i % 3}" for i in range(30)))
     shutil.copytree(ROOT / "experiments", tmp_path / "experiments")
+    names = {}
     for block in blocks(ROOT / "docs" / "tutorials.md", "python"):
-        exec(compile(block, "tutorials.md", "exec"), {})
+        exec(compile(block, "tutorials.md", "exec"), names)
     lines = "".join(blocks(ROOT / "docs" / "tutorials.md", "console")).splitlines()
     assert len(lines) > 13
     for line in lines:

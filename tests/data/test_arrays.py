@@ -52,7 +52,7 @@ def test_byte_images_become_floats_channels_first():
     ("x", "y", "message"),
     [
         (np.zeros((5, 2)), np.zeros((6, 2)), "has 5 samples and .* has 6"),
-        (np.zeros((0, 2)), np.zeros((0, 2)), "are empty"),
+        (np.zeros((0, 2)), np.zeros((0, 2)), ": no samples"),
         (np.zeros((1, 2)), np.zeros((1, 2)), "1 pair; at least 4 are needed"),
         (np.zeros((9, 2, 2, 2, 2)), np.zeros((9, 2)), r"shape \(9, 2, 2, 2, 2\); expected"),
         (np.zeros(9), np.zeros((9, 2)), r"shape \(9,\); .* one column is reshape\(-1, 1\)"),

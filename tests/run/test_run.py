@@ -64,6 +64,13 @@ def test_the_verdict_says_what_was_measured_by_the_names_of_domains():
     assert second.startswith(("UNKNOWN nothing exclusive in z_s", " " * 8 + "what usually mends"))
 
 
+def test_arrays_in_memory_are_no_gallery(run):
+    with pytest.raises(DataError, match=r"files, folders or URLs are wanted; given ndarray"):
+        run.index(arrays()[0], "x")
+    with pytest.raises(DataError, match=r"^x: no samples"):
+        run.embed(x=arrays()[0][:0])
+
+
 def test_columns_of_a_data_frame_are_taken_by_name():
     pandas = pytest.importorskip("pandas")
     x, y = (pandas.DataFrame(side).add_prefix("gene") for side in arrays(60))

@@ -22,6 +22,13 @@ def test_a_setting_in_the_wrong_section_names_the_right_one():
         make_settings(LEAST, ["training.tau=3"])
 
 
+def test_a_name_alone_that_is_misspelt_names_the_setting():
+    with pytest.raises(
+        SettingsError, match=r"epoch is not a setting; did you mean training.epochs"
+    ):
+        make_settings(LEAST, ["epoch=3"])
+
+
 def test_a_missing_name_is_said():
     with pytest.raises(SettingsError, match="data is missing"):
         make_settings({})

@@ -53,7 +53,7 @@ class ArrayPairs(PairSet):
                 "row i of one must match row i of the other"
             )
         if len(x) == 0:
-            raise DataError(f"{names[0]} and {names[1]} are empty")
+            raise DataError(f"{' and '.join(dict.fromkeys(names))}: no samples")
         self.x, self.y = _checked(x, names[0]), _checked(y, names[1])
         self.of_bytes = self.x.dtype == self.y.dtype == torch.uint8
         self.annotations = _checked_columns(columns, len(x))

@@ -17,6 +17,7 @@ from iiae.data.suggest import suggest_settings, suggest_settings_of
 from iiae.errors import SettingsError
 from iiae.files.cells import find_place, is_cells, open_cells, read_place
 from iiae.files.matrices import Matrix, is_sparse, make_matrix
+from iiae.run.partners import laid_together
 from iiae.run.samples import as_array, column_names, is_paths, named_columns
 from iiae.settings import (
     Settings,
@@ -74,7 +75,7 @@ class Request(NamedTuple):
             return self._of_cells(overrides)
         if isinstance(self.x, Settings) or _is_settings_file(self.x):
             return self._of_settings(overrides), None
-        if self.pairs is not None or is_paths(self.x):
+        if isinstance(self.pairs, str | Path) or is_paths(self.x):
             return make_settings(suggest_settings(self.x, self.y, self.pairs), overrides), None
         return self._of_arrays(overrides)
 
@@ -95,6 +96,8 @@ class Request(NamedTuple):
         if self.x is None or self.y is None:
             raise SettingsError("give x and y, pairs=..., or settings")
         sides = _side(self.x, "x"), _side(self.y, "y")
+        if self.pairs is not None:
+            sides = laid_together(*sides, self.pairs)
         if sides[0].rows == sides[1].rows:  # then row i is the partner of row i
             sides = sides[0]._replace(rows=None), sides[1]._replace(rows=None)
         columns = named_columns(self.covariates, self.sizes)

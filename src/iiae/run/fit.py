@@ -22,7 +22,7 @@ def fit(
     *,
     x: Any = None,
     y: Any = None,
-    pairs: str | Path | None = None,
+    pairs: str | Path | Any = None,
     covariates: Mapping[str, Any] | Sequence[str] | None = None,
     sizes: Mapping[str, Any] | None = None,
     data: Splits | None = None,
@@ -51,6 +51,8 @@ def fit(
         y: The same as `second`; of cells, the place of y, "protein" or "obsm:protein".
         out: Run folder to write; a temporary one by default.
         pairs: Instead of x and y, a folder of images side by side, or a table of paths; or cells.
+            Beside arrays x and y, which row of x belongs to which of y, `(pairs, 2)`; all other
+            rows are trained on without a partner.
         covariates: Of arrays x and y: what encoders and decoders are given of each pair beside x
             and y, by name, such as `{"batch": array}`. Text and whole numbers are categories,
             other numbers are continuous. Of cells: names of columns of `obs`, `["batch"]`.

@@ -75,7 +75,16 @@ def is_paths(values: Any) -> bool:
 
 
 def paths(values: Any) -> list[str | Path]:
-    """One path or several as a list."""
+    """One path or several as a list.
+
+    Raises:
+        DataError: They are no paths.
+    """
+    if not is_paths(values):
+        raise DataError(
+            f"files, folders or URLs are wanted; given {type(values).__name__}: arrays in memory "
+            "can be saved first (np.save)"
+        )
     return [values] if isinstance(values, str | Path) else list(values)
 
 

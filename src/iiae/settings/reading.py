@@ -113,5 +113,7 @@ def _closest(name: str) -> str | None:
     own = [n.rpartition(".")[2] for n in names if n.rpartition(".")[0] == section]
     if close := difflib.get_close_matches(last, own, 1):
         return close[0]
-    elsewhere = [n for n in names if n.rpartition(".")[2] == last]
-    return (elsewhere or difflib.get_close_matches(name, names, 1) or [None])[0]
+    by_last = {n.rpartition(".")[2]: n for n in reversed(names)}  # the first of a name counts
+    if close := [last] * (last in by_last) or difflib.get_close_matches(last, by_last, 1):
+        return by_last[close[0]]
+    return next(iter(difflib.get_close_matches(name, names, 1)), None)
