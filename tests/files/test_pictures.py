@@ -7,13 +7,38 @@ from PIL import Image
 
 from iiae.errors import RunError
 from iiae.files.images import to_image
-from iiae.files.pictures import Row, grid, picture_format, picture_formats, save_picture
+from iiae.files.pictures import (
+    Row,
+    framed,
+    grid,
+    picture_format,
+    picture_formats,
+    save_picture,
+    strip,
+)
 
 
 def test_values_map_to_bytes():
     image = to_image(torch.tensor([-1.0, 0.0, 1.0, 3.0]).expand(3, 1, 4))
     assert [image.getpixel((i, 0))[0] for i in range(4)] == [0, 128, 255, 255]
     assert to_image(torch.zeros(1, 2, 2)).mode == "L"
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5])
+def test_images_of_any_number_of_channels_can_be_looked_at(channels):
+    image = torch.linspace(-1, 1, channels * 64).view(channels, 8, 8)
+    shown = np.asarray(to_image(image).convert("RGB"))
+    red = ((image[0] + 1) * 127.5).round().byte().numpy()
+    assert (shown[..., 0] == red).all()
+    assert (shown[..., 1] == shown[..., 0]).all() == (channels < 3)
+    frames = framed(image[None].repeat(2, 1, 1, 1), [True, False])
+    assert frames.shape == (2, 3, 8, 8)
+    assert frames[0, 2, 0, 0] > frames[0, 0, 0, 0]  # blue
+
+
+def test_a_strip_takes_images_of_several_sizes():
+    made = strip([torch.ones(3, 8, 6), None, torch.zeros(1, 4, 10)])
+    assert made.size == (3 * 10 + 2, 8)
 
 
 def test_a_grid_shows_every_image_where_it_belongs():

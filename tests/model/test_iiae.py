@@ -103,10 +103,10 @@ def test_what_one_domain_alone_knows_is_not_active_in_z_s():
     [
         (
             "small",
-            ((3, 28, 28), (3, 28, 28)),
-            "power of two from 16 to 128 (channels x height x width); resize",
+            ((3, 7, 28), (3, 28, 28)),
+            "sides of 8 to 128 pixels, none more than twice as long as another",
         ),
-        ("small", ((3, 32, 32), (3, 64, 64)), "one side"),
+        ("small", ((3, 32, 32), (3, 65, 64)), "none more than twice as long as another"),
         (
             "small",
             ((3, 256, 256), (3, 256, 256)),
@@ -114,7 +114,7 @@ def test_what_one_domain_alone_knows_is_not_active_in_z_s():
         ),
         ("image-map", ((3, 32, 32), (3, 32, 32)), "from 64 to 512"),
         ("features", ((3, 32, 32), (5,)), "for images; the data is 3x32x32 and 5"),
-        ("small", ((12,), (12,)), "takes square images"),
+        ("small", ((12,), (12,)), "takes images of both domains"),
     ],
 )
 def test_a_family_refuses_data_it_cannot_take(family, shapes, message):

@@ -3,6 +3,7 @@ import torch
 
 from iiae.distributions import LaplaceHead
 from iiae.errors import SettingsError
+from iiae.networks.padding import Cropped, Padded, padded_side
 from iiae.networks.small import SMALL, ContrastCopy, small
 
 HEADS = (LaplaceHead(1000, True), LaplaceHead(1000, True))
@@ -25,6 +26,36 @@ def test_the_map_of_z_s_has_the_side_asked_for(size, side):
     shared = networks.shared(given.hidden, given.hidden).mean
     assert networks.decoder_y(shared, torch.zeros(2, 8)).mean.shape == (2, *shape)
     assert SMALL.latent((shape, shape), 5, side=side, width=4) == (5, side, side)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "size"),
+    [((28, 28), (28, 28), 32), ((10, 12), (16, 9), 16), ((33, 40), (64, 41), 64)],
+)
+def test_images_of_any_size_are_padded_inside_and_come_out_as_they_went_in(x, y, size):
+    shapes = (1, *x), (3, *y)
+    networks = small(shapes, (2, 3), 5, HEADS, width=4)
+    given = [
+        encode(torch.randn(2, *shape))
+        for encode, shape in zip(
+            (networks.shared_given_x, networks.shared_given_y), shapes, strict=True
+        )
+    ]
+    shared = networks.shared(given[0].hidden, given[1].hidden).mean
+    assert shared.shape == (2, 5 * 4 * 4)
+    assert networks.exclusive_y(torch.randn(2, *shapes[1])).mean.shape == (2, 3)
+    assert networks.decoder_x(shared, torch.zeros(2, 2)).mean.shape == (2, *shapes[0])
+    assert networks.decoder_y(shared, torch.zeros(2, 3)).mean.shape == (2, *shapes[1])
+    assert padded_side(shapes) == size
+
+
+def test_cropping_undoes_padding_and_edges_are_repeated():
+    image = torch.randn(2, 3, 5, 6)
+    padded = Padded(5, 6, 16)(image)
+    assert padded.shape == (2, 3, 16, 16)
+    assert torch.equal(Cropped(5, 6, 16)(padded), image)
+    assert torch.equal(padded[:, :, 0, 0], image[:, :, 0, 0])
+    assert torch.equal(padded[:, :, -1, 8], image[:, :, -1, 3])
 
 
 @pytest.mark.parametrize("side", [3, 32, 1])

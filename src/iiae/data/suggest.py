@@ -192,7 +192,7 @@ def suggest_settings_for(
     pairs: int = 5000,
     rows: int | None = None,
 ) -> dict[str, Any]:
-    """Settings for samples of these shapes: vectors, or square images of one size.
+    """Settings for samples of these shapes: vectors, or images.
 
     Args:
         shapes: Of one x and one y.
@@ -203,7 +203,7 @@ def suggest_settings_for(
     section = dict(data or {"name": "arrays"})
     if len(shapes[0]) == 1:
         return _vectors(section, shapes, pairs, rows or pairs)
-    return _images(section, shapes[0][-1])
+    return _images(section, max(side for shape in shapes for side in shape[1:]))
 
 
 def _vectors(

@@ -236,8 +236,11 @@ def _grey(values: np.ndarray, floats: bool, name: str) -> Image.Image:
 
 
 def to_image(values: Float[Tensor, "channels height width"]) -> Image.Image:
-    """An image tensor in [-1, 1] as a Pillow image; one channel becomes grey."""
-    return bytes_image(image_bytes(values))
+    """An image tensor in [-1, 1] as a Pillow image to look at.
+
+    One channel, or the first of two, becomes grey; of more than three the first three are shown.
+    """
+    return bytes_image(image_bytes(values[:3] if len(values) >= 3 else values[:1]))
 
 
 def image_bytes(values: Float[Tensor, "*some channels height width"]) -> np.ndarray:

@@ -60,10 +60,10 @@ def strip(images: Sequence[Tensor | None]) -> Image.Image:
     """Images in [-1, 1] beside one another, in their own size, with transparent gaps.
 
     Args:
-        images: `(channels, height, width)` each, all of one size; None leaves a place empty.
+        images: `(channels, height, width)` each; None leaves a place empty.
     """
     tiles = [None if one is None else to_image(one).convert("RGB") for one in images]
-    width, height = next(tile.size for tile in tiles if tile)
+    width, height = (max(tile.size[axis] for tile in tiles if tile) for axis in (0, 1))
     step = width + max(1, width // 16)
     canvas = Image.new("RGBA", (step * len(tiles) - (step - width), height), (0, 0, 0, 0))
     for i, tile in enumerate(tiles):
@@ -109,9 +109,9 @@ def heat(values: Float[Tensor, "height width"], top: float | None = None) -> Ima
 
 def framed(
     images: Float[Tensor, "count channels height width"], right: Sequence[bool]
-) -> Float[Tensor, "count channels height width"]:
-    """Images with a frame: blue and whole where right, orange and broken where wrong."""
-    framed = images.clone()
+) -> Float[Tensor, "count 3 height width"]:
+    """Images in colours with a frame: blue and whole where right, orange and broken where wrong."""
+    framed = images[:, :3].clone() if images.shape[1] >= 3 else images[:, :1].repeat(1, 3, 1, 1)
     height, width = images.shape[-2:]
     edge = max(2, width // 20)
     mask = torch.ones(height, width, dtype=torch.bool)

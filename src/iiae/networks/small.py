@@ -19,11 +19,12 @@ from iiae.networks.conv import (
     MapFusion,
     assembled,
     both_domains,
-    square,
 )
 from iiae.networks.interface import Family, Networks, Shapes
+from iiae.networks.padding import Cropped, Padded, padded_side
 
 SIDE = 4  # of the map of z_s
+LEAST, SMALLEST, LARGEST = 8, 16, 128  # sides of images, and least one that they are padded to
 
 
 class ContrastCopy(nn.Module):
@@ -45,7 +46,10 @@ def small(
     width: int = 24,
     side: int = SIDE,
 ) -> Networks:
-    """Networks for images of 16 to 128 pixels that a CPU trains in minutes to hours.
+    """Networks for images of 8 to 128 pixels that a CPU trains in minutes to hours.
+
+    Sides that are no power of two, as of 28x28 or 24x40 pixels, are padded to one inside, by
+    repeating the edges; what is painted is cropped again.
 
     z_s is a map of `shared` channels, `side` wide and high; widths double from `width` at each
     halving. A larger side keeps apart what is near in the image: right where partners share where
@@ -57,7 +61,7 @@ def small(
     Raises:
         SettingsError: `side` is no power of two, or more than a quarter of the image's.
     """
-    size = shapes[0][-1]
+    size = max(SMALLEST, padded_side(shapes))
     _check(side, size)
     halvings = [width << i for i in range(size.bit_length() - 3)]  # down to 4x4
     widths = halvings[: (size // side).bit_length() - 2]
@@ -69,8 +73,35 @@ def small(
             MapDecoder(side, shared, exclusive, widths[::-1], [0.0] * len(widths), channels, head),
         )
 
-    x, y = both_domains(domain, shapes, exclusive, heads)
+    both = both_domains(domain, shapes, exclusive, heads)
+    x, y = (_of_size(one, shape, size) for one, shape in zip(both, shapes, strict=True))
     return assembled(x, y, MapFusion(widths[-1], shared))
+
+
+def _of_size(networks: Domain, shape: Sequence[int], size: int) -> Domain:
+    """Networks for images of `size` as ones for images of `shape`."""
+    _, height, width = shape
+    if height == width == size:
+        return networks
+    exclusive, shared_given, decoder = networks
+    assert isinstance(decoder, MapDecoder)
+    decoder.net.append(Cropped(height, width, size))
+    exclusive, shared_given = (
+        nn.Sequential(Padded(height, width, size), one) for one in (exclusive, shared_given)
+    )
+    return Domain(exclusive, shared_given, decoder)
+
+
+def _refusal(shapes: Shapes) -> str:
+    """Refuses all but images of both domains that are not too small, large or unlike in size."""
+    sides = [side for shape in shapes for side in shape[1:]]
+    images = all(len(shape) == 3 for shape in shapes)
+    if images and min(sides) >= LEAST and max(sides) <= LARGEST and 2 * min(sides) >= max(sides):
+        return ""
+    return (
+        f"takes images of both domains with sides of {LEAST} to {LARGEST} pixels, none more than "
+        "twice as long as another (channels x height x width); resize them or choose another family"
+    )
 
 
 def _check(side: int, size: int) -> None:
@@ -86,4 +117,4 @@ def _latent(_shapes: Shapes, shared: int, side: int = SIDE, **_settings: object)
     return shared, side, side
 
 
-SMALL = Family(small, _latent, square(16, 128), frozenset({"width", "side"}))
+SMALL = Family(small, _latent, _refusal, frozenset({"width", "side"}))

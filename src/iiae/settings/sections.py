@@ -29,7 +29,7 @@ class ModelSettings(Section):
 
     family: Annotated[str, AfterValidator(one_of(FAMILIES))] = Field(
         "small",
-        description="networks: small (16 to 128 pixels), image-map, image-flat, features, or "
+        description="networks: small (8 to 128 pixels), image-map, image-flat, features, or "
         "module:object of your own",
     )
     size: Size = Field(
