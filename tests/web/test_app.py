@@ -244,6 +244,17 @@ def test_a_gallery_that_is_moved_with_its_files_still_has_them(place, tmp_path):
     assert moved.item(str(tmp_path / "elsewhere" / NAMES[0]))["label"] == "cat"
 
 
+def test_rows_of_an_array_are_where_their_file_is(place, tmp_path):
+    shape = place[1].shapes[1]
+    np.save(tmp_path / "y.npy", np.zeros((3, *shape), np.float32))
+    index_files(place[1], tmp_path / "g", [tmp_path / "y.npy"], "y", progress=False)
+    for expected in (0, 3):
+        with TestClient(create_app(place[1], Gallery.open(tmp_path / "g"))) as client:
+            gallery = client.get("/about").json()["gallery"]
+            assert (gallery["gone"], gallery["looked_for"]) == (expected, 3)
+        (tmp_path / "y.npy").unlink(missing_ok=True)
+
+
 def test_items_lie_on_a_plane(client):
     body = client.get("/map?by=exclusive").json()
     assert len(body["points"]) == len(body["items"]) == 4

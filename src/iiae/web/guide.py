@@ -160,7 +160,7 @@ class Guide:
         paths = map(self.gallery.root.full, self._table["path"].to_pylist()[:100])
         images = len(self.run.shapes[0]) == 3
         local = [path for path in paths if images and os.path.isabs(path)]
-        gone = sum(not os.path.exists(path) for path in local)
+        gone = sum(not _is_there(path) for path in local)
         return {"labels": labels[:LABELS], "gone": gone, "looked_for": len(local)}
 
     def looks(self, to: Domain) -> list[Look]:
@@ -234,3 +234,8 @@ def _levels(values: np.ndarray) -> Sequence[float]:
 def _apart(far: np.ndarray) -> np.ndarray:
     """Entries off the diagonal."""
     return far[~np.eye(len(far), dtype=bool)]
+
+
+def _is_there(path: str) -> bool:
+    """Whether a file exists; of `FILE#row`, a row of a file, that file."""
+    return os.path.exists(path) or os.path.exists(path.rpartition("#")[0])
