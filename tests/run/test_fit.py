@@ -35,6 +35,13 @@ def test_settings_may_be_numbers_of_numpy_and_paths():
     assert override_texts({"data.root": Path("a")}) == ['data.root="a"']
 
 
+def test_batch_and_seed_are_those_of_training():
+    x = np.random.default_rng(0).normal(size=(100, 3))
+    run = iiae.fit(x, x, epochs=1, batch=16, seed=3, progress=False)
+    assert (run.settings.training.batch, run.settings.training.seed) == (16, 3)
+    assert (run.settings.data.seed, run.settings.evaluation.seed) == (0, 0)
+
+
 def test_a_setting_that_is_no_setting_is_named():
     x = np.random.default_rng(0).normal(size=(100, 3))
     with pytest.raises(SettingsError, match="factors = a ndarray: a setting is a number"):

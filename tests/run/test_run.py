@@ -7,6 +7,7 @@ import iiae
 from helpers import write_images
 from iiae.errors import DataError, RunError, SettingsError
 from iiae.inference.embed import embed_files
+from iiae.run.arguments import override_texts
 from iiae.run_folder import load_metrics
 
 SMALL = {
@@ -196,8 +197,10 @@ def test_folders_of_images_are_fitted_embedded_and_searched(tmp_path):
 
 def test_what_cannot_be_fitted_or_asked_is_one_line(run):
     x, y = arrays()
-    with pytest.raises(SettingsError, match=r"seed is the name of several settings: data.seed"):
-        iiae.fit(x, y, seed=3)
+    with pytest.raises(SettingsError, match=r"kind is the name of several settings: objective.x"):
+        iiae.fit(x, y, kind="normal")
+    with pytest.raises(SettingsError, match="settings: expected a dictionary, given 'fast'"):
+        override_texts("fast")
     with pytest.raises(SettingsError, match="epoks is not a setting"):
         iiae.fit(x, y, epoks=3)
     with pytest.raises(SettingsError, match="give x and y"):

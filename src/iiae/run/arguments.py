@@ -131,8 +131,8 @@ def _side(values: Any, name: str) -> Matrix:
     return Matrix(array, None, columns, name)
 
 
-def override_texts(values: Mapping[str, Any] | None) -> list[str]:
-    """Settings by full name, or by section, as `make_settings` takes them.
+def override_texts(values: Any) -> list[str]:
+    """A dictionary of settings by full name, or by section, as `make_settings` takes them.
 
     None turns off what is off by default, as `training.patience`; any other setting stays as it is.
     Numbers of NumPy and paths are taken as numbers and texts.
@@ -140,6 +140,8 @@ def override_texts(values: Mapping[str, Any] | None) -> list[str]:
     >>> override_texts({"training.epochs": 3, "objective": {"x": {"kind": "normal"}}})
     ['training.epochs=3', 'objective.x.kind="normal"']
     """
+    if not isinstance(values, Mapping | None):
+        raise SettingsError(f"settings: expected a dictionary, given {values!r}")
     texts: list[str] = []
     for name, value in (values or {}).items():
         if isinstance(value, Mapping):
@@ -156,7 +158,7 @@ def _plain(value: Any) -> Any:
 
 
 def full_names(named: Mapping[str, Any]) -> dict[str, Any]:
-    """Full names of settings given by the last part of theirs.
+    """Full names of settings given by the last part of theirs; `batch` and `seed` are training's.
 
     Raises:
         SettingsError: Several settings have that name.
@@ -165,6 +167,8 @@ def full_names(named: Mapping[str, Any]) -> dict[str, Any]:
     full: dict[str, Any] = {}
     for short, value in named.items():
         matches = [name for name in known if name.rpartition(".")[2] == short]
+        if f"training.{short}" in matches:
+            matches = [f"training.{short}"]
         if len(matches) > 1:
             raise SettingsError(
                 f"{short} is the name of several settings: {', '.join(matches)}; give the one you "

@@ -64,8 +64,9 @@ def fit(
         progress: Show a progress bar.
         settings: Settings by full name, `{"training.epochs": 40}`, or by section,
             `{"training": {"epochs": 40}}`.
-        named: Settings by the last part of their name, if it is theirs alone: `epochs=40`. None
-            turns off what is off by default: `patience=None`.
+        named: Settings by the last part of their name, if it is theirs alone or one of training:
+            `epochs=40`, `batch=64`, `seed=1`. None turns off what is off by default:
+            `patience=None`.
 
     Raises:
         SettingsError: A setting is unknown, ambiguous or wrong.
