@@ -10,8 +10,9 @@ from iiae.data import suggest_settings
 from iiae.data.arrays import ArrayPairs
 from iiae.data.missing import drop_partners
 from iiae.data.sampling import make_batches
-from iiae.data.suggest import suggest_settings_of
+from iiae.data.suggest import suggest_settings_for, suggest_settings_of
 from iiae.errors import DataError
+from iiae.model.build import build_model
 from iiae.settings import make_settings
 
 
@@ -44,6 +45,27 @@ def test_pictures_in_halves_get_a_finer_map_of_what_is_shared(tmp_path, caplog):
     assert "--set model.side=8" in caplog.text
     small = make_settings(suggest_settings(pairs=folder(tmp_path / "small", 32, 16)))
     assert small.model.side is None
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "family"),
+    [
+        ((3, 28, 28), (1, 28, 28), "small"),
+        ((3, 100, 100), (3, 100, 100), "small"),
+        ((3, 64, 64), (3, 64, 100), "small"),
+        ((3, 128, 128), (3, 128, 128), "image-map"),
+    ],
+)
+def test_images_in_arrays_get_networks_that_take_them(x, y, family):
+    chosen = make_settings(suggest_settings_for((x, y)))
+    assert chosen.model.family == family
+    build_model(chosen.model, chosen.objective, (x, y))
+
+
+def test_vectors_beside_images_are_refused():
+    for shapes in (((5,), (3, 32, 32)), ((3, 32, 32), (5,))):
+        with pytest.raises(DataError, match="one side holds vectors, the other images"):
+            suggest_settings_for(shapes)
 
 
 def test_epochs_of_pictures_follow_from_their_number(tmp_path):

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from iiae.data.base import Factor, PairSet
-from iiae.evidence.swap import swap_consistency
+from iiae.evidence.swap import FactorClassifier, swap_consistency
 from iiae.model.iiae import IIAE
 from iiae.types import Pair
 
@@ -67,6 +67,11 @@ class Split(IIAE):
 @pytest.fixture(scope="module")
 def sets():
     return Halves(1500, 0), Halves(300, 1)
+
+
+@pytest.mark.parametrize("shape", [(9,), (3, 16, 16), (1, 20, 31), (3, 8, 24), (2, 10, 10)])
+def test_factors_are_read_from_samples_of_any_shape(shape):
+    assert FactorClassifier(shape, 5)(torch.randn(2, *shape)).shape == (2, 5)
 
 
 def test_perfect_latents_follow_their_right_origins(sets):

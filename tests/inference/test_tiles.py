@@ -22,11 +22,11 @@ SHAPE = (3, 16, 16)
 ROOT = Path(__file__).parents[2]
 
 
-def made_run(folder, bands=(3, 3)):
+def made_run(folder, bands=(3, 3), sides=((16, 16), (16, 16))):
     values = {"data": {"name": "two-folders", "size": 16, "bands": list(bands)}}
     chosen = make_settings({**values, "model": {"shared": 2, "width": 4}})
     torch.manual_seed(0)
-    shapes = ((bands[0], 16, 16), (bands[1], 16, 16))
+    shapes = ((bands[0], *sides[0]), (bands[1], *sides[1]))
     model = build_model(chosen.model, chosen.objective, shapes).eval()
     return StoredRun(folder, chosen, model, PerDomain(*shapes))
 
@@ -60,6 +60,15 @@ def test_tiles_that_differ_in_all_blend_without_a_step(run, monkeypatch):
     assert steps[:, :, 7::8].max() < 0.05  # where a tile begins or ends
     assert steps.max() < 2 * np.pi / 2 / 8  # the slope of a squared sine that rises by 2 in 8
     assert made.max() == 1 and made.min() == -1
+
+
+def test_tiles_take_the_size_of_their_own_domain(tmp_path):
+    run = made_run(tmp_path, sides=((16, 24), (20, 18)))
+    Image.new("RGB", (50, 40)).save(tmp_path / "q.png")
+    for to in "yx":
+        translate_large(run, [tmp_path / "q.png"], to, tmp_path / to, Tiles(30, 8))
+        with Image.open(next((tmp_path / to).iterdir())) as made:
+            assert made.size == (50, 40)
 
 
 def test_a_tile_that_is_the_whole_image_is_the_plain_translation(run):

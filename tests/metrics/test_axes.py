@@ -138,6 +138,14 @@ def test_dci_repeats_for_a_seed():
     assert dci(BLOCKS, FACTORS, seed=1) == dci(BLOCKS, FACTORS, seed=1)
 
 
+@pytest.mark.parametrize("gap", [mig, sap, dci])
+def test_the_best_of_more_dimensions_than_samples_is_luck(gap):
+    blocks = {"shared": np.random.default_rng(0).normal(size=(20, 64))}
+    factor = BlockFactor(np.arange(20.0), "continuous", "shared")
+    with pytest.raises(DataError, match="block shared has 64 dimensions and there are 20 samples"):
+        gap(blocks, {"a": factor, "b": factor})
+
+
 def test_wrong_input_is_named():
     one = {"colour": FACTORS["colour"]}
     with pytest.raises(DataError, match="two factors"):

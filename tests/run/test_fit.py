@@ -32,6 +32,8 @@ def test_settings_may_be_given_by_section():
 def test_settings_may_be_numbers_of_numpy_and_paths():
     given = {"training.seed": np.int64(3), "training.learning_rate": np.float32(0.5)}
     assert override_texts(given) == ["training.seed=3", "training.learning_rate=0.5"]
+    (text,) = override_texts({"model.exclusive": (np.int64(3), 4)})
+    assert "".join(text.split()) == "model.exclusive=[3,4,]"
     assert override_texts({"data.root": Path("a")}) == ['data.root="a"']
 
 

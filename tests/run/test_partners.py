@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import iiae
-from iiae.errors import DataError
+from iiae.errors import DataError, SettingsError
 from iiae.files.matrices import Matrix
 from iiae.run.partners import laid_together
 
@@ -34,6 +34,15 @@ def test_wrong_pairs_are_named(pairs, message):
 def test_images_are_refused():
     with pytest.raises(DataError, match="x must be dense vectors"):
         laid_together(Matrix(np.zeros((2, 1, 16, 16)), place="x"), Y, [(0, 0)])
+
+
+def test_what_does_not_go_with_pairs_of_rows_is_refused():
+    x = np.zeros((3, 2))
+    with pytest.raises(SettingsError, match="covariates and sizes are of pairs"):
+        iiae.fit(x, x, pairs=[(0, 0)], sizes={"x": np.ones(3)})
+    with pytest.raises(SettingsError, match="x and y are files"):
+        iiae.fit("a.npy", "b.npy", pairs=np.zeros((1, 2), int))
+    assert laid_together(X, Y, np.array([(2, 5)], np.uint64))[0].values[0, 0] == 4
 
 
 def test_a_handful_of_pairs_and_the_rest_are_trained_on(caplog):

@@ -72,6 +72,21 @@ def test_arrays_in_memory_are_no_gallery(run):
         run.embed(x=arrays()[0][:0])
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_one_image_of_bytes_is_one_sample(channels):
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (40, 12, 20, channels)).astype(np.uint8)
+    y = rng.integers(0, 256, (40, 16, 14, channels)).astype(np.uint8)
+    if channels == 1:
+        x = x[..., 0]
+    small = {"model.shared": 2, "model.width": 4, "training.batch": 10}
+    run = iiae.fit(x, y, epochs=1, settings=small, progress=False)
+    alone, first = run.embed(x=x[0]).shared, run.embed(x=x[:1]).shared
+    np.testing.assert_array_equal(alone, first)
+    assert first.shape == (1, 32)
+    assert run.translate(x[:3], to="y", like=y[:1]).shape == (3, channels, 16, 14)
+
+
 def test_columns_of_a_data_frame_are_taken_by_name():
     pandas = pytest.importorskip("pandas")
     x, y = (pandas.DataFrame(side).add_prefix("gene") for side in arrays(60))

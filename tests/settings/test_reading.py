@@ -29,6 +29,19 @@ def test_a_name_alone_that_is_misspelt_names_the_setting():
         make_settings(LEAST, ["epoch=3"])
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("objectiv.y.weigth", "objective"),
+        ("evaluaton.batch", "evaluation"),
+        ("seeds", "training.seed"),
+    ],
+)
+def test_a_misspelt_section_names_the_setting_or_the_right_one(name, meant):
+    with pytest.raises(SettingsError, match=rf"did you mean {meant}\?"):
+        make_settings(LEAST, [f"{name}=3"])
+
+
 def test_a_missing_name_is_said():
     with pytest.raises(SettingsError, match="data is missing"):
         make_settings({})

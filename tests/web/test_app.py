@@ -161,6 +161,7 @@ def test_pen_and_paper_are_those_of_what_stands_out():
     images[0, 0] = 1.0
     images[0, :, 4, 4] = -1.0
     assert pen_and_paper(images)[1] == "#ff8080"
+    assert pen_and_paper(torch.cat([images, images], 1))[1] == "#ff8080"  # of more bands, three
 
 
 def test_what_to_draw_with_is_said_for_both_domains(client):

@@ -25,7 +25,7 @@ from iiae.data.parquet_shards import ShardPairs, load_shards
 from iiae.data.synthetic import load_planted_counts, load_synthetic
 from iiae.errors import DataError, SettingsError
 from iiae.files.cells import split_place
-from iiae.files.images import to_image
+from iiae.files.images import bytes_image, image_bytes
 from iiae.settings import DataSettings, describe_settings, explain, imported
 from iiae.types import Draw
 
@@ -207,5 +207,5 @@ def export_pairs(pairs: PairSet, folder: Path, count: int, by: str | None = None
         for i, value in enumerate(values):
             place = folder / side if by is None else folder / side / str(classes[i])
             place.mkdir(parents=True, exist_ok=True)
-            to_image(value).save(place / f"{i:04d}.png")
+            bytes_image(image_bytes(value)).save(place / f"{i:04d}.png")
     return len(pair.x)

@@ -199,11 +199,22 @@ def suggest_settings_for(
         data: Section `data`; arrays in memory by default.
         pairs: Number of them.
         rows: Number of pairs and of samples without a partner; by default the former.
+
+    Raises:
+        DataError: One side holds vectors, the other images.
     """
     section = dict(data or {"name": "arrays"})
-    if len(shapes[0]) == 1:
+    if all(len(shape) == 1 for shape in shapes):
         return _vectors(section, shapes, pairs, rows or pairs)
-    return _images(section, max(side for shape in shapes for side in shape[1:]))
+    if any(len(shape) == 1 for shape in shapes):
+        raise DataError(
+            "one side holds vectors, the other images: no networks here take both; name your own "
+            "(model.family), or give features of the images"
+        )
+    sides = {side for shape in shapes for side in shape[1:]}
+    largest = max(sides)
+    published = len(sides) == 1 and largest.bit_count() == 1  # squares that its networks take
+    return _images(section, largest if published else min(largest, FOLDER_SIZE))
 
 
 def _vectors(

@@ -31,11 +31,11 @@ class FactorClassifier(nn.Module):
             body: list[nn.Module] = [nn.Linear(shape[0], 256), nn.ReLU()]
             flat = 256
         else:
-            body, channels, side = [], shape[0], shape[-1]
-            while side > 4:
+            body, (channels, *sides) = [], shape
+            while max(sides) > 4 and min(sides) > 1:
                 body += [nn.Conv2d(channels, width, 4, 2, 1), nn.BatchNorm2d(width), nn.ReLU()]
-                channels, width, side = width, min(2 * width, 96), side // 2
-            flat = channels * side * side
+                channels, width, sides = width, min(2 * width, 96), [side // 2 for side in sides]
+            flat = channels * sides[0] * sides[1]
         self.net = nn.Sequential(*body, nn.Flatten(), nn.Linear(flat, outputs))
 
     def forward(self, x: Float[Tensor, "batch *shape"]) -> Float[Tensor, "batch outputs"]:

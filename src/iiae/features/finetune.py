@@ -110,13 +110,13 @@ def finetune(
     assert isinstance(train, ClassPairs) and isinstance(validation, ClassPairs)
     named = {"both": "", **dict(zip("xy", domains(data), strict=True))}
     pretrained = _copied(backbone.model)
-    longer = {"y": settings._replace(epochs=settings.epochs_y)} if settings.epochs_y else {}
+    of_y = settings._replace(epochs=settings.epochs_y or settings.epochs)
     torch.manual_seed(settings.seed)
     tuned: list[Tuned] = []
     for task in tasks(train, validation, apart):
         backbone.model.load_state_dict(pretrained)
         folder = out / named[task.domain]
-        how = longer.get(task.domain, settings)
+        how = of_y if task.domain == "y" else settings
         best = _tune(backbone._replace(side=settings.side), task, how, stored)
         _save_backbone(backbone._replace(side=best.side), folder, named[task.domain] or "both")
         tuned.append(best._replace(folder=folder))

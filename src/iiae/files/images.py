@@ -243,6 +243,13 @@ def to_image(values: Float[Tensor, "channels height width"]) -> Image.Image:
     return bytes_image(image_bytes(values[:3] if len(values) >= 3 else values[:1]))
 
 
+def in_colours(
+    images: Float[Tensor, "count channels height width"],
+) -> Float[Tensor, "count 3 height width"]:
+    """Images of any number of channels as `to_image` shows them."""
+    return images[:, :3] if images.shape[1] >= 3 else images[:, :1].expand(-1, 3, -1, -1)
+
+
 def image_bytes(values: Float[Tensor, "*some channels height width"]) -> np.ndarray:
     """Image tensors in [-1, 1] as bytes, `(*some, height, width, channels)`."""
     pixels = ((values.detach().cpu().clamp(-1, 1) + 1) * 127.5).round().byte()

@@ -16,7 +16,7 @@ from torch import Tensor
 from iiae.errors import RunError
 from iiae.files.atomic import write_atomically
 from iiae.files.folders import SUFFIXES
-from iiae.files.images import to_image
+from iiae.files.images import in_colours, to_image
 
 INK, PAPER, MARGIN, TEXT = (24, 24, 27), (255, 255, 255), 12, 13
 LEAST_TILE = 64
@@ -111,7 +111,7 @@ def framed(
     images: Float[Tensor, "count channels height width"], right: Sequence[bool]
 ) -> Float[Tensor, "count 3 height width"]:
     """Images in colours with a frame: blue and whole where right, orange and broken where wrong."""
-    framed = images[:, :3].clone() if images.shape[1] >= 3 else images[:, :1].repeat(1, 3, 1, 1)
+    framed = in_colours(images).clone()
     height, width = images.shape[-2:]
     edge = max(2, width // 20)
     mask = torch.ones(height, width, dtype=torch.bool)

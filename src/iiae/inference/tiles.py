@@ -100,7 +100,7 @@ def translate_large(
             skipped.add(error)
             continue
         for latent, label in zip(latents, labels, strict=True):
-            made = translate_tiles(run.model, image, to, target_shape, tiles, latent)
+            made = translate_tiles(run.model, image, to, target_shape, tiles, latent, source_shape)
             write_picture(folder / file_name(names[i], label, endings[i]), made)
         done += 1
     skipped.check(done)
@@ -115,6 +115,7 @@ def translate_tiles(
     shape: Sequence[int],
     tiles: Tiles,
     exclusive: Float[Tensor, "one exclusive"] | None = None,
+    source: Sequence[int] | None = None,
 ) -> Float[Tensor, "bands height width"]:
     """One image of any size, in its own size.
 
@@ -129,6 +130,7 @@ def translate_tiles(
         shape: Of what the model makes.
         tiles: Larger ones are made smaller for the model, and their results larger.
         exclusive: One for all tiles; the prior's mean by default.
+        source: Shape of what the model takes, if its sides are not those of `shape`.
     """
     height, width = image.shape[1:]
     rows = _starts(max(height, tiles.size), tiles)
@@ -139,7 +141,7 @@ def translate_tiles(
     for first in range(0, len(places), BATCH):
         some = places[first : first + BATCH]
         cut = torch.stack([_cut(image, rows[i], columns[j], tiles.size) for i, j in some])
-        shared = content(model, _resized(cut, shape[1:]), to)
+        shared = content(model, _resized(cut, (source or shape)[1:]), to)
         results = _resized(render(model, shared, to, exclusive), (tiles.size, tiles.size))
         for (i, j), result in zip(some, results.cpu(), strict=True):
             area = made[:, rows[i] : rows[i] + tiles.size, columns[j] : columns[j] + tiles.size]
@@ -165,8 +167,7 @@ def _cut(image: Tensor, top: int, left: int, size: int) -> Float[Tensor, "bands 
 def _resized(images: Tensor, size: Sequence[int]) -> Tensor:
     if images.shape[2:] == tuple(size):
         return images
-    smaller = images.shape[2] > size[0]
-    if smaller:
+    if images.shape[2] > size[0] and images.shape[3] > size[1]:
         return F.interpolate(images, tuple(size), mode="area")
     return F.interpolate(images, tuple(size), mode="bilinear", align_corners=False)
 

@@ -87,7 +87,7 @@ def dci(
         DataError: as `probe_matrix`; fewer than two factors; every dimension collapsed.
         MissingExtra: scikit-learn is not installed.
     """
-    total = checked(blocks, factors)
+    total = _checked(blocks, factors)
     forests = sklearn_part("sklearn.ensemble")
     latent, _ = _dimensions(blocks)
     picked = np.random.default_rng(seed).permutation(total)[:SAMPLES]
@@ -165,12 +165,28 @@ def histogram_information(a: Int[np.ndarray, " samples"], b: Int[np.ndarray, " s
     return float(raw - excess)
 
 
+def _checked(blocks: Mapping[str, np.ndarray], factors: Mapping[str, BlockFactor]) -> int:
+    """As `checked`; the best of many dimensions on few samples would be luck.
+
+    Raises:
+        DataError: A block has more dimensions than samples; or as `checked`.
+    """
+    n = checked(blocks, factors)
+    for name, latent in blocks.items():
+        if latent.shape[1] > n:
+            raise DataError(
+                f"block {name} has {latent.shape[1]} dimensions and there are {n} samples: give "
+                "more samples or fewer dimensions"
+            )
+    return n
+
+
 def _gaps(
     blocks: Mapping[str, np.ndarray],
     factors: Mapping[str, BlockFactor],
     score: Callable[[np.ndarray, np.ndarray, bool], np.ndarray],
 ) -> GapScores:
-    checked(blocks, factors)
+    _checked(blocks, factors)
     latent, owner = _dimensions(blocks)
     if latent.shape[1] < 2:
         raise DataError("a gap needs two dimensions that vary")

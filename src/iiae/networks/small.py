@@ -59,7 +59,7 @@ def small(
     little contrast. Arguments as for `iiae.networks.conv.image_map`.
 
     Raises:
-        SettingsError: `side` is no power of two, or more than a quarter of the image's.
+        SettingsError: `side` is no power of two, or more than a quarter of the padded image's.
     """
     size = max(SMALLEST, padded_side(shapes))
     _check(side, size)

@@ -75,9 +75,22 @@ class Request(NamedTuple):
             return self._of_cells(overrides)
         if isinstance(self.x, Settings) or _is_settings_file(self.x):
             return self._of_settings(overrides), None
-        if isinstance(self.pairs, str | Path) or is_paths(self.x):
+        if self.pairs is not None and not isinstance(self.pairs, str | Path):
+            self._check_rows()
+            return self._of_arrays(overrides)
+        if self.pairs is not None or is_paths(self.x):
             return make_settings(suggest_settings(self.x, self.y, self.pairs), overrides), None
         return self._of_arrays(overrides)
+
+    def _check_rows(self) -> None:
+        """Refuses what does not go together with pairs of rows."""
+        if is_paths(self.x) or is_paths(self.y):
+            raise SettingsError("pairs of rows are for arrays in memory; x and y are files")
+        if self.covariates or self.sizes:
+            raise SettingsError(
+                "covariates and sizes are of pairs, row by row; take the rows of x and y yourself "
+                "instead of giving pairs"
+            )
 
     def _of_settings(self, overrides: Sequence[str]) -> Settings:
         if self.y is not None or self.pairs is not None:
@@ -154,6 +167,8 @@ def override_texts(values: Any) -> list[str]:
 def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
     return value.item() if isinstance(value, np.generic) else value
 
 

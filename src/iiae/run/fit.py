@@ -22,7 +22,7 @@ def fit(
     *,
     x: Any = None,
     y: Any = None,
-    pairs: str | Path | Any = None,
+    pairs: Any = None,
     covariates: Mapping[str, Any] | Sequence[str] | None = None,
     sizes: Mapping[str, Any] | None = None,
     data: Splits | None = None,
@@ -52,7 +52,7 @@ def fit(
         out: Run folder to write; a temporary one by default.
         pairs: Instead of x and y, a folder of images side by side, or a table of paths; or cells.
             Beside arrays x and y, which row of x belongs to which of y, `(pairs, 2)`; all other
-            rows are trained on without a partner.
+            rows are trained on without a partner. Not with `covariates` or `sizes`.
         covariates: Of arrays x and y: what encoders and decoders are given of each pair beside x
             and y, by name, such as `{"batch": array}`. Text and whole numbers are categories,
             other numbers are continuous. Of cells: names of columns of `obs`, `["batch"]`.

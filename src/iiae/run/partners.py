@@ -52,7 +52,7 @@ def _numbers(pairs: Any, rows_x: int, rows_y: int) -> Int[np.ndarray, "pairs 2"]
             f"pairs: pair {pair} names row {numbers[pair, side]} of {'xy'[side]}, which has rows 0 "
             f"to {(rows_x, rows_y)[side] - 1}"
         )
-    return numbers
+    return numbers.astype(np.int64)
 
 
 def _taken(side: Matrix, rows: Int[np.ndarray, " rows"]) -> Matrix:

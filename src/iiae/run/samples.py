@@ -140,6 +140,14 @@ def _as_taken(run: StoredRun, values: Any, domain: Domain) -> np.ndarray:
     return with_columns(matrix, load_features(run.folder).of(domain) if named else None).values
 
 
+def _forms_of_one(array: np.ndarray, shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Shapes of one sample alone; images of bytes have their channels last, or none if grey."""
+    if array.dtype != np.uint8 or len(shape) != 3:
+        return [shape]
+    channels, *sides = shape
+    return [(*sides, channels), *([tuple(sides)] if channels == 1 else [])]
+
+
 def context_of(
     model: IIAE, covariates: Mapping[str, Any] | None, rows: int, size: Any = None
 ) -> Context:
@@ -193,7 +201,7 @@ def samples_of(run: StoredRun, values: Any, domain: Domain) -> Tensor:
     if is_paths(values):
         return read_all(open_samples(run, paths(values), domain))
     shape, array = tuple(run.shapes.of(domain)), _as_taken(run, values, domain)
-    if array.shape == shape:
+    if array.shape in _forms_of_one(array, shape):
         array = array[None]
     pairs = ArrayPairs(array, array, (domain, domain))
     if tuple(pairs.shapes[0]) != shape:

@@ -111,9 +111,12 @@ def _closest(name: str) -> str | None:
     section, _, last = name.rpartition(".")
     names = [row[0] for row in describe_settings()]
     own = [n.rpartition(".")[2] for n in names if n.rpartition(".")[0] == section]
-    if close := difflib.get_close_matches(last, own, 1):
+    sections = {n.partition(".")[0] for n in names}
+    if close := difflib.get_close_matches(last, own if section else sections, 1):
         return close[0]
-    by_last = {n.rpartition(".")[2]: n for n in reversed(names)}  # the first of a name counts
-    if close := [last] * (last in by_last) or difflib.get_close_matches(last, by_last, 1):
-        return by_last[close[0]]
+    lasts = {n.rpartition(".")[2] for n in names}
+    for meant in [last] if last in lasts else difflib.get_close_matches(last, lasts, 1):
+        same = [n for n in names if n.rpartition(".")[2] == meant]
+        wanted = name if section else f"training.{last}"  # as `iiae.fit(seed=1)` means
+        return difflib.get_close_matches(wanted, same, 1, cutoff=0)[0]
     return next(iter(difflib.get_close_matches(name, names, 1)), None)

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from iiae.errors import DataError
-from iiae.files.images import open_image, to_image
+from iiae.files.images import in_colours, open_image, to_image
 from iiae.search.gallery import Gallery
 
 
@@ -33,7 +33,7 @@ def pen_and_paper(images: Tensor) -> tuple[str, str]:
     Args:
         images: In [-1, 1], `(count, channels, height, width)`.
     """
-    pixels = images.expand(-1, 3, -1, -1)
+    pixels = in_colours(images)
     paper, far = _far_from_paper(images)
     strokes = far.topk(max(1, far.shape[1] // 20))
     best = int(strokes.values.mean(1).argmax())
@@ -121,7 +121,7 @@ def _box(ink: Tensor) -> list[list[float]]:
 
 def _far_from_paper(images: Tensor) -> tuple[Tensor, Tensor]:
     """The usual colour of each image's border, and how far every pixel is from it."""
-    pixels = images.expand(-1, 3, -1, -1)
+    pixels = in_colours(images)
     edges = [pixels[..., 0, :], pixels[..., -1, :], pixels[..., 0], pixels[..., -1]]
     paper = torch.cat(edges, -1).median(-1).values
     return paper, (pixels.flatten(2) - paper[..., None]).norm(dim=1)
