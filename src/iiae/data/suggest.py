@@ -208,13 +208,11 @@ def suggest_settings_for(
         return _vectors(section, shapes, pairs, rows or pairs)
     if any(len(shape) == 1 for shape in shapes):
         raise DataError(
-            "one side holds vectors, the other images: no networks here take both; name your own "
-            "(model.family), or give features of the images"
+            "one side holds vectors, the other images: give features of the images (iiae features)"
         )
-    sides = {side for shape in shapes for side in shape[1:]}
-    largest = max(sides)
-    published = len(sides) == 1 and largest.bit_count() == 1  # squares that its networks take
-    return _images(section, largest if published else min(largest, FOLDER_SIZE))
+    side, *others = {side for shape in shapes for side in shape[1:]}
+    published = not others and side.bit_count() == 1  # squares that its networks take
+    return _images(section, side if published else FOLDER_SIZE)
 
 
 def _vectors(
