@@ -240,14 +240,19 @@ def to_image(values: Float[Tensor, "channels height width"]) -> Image.Image:
 
     One channel, or the first of two, becomes grey; of more than three the first three are shown.
     """
-    return bytes_image(image_bytes(values[:3] if len(values) >= 3 else values[:1]))
+    return bytes_image(image_bytes(_to_show(values)))
 
 
 def in_colours(
     images: Float[Tensor, "count channels height width"],
 ) -> Float[Tensor, "count 3 height width"]:
     """Images of any number of channels as `to_image` shows them."""
-    return images[:, :3] if images.shape[1] >= 3 else images[:, :1].expand(-1, 3, -1, -1)
+    return _to_show(images).expand(-1, 3, -1, -1)
+
+
+def _to_show(values: Tensor) -> Tensor:
+    """The channels of images that are looked at: three, or one."""
+    return values[..., : 3 if values.shape[-3] >= 3 else 1, :, :]
 
 
 def image_bytes(values: Float[Tensor, "*some channels height width"]) -> np.ndarray:

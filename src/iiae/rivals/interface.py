@@ -189,6 +189,7 @@ class Rival:
         scales = Scale.of(train.x), Scale.of(train.y)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
+            # a cache of casts would keep the weights of the first step
             with torch.autocast("cpu", torch.bfloat16, self._in_bf16(chosen), cache_enabled=False):
                 maps = self.learn(_seen(train, scales, known), chosen)
         wordnet = known is not None and known.similarity is not None

@@ -115,8 +115,8 @@ def _closest(name: str) -> str | None:
     if close := difflib.get_close_matches(last, own if section else sections, 1):
         return close[0]
     lasts = {n.rpartition(".")[2] for n in names}
-    for meant in [last] if last in lasts else difflib.get_close_matches(last, lasts, 1):
-        same = [n for n in names if n.rpartition(".")[2] == meant]
-        wanted = name if section else f"training.{last}"  # as `iiae.fit(seed=1)` means
-        return difflib.get_close_matches(wanted, same, 1, cutoff=0)[0]
-    return next(iter(difflib.get_close_matches(name, names, 1)), None)
+    meant = difflib.get_close_matches(last, lasts, 1)  # itself, where another section has it
+    same = [n for n in names if n.rpartition(".")[2] in meant]
+    wanted = name if section else f"training.{last}"  # as `iiae.fit(seed=1)` means
+    close = difflib.get_close_matches(wanted, same, 1, cutoff=0)
+    return next(iter(close or difflib.get_close_matches(name, names, 1)), None)
