@@ -159,18 +159,15 @@ def say_next(text: str) -> None:
 def show_verdicts(verdicts: Iterable[Verdict], names: Names | None = None) -> None:
     """Prints what a run's numbers amount to, one sentence per verdict."""
     from rich.console import Console
-    from rich.markup import escape
+    from rich.text import Text
 
-    console, colours = Console(), {"pass": "green", "fail": "bold red", "unknown": "yellow"}
-    named = names.put if names else str
-    for one in verdicts:
-        mark = f"[{colours[one.mark]}]{one.mark.upper():<7}[/]"
-        console.print(
-            f"{mark} [bold]{named(one.claim)}[/]: {escape(named(one.sentence))}", highlight=False
-        )
-        if one.remedy:
-            console.print(f"        what usually mends it: {escape(one.remedy)}", highlight=False)
-    console.print()
+    from iiae.report.verdict import as_text
+
+    text = Text((names.put if names else str)(as_text(verdicts)))
+    for mark, colour in (("PASS", "green"), ("FAIL", "bold red"), ("UNKNOWN", "yellow")):
+        text.highlight_regex(rf"(?m)^{mark}\b", colour)
+        text.highlight_regex(rf"(?m)^{mark} +(?P<bold>[^:]+)")
+    Console().print(text, end="\n\n")
 
 
 @contextmanager
