@@ -80,6 +80,8 @@ def test_translated_features_are_npy_and_take_no_options_of_images(iiae, tmp_pat
     assert {p.name for p in tmp_path.iterdir()} == {
         "run", "x.npy", "translation.npy", "model.v1.2.npy",
     }  # fmt: skip
+    code, _, err = iiae(*translated, "--out", "z.npz")
+    assert code == 2 and "z.npz: translated vectors are written to .npy, .csv or .tsv" in err
     for option in (("--full-size",), ("--grid", "g.png"), ("--spread",)):
         code, _, err = iiae(*translated, *option)
         assert code == 2

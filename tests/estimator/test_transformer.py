@@ -18,7 +18,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from iiae.errors import DataError, MissingExtra, RunError, SettingsError
 from iiae.estimator import IIAETransformer
 from iiae.model.columns import BLOCKS
-from iiae.run_folder import ESTIMATOR, load_run
+from iiae.run_folder import COMPARISON, ESTIMATOR, load_run
 
 # Checks of scikit-learn that do not run, and why. All others pass.
 LEFT_OUT = {
@@ -137,6 +137,11 @@ def test_what_cannot_be_saved_or_loaded_is_said(views, fitted, tmp_path):
     with pytest.raises(SettingsError, match="random_state is a generator"):
         quick(random_state=np.random.RandomState(0)).fit(*views).save(tmp_path / "a")
     fitted.save(tmp_path / "b")
+    with pytest.raises(RunError, match="holds a run already"):
+        fitted.save(tmp_path / "b")
+    (tmp_path / "b" / COMPARISON).touch()  # of a run that was there before
+    fitted.save(tmp_path / "b", overwrite=True)
+    assert not (tmp_path / "b" / COMPARISON).exists()
     (tmp_path / "b" / ESTIMATOR).write_text(json.dumps({"parameters": {"depth": 3}}))
     with pytest.raises(RunError, match=r"estimator.json: damaged"):
         IIAETransformer.load(tmp_path / "b")

@@ -286,7 +286,7 @@ def features(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("name", "written"),
-    [("t.npy", "t.npy"), ("model.v1.2", "model.v1.2.npy"), ("t.png", "t.png.npy")],
+    [("t.npy", "t.npy"), ("model.v1.2", "model.v1.2.npy")],
 )
 def test_rows_are_written_as_npy_under_the_name_given(features, tmp_path, name, written):
     rows = np.random.default_rng(0).normal(size=(6, 32))
@@ -295,6 +295,8 @@ def test_rows_are_written_as_npy_under_the_name_given(features, tmp_path, name, 
     assert out == tmp_path / written
     source = torch.from_numpy(rows).float()
     np.testing.assert_array_equal(np.load(out), translate(features.model, source, "y"))
+    with pytest.raises(DataError, match=r"t.png: translated vectors are written to .npy, .csv"):
+        translate_array(features, [tmp_path / "x.npy"], "y", tmp_path / "t.png")
     draws = ExclusiveSource(samples=3, seed=2)
     translate_array(features, [tmp_path / "x.npy"], "y", out, draws)
     latents = draw_exclusive(features.model, "y", 3, torch.Generator().manual_seed(2))

@@ -115,6 +115,18 @@ def test_data_frames_are_matched_by_their_index_if_it_is_text():
         iiae.fit(x.set_axis(["s1", *names[1:]]), y, settings=once, progress=False)
 
 
+def test_data_frames_taken_by_position_though_their_indexes_differ_are_named(caplog):
+    pandas = pytest.importorskip("pandas")
+    x, y = (pandas.DataFrame(side) for side in arrays(60))
+    given = {"settings": {**SMALL, "training.epochs": 1}, "progress": False}
+    said = "the indexes of x and y differ"
+    iiae.fit(x, y, **given)
+    iiae.fit(x[::-1], y[::-1], **given)
+    assert said not in caplog.text
+    iiae.fit(x, y[::-1], **given)
+    assert said in caplog.text
+
+
 def test_other_pairs_to_evaluate_have_the_forms_of_samples(run):
     x, y = arrays()
     sparse = pytest.importorskip("scipy.sparse").csr_matrix(x)
@@ -208,6 +220,9 @@ def test_folders_of_images_are_fitted_embedded_and_searched(tmp_path):
     assert run.embed(y=[tmp_path / "right" / "3.png"]).shared.shape == (1, 32)
     found = run.index(tmp_path / "right", "y").search(tmp_path / "left" / "3.png", top=4)
     assert [len(hits) for hits in found.results.hits] == [4]
+    index = run.index(tmp_path / "right", "y", tmp_path / "g")
+    (hits,) = index.search(tmp_path / "left" / "3.png", where="path LIKE '%17.png'").results.hits
+    assert [hit.path.rpartition("/")[2] for hit in hits] == ["17.png"]
 
 
 def test_what_cannot_be_fitted_or_asked_is_one_line(run):
@@ -224,8 +239,12 @@ def test_what_cannot_be_fitted_or_asked_is_one_line(run):
         run.embed()
     with pytest.raises(SettingsError, match=r"evaluate takes x=... and y=..., or neither"):
         run.evaluate(x=x)
-    with pytest.raises(SettingsError, match="samples = -1: must be 0 or more"):
+    with pytest.raises(SettingsError, match="samples = -1: must be a whole number, 0 or more"):
         run.translate(x, samples=-1)
+    with pytest.raises(SettingsError, match="samples = True: must be a whole number"):
+        run.translate(x, samples=True)
+    with pytest.raises(SettingsError, match="resume=True continues the run in out"):
+        iiae.fit(x, y, resume=True, overwrite=True)
     with pytest.raises(DataError, match="x has samples of 7, the model takes 5"):
         run.embed(x=y)
     with pytest.raises(DataError, match="holds <U1, not numbers"):

@@ -14,7 +14,10 @@ def test_an_unknown_setting_names_the_closest(tmp_path):
     path.write_text('[data]\nname = "x"\n[objective]\nlamda = 1.0\n')
     with pytest.raises(SettingsError) as error:
         load_settings(path)
-    assert str(error.value) == "maps.toml: objective.lamda is not a setting; did you mean lam?"
+    assert (
+        str(error.value)
+        == "maps.toml: objective.lamda is not a setting; did you mean objective.lam?"
+    )
 
 
 def test_a_setting_in_the_wrong_section_names_the_right_one():

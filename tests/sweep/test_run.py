@@ -42,7 +42,7 @@ def swept(experiment, tmp_path_factory):
 @pytest.mark.parametrize(
     ("over", "message"),
     [
-        ("objective.lamda=1", "did you mean lam"),
+        ("objective.lamda=1", "did you mean objective.lam"),
         ("objective.lam=much", "objective.lam = 'much'"),
         ("training.epochs=1,0", "training.epochs = 0"),
     ],

@@ -14,7 +14,7 @@ pytest.importorskip("lancedb", reason="the extra 'search' is not installed")
 pytest.importorskip("uvicorn", reason="the extra 'web' is not installed")
 
 from helpers import save_run, write_images
-from iiae.errors import SettingsError
+from iiae.errors import RunError, SettingsError
 from iiae.run_folder import load_run
 from iiae.search.index import index_files
 from iiae.web.serving import serve
@@ -27,6 +27,13 @@ def place(tmp_path_factory):
     write_images(folder / "c", [f"{i}.png" for i in range(4)])
     index_files(run, folder / "g", [folder / "c"], "y", progress=False)
     return folder
+
+
+def test_damaged_examples_are_refused_in_one_line(tmp_path):
+    run = load_run(save_run(tmp_path / "run").folder)
+    (tmp_path / "run" / "examples.npz").write_bytes(b"no zip")
+    with pytest.raises(RunError, match=r"examples.npz: damaged"):
+        serve(run, port=free_port())
 
 
 def free_port():

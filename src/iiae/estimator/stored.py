@@ -16,6 +16,7 @@ from iiae.files.atomic import write_text
 from iiae.run_folder import (
     ESTIMATOR,
     MODEL,
+    clear_run,
     load_run,
     save_history,
     save_settings,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from iiae.estimator.transformer import IIAETransformer
 
 
-def save_estimator(fitted: IIAETransformer, folder: Path) -> Path:
+def save_estimator(fitted: IIAETransformer, folder: Path, overwrite: bool = False) -> Path:
     """Writes a run folder; errors as for `IIAETransformer.save`."""
     parameters = fitted.get_params()
     if not isinstance(fitted.random_state, Integral | None):
@@ -39,6 +40,7 @@ def save_estimator(fitted: IIAETransformer, folder: Path) -> Path:
         "feature_names_y": listed(getattr(fitted, "feature_names_y_", None)),
         **{k: [v.tolist() for v in standard] for k, standard in fitted.standards().items()},
     }
+    clear_run(folder, overwrite)
     shapes = ((fitted.n_features_in_,), (fitted.n_features_y_,))
     save_settings(folder, fitted.settings_)
     save_history(folder, fitted.history_)

@@ -185,17 +185,18 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return np.asarray(block_names(self.model_, "x", self.block), dtype=object)
 
-    def save(self, folder: str | Path) -> Path:
+    def save(self, folder: str | Path, overwrite: bool = False) -> Path:
         """Writes a run folder (no pickles) that `load`, and `iiae translate`, can read.
 
         `iiae` commands take standardised rows; `estimator.json` holds mean and scale.
 
         Raises:
-            RunError: The folder cannot be written to.
+            RunError: The folder holds a run already and `overwrite` is off, or cannot be written
+                to.
             SettingsError: `random_state` is a generator, which cannot be written down.
         """
         check_is_fitted(self)
-        return save_estimator(self, Path(folder))
+        return save_estimator(self, Path(folder), overwrite)
 
     @classmethod
     def load(cls, folder: str | Path) -> IIAETransformer:

@@ -50,6 +50,8 @@ from iiae.types import Domain, other
 
 BATCH, ROWS = 32, 8192  # images, vectors that are read at once
 BLOCK_BYTES = 2**28  # of translations that are held at once
+# endings that promise what a file of vectors would not be
+OTHER_FORMATS = (".npz", ".parquet", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".pdf")
 
 
 def translate_files(
@@ -162,6 +164,8 @@ def translate_array(
         RunError: `out` cannot be written.
     """
     table = table_ending(out) in (".csv", ".tsv")
+    if out.suffix.lower() in OTHER_FORMATS:
+        raise DataError(f"{out}: translated vectors are written to .npy, .csv or .tsv")
     out = out if table or out.suffix.lower() == ".npy" else out.with_name(f"{out.name}.npy")
     refuse_inputs([out], map(Path, (*inputs, *exclusive.like)))
     samples, skipped = open_samples(run, inputs, other(to)), Skipped(on_error)

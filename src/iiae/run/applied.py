@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,10 +84,10 @@ def drawn(model: IIAE, given: Given, to: Domain, samples: int, seed: int) -> np.
     """Translations with drawn exclusive latents, `(samples, rows, *shape)`.
 
     Raises:
-        SettingsError: `samples` is negative.
+        SettingsError: `samples` is negative, or no whole number.
     """
-    if samples < 0:
-        raise SettingsError(f"samples = {samples}: must be 0 or more")
+    if not isinstance(samples, Integral) or isinstance(samples, bool) or samples < 0:
+        raise SettingsError(f"samples = {samples}: must be a whole number, 0 or more")
     generator = torch.Generator().manual_seed(seed)
     latents = translation.draw_exclusive(model, to, samples, generator)
     made: list[Tensor] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +28,8 @@ from iiae.settings import (
     none_by_default,
     override_text,
 )
+
+log = logging.getLogger("iiae")
 
 
 class Request(NamedTuple):
@@ -111,6 +114,8 @@ class Request(NamedTuple):
         sides = _side(self.x, "x"), _side(self.y, "y")
         if self.pairs is not None:
             sides = laid_together(*sides, self.pairs)
+        elif sides[0].rows is None or sides[1].rows is None:
+            _compare_indexes(self.x, self.y)
         if sides[0].rows == sides[1].rows:  # then row i is the partner of row i
             sides = sides[0]._replace(rows=None), sides[1]._replace(rows=None)
         columns = named_columns(self.covariates, self.sizes)
@@ -142,6 +147,16 @@ def _side(values: Any, name: str) -> Matrix:
     if rows and all(isinstance(one, str) for one in rows):
         return make_matrix(array, rows, columns, name)
     return Matrix(array, None, columns, name)
+
+
+def _compare_indexes(x: Any, y: Any) -> None:
+    """Warns of two data frames that are taken row by row although their indexes differ."""
+    indexes: list[Any] = [getattr(side, "index", None) for side in (x, y)]
+    if all(hasattr(one, "equals") for one in indexes) and not indexes[0].equals(indexes[1]):
+        log.warning(
+            "the indexes of x and y differ, and row i of x is taken as the partner of row i of y; "
+            "indexes of text are matched by name: x.set_index(x.index.astype(str))"
+        )
 
 
 def override_texts(values: Any) -> list[str]:

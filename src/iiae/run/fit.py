@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from iiae.data import Splits
+from iiae.errors import SettingsError
 from iiae.model.iiae import IIAE
 from iiae.run.arguments import Request, full_names, override_texts
 from iiae.run.run import Run
@@ -75,6 +76,8 @@ def fit(
     """
     from iiae import training
 
+    if resume and overwrite:
+        raise SettingsError("resume=True continues the run in out, overwrite=True replaces it")
     request = Request.of(first, second, x, y, pairs, covariates, sizes)
     overrides = [
         *request.overrides(),

@@ -24,12 +24,15 @@ class Index:
     def __init__(self, run: TrainedRun, where: str | Path):
         self.run, self.where = run, where
 
-    def search(self, queries: Any, top: int = 10, **options: Any) -> Searched:
+    def search(
+        self, queries: Any, top: int = 10, where: str | None = None, **options: Any
+    ) -> Searched:
         """The items nearest to each query: files, folders and URLs as for `Run.index`.
 
         Args:
             queries: By default of the domain that the gallery does not hold.
             top: Number of hits per query.
+            where: SQL condition on path, label and metadata, such as `"label = 'cat'"`.
             options: As for `iiae.search.query.search_files`.
         """
         from iiae.search.query import search_files
@@ -37,4 +40,4 @@ class Index:
         if domain := options.get("domain"):
             names = domain_names(self.run.settings.data)
             options["domain"] = names.domain(domain, "domain")
-        return search_files(self.run, self.where, paths(queries), top, **options)
+        return search_files(self.run, self.where, paths(queries), top, filter=where, **options)

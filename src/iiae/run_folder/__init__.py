@@ -35,6 +35,7 @@ from iiae.run_folder.records import (
 from iiae.run_folder.stored import (
     StoredRun,
     TrainedRun,
+    clear_run,
     copy_run,
     load_run,
     open_samples,
@@ -69,6 +70,7 @@ __all__ = [
     "Shapes",
     "StoredRun",
     "TrainedRun",
+    "clear_run",
     "context_of_source",
     "copy_run",
     "current_metrics",

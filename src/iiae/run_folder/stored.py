@@ -20,7 +20,7 @@ from iiae.model.build import build_model
 from iiae.model.folded import folded
 from iiae.model.iiae import IIAE
 from iiae.networks.covariates import Covariates
-from iiae.run_folder.names import CHECKPOINT, FILES, MODEL, SETTINGS
+from iiae.run_folder.names import BEST, CHECKPOINT, ESTIMATOR, FILES, MODEL, SETTINGS
 from iiae.run_folder.records import load_features
 from iiae.run_folder.weights import Shapes
 from iiae.settings import Settings, dump_settings, load_settings
@@ -103,6 +103,19 @@ def _fill(model: IIAE, path: Path) -> None:
         raise RuntimeError(f"it has no {', '.join(lacking)}")
     if unknown:
         raise RuntimeError(f"it has {', '.join(sorted(unknown))}, which the model has not")
+
+
+def clear_run(folder: Path, overwrite: bool) -> None:
+    """Removes the run in a folder, if there is one and it is to be replaced.
+
+    Raises:
+        RunError: The folder holds a run and `overwrite` is off, or cannot be written to.
+    """
+    if (folder / MODEL).exists() and not overwrite:
+        raise RunError(f"{folder}: holds a run already; choose another folder or overwrite=True")
+    with folder_errors(folder):
+        for name in (*FILES, ESTIMATOR, CHECKPOINT, BEST):
+            (folder / name).unlink(missing_ok=True)
 
 
 def copy_run(run: Path, folder: Path, overwrite: bool = False) -> Path:

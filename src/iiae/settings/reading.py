@@ -113,7 +113,7 @@ def _closest(name: str) -> str | None:
     own = [n.rpartition(".")[2] for n in names if n.rpartition(".")[0] == section]
     sections = {n.partition(".")[0] for n in names}
     if close := difflib.get_close_matches(last, own if section else sections, 1):
-        return close[0]
+        return f"{section}.{close[0]}" if section else close[0]
     lasts = {n.rpartition(".")[2] for n in names}
     meant = difflib.get_close_matches(last, lasts, 1)  # itself, where another section has it
     same = [n for n in names if n.rpartition(".")[2] in meant]

@@ -15,6 +15,7 @@ import uvicorn
 
 from iiae.errors import SettingsError
 from iiae.run_folder import TrainedRun
+from iiae.run_folder.examples import load_examples
 from iiae.search.gallery import Gallery
 from iiae.web.app import LOCAL, create_app
 from iiae.web.guard import Limits
@@ -40,10 +41,12 @@ def serve(
 
     Raises:
         GalleryError: There is no such gallery, or it is of another model.
+        RunError: The examples of the run are damaged.
         SettingsError: The host is not loopback and there is no token; the port is taken.
     """
     if not token and not _loopback(host):
         raise SettingsError(f"--host {host}: others could reach the server; give it a --token")
+    load_examples(run.folder)  # refuses damaged ones before the server starts
     opened = None if gallery is None else Gallery.open(gallery, root=root)
     hosts = LOCAL if _loopback(host) else ("*",)
     limits = Limits()
