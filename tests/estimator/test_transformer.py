@@ -15,6 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
 
+import iiae
 from iiae.errors import DataError, MissingExtra, RunError, SettingsError
 from iiae.estimator import IIAETransformer
 from iiae.model.columns import BLOCKS
@@ -133,12 +134,14 @@ def test_saved_without_pickles_it_answers_the_same(views, tmp_path):
     assert load_run(tmp_path / "run").shapes == ((8,), (7,))
 
 
-def test_what_cannot_be_saved_or_loaded_is_said(views, fitted, tmp_path):
+def test_what_cannot_be_saved_or_loaded_is_said(views, fitted, tmp_path, caplog):
     with pytest.raises(SettingsError, match="random_state is a generator"):
         quick(random_state=np.random.RandomState(0)).fit(*views).save(tmp_path / "a")
     fitted.save(tmp_path / "b")
     with pytest.raises(RunError, match="holds a run already"):
         fitted.save(tmp_path / "b")
+    iiae.load(tmp_path / "b")
+    assert "whose model takes standardised rows" in caplog.text
     (tmp_path / "b" / COMPARISON).touch()  # of a run that was there before
     fitted.save(tmp_path / "b", overwrite=True)
     assert not (tmp_path / "b" / COMPARISON).exists()

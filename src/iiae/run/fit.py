@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,9 @@ from iiae.errors import SettingsError
 from iiae.model.iiae import IIAE
 from iiae.run.arguments import Request, full_names, override_texts
 from iiae.run.run import Run
-from iiae.run_folder import load_run
+from iiae.run_folder import ESTIMATOR, load_run
+
+log = logging.getLogger("iiae")
 
 
 def fit(
@@ -94,7 +97,15 @@ def fit(
 def load(folder: str | Path) -> Run:
     """The run in a folder.
 
+    Warns of a folder that `IIAETransformer.save` wrote: its model takes standardised rows.
+
     Raises:
         RunError: The folder is not a finished run, or is damaged.
     """
+    if (Path(folder) / ESTIMATOR).is_file():
+        log.warning(
+            "%s was saved by an IIAETransformer, whose model takes standardised rows; "
+            "IIAETransformer.load takes rows as they are",
+            folder,
+        )
     return Run(load_run(folder))
