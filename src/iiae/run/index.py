@@ -40,4 +40,6 @@ class Index:
         if domain := options.get("domain"):
             names = domain_names(self.run.settings.data)
             options["domain"] = names.domain(domain, "domain")
-        return search_files(self.run, self.where, paths(queries), top, filter=where, **options)
+        if where is not None:
+            options["filter"] = where
+        return search_files(self.run, self.where, paths(queries), top, **options)

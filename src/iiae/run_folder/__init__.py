@@ -20,6 +20,7 @@ from iiae.run_folder.names import (
     METRICS,
     MODEL,
     PAIRS,
+    REPLACED,
     SETTINGS,
 )
 from iiae.run_folder.records import (
@@ -63,6 +64,7 @@ __all__ = [
     "MODEL",
     "NO_COVARIATES",
     "PAIRS",
+    "REPLACED",
     "SETTINGS",
     "VERSION",
     "Features",

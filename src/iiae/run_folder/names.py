@@ -12,3 +12,5 @@ ESTIMATOR = "estimator.json"  # mean and scale of each feature, of an `IIAETrans
 CHECKPOINT, BEST = "checkpoints/last.ckpt", "checkpoints/best.safetensors"
 # what a run is, apart from how training may be resumed
 FILES = (SETTINGS, MODEL, COMPARISON, EXAMPLES, FEATURES, METRICS, HISTORY, PAIRS)
+# all that goes when another run takes the folder
+REPLACED = (*FILES, CHECKPOINT, BEST, "report.html", ESTIMATOR)

@@ -20,7 +20,7 @@ from iiae.model.build import build_model
 from iiae.model.folded import folded
 from iiae.model.iiae import IIAE
 from iiae.networks.covariates import Covariates
-from iiae.run_folder.names import BEST, CHECKPOINT, ESTIMATOR, FILES, MODEL, SETTINGS
+from iiae.run_folder.names import CHECKPOINT, FILES, MODEL, REPLACED, SETTINGS
 from iiae.run_folder.records import load_features
 from iiae.run_folder.weights import Shapes
 from iiae.settings import Settings, dump_settings, load_settings
@@ -111,10 +111,9 @@ def clear_run(folder: Path, overwrite: bool) -> None:
     Raises:
         RunError: The folder holds a run and `overwrite` is off, or cannot be written to.
     """
-    if (folder / MODEL).exists() and not overwrite:
-        raise RunError(f"{folder}: holds a run already; choose another folder or overwrite=True")
+    _refuse_run(folder, overwrite)
     with folder_errors(folder):
-        for name in (*FILES, ESTIMATOR, CHECKPOINT, BEST):
+        for name in REPLACED:
             (folder / name).unlink(missing_ok=True)
 
 
@@ -124,8 +123,7 @@ def copy_run(run: Path, folder: Path, overwrite: bool = False) -> Path:
     Raises:
         RunError: The folder holds a run already, or cannot be written to.
     """
-    if (folder / MODEL).exists() and not overwrite:
-        raise RunError(f"{folder}: holds a run already; choose another folder or overwrite=True")
+    _refuse_run(folder, overwrite)
     with folder_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name in FILES:
@@ -134,6 +132,11 @@ def copy_run(run: Path, folder: Path, overwrite: bool = False) -> Path:
             else:  # of a run that was there before
                 (folder / name).unlink(missing_ok=True)
     return folder
+
+
+def _refuse_run(folder: Path, overwrite: bool) -> None:
+    if (folder / MODEL).exists() and not overwrite:
+        raise RunError(f"{folder}: holds a run already; choose another folder or overwrite=True")
 
 
 def open_samples(run: TrainedRun, inputs: Sequence[str | Path], domain: Domain) -> Source:

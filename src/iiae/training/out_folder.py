@@ -9,11 +9,9 @@ from iiae.data.base import PairSet, Splits
 from iiae.errors import RunError, SettingsError
 from iiae.files.atomic import folder_errors, make_folder
 from iiae.run_folder import (
-    BEST,
     CHECKPOINT,
-    ESTIMATOR,
-    FILES,
     MODEL,
+    REPLACED,
     SETTINGS,
     PairRecord,
     load_pairs,
@@ -43,7 +41,6 @@ MAY_CHANGE = (
         )
     ),
 )
-DERIVED = ("report.html", ESTIMATOR)  # made from the weights of an earlier run
 
 
 def check_folder(out: Path, settings: Settings, resume: bool, overwrite: bool) -> Path | None:
@@ -86,13 +83,7 @@ def begin(out: Path, settings: Settings, data: Splits, started: float) -> None:
         data: Pairs, to record which train, validate and test.
         started: Time from which on files in `out` are this run's, seconds since the epoch.
     """
-    earlier = [
-        out / name
-        for name in (
-            *(name for name in FILES if name != SETTINGS),
-            *(CHECKPOINT, BEST, *DERIVED),
-        )
-    ]
+    earlier = [out / name for name in REPLACED if name != SETTINGS]
     earlier += [file for file in (out / "tensorboard").glob("*") if _older(file, started)]
     with folder_errors(out):
         for path in earlier:
