@@ -1,6 +1,6 @@
 import numpy as np
 
-from helpers import small_settings
+from helpers import small_settings, write_images
 from iiae.settings import dump_settings
 
 
@@ -24,6 +24,23 @@ def test_features_are_trained_from_arrays_and_translated(tmp_path, iiae):
     )
     assert code == 2
     assert "has shape (80, 4); the model takes rows of 6 values" in err
+
+
+def test_columns_of_a_table_of_pairs_are_named(tmp_path, iiae):
+    names = [f"{i}.png" for i in range(30)]
+    write_images(tmp_path / "left", names, 0)
+    write_images(tmp_path / "right", names, 1)
+    rows = [f"left/{name},right/{name}" for name in names]
+    (tmp_path / "pairs.csv").write_text("\n".join(["sketch,photo", *rows]) + "\n")
+    small = ["data.size=16", "model.width=4", "training.epochs=1", "training.batch=10"]
+    code, _, err = iiae(
+        "train", "--pairs", tmp_path / "pairs.csv", "--x", "sketch", "--y", "photo",
+        *(part for one in small for part in ("--set", one)), "--out", tmp_path / "run",
+    )  # fmt: skip
+    assert code == 0, err
+    code, _, err = iiae("train", "--pairs", tmp_path / "pairs.csv", "--y", "drawing")
+    assert code == 2
+    assert "has no column x, only sketch, photo; name yours with --x and --y" in err
 
 
 def test_a_run_is_resumed_without_its_file(tmp_path, iiae):

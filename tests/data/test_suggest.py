@@ -92,6 +92,16 @@ def test_pictures_that_are_seldom_pairs_are_warned_of(tmp_path, caplog):
     assert "16x16 pictures are split into two of 8x16; are these pairs" in caplog.text
 
 
+def test_columns_of_a_table_of_pairs_are_named(tmp_path):
+    table = tmp_path / "pairs.csv"
+    table.write_text("sketch,photo\na.png,b.png\n")
+    data = suggest_settings("sketch", "photo", table)["data"]
+    assert (data["name"], data["x"], data["y"]) == ("table", "sketch", "photo")
+    assert "x" not in suggest_settings(pairs=table)["data"]
+    with pytest.raises(DataError, match="columns are named of a table, places of cells"):
+        suggest_settings("sketch", "photo", folder(tmp_path / "pairs", 32, 16))
+
+
 def test_the_side_that_is_wrong_is_named(tmp_path):
     x = folder(tmp_path / "a", 16, 16)
     with pytest.raises(DataError, match="nothing: no such folder"):

@@ -140,6 +140,12 @@ def test_unreadable_files_are_named_or_skipped_and_counted(run, tmp_path, caplog
     assert "skipped 1 of 4 samples" in caplog.text
 
 
+def test_a_folder_is_not_called_like_a_document(run, tmp_path):
+    folder = write_images(tmp_path / "in", 2)
+    with pytest.raises(DataError, match=r"grid\.pdf: translated images are written into a folder"):
+        translate_files(run, [folder], "y", TranslationOutputs(tmp_path / "grid.pdf"))
+
+
 def test_a_spread_needs_at_least_two_samples(run, tmp_path):
     folder = write_images(tmp_path / "in", 2)
     outputs = TranslationOutputs(folder=tmp_path / "out", spread=True)

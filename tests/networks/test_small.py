@@ -70,3 +70,8 @@ def test_the_copy_has_full_contrast_behind_the_image_itself():
     both = ContrastCopy()(image)
     assert torch.equal(both[:, :3], image)
     assert both[:, 3:].std().item() == pytest.approx(1, rel=0.05)
+
+
+def test_vectors_are_told_of_their_networks():
+    assert SMALL.refusal(((5,), (4,))) == "takes images; use 'features' for vectors"
+    assert "sides of 8 to 128" in SMALL.refusal(((5,), (3, 16, 16)))

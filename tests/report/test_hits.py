@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
@@ -6,6 +7,7 @@ from helpers import save_run
 from iiae.data import load
 from iiae.data.classes.collections import Labelled
 from iiae.data.classes.pairs import ClassPairs
+from iiae.errors import DataError
 from iiae.files.pictures import framed
 from iiae.model.build import build_model
 from iiae.report.hits import first_hits, nearest_partners, picture_reader
@@ -58,7 +60,9 @@ def test_partners_are_the_nearest_items_by_z_s(tmp_path):
 
 def test_pictures_are_read_where_they_are(tmp_path):
     _, pairs = make()
-    assert picture_reader(pairs.x, tmp_path) is None
+    assert picture_reader(pairs.x, None) is None
+    with pytest.raises(DataError, match="no such picture; give the folder that features are of"):
+        picture_reader(pairs.x, tmp_path)
     for path in pairs.x.paths:
         (tmp_path / path).parent.mkdir(exist_ok=True)
         Image.new("RGB", (9, 9), (255, 0, 0)).save(tmp_path / path)

@@ -8,6 +8,7 @@ from helpers import write_images
 from iiae.errors import DataError, RunError, SettingsError
 from iiae.inference.embed import embed_files
 from iiae.run.arguments import override_texts
+from iiae.run.samples import samples_of
 from iiae.run_folder import load_metrics
 
 SMALL = {
@@ -53,6 +54,62 @@ def test_arrays_in_memory_are_fitted_evaluated_and_kept(run, tmp_path):
     assert again.evaluate(x=arrays()[0], y=arrays()[1]).pairs == 120
     with pytest.raises(RunError, match="holds a run already"):
         run.save(tmp_path / "kept")
+    with pytest.raises(RunError, match="is the run's own folder"):
+        again.save(tmp_path / "kept" / ".." / "kept", overwrite=True)
+
+
+def test_results_that_cannot_be_kept_are_given_all_the_same(run, tmp_path, monkeypatch, caplog):
+    kept = iiae.load(run.save(tmp_path / "kept"))
+
+    def full(*_args):
+        raise RunError("metrics.json: cannot be written to: No space left on device")
+
+    monkeypatch.setattr("iiae.run.measured.save_metrics", full)
+    kept.data = run.data
+    found = kept.evaluate()
+    assert found.nats == run.evaluate().nats
+    assert "No space left on device; so the results are not kept" in caplog.text
+    if find_spec("jinja2") and find_spec("matplotlib"):
+        page = kept.report(tmp_path / "page.html").read_text(encoding="utf-8")
+        assert "finds partners" in page
+
+
+def test_sizes_pictures_and_settings_given_twice_are_refused_where_they_mean_nothing(run):
+    x, y = arrays()
+    with pytest.raises(SettingsError, match=r"size = 3: objective\.y\.size is none"):
+        run.translate(x[:2], size=3)
+    with pytest.raises(SettingsError, match="pictures: a folder of images is for runs on features"):
+        run.report(images="pictures")
+    with pytest.raises(SettingsError, match="epochs is given twice"):
+        iiae.fit(x, y, epochs=2, settings={"training": {"epochs": 1}})
+
+
+def test_covariates_may_be_a_data_frame():
+    pandas = pytest.importorskip("pandas")
+    x, y = arrays(60)
+    lane = np.arange(60) % 2
+    once = {"settings": {**SMALL, "training.epochs": 1}, "progress": False}
+    run = iiae.fit(x, y, covariates=pandas.DataFrame({"lane": lane}), **once)
+    alone = iiae.fit(x, y, covariates=pandas.Series(lane, name="lane"), **once)
+    named = {"lane": lane}
+    for one in (pandas.DataFrame(named), pandas.Series(lane, name="lane")):
+        expected = run.embed(x=x, covariates=named).shared
+        np.testing.assert_array_equal(run.embed(x=x, covariates=one).shared, expected)
+        np.testing.assert_array_equal(alone.embed(x=x, covariates=one).shared, expected)
+        moved = run.translate(x, covariates=one, as_if=pandas.DataFrame({"lane": 1 - lane}))
+        changed = run.translate(x, covariates=named, as_if={"lane": 1 - lane})
+        np.testing.assert_array_equal(moved, changed)
+        assert (
+            run.evaluate(x=x, y=y, covariates=one).nats
+            == run.evaluate(x=x, y=y, covariates=named).nats
+        )
+
+
+def test_arrays_that_cannot_be_written_to_are_no_reason_for_a_warning(run, recwarn):
+    x = arrays()[0].astype(np.float32)
+    x.flags.writeable = False
+    run.embed(x=x)
+    assert not [one for one in recwarn if "writable" in str(one.message)]
 
 
 def test_the_verdict_says_what_was_measured_by_the_names_of_domains():
@@ -223,6 +280,14 @@ def test_folders_of_images_are_fitted_embedded_and_searched(tmp_path):
     index = run.index(tmp_path / "right", "y", tmp_path / "g")
     (hits,) = index.search(tmp_path / "left" / "3.png", where="path LIKE '%17.png'").results.hits
     assert [hit.path.rpartition("/")[2] for hit in hits] == ["17.png"]
+    picture = tmp_path / "left" / "3.png"
+    found = index.search(picture).results.hits
+    values = samples_of(run, picture, "x")
+    in_memory = index.search(values)
+    assert in_memory.names == ["query 0"]
+    assert [hit.path for hit in in_memory.results.hits[0]] == [hit.path for hit in found[0]]
+    latents = index.search(run.embed(x=values).shared, vectors=True)
+    assert [hit.path for hit in latents.results.hits[0]] == [hit.path for hit in found[0]]
 
 
 def test_what_cannot_be_fitted_or_asked_is_one_line(run):

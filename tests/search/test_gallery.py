@@ -162,7 +162,7 @@ def bad(values):
         (lambda g: g.search(np.zeros((1, 4)), where="nope = 1"), "No field named nope"),
         (lambda g: g.search(np.zeros((1, 4)), where="label ="), "sql parser error"),
         (lambda g: Gallery.create(g.where, INFO), "already exists"),
-        (lambda g: Gallery.open(g.where + "x"), "no gallery there; iiae index RUN"),
+        (lambda g: Gallery.open(g.where + "x"), "no gallery: iiae index RUN"),
         (lambda g: Gallery.open(__file__), "is a file; a gallery is a folder"),
     ],
 )

@@ -348,7 +348,7 @@ def test_the_commands_index_search_and_delete(image_run, tmp_path, iiae):
     assert "1 removed" in out and "items       1" in out
     code, out, err = iiae("search", image_run.folder, tmp_path / "none", query)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert err.startswith("GalleryError: ") and "no gallery there" in err
+    assert err.startswith("GalleryError: ") and "no gallery" in err
 
 
 def test_the_commands_take_the_url_of_an_object_store(run, tmp_path, iiae, monkeypatch):

@@ -30,7 +30,8 @@ def train(
         str | None,
         typer.Option(
             help="x side: folder or URL of images, array or table of numbers, .npz with x and y, "
-            "or cells.h5ad:layer; of cells in --pairs a place, as in rna:counts",
+            "or cells.h5ad:layer; of cells in --pairs a place, as in rna:counts, of a table there "
+            "a column",
             parser=place_of("--x"),
         ),
     ] = None,
@@ -38,7 +39,7 @@ def train(
         str | None,
         typer.Option(
             help="y side: folder or URL of images, array or table of numbers; of cells in --pairs "
-            "a place, as in protein or obsm:panel",
+            "a place, as in protein or obsm:panel, of a table there a column",
             parser=place_of("--y"),
         ),
     ] = None,
@@ -101,15 +102,17 @@ def _settings(
     """
     from iiae.data import suggest_settings
     from iiae.files.cells import is_cells
+    from iiae.files.tables import is_table
     from iiae.run_folder import SETTINGS
     from iiae.settings import load_settings, make_settings
 
     if experiment and "=" in experiment.name and not experiment.is_file():
         raise SettingsError(f"{experiment} is not a file; did you mean --set {experiment}?")
-    cells = bool(pairs) and is_cells(pairs)  # in which x and y are places
-    if sum(map(bool, (experiment, x and not cells, pairs))) > 1:
+    # then x and y are places or columns in it
+    named = bool(pairs) and (is_cells(pairs) or is_table(Path(pairs)))
+    if sum(map(bool, (experiment, x and not named, pairs))) > 1:
         raise SettingsError("give one of: a settings file, --x with --y, --pairs")
-    if y and not x:
+    if y and not x and not named:
         raise SettingsError(f"--y {y}: needs --x; a settings file or --pairs names both domains")
     if experiment:
         return load_settings(experiment, overrides)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -228,11 +229,18 @@ def _check_shape(array: np.ndarray, name: str) -> None:
 def _checked(array: np.ndarray, name: str) -> torch.Tensor:
     """The array as a tensor of bytes or float32: finite, and images in [-1, 1]."""
     if array.dtype == np.uint8 and array.ndim > 2:
-        return torch.from_numpy(np.ascontiguousarray(array))
-    values = torch.from_numpy(to_float32(array, name))
+        return _read_only(np.ascontiguousarray(array))
+    values = _read_only(to_float32(array, name))
     if values.ndim == 4:
         check_images(values, name)
     return values
+
+
+def _read_only(array: np.ndarray) -> torch.Tensor:
+    """A tensor of the same memory, without torch's warning of arrays that cannot be written to."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(array)
 
 
 def as_samples(part: torch.Tensor) -> torch.Tensor:

@@ -123,8 +123,8 @@ def _require(names: Iterable[str], columns: tuple[str, str], where: str) -> None
     for column in columns:
         if column not in names:
             raise DataError(
-                f"{where}: has no column {column}, only {', '.join(names)}; name yours with "
-                "data.x and data.y"
+                f"{where}: has no column {column}, only {', '.join(names)}; name yours with --x "
+                "and --y, which are data.x and data.y"
             )
 
 

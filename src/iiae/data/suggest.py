@@ -13,17 +13,15 @@ from iiae.data.arrays import ArrayPairs, read_arrays
 from iiae.data.matched import MatchedPairs
 from iiae.data.missing import PartialPairs
 from iiae.data.omics import read_omics
+from iiae.data.picture_size import FOLDER_SIZE, size_of_pictures
 from iiae.data.ranges import sides_of
 from iiae.errors import DataError
 from iiae.files.cells import is_cells
-from iiae.files.folders import image_files
-from iiae.files.images import open_image
 from iiae.files.remote import is_url
 from iiae.files.tables import is_table
 from iiae.settings import DataSettings, data_settings
 from iiae.settings.sizes import with_sizes
 
-FOLDER_SIZE = 64
 # half of the images are degraded mildly: without, copies of another quality lose partners
 OF_FILES = {"size": FOLDER_SIZE, "degrade": 0.5}
 STEPS = 2500  # of training on vectors, about
@@ -46,24 +44,28 @@ def suggest_settings(
 
     Args:
         x: Array file, table of numbers, cells, or folder or URL of images; an `.npz` may hold both.
-            Of cells in `pairs`, the place of x.
+            Of cells in `pairs` the place of x, of a table in `pairs` its column.
         y: The same of the y side.
         pairs: Instead of both, a folder of images whose left half is x and right half y, or a
-            .csv, .tsv or .parquet table with columns x and y; or, with both, a .h5mu or .h5ad.
+            .csv, .tsv or .parquet table; or, with both, a .h5mu or .h5ad.
 
     Raises:
         DataError: A file cannot be read, or x and y are not of one kind.
     """
+    sides = {name: str(side) for name, side in (("x", x), ("y", y)) if side is not None}
     if pairs is not None and is_cells(pairs):
-        data = {"name": "omics", "root": str(pairs), "x": x and str(x), "y": y and str(y)}
+        data = {"name": "omics", "root": str(pairs), **sides}
         return suggest_settings_of(read_omics(pairs, data_settings(**data)), data)
     if pairs is not None:
         if is_table(Path(pairs)):
-            return _images({"name": "table", "root": str(pairs), **OF_FILES}, FOLDER_SIZE)
-        size, count = _size(pairs, halves=True)
+            return _images({"name": "table", "root": str(pairs), **OF_FILES, **sides}, FOLDER_SIZE)
+        if sides:
+            raise DataError(
+                f"{pairs}: holds x and y; columns are named of a table, places of cells"
+            )
+        size, count = size_of_pictures(pairs, halves=True)
         data = {"name": "side-by-side", "root": str(pairs), **OF_FILES, "size": size}
         return _images(data, size, count, in_register=True)
-    sides = {name: str(side) for name, side in (("x", x), ("y", y)) if side is not None}
     folders = [is_url(side) or Path(side).is_dir() for side in sides.values()]
     if any(folders):
         for side, folder in zip(sides.values(), folders, strict=True):
@@ -72,7 +74,7 @@ def suggest_settings(
                 raise DataError(f"{side}: {there or 'no such folder'}; give two folders of images")
         if len(sides) == 1:
             raise DataError(f"--x {x}: is a folder of images; give --y, the folder of the partners")
-        size, count = _size(sides["x"])
+        size, count = size_of_pictures(sides["x"])
         if size >= FOLDER_SIZE:
             log.info(
                 "if things stand at the same place in both pictures of a pair, as in a photo and "
@@ -81,35 +83,6 @@ def suggest_settings(
         return _images({"name": "two-folders", **OF_FILES, "size": size, **sides}, size, count)
     data = {"name": "arrays", **sides}
     return suggest_settings_of(read_arrays(DataSettings.model_validate(data)), data)
-
-
-def _size(folder: str | Path, halves: bool = False) -> tuple[int, int | None]:
-    """The side that suits the first picture of a folder, which the log names; their number.
-
-    Of a folder with a folder `train`, the pictures there.
-
-    Warns of pictures in halves that are no wider than high: those are seldom pairs.
-    """
-    if is_url(str(folder)):
-        return FOLDER_SIZE, None
-    folder = Path(folder) / "train" if (Path(folder) / "train").is_dir() else Path(folder)
-    files = image_files(folder) if folder.is_dir() else {}
-    if not files:
-        return FOLDER_SIZE, None
-    width, height = open_image(next(iter(files.values()))).size
-    if halves:
-        if width < 1.2 * height:
-            log.warning(
-                "%s: %dx%d pictures are split into two of %dx%d; are these pairs, side by side?",
-                folder, width, height, width // 2, height,
-            )  # fmt: skip
-        width //= 2
-    size = next((s for s in (16, 32) if max(width, height) <= s), FOLDER_SIZE)
-    log.info(
-        "pictures of %dx%d are trained on at %dx%d; --set data.size=... chooses another size",
-        width, height, size, size,
-    )  # fmt: skip
-    return size, len(files)
 
 
 def suggest_settings_of(pairs: Pairs, data: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from iiae.data import Splits, check_shapes, load
 from iiae.data.base import ChosenPairs, PairSet
 from iiae.data.context import with_context
 from iiae.errors import DataError, SettingsError
-from iiae.run_folder import PairRecord, TrainedRun, load_pairs
+from iiae.run_folder import ESTIMATOR, PairRecord, TrainedRun, load_pairs
 
 log = logging.getLogger("iiae")
 
@@ -69,6 +69,11 @@ def _stored_data(run: TrainedRun) -> Splits:
     """The pairs that the settings name; those that were in memory are gone."""
     given = run.settings.data
     if given.name == "arrays" and given.x is None:
+        if (run.folder / ESTIMATOR).is_file():
+            raise DataError(
+                f"{run.folder}: was saved by an IIAETransformer, without data, and its model takes "
+                "standardised rows; IIAETransformer.load(folder).score(x, y) measures it"
+            )
         raise DataError(
             f"{run.folder}: was fitted on arrays in memory, which are not kept with it; give "
             "Run.evaluate(x=..., y=...), or their files: --set data.x=x.npy --set data.y=y.npy"

@@ -50,8 +50,9 @@ from iiae.types import Domain, other
 
 BATCH, ROWS = 32, 8192  # images, vectors that are read at once
 BLOCK_BYTES = 2**28  # of translations that are held at once
-# endings that promise what a file of vectors would not be
+# endings that promise what a file of vectors, or a folder of images, would not be
 OTHER_FORMATS = (".npz", ".parquet", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".pdf")
+NO_FOLDERS = (".npy", ".npz", ".csv", ".tsv", ".parquet", ".pdf", ".svg", ".eps", ".zip")
 
 
 def translate_files(
@@ -128,6 +129,12 @@ def _check_outputs(outputs: TranslationOutputs, latents: int, bands: set[int]) -
     if outputs.spread and latents < 2:
         raise DataError("the spread is over draws: ask for at least 2 samples")
     if outputs.folder is not None:
+        ending = outputs.folder.suffix.lower()
+        if ending in NO_FOLDERS and not outputs.folder.is_dir():
+            raise DataError(
+                f"{outputs.folder}: translated images are written into a folder, or as one "
+                f"picture: {', '.join(picture_formats())}"
+            )
         make_folder(outputs.folder)
 
 

@@ -94,6 +94,8 @@ def _of_size(networks: Domain, shape: Sequence[int], size: int) -> Domain:
 
 def _refusal(shapes: Shapes) -> str:
     """Refuses all but images of both domains that are not too small, large or unlike in size."""
+    if all(len(shape) == 1 for shape in shapes):
+        return "takes images; use 'features' for vectors"
     sides = [side for shape in shapes for side in shape[1:]]
     images = all(len(shape) == 3 for shape in shapes)
     if images and min(sides) >= LEAST and max(sides) <= LARGEST and 2 * min(sides) >= max(sides):

@@ -14,6 +14,7 @@ from torch import Tensor
 from iiae.data.base import PairSet
 from iiae.data.classes.collections import Labelled
 from iiae.data.classes.pairs import ClassPairs, as_float
+from iiae.errors import DataError
 from iiae.files.images import read_image
 from iiae.metrics.comparison import plain_comparison
 from iiae.metrics.ranking import ranking_values
@@ -126,6 +127,9 @@ def picture_reader(
     """Reads pictures of items: they are images themselves, or files under `folder`.
 
     None where there are neither.
+
+    Raises:
+        DataError: `folder` is given and lacks the first picture.
     """
     if items.values.dtype == torch.uint8:
         return lambda index: as_float(items.values[list(index)])
@@ -133,5 +137,7 @@ def picture_reader(
     if folder is not None:
         paths = [folder / path for path in paths]
     if not paths or not paths[0].is_file():
+        if folder is not None and paths:
+            raise DataError(f"{paths[0]}: no such picture; give the folder that features are of")
         return None
     return lambda index: torch.stack([read_image(paths[i], (3, SIDE, SIDE)) for i in index])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from iiae.data.base import PairSet
-from iiae.data.names import Names, domain_names
+from iiae.data.names import domain_names
 from iiae.errors import MissingExtra
 from iiae.files.atomic import write_text
 from iiae.report.charts import curve_figures, reading_figures
@@ -23,16 +23,25 @@ from iiae.run_folder import TrainedRun, load_history
 from iiae.settings import dump_settings
 
 
-def write_report(run: TrainedRun, pairs: PairSet, out: Path, images: Path | None = None) -> Path:
+def write_report(
+    run: TrainedRun,
+    pairs: PairSet,
+    out: Path,
+    images: Path | None = None,
+    results: Results | None = None,
+) -> Path:
     """Verdict, pictures, curves, results and settings of a run as one HTML file.
 
     Args:
-        run: A trained run; its metrics.json should have a section `test`.
+        run: A trained run.
         pairs: Held-out pairs that the pictures show.
         out: The file to write.
         images: Where features were taken from files: the folder with both domains' images.
+        results: What was measured; by default what metrics.json of the run has.
 
     Raises:
+        SettingsError: `images` is given, and the pairs are no features of images in files.
+        DataError: `images` lacks the first picture.
         MissingExtra: matplotlib or jinja2 is not installed.
         RunError: The file cannot be written.
     """
@@ -43,14 +52,17 @@ def write_report(run: TrainedRun, pairs: PairSet, out: Path, images: Path | None
     names = domain_names(run.settings.data)
     environment = Environment(loader=PackageLoader("iiae.report", "."), autoescape=True)
     environment.filters |= {"named": names.put, "split_interval": split_interval}
-    page = environment.get_template("page.html").render(**_parts(run, pairs, images, names))
+    parts = _parts(run, pairs, images, results or load_results(run.folder))
+    page = environment.get_template("page.html").render(**parts)
     write_text(out, page)
     return out
 
 
-def _parts(run: TrainedRun, pairs: PairSet, images: Path | None, names: Names) -> dict[str, Any]:
+def _parts(
+    run: TrainedRun, pairs: PairSet, images: Path | None, results: Results
+) -> dict[str, Any]:
     """Values of the template, by name."""
-    results = load_results(run.folder)
+    names = domain_names(run.settings.data)
     made = made_figures(run, pairs) if len(run.shapes[0]) == 3 else []
     return {
         "title": run.settings.title or run.folder.name,

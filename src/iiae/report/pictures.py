@@ -15,6 +15,7 @@ from iiae.data.base import PairSet
 from iiae.data.classes.pairs import ClassPairs
 from iiae.data.classes.zero_shot import domains
 from iiae.data.names import domain_names
+from iiae.errors import SettingsError
 from iiae.files.pictures import framed, strip
 from iiae.model.translation import analogies, draw_exclusive, translate
 from iiae.report.hits import Hits, Nearest, first_hits, nearest_partners, picture_reader
@@ -60,9 +61,19 @@ def address(png: bytes) -> str:
 
 
 def hit_figures(run: TrainedRun, pairs: PairSet, images: Path | None) -> list[Figure]:
-    """Queries of x with their first hits of y; empty if there are no pictures of them."""
+    """Queries of x with their first hits of y; empty if there are no pictures of them.
+
+    Raises:
+        SettingsError: `images` is given, and the pairs are no features of images in files.
+        DataError: `images` lacks the first picture.
+    """
     if isinstance(pairs, ClassPairs):
         return _class_hits(run, pairs, images)
+    if images is not None:
+        raise SettingsError(
+            f"{images}: a folder of images is for runs on features of classes (iiae features), to "
+            "show hits; this run has no such features"
+        )
     if len(run.shapes[0]) != 3:
         return []
     partners = nearest_partners(run, pairs)

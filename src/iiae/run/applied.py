@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ from torch import Tensor
 from iiae.errors import SettingsError
 from iiae.model import translation
 from iiae.model.iiae import IIAE
-from iiae.run.samples import BATCH, batches_of, context_of, samples_of
+from iiae.run.samples import BATCH, batches_of, by_name, context_of, samples_of
 from iiae.run_folder import StoredRun
 from iiae.types import Context, Domain, mapped, other
 
@@ -39,23 +38,27 @@ class Given(NamedTuple):
         run: StoredRun,
         source: Any,
         to: Domain,
-        covariates: Mapping[str, Any] | None,
-        as_if: Mapping[str, Any] | None,
+        covariates: Any,
+        as_if: Any,
         size: Any,
     ) -> Given:
-        """As `Run.translate` takes them; errors as for `samples_of` and `context_of`."""
+        """As `Run.translate` takes them; errors as for `samples_of` and `context_of`.
+
+        Raises:
+            SettingsError: A size is given, and the likelihood of `to` takes none.
+        """
+        if size is not None and run.settings.objective.of(to).size == "none":
+            raise SettingsError(f"size = {size}: objective.{to}.size is none, so {to} takes none")
         values = samples_of(run, source, other(to))
         known = context_of(run.model, covariates, len(values))
-        changed = {**(covariates or {}), **(as_if or {})}
+        changed = {**(by_name(covariates) or {}), **(by_name(as_if) or {})}
         return cls(values, known, context_of(run.model, changed, len(values), size))
 
 
-def encoded(
-    run: StoredRun, values: Any, domain: Domain, covariates: Mapping[str, Any] | None
-) -> Latents:
+def encoded(run: StoredRun, values: Any, domain: Domain, covariates: Any) -> Latents:
     """Posterior means of samples of a domain; errors as for `batches_of` and `context_of`."""
     batches, known = batches_of(run, values, domain), Context()
-    if covariates or run.model.covariates.names:
+    if covariates is not None or run.model.covariates.names:
         batches = list(batches)
         known = context_of(run.model, covariates, sum(map(len, batches)))
     encode = run.model.encoder(domain)

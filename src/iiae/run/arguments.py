@@ -19,7 +19,7 @@ from iiae.errors import SettingsError
 from iiae.files.cells import find_place, is_cells, open_cells, read_place
 from iiae.files.matrices import Matrix, is_sparse, make_matrix
 from iiae.run.partners import laid_together
-from iiae.run.samples import as_array, column_names, is_paths, named_columns
+from iiae.run.samples import as_array, by_name, column_names, is_paths, named_columns
 from iiae.settings import (
     Settings,
     describe_settings,
@@ -56,7 +56,7 @@ class Request(NamedTuple):
             cells = pairs
         if cells is None:
             x, y = _one(first, x, "x"), _one(second, y, "y")
-        return cls(x, y, pairs, cells, covariates, sizes or {})
+        return cls(x, y, pairs, cells, by_name(covariates), by_name(sizes) or {})
 
     def overrides(self) -> list[str]:
         """Settings that follow from the covariates and library sizes."""
@@ -177,6 +177,19 @@ def override_texts(values: Any) -> list[str]:
         elif value is not None or name in none_by_default():
             texts.append(override_text(name, _plain(value)))
     return texts
+
+
+def both_overrides(settings: Mapping[str, Any] | None, named: Mapping[str, Any]) -> list[str]:
+    """`override_texts` of settings by full name, and of those by the last part of theirs.
+
+    Raises:
+        SettingsError: As `full_names`; or a setting is given in both ways.
+    """
+    in_full, by_last = override_texts(settings), override_texts(full_names(named))
+    twice = {text.partition("=")[0] for text in in_full} & {t.partition("=")[0] for t in by_last}
+    if twice:
+        raise SettingsError(f"{min(twice)} is given twice, in settings and by its last name")
+    return [*in_full, *by_last]
 
 
 def _plain(value: Any) -> Any:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from iiae.data import Splits
 from iiae.errors import SettingsError
 from iiae.model.iiae import IIAE
-from iiae.run.arguments import Request, full_names, override_texts
+from iiae.run.arguments import Request, both_overrides
 from iiae.run.run import Run
 from iiae.run_folder import ESTIMATOR, load_run
 
@@ -27,8 +27,8 @@ def fit(
     x: Any = None,
     y: Any = None,
     pairs: Any = None,
-    covariates: Mapping[str, Any] | Sequence[str] | None = None,
-    sizes: Mapping[str, Any] | None = None,
+    covariates: Any = None,
+    sizes: Any = None,
     data: Splits | None = None,
     model: IIAE | None = None,
     resume: bool = False,
@@ -58,8 +58,9 @@ def fit(
             Beside arrays x and y, which row of x belongs to which of y, `(pairs, 2)`; all other
             rows are trained on without a partner. Not with `covariates` or `sizes`.
         covariates: Of arrays x and y: what encoders and decoders are given of each pair beside x
-            and y, by name, such as `{"batch": array}`. Text and whole numbers are categories,
-            other numbers are continuous. Of cells: names of columns of `obs`, `["batch"]`.
+            and y, by name, such as `{"batch": array}` or a data frame. Text and whole numbers are
+            categories, other numbers are continuous. Of cells: names of columns of `obs`,
+            `["batch"]`.
         sizes: Library sizes of arrays of counts, `{"x": array}`; see `objective.x.size`.
         data: Pairs to train on instead of those that settings name.
         model: Model to train instead of the one that settings describe.
@@ -82,11 +83,7 @@ def fit(
     if resume and overwrite:
         raise SettingsError("resume=True continues the run in out, overwrite=True replaces it")
     request = Request.of(first, second, x, y, pairs, covariates, sizes)
-    overrides = [
-        *request.overrides(),
-        *override_texts(settings),
-        *override_texts(full_names(named)),
-    ]
+    overrides = [*request.overrides(), *both_overrides(settings, named)]
     chosen, made = request.settle(overrides)
     folder = tempfile.mkdtemp(prefix="iiae-") if out is None else out
     data = data if made is None else made

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from iiae.data.names import domain_names
-from iiae.run.samples import paths
+from iiae.run.samples import as_array, is_paths, paths, samples_of
 from iiae.run_folder import TrainedRun
+from iiae.types import other
 
 if TYPE_CHECKING:
     from iiae.search.query import Searched
@@ -27,10 +32,12 @@ class Index:
     def search(
         self, queries: Any, top: int = 10, where: str | None = None, **options: Any
     ) -> Searched:
-        """The items nearest to each query: files, folders and URLs as for `Run.index`.
+        """The items nearest to each query.
 
         Args:
-            queries: By default of the domain that the gallery does not hold.
+            queries: Files, folders and URLs as for `Run.index`, or samples in memory as for
+                `Run.embed`, called `query 0` and so on; by default of the domain that the gallery
+                does not hold.
             top: Number of hits per query.
             where: SQL condition on path, label and metadata, such as `"label = 'cat'"`.
             options: As for `iiae.search.query.search_files`.
@@ -42,4 +49,20 @@ class Index:
             options["domain"] = names.domain(domain, "domain")
         if where is not None:
             options["filter"] = where
-        return search_files(self.run, self.where, paths(queries), top, **options)
+        if is_paths(queries):
+            return search_files(self.run, self.where, paths(queries), top, **options)
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "queries.npy"
+            np.save(file, self._in_memory(queries, options))
+            found = search_files(self.run, self.where, [file], top, **options)
+        names = [f"query {name.rpartition('#')[2]}" for name in found.names]
+        return found._replace(names=names)
+
+    def _in_memory(self, queries: Any, options: Mapping[str, Any]) -> np.ndarray:
+        """Queries as the model takes them; latents as they are."""
+        from iiae.search.gallery import Gallery
+
+        if options.get("vectors"):
+            return as_array(queries)
+        domain = options.get("domain") or other(Gallery.open(self.where).info.domain)
+        return samples_of(self.run, queries, domain).numpy()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TypeVar
 
+from iiae.errors import RunError
 from iiae.evaluation.evaluate import evaluate
 from iiae.evaluation.held_out import HeldOut
 from iiae.evidence.collect import evidence_of_run
@@ -12,6 +14,8 @@ from iiae.run.shuffled import train_shuffled
 from iiae.run_folder import StoredRun, save_metrics
 
 T = TypeVar("T", Evaluation, Evidence)
+
+log = logging.getLogger("iiae")
 
 
 def measured_evaluation(run: StoredRun, held: HeldOut, split: str) -> Evaluation:
@@ -32,7 +36,13 @@ def measured_evidence(
 
 
 def _kept(run: StoredRun, section: str, results: T, held: HeldOut) -> T:
-    """The same results; in the folder too, if of the very pairs that training held out."""
+    """The same results; in the folder too, if of the very pairs that training held out.
+
+    Warns if the folder cannot be written to.
+    """
     if held.recorded:
-        save_metrics(run.folder, section, results, held.digest)
+        try:
+            save_metrics(run.folder, section, results, held.digest)
+        except RunError as error:
+            log.warning("%s; so the results are not kept in the run's folder", error)
     return results

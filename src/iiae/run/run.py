@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import weakref
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,9 +67,7 @@ class Run:
         return f"Run({str(self.folder)!r}, x and y of {form}, z_s of {len(self.model.active)})"
 
     @torch.inference_mode()
-    def embed(
-        self, x: Any = None, y: Any = None, covariates: Mapping[str, Any] | None = None
-    ) -> Latents:
+    def embed(self, x: Any = None, y: Any = None, covariates: Any = None) -> Latents:
         """Posterior means of samples of one domain.
 
         Args:
@@ -79,7 +76,7 @@ class Run:
                 `iiae.files.sources.open_source`.
             y: Instead, samples of y.
             covariates: Of the samples by name, one value for all or one for each, where the run
-                was fitted with any.
+                was fitted with any: a mapping, or a data frame.
 
         Raises:
             SettingsError: Both or neither are given.
@@ -98,8 +95,8 @@ class Run:
         samples: int = 0,
         seed: int = 0,
         *,
-        covariates: Mapping[str, Any] | None = None,
-        as_if: Mapping[str, Any] | None = None,
+        covariates: Any = None,
+        as_if: Any = None,
         size: Any = None,
     ) -> np.ndarray:
         """The content of each sample in the other domain.
@@ -121,7 +118,8 @@ class Run:
             `(rows, *shape)`, or `(samples, rows, *shape)`.
 
         Raises:
-            SettingsError: `to` is no domain, or `like` and `samples` are both given.
+            SettingsError: `to` is no domain, `like` and `samples` are both given, or `size` is
+                given where `to` has no library sizes.
             DataError: The samples do not fit the model.
         """
         to = self._domain(to, "to")
@@ -140,8 +138,8 @@ class Run:
         samples: int = 200,
         seed: int = 0,
         *,
-        covariates: Mapping[str, Any] | None = None,
-        as_if: Mapping[str, Any] | None = None,
+        covariates: Any = None,
+        as_if: Any = None,
         size: Any = None,
     ) -> Prediction:
         """What the other domain would measure of each sample, with an interval of each value.
@@ -161,8 +159,8 @@ class Run:
         split: str = "test",
         x: Any = None,
         y: Any = None,
-        covariates: Mapping[str, Any] | None = None,
-        sizes: Mapping[str, Any] | None = None,
+        covariates: Any = None,
+        sizes: Any = None,
     ) -> Evaluation:
         """Retrieval, bound terms, reconstruction and probes on held-out pairs.
 
@@ -226,16 +224,26 @@ class Run:
         return read_features(self.model, pairs, known, load_features(self.folder).of(known))
 
     def report(self, out: str | Path | None = None, images: str | Path | None = None) -> Path:
-        """Writes one self-contained HTML page, `report.html` in the run's folder by default."""
+        """Writes one self-contained HTML page, `report.html` in the run's folder by default.
+
+        Args:
+            out: The file to write.
+            images: Of a run on features of images, the folder with both domains' images.
+
+        Raises:
+            SettingsError: `images` is given, and the run has no such features.
+            DataError: The data is missing or does not fit, or `images` lacks a picture.
+            RunError: The file cannot be written.
+        """
         from iiae.report.page import write_report
         from iiae.results import load_results
         from iiae.run.measured import measured_evaluation
 
-        held = self._held_out("test")
-        if load_results(self.folder).test is None:
-            measured_evaluation(self._stored, held, "test")
-        path = Path(out or self.folder / "report.html")
-        return write_report(self._stored, held.pairs, path, Path(images) if images else None)
+        held, results = self._held_out("test"), load_results(self.folder)
+        if results.test is None:
+            results = results._replace(test=measured_evaluation(self._stored, held, "test"))
+        path, pictures = Path(out or self.folder / "report.html"), Path(images) if images else None
+        return write_report(self._stored, held.pairs, path, pictures, results)
 
     def index(
         self, inputs: Any, domain: Domain | str, where: str | Path | None = None, **options: Any

@@ -21,7 +21,7 @@ from iiae.files.matrices import Matrix, is_sparse, make_matrix, with_columns
 from iiae.files.sources import read_all
 from iiae.model.iiae import IIAE
 from iiae.networks.covariates import plain_name
-from iiae.run_folder import StoredRun, load_features, open_samples
+from iiae.run_folder import TrainedRun, load_features, open_samples
 from iiae.types import DOMAINS, Context, Domain
 
 BATCH = 256  # samples that the model takes at once
@@ -88,14 +88,21 @@ def paths(values: Any) -> list[str | Path]:
     return [values] if isinstance(values, str | Path) else list(values)
 
 
-def named_columns(
-    covariates: Mapping[str, Any] | Sequence[str] | None, sizes: Mapping[str, Any]
-) -> dict[str, np.ndarray]:
+def by_name(values: Any) -> Any:
+    """Columns of a data frame or Arrow table, or one column, by name; anything else as it is."""
+    if named := column_names(values):
+        return {name: values[name] for name in named}
+    alone = getattr(values, "name", None) if hasattr(values, "to_numpy") else None
+    return {alone: values} if isinstance(alone, str) else values
+
+
+def named_columns(covariates: Any, sizes: Any) -> dict[str, np.ndarray]:
     """Covariates and library sizes of pairs, a value per pair, by the name of their column.
 
     Raises:
         SettingsError: Covariates have no values, or sizes are of no domain.
     """
+    covariates, sizes = by_name(covariates), by_name(sizes) or {}
     if covariates is not None and not isinstance(covariates, Mapping):
         raise SettingsError("covariates of arrays are given with their values, {'batch': array}")
     if unknown := set(sizes) - {"x", "y"}:
@@ -109,11 +116,11 @@ def named_columns(
 
 
 def given_pairs(
-    run: StoredRun,
+    run: TrainedRun,
     x: Any,
     y: Any,
-    covariates: Mapping[str, Any] | None,
-    sizes: Mapping[str, Any] | None,
+    covariates: Any,
+    sizes: Any,
 ) -> PairSet:
     """Pairs in memory as the model takes them.
 
@@ -123,7 +130,7 @@ def given_pairs(
     """
     if x is None or y is None:
         raise SettingsError("evaluate takes x=... and y=..., or neither")
-    columns = named_columns(covariates, sizes or {})
+    columns = named_columns(covariates, sizes)
     pairs = ArrayPairs(_as_taken(run, x, "x"), _as_taken(run, y, "y"), columns=columns)
     check_shapes(pairs.shapes, run.shapes)
     for domain, values in zip(DOMAINS, sides_of(pairs), strict=True):
@@ -131,7 +138,7 @@ def given_pairs(
     return with_context(pairs, run.model.covariates, run.settings.objective)
 
 
-def _as_taken(run: StoredRun, values: Any, domain: Domain) -> np.ndarray:
+def _as_taken(run: TrainedRun, values: Any, domain: Domain) -> np.ndarray:
     """Samples as an array; columns of a data frame are taken by name if the run knows names."""
     if is_cells(values) or is_sparse(values) or is_paths(values):
         return samples_of(run, values, domain).numpy()
@@ -148,22 +155,20 @@ def _forms_of_one(array: np.ndarray, shape: tuple[int, ...]) -> list[tuple[int, 
     return [(*sides, channels), *([tuple(sides)] if channels == 1 else [])]
 
 
-def context_of(
-    model: IIAE, covariates: Mapping[str, Any] | None, rows: int, size: Any = None
-) -> Context:
+def context_of(model: IIAE, covariates: Any, rows: int, size: Any = None) -> Context:
     """What networks are given of samples beside their values.
 
     Args:
         model: Which says the covariates that it takes.
-        covariates: By name, one value for all samples or one for each.
+        covariates: By name, one value for all samples or one for each; or a data frame.
         rows: Number of samples.
         size: Library sizes, one for all or one for each.
 
     Raises:
         DataError: Covariates or sizes do not fit the model or the number of samples.
     """
-    mine = model.covariates
-    columns = mine.encode(covariates or {}, rows) if covariates or mine.names else None
+    mine, given = model.covariates, by_name(covariates) or {}
+    columns = mine.encode(given, rows) if given or mine.names else None
     if size is None:
         return Context(None, columns)
     sizes = torch.as_tensor(as_array(size), dtype=torch.float32).flatten()
@@ -172,7 +177,7 @@ def context_of(
     return Context(sizes.expand(rows), columns)
 
 
-def batches_of(run: StoredRun, values: Any, domain: Domain) -> Iterator[Tensor]:
+def batches_of(run: TrainedRun, values: Any, domain: Domain) -> Iterator[Tensor]:
     """Samples of a domain, some at a time; cells and sparse arrays are made dense here.
 
     Raises:
@@ -194,7 +199,7 @@ def batches_of(run: StoredRun, values: Any, domain: Domain) -> Iterator[Tensor]:
         yield some
 
 
-def samples_of(run: StoredRun, values: Any, domain: Domain) -> Tensor:
+def samples_of(run: TrainedRun, values: Any, domain: Domain) -> Tensor:
     """Samples of a domain as the model takes them, `(rows, *shape)`; errors as `batches_of`."""
     if is_cells(values) or is_sparse(values):
         return torch.cat(list(batches_of(run, values, domain)))

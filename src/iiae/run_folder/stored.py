@@ -121,8 +121,10 @@ def copy_run(run: Path, folder: Path, overwrite: bool = False) -> Path:
     """Copies the files of a run into another folder, without its checkpoints.
 
     Raises:
-        RunError: The folder holds a run already, or cannot be written to.
+        RunError: The folder holds a run already, is the run's own, or cannot be written to.
     """
+    if folder.resolve() == run.resolve():
+        raise RunError(f"{folder}: is the run's own folder; choose another")
     _refuse_run(folder, overwrite)
     with folder_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -91,7 +91,7 @@ class Gallery:
         """
         gallery = cls.find(where, root)
         if gallery is None:
-            raise GalleryError(f"{where}: no gallery there; iiae index RUN {where} IMAGES makes it")
+            raise GalleryError(f"{where}: no gallery: iiae index RUN {where} FILES --domain y")
         if model not in (None, gallery.info.model):
             raise GalleryError(
                 f"{where}: holds vectors of model {gallery.info.model[:12]}, the run is model "

@@ -40,12 +40,14 @@ def sweep_table(runs: Rows) -> Table:
 
     *exclusive* is the larger of both ways.
     """
-    names = [k for k in runs[0] if "." in k and k != "training.seed"]
-    leaks = [name.replace("_", " ") for name in LEAKS]
+    names = _varied(runs)
+    leaks = [name.removeprefix("largest_").replace("_", " ") for name in LEAKS]
     done = [row for row in runs if row["status"] == "done"]
     measure = done[0]["measure"] if done else "recall@1"
     shown = measure.replace("recall", "Recall").replace("map", "mAP")
-    columns = [*names, f"{shown} x to y", "y to x", "exclusive", "chance", *leaks, "seconds"]
+    last = [name.rpartition(".")[2] for name in names]
+    called = last if len(set(last)) == len(last) else names
+    columns = [*called, f"{shown} x to y", "y to x", "exclusive", "chance", *leaks, "s"]
     rows: list[list[str]] = []
     for values, group in _groups(runs).items():
         done = [row for row in group if row["status"] == "done"]
@@ -61,9 +63,9 @@ def sweep_table(runs: Rows) -> Table:
     failed = [f"{row['run']}: {row['message']}" for row in runs if row["status"] != "done"]
     note = (
         f"Retrieval ({shown}) in %; chance: what guessing reaches there, mean of both ways. "
-        "Largest leak: the largest linear reading above chance (0) of any factor from a latent it "
-        "does not belong to, latents read by their means, their active means, their samples. Mean "
-        "± standard deviation over seeds where there are several."
+        "Leak: the largest linear reading above chance (0) of any factor from a latent it does not "
+        "belong to, latents read by their means, their active means, their samples. s: seconds. "
+        "Mean ± standard deviation over seeds where there are several."
     )
     if failed:
         note += f" Failed, {len(failed)} of {len(runs)}: " + "; ".join(failed)
@@ -128,11 +130,16 @@ def _both_ways(row: Mapping[str, Any], ways: Sequence[str]) -> float | None:
 
 def _groups(rows: Rows) -> _Groups:
     """Rows by their swept settings, seeds together."""
-    names = [name for name in rows[0] if "." in name and name != "training.seed"]
+    names = _varied(rows)
     groups: _Groups = {}
     for row in rows:
         groups.setdefault(tuple(row[name] for name in names), []).append(row)
     return groups
+
+
+def _varied(rows: Rows) -> list[str]:
+    """Settings that are varied, but for the seed."""
+    return [name for name in rows[0] if "." in name and name != "training.seed"]
 
 
 def _numbers(row: Mapping[str, Any], names: Sequence[str]) -> list[float]:
