@@ -118,8 +118,13 @@ def show_tables(tables: Iterable[Table], names: Names | None = None) -> None:
     console = Console()
     named = names.put if names else str
     for table in tables:
-        shown = Table(title=named(table.title), title_justify="left", caption_justify="left")
         columns, left_out = _columns(table, console.width, named)
+        shown = Table(
+            title=named(table.title),
+            title_justify="left",
+            caption_justify="left",
+            padding=(0, int(_width(columns) <= console.width)),
+        )
         for i, (heading, *_) in enumerate(columns):
             shown.add_column(escape(heading), justify="left" if i == 0 else "right")
         for row in zip(*(cells for _, *cells in columns), strict=True):
@@ -143,12 +148,16 @@ def _columns(table: Table, width: int, named: Callable[[str], str]) -> tuple[lis
         if any(row[j][1] for row in parts):
             columns.append(["95% CI", *(row[j][1] for row in parts)])
             intervals.append(columns[-1])
-    needed = sum(max(map(len, column)) + 3 for column in columns) + 1
-    if needed <= width or len(intervals) < 2:
+    if _width(columns) <= width or len(intervals) < 2:
         return columns, ""
     dropped = {id(column) for column in intervals[1:]}
     kept = [column for column in columns if id(column) not in dropped]
     return kept, " A wider terminal, --json and the report show all intervals."
+
+
+def _width(columns: Iterable[Sequence[str]]) -> int:
+    """Characters that columns need, with two spaces and a line each, if no cell is broken."""
+    return sum(max(map(len, column)) + 3 for column in columns) + 1
 
 
 def say_next(text: str) -> None:
