@@ -144,6 +144,10 @@ def test_what_cannot_be_saved_or_loaded_is_said(views, fitted, tmp_path, caplog)
     assert "whose model takes standardised rows" in caplog.text
     (tmp_path / "b" / COMPARISON).touch()  # of a run that was there before
     fitted.save(tmp_path / "b", overwrite=True)
+    again = iiae.load(tmp_path / "b").save(tmp_path / "c")
+    assert (again / ESTIMATOR).is_file()  # its model takes standardised rows wherever it lies
+    iiae.fit(*views, epochs=1, progress=False).save(again, overwrite=True)
+    assert not (again / ESTIMATOR).exists()
     assert not (tmp_path / "b" / COMPARISON).exists()
     (tmp_path / "b" / ESTIMATOR).write_text(json.dumps({"parameters": {"depth": 3}}))
     with pytest.raises(RunError, match=r"estimator.json: damaged"):

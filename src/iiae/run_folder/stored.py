@@ -111,7 +111,8 @@ def clear_run(folder: Path, overwrite: bool) -> None:
     Raises:
         RunError: The folder holds a run and `overwrite` is off, or cannot be written to.
     """
-    _refuse_run(folder, overwrite)
+    if (folder / MODEL).exists() and not overwrite:
+        raise RunError(f"{folder}: holds a run already; choose another folder or overwrite=True")
     with folder_errors(folder):
         for name in REPLACED:
             (folder / name).unlink(missing_ok=True)
@@ -125,20 +126,13 @@ def copy_run(run: Path, folder: Path, overwrite: bool = False) -> Path:
     """
     if folder.resolve() == run.resolve():
         raise RunError(f"{folder}: is the run's own folder; choose another")
-    _refuse_run(folder, overwrite)
+    clear_run(folder, overwrite)
     with folder_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name in FILES:
             if (run / name).is_file():
                 shutil.copyfile(run / name, folder / name)
-            else:  # of a run that was there before
-                (folder / name).unlink(missing_ok=True)
     return folder
-
-
-def _refuse_run(folder: Path, overwrite: bool) -> None:
-    if (folder / MODEL).exists() and not overwrite:
-        raise RunError(f"{folder}: holds a run already; choose another folder or overwrite=True")
 
 
 def open_samples(run: TrainedRun, inputs: Sequence[str | Path], domain: Domain) -> Source:
