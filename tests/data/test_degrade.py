@@ -127,7 +127,7 @@ def test_the_setting_is_refused_for_images_of_floats(tmp_path):
     np.save(tmp_path / "x.npy", values)
     where = str(tmp_path / "x.npy")
     with pytest.raises(
-        SettingsError, match=r"data.degrade = 0.5, which must be 0 here: .* x has 1x8x8 floats"
+        SettingsError, match=r"data.degrade = 0.5 must be set to 0 here: .* x has 1x8x8 floats"
     ):
         load(DataSettings(name="arrays", x=where, y=where, degrade=0.5))
 

@@ -74,7 +74,7 @@ def test_a_table_of_a_spreadsheet_is_read(tmp_path):
         (b"a;b\n1,5;2\n", "cells are separated by semicolons; separate them by commas"),
         (b"a\tb\n1\t2\n", "cells are separated by tabs; separate them by commas"),
         (b"\xff\xfe", "not a CSV table in UTF-8"),
-        (None, "No such file"),
+        (None, "a.csv: no such file"),
     ],
 )
 def test_what_is_no_table_is_named(tmp_path, content, message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -158,6 +159,11 @@ def _columns(table: Table, width: int, named: Callable[[str], str]) -> tuple[lis
 def _width(columns: Iterable[Sequence[str]]) -> int:
     """Characters that columns need, with two spaces and a line each, if no cell is broken."""
     return sum(max(map(len, column)) + 3 for column in columns) + 1
+
+
+def in_shell(path: str | Path) -> str:
+    """A path as a shell takes it."""
+    return shlex.quote(str(path))
 
 
 def say_next(text: str) -> None:

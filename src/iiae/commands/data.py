@@ -8,7 +8,11 @@ from typing import Annotated
 
 import typer
 
-from iiae.commands.common import path_of, say_next
+from iiae.commands.common import (
+    in_shell,
+    path_of,
+    say_next,
+)
 from iiae.errors import SettingsError
 
 ABOUT = {  # for users; what loads each says more to those who write code
@@ -65,12 +69,14 @@ def data(
         typer.echo(fetch(name, root))
         typer.echo(f"\nsettings that {name} reads:")
         _list_settings(describe_data_set(name))
-        say_next(f"iiae train ... --set data.name={name} --set NAME=VALUE")
+        say_next(f"iiae train --set data.name={name}  # --set NAME=VALUE: another setting")
         return
     settings = data_settings(name=name, root=str(root) if root else None, size=size)
     written = export_pairs(load(settings).test, export, count or 16)
     typer.echo(f"wrote {written} pairs into {export / 'x'} and {export / 'y'}")
-    say_next(f"iiae train --x {export / 'x'} --y {export / 'y'} --out runs/mine")
+    say_next(
+        f"iiae train --x {in_shell(export / 'x')} --y {in_shell(export / 'y')} --out runs/mine"
+    )
 
 
 def settings() -> None:

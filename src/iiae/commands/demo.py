@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iiae.commands.common import Overrides, names_of, path_of, say_next, show_verdicts
+from iiae.commands.common import (
+    Overrides,
+    in_shell,
+    names_of,
+    path_of,
+    say_next,
+    show_verdicts,
+)
 
 if TYPE_CHECKING:
     from iiae.run import Run
@@ -44,7 +51,8 @@ def demo(
     _make_files(run)
     show_verdicts(run_verdict(out), names_of(run))
     typer.echo(f"wrote {report} and {run.folder / 'translation.png'}")
-    say_next(f"iiae serve {out} --gallery {out / 'gallery'}  # draw a digit, search, translate")
+    gallery = in_shell(out / "gallery")
+    say_next(f"iiae serve {in_shell(out)} --gallery {gallery}  # draw a digit, search, translate")
 
 
 def _experiment() -> Path:

@@ -13,6 +13,7 @@ from iiae.commands.common import (
     Overrides,
     PartOption,
     RunFolder,
+    in_shell,
     names_of,
     open_run,
     path_of,
@@ -51,7 +52,7 @@ def evaluate(
         return
     show_verdicts(run_verdict(run, **{split: evaluation}), names_of(opened))
     show_tables(result_tables(evaluation), names_of(opened))
-    say_next(f"iiae disentangle {run}  # what went where, and what leaked")
+    say_next(f"iiae disentangle {in_shell(run)}  # what went where, and what leaked")
 
 
 def disentangle(
@@ -114,8 +115,8 @@ def disentangle(
     if run is not None:
         show_verdicts(run_verdict(run, evidence=evidence), names_of(opened))
     show_tables(evidence_tables(evidence), names_of(opened))
-    if opened:
-        say_next(f"iiae report {run}  # the same with pictures, as one page")
+    if run is not None:
+        say_next(f"iiae report {in_shell(run)}  # the same with pictures, as one page")
 
 
 def score(
@@ -166,4 +167,4 @@ def report(
     Example: iiae report runs/mine --out mine.html
     """
     typer.echo(f"wrote {open_run(run, overrides).report(out, images)}")
-    say_next(f"iiae serve {run}  # draw or upload, translate, search")
+    say_next(f"iiae serve {in_shell(run)}  # draw or upload, translate, search")

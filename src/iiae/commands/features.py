@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from iiae.commands.common import OnErrorOption, Seed, path_of, say_next
+from iiae.commands.common import (
+    OnErrorOption,
+    Seed,
+    in_shell,
+    path_of,
+    say_next,
+)
 
 BackboneOption = Annotated[
     str, typer.Option(help="folder or hub name of a transformers vision model")
@@ -50,7 +56,9 @@ def features(
     loaded = load_backbones(backbone, average)
     counts = extract_features(images, loaded, out, cache, batch, on_error)
     typer.echo(f"wrote {out}: {', '.join(f'{n:,} of {name}' for name, n in counts.items())}")
-    say_next(f'iiae head {out} --unseen sake25  # or: iiae train with data.root = "{out}"')
+    say_next(
+        f'iiae head {in_shell(out)} --unseen sake25  # or: iiae train with data.root = "{out}"'
+    )
 
 
 def head(
@@ -81,7 +89,7 @@ def head(
     quality = train_head(data, out, HeadSettings(size=size, steps=steps, seed=seed), apart)
     how = "within each domain, trained apart" if apart else "x searching y"
     typer.echo(f"wrote {out}; held-out seen classes, {how}: mAP@all {quality:.4f}")
-    say_next(f"iiae train experiments/sketchy-sake25.toml --set data.root={out}")
+    say_next(f"iiae train experiments/sketchy-sake25.toml --set data.root={in_shell(out)}")
 
 
 def finetune(
@@ -127,4 +135,4 @@ def finetune(
             f"the tuned ones, images of {tuned.side} pixels; held-out seen classes: mAP@all "
             f"{tuned.quality:.4f}"
         )
-    say_next(f"iiae features {images} --backbone {out} -o features.npz")
+    say_next(f"iiae features {in_shell(images)} --backbone {in_shell(out)} -o features.npz")

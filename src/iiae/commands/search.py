@@ -15,6 +15,7 @@ from iiae.commands.common import (
     OnErrorOption,
     RunFolder,
     domain_of,
+    in_shell,
     path_of,
     place_of,
     say_next,
@@ -89,7 +90,8 @@ def index(
             f"{done.unmatched:,} of {done.described:,} rows of {metadata} name no indexed sample; "
             "paths in it are relative to its folder"
         )
-    say_next(f"iiae serve {run} --gallery {gallery}  # or: iiae search {run} {gallery} QUERY")
+    folder, place = in_shell(run), in_shell(gallery)
+    say_next(f"iiae serve {folder} --gallery {place}  # or: iiae search {folder} {place} QUERY")
 
 
 def _weights(text: str) -> str:
@@ -156,7 +158,9 @@ def search(
     else:
         rows = [[(h.distance, h.label or "", h.path) for h in some] for some in answer.hits]
         show_tables(hit_tables(names, rows, answer.method))
-        say_next(f"iiae serve {run} --gallery {gallery}  # the same with pictures")
+        say_next(
+            f"iiae serve {in_shell(run)} --gallery {in_shell(gallery)}  # the same with pictures"
+        )
 
 
 def gallery(
@@ -182,7 +186,7 @@ def gallery(
     for name, value in {"items": len(opened), **opened.info._asdict()}.items():
         typer.echo(f"{name:12}{value}")
     typer.echo(f"{'metadata':12}{', '.join(opened.columns) or 'none'}")
-    say_next(f"iiae search RUN {gallery} QUERY")
+    say_next(f"iiae search RUN {in_shell(gallery)} QUERY")
 
 
 def serve(

@@ -7,7 +7,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from iiae.commands.common import RunFolder, path_of, say_next
+from iiae.commands.common import (
+    RunFolder,
+    in_shell,
+    path_of,
+    say_next,
+)
 
 
 def push(
@@ -22,7 +27,7 @@ def push(
     from iiae.hub import push as push_run
 
     typer.echo(f"pushed to {push_run(run, target, private)}")
-    say_next(f"iiae pull {target} runs/copy  # as others get it")
+    say_next(f"iiae pull {in_shell(target)} runs/copy  # as others get it")
 
 
 def pull(
@@ -36,7 +41,7 @@ def pull(
     from iiae.hub import pull as pull_run
 
     typer.echo(f"wrote {pull_run(source, out).folder}")
-    say_next(f"iiae serve {out}  # or: iiae translate, iiae index")
+    say_next(f"iiae serve {in_shell(out)}  # or: iiae translate, iiae index")
 
 
 def export(

@@ -10,6 +10,7 @@ import typer
 from iiae.commands.common import (
     OnError,
     Overrides,
+    in_shell,
     path_of,
     place_of,
     progress_bar,
@@ -78,12 +79,13 @@ def train(
     settings = _settings(experiment, x, y, pairs, out, resume, overrides or [])
     from iiae.training import first_process, fit  # takes seconds: after all that can be wrong
 
-    named = experiment or pairs or x
-    out = out or Path("runs") / (Path(named).stem if named else "run")
+    named = experiment or pairs or x or settings.data.name
+    out = out or Path("runs") / Path(named).stem
     run = fit(settings, out, resume=resume, overwrite=overwrite)
     if first_process():
         typer.echo(f"wrote {run.folder}")
-        say_next(f"iiae evaluate {run.folder}  # does it find the partners of held-out pairs?")
+        folder = in_shell(run.folder)
+        say_next(f"iiae evaluate {folder}  # does it find the partners of held-out pairs?")
 
 
 def _settings(
@@ -101,6 +103,7 @@ def _settings(
         SettingsError: None of these is named, or several are.
     """
     from iiae.data import suggest_settings
+    from iiae.data.suggest import suggest_settings_named
     from iiae.files.cells import is_cells
     from iiae.files.tables import is_table
     from iiae.run_folder import SETTINGS
@@ -118,6 +121,8 @@ def _settings(
         return load_settings(experiment, overrides)
     if x or pairs:
         return make_settings(suggest_settings(x, y, pairs), overrides)
+    if not resume and any(text.startswith("data.name=") for text in overrides):
+        return make_settings(suggest_settings_named(overrides), overrides)
     if resume and out:
         return load_settings(out / SETTINGS, overrides)
     if resume:
@@ -168,7 +173,7 @@ def sweep(
         best = best_by(swept.rows, score)
         value = best[f"label_free_{score}"]
         typer.echo(f"most {score} on validation pairs, {value:.3f}: {out / best['run']}")
-    say_next(f"iiae report {out}/RUN  # of one that you choose from the table")
+    say_next(f"iiae report {in_shell(out)}/RUN  # of one that you choose from the table")
 
 
 def _whole(option: str, text: str) -> int:

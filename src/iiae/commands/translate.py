@@ -17,6 +17,7 @@ from iiae.commands.common import (
     RunFolder,
     Seed,
     domain_of,
+    in_shell,
     path_of,
     place_of,
     progress_bar,
@@ -110,7 +111,7 @@ def translate(
     changed = dict(map(_named_value, as_if or ()))
     request = _Request(opened, inputs, to, out, exclusive, on_error)
     of_pictures = bool(grid or full_size or spread)
-    more = f"iiae serve {run}  # the same in a browser"
+    more = f"iiae serve {in_shell(run)}  # the same in a browser"
     if any(map(is_cells, inputs)):
         optioned = bool(samples or like or interpolate or columns) or of_pictures
         _translate_cells(request, optioned, changed)
@@ -284,4 +285,6 @@ def embed(
         )  # fmt: skip
     left_out = f"; {done.failed} left out, see {done.failures}" if done.failed else ""
     typer.echo(f"wrote {done.rows} rows into {done.output}{left_out}")
-    say_next(f"iiae index {run} gallery/ {source} --domain {domain}  # to search them")
+    known = f" --columns {in_shell(columns)}" if columns else ""
+    what = f"{in_shell(run)} gallery/ {in_shell(source)} --domain {domain}{known}"
+    say_next(f"iiae index {what}  # to search them")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,8 @@ from iiae.files.rows import read_rows
 from iiae.networks.covariates import plain_name
 from iiae.settings import DataSettings
 from iiae.types import Draw, Pair
+
+log = logging.getLogger("iiae")
 
 
 class ArrayPairs(PairSet):
@@ -167,7 +170,9 @@ def _read(settings: DataSettings) -> tuple[Matrix, Matrix]:
     if settings.x is None:
         raise DataError("data.x is missing: give an array or table for x and for y, or an .npz")
     if settings.y is not None:
-        return _side(settings.x, "x"), _side(settings.y, "y")
+        x, y = _named_alike(_side(settings.x, "x"), _side(settings.y, "y"))
+        _warn_of_numbers(x, y)
+        return x, y
     path = Path(settings.x)
     if path.suffix.lower() != ".npz":
         raise DataError(f"data.y is missing; {path} alone must be an .npz with arrays x and y")
@@ -175,14 +180,40 @@ def _read(settings: DataSettings) -> tuple[Matrix, Matrix]:
     return x, y
 
 
-def _side(text: str, name: str) -> Matrix:
-    """Rows of one file, with their names and those of their columns if it has them."""
+def _side(text: str, name: str) -> tuple[Matrix, list[str] | None]:
+    """Rows of one file, with their names and those of their columns if it has them; their paths."""
     file, place = split_place(text)
     if place is not None:
         with open_cells(file) as cells:
-            return read_place(cells, find_place(cells, place, f"data.{name}"))
+            return read_place(cells, find_place(cells, place, f"data.{name}")), None
     rows = read_rows(Path(text), name)
-    return Matrix(np.array(rows.values), rows.names, rows.columns, text)
+    return Matrix(np.array(rows.values), rows.names, rows.columns, text), rows.paths
+
+
+def _named_alike(
+    x: tuple[Matrix, list[str] | None], y: tuple[Matrix, list[str] | None]
+) -> tuple[Matrix, Matrix]:
+    """Both sides; if the paths of their rows are the same, in whatever order, they are names."""
+    (first, paths_x), (second, paths_y) = x, y
+    if paths_x and paths_y and sorted(paths_x) == sorted(paths_y) and paths_x != paths_y:
+        return first._replace(rows=paths_x), second._replace(rows=paths_y)
+    return first, second
+
+
+def _warn_of_numbers(x: Matrix, y: Matrix) -> None:
+    """Warns of tables whose first columns look like numbers of their rows."""
+    if not (x.columns and y.columns) or is_sparse(x.values) or is_sparse(y.values):
+        return
+    first, second = x.values[:, 0], y.values[:, 0]
+    numbers = np.unique(first)
+    alike = np.array_equal(numbers, np.unique(second)) and len(numbers) == len(first)
+    if alike and len(numbers) > 2 and bool((numbers == np.round(numbers)).all()):
+        log.warning(
+            "columns %s of x and %s of y hold the same whole numbers, each once: if they number "
+            "the rows, empty these headings, and rows are matched by them",
+            x.columns[0],
+            y.columns[0],
+        )
 
 
 def _read_columns(settings: DataSettings) -> dict[str, np.ndarray]:

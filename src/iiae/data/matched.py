@@ -12,7 +12,14 @@ from iiae.data.base import Factor, PairSet, Splits
 from iiae.data.missing import PartialPairs, Sides
 from iiae.data.splits import PairKeys, content_names, pair_keys, split_pairs
 from iiae.errors import DataError, first_five
-from iiae.files.matrices import Matrix, check_finite, is_counts, is_sparse, row_sums
+from iiae.files.matrices import (
+    Matrix,
+    check_finite,
+    is_counts,
+    is_sparse,
+    measured_rows,
+    row_sums,
+)
 from iiae.settings import DataSettings
 from iiae.types import Draw, Pair
 
@@ -135,11 +142,10 @@ def make_matched(
     """
     index, names = match_rows(x, y, keep_lone)
     for side, matrix in enumerate((x, y)):
-        if not keep_lone or is_sparse(matrix.values) or matrix.values.dtype.kind != "f":
+        if not keep_lone:
             check_finite(matrix)
             continue
-        measured = ~np.isnan(matrix.values).all(1)
-        check_finite(matrix._replace(values=np.where(measured[:, None], matrix.values, 0)))
+        measured = measured_rows(matrix)
         index[~measured[np.maximum(index[:, side], 0)], side] = NONE
     kept = _counted(x, y, index)
     index = index[kept]

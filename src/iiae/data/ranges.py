@@ -128,16 +128,24 @@ def check_ranges(objective: ObjectiveSettings, data: Splits) -> None:
         for side, values in zip(DOMAINS, sides_of(getattr(data, part)), strict=True):
             likelihood = objective.of(side)
             check_values(values, likelihood, f"{part} {side}", _places(getattr(data, part), side))
-            low, high = _ends(values, f"{part} {side}")
-            bounded = values.ndim == 4 and _support(likelihood) == "real"
-            if bounded and part == "train" and 0 <= low < high:
-                log.warning(
-                    "%s: images from %g to %g, where black is -1 and white 1; if 0 is black, "
-                    "multiply by 2 and subtract 1",
-                    side,
-                    low,
-                    high,
-                )
+            _ends(values, f"{part} {side}")
+            if part == "train":
+                warn_of_black(values, likelihood, side)
+
+
+def warn_of_black(values: Tensor, likelihood: LikelihoodSettings, name: str) -> None:
+    """Warns of images in [0, 1] where black is -1, as of torchvision's `ToTensor`."""
+    if values.ndim != 4 or _support(likelihood) != "real":
+        return
+    low, high = _ends(values, name)
+    if 0 <= low < high:
+        log.warning(
+            "%s: images from %g to %g, where black is -1 and white 1; if 0 is black, multiply by 2 "
+            "and subtract 1",
+            name,
+            low,
+            high,
+        )
 
 
 def _support(likelihood: LikelihoodSettings) -> str:

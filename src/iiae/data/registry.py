@@ -78,7 +78,7 @@ def load(settings: DataSettings) -> Splits:
     if settings.missing:
         parts = parts._replace(train=_with_gaps(parts.train, settings))
     if settings.degrade:
-        check_bytes(parts.train, f"data.degrade = {settings.degrade}, which must be 0 here")
+        check_bytes(parts.train, f"data.degrade = {settings.degrade} must be set to 0 here")
         parts.train.augment = Degrade(settings.degrade)
     return parts
 

@@ -15,11 +15,12 @@ from iiae.data.missing import PartialPairs
 from iiae.data.omics import read_omics
 from iiae.data.picture_size import FOLDER_SIZE, size_of_pictures
 from iiae.data.ranges import sides_of
+from iiae.data.registry import load
 from iiae.errors import DataError
 from iiae.files.cells import is_cells
 from iiae.files.remote import is_url
 from iiae.files.tables import is_table
-from iiae.settings import DataSettings, data_settings
+from iiae.settings import DataSettings, data_settings, make_settings
 from iiae.settings.sizes import with_sizes
 
 # half of the images are degraded mildly: without, copies of another quality lose partners
@@ -83,6 +84,18 @@ def suggest_settings(
         return _images({"name": "two-folders", **OF_FILES, "size": size, **sides}, size, count)
     data = {"name": "arrays", **sides}
     return suggest_settings_of(read_arrays(DataSettings.model_validate(data)), data)
+
+
+def suggest_settings_named(overrides: Sequence[str]) -> dict[str, Any]:
+    """Settings for the data set that overrides of section `data` name, `data.name=digits-cdcb`.
+
+    Raises:
+        DataError: The data set is missing or damaged.
+        SettingsError: There is none of that name, or it does not read a setting.
+    """
+    data = make_settings({}, [text for text in overrides if text.startswith("data.")]).data
+    train = load(data).train
+    return suggest_settings_for(train.shapes, data.model_dump(exclude_unset=True), len(train))
 
 
 def suggest_settings_of(pairs: Pairs, data: Mapping[str, Any] | None = None) -> dict[str, Any]:

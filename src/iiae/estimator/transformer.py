@@ -24,7 +24,7 @@ from iiae.metrics.retrieval import partner_ranks
 from iiae.model.columns import block_columns, block_names, check_block
 from iiae.model.iiae import IIAE
 from iiae.model.translation import translate
-from iiae.run.samples import column_names
+from iiae.run.samples import column_names, warn_of_indexes
 from iiae.run_folder import load_history, load_metrics
 from iiae.settings import Settings
 from iiae.types import Domain, other
@@ -221,6 +221,7 @@ class IIAETransformer(TransformerMixin, BaseEstimator):
                 "This IIAETransformer estimator requires y to be passed, but the target y is None"
             )
         names = column_names(y)
+        warn_of_indexes(X, y, ("X", "y"))
         X, y = dense(X), dense(y)
         x, y = self._validate(X, y, reset=reset, multi_output=True, y_numeric=True)
         y = y.astype(np.float64).reshape(len(y), -1)

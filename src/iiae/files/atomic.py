@@ -129,6 +129,8 @@ def read_csv(path: Path, matrix: bool = False) -> tuple[list[str], list[list[str
         text = io.StringIO(_decoded(path), newline="")
         delimiter = "\t" if table_ending(path) == ".tsv" else ","
         lines = [line for line in csv.reader(text, delimiter=delimiter) if line]
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
     except (OSError, EOFError, ValueError, zlib.error, csv.Error) as error:
         raise DataError(f"{path}: not a CSV table in UTF-8: {error}") from error
     if not lines:

@@ -91,6 +91,21 @@ def check_finite(matrix: Matrix) -> None:
     )
 
 
+def measured_rows(matrix: Matrix) -> np.ndarray:
+    """Whether each row was measured, `(rows,)`: a dense one that is NaN throughout was not.
+
+    Raises:
+        DataError: A value of the others is NaN or infinite, or too large for float32.
+    """
+    values = matrix.values
+    if is_sparse(values) or values.dtype.kind != "f":
+        check_finite(matrix)
+        return np.ones(values.shape[0], dtype=bool)
+    measured = ~np.isnan(values).all(1)
+    check_finite(matrix._replace(values=np.where(measured[:, None], values, 0)))
+    return measured
+
+
 def check_columns(matrix: Matrix) -> None:
     """Raises DataError if a column of a dense matrix is NaN throughout."""
     values = matrix.values

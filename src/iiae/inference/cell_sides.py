@@ -19,7 +19,7 @@ from iiae.files.cells import (
     open_cells,
     read_place,
 )
-from iiae.files.matrices import Matrix, is_sparse, with_columns
+from iiae.files.matrices import Matrix, measured_rows, with_columns
 from iiae.run_folder import TrainedRun, load_features, place_in_cells
 from iiae.types import DOMAINS, Domain
 
@@ -47,10 +47,13 @@ def domain_matrix(run: TrainedRun, cells: Any, domain: Domain) -> Matrix:
     """The matrix of one domain of some cells, with the columns that a run takes.
 
     Raises:
-        DataError: The cells have no such modality, layer, panel or features.
+        DataError: The cells have no such modality, layer, panel or features, or a value of a cell
+            that was measured is NaN or infinite.
     """
     with open_cells(cells) as opened:
-        return _matrix(run, opened, domain, _place(run, opened, domain, strip=True))
+        matrix = _matrix(run, opened, domain, _place(run, opened, domain, strip=True))
+    measured_rows(matrix)
+    return matrix
 
 
 def find_sides(run: TrainedRun, cells: Cells, domain: Domain | None) -> dict[Domain, Side]:
@@ -108,8 +111,7 @@ def _matrix(run: TrainedRun, cells: Cells, domain: Domain, place: Place) -> Matr
 def _rows(matrix: Matrix, names: Sequence[str]) -> np.ndarray:
     """Row of each cell, -1 for cells that are not there or NaN throughout."""
     rows = positions(matrix.rows or names, names)
-    if not is_sparse(matrix.values) and matrix.values.dtype.kind == "f":
-        rows[(rows >= 0) & np.isnan(matrix.values).all(1)[np.maximum(rows, 0)]] = -1
+    rows[(rows >= 0) & ~measured_rows(matrix)[np.maximum(rows, 0)]] = -1
     return rows
 
 

@@ -13,7 +13,14 @@ from torch import Tensor
 from iiae.errors import SettingsError
 from iiae.model import translation
 from iiae.model.iiae import IIAE
-from iiae.run.samples import BATCH, batches_of, by_name, context_of, samples_of
+from iiae.run.samples import (
+    BATCH,
+    batches_of,
+    context_of,
+    samples_of,
+    values_by_name,
+    warn_of_indexes,
+)
 from iiae.run_folder import StoredRun
 from iiae.types import Context, Domain, mapped, other
 
@@ -51,12 +58,14 @@ class Given(NamedTuple):
             raise SettingsError(f"size = {size}: objective.{to}.size is none, so {to} takes none")
         values = samples_of(run, source, other(to))
         known = context_of(run.model, covariates, len(values))
-        changed = {**(by_name(covariates) or {}), **(by_name(as_if) or {})}
+        warn_of_indexes(source, covariates, ("the samples", "covariates"))
+        changed = values_by_name(covariates) | values_by_name(as_if)
         return cls(values, known, context_of(run.model, changed, len(values), size))
 
 
 def encoded(run: StoredRun, values: Any, domain: Domain, covariates: Any) -> Latents:
     """Posterior means of samples of a domain; errors as for `batches_of` and `context_of`."""
+    warn_of_indexes(values, covariates, ("the samples", "covariates"))
     batches, known = batches_of(run, values, domain), Context()
     if covariates is not None or run.model.covariates.names:
         batches = list(batches)

@@ -19,7 +19,14 @@ from iiae.errors import SettingsError
 from iiae.files.cells import find_place, is_cells, open_cells, read_place
 from iiae.files.matrices import Matrix, is_sparse, make_matrix
 from iiae.run.partners import laid_together
-from iiae.run.samples import as_array, by_name, column_names, is_paths, named_columns
+from iiae.run.samples import (
+    as_array,
+    by_name,
+    column_names,
+    is_paths,
+    named_columns,
+    warn_of_indexes,
+)
 from iiae.settings import (
     Settings,
     describe_settings,
@@ -115,7 +122,8 @@ class Request(NamedTuple):
         if self.pairs is not None:
             sides = laid_together(*sides, self.pairs)
         elif sides[0].rows is None or sides[1].rows is None:
-            _compare_indexes(self.x, self.y)
+            warn_of_indexes(self.x, self.y, ("x", "y"))
+        warn_of_indexes(self.x, self.covariates, ("x", "covariates"))
         if sides[0].rows == sides[1].rows:  # then row i is the partner of row i
             sides = sides[0]._replace(rows=None), sides[1]._replace(rows=None)
         columns = named_columns(self.covariates, self.sizes)
@@ -147,16 +155,6 @@ def _side(values: Any, name: str) -> Matrix:
     if rows and all(isinstance(one, str) for one in rows):
         return make_matrix(array, rows, columns, name)
     return Matrix(array, None, columns, name)
-
-
-def _compare_indexes(x: Any, y: Any) -> None:
-    """Warns of two data frames that are taken row by row although their indexes differ."""
-    indexes: list[Any] = [getattr(side, "index", None) for side in (x, y)]
-    if all(hasattr(one, "equals") for one in indexes) and not indexes[0].equals(indexes[1]):
-        log.warning(
-            "the indexes of x and y differ, and row i of x is taken as the partner of row i of y; "
-            "indexes of text are matched by name: x.set_index(x.index.astype(str))"
-        )
 
 
 def override_texts(values: Any) -> list[str]:

@@ -13,7 +13,7 @@ from iiae.errors import SettingsError
 from iiae.model.iiae import IIAE
 from iiae.run.arguments import Request, both_overrides
 from iiae.run.run import Run
-from iiae.run_folder import ESTIMATOR, load_run
+from iiae.run_folder import load_run, warn_of_estimator
 
 log = logging.getLogger("iiae")
 
@@ -85,6 +85,8 @@ def fit(
     request = Request.of(first, second, x, y, pairs, covariates, sizes)
     overrides = [*request.overrides(), *both_overrides(settings, named)]
     chosen, made = request.settle(overrides)
+    if data is not None and not (made is None and isinstance(data, Splits)):
+        raise SettingsError("data: takes iiae.data.Splits beside settings, instead of x and y")
     folder = tempfile.mkdtemp(prefix="iiae-") if out is None else out
     data = data if made is None else made
     stored = training.fit(chosen, folder, data, model, resume, progress, overwrite)
@@ -99,10 +101,5 @@ def load(folder: str | Path) -> Run:
     Raises:
         RunError: The folder is not a finished run, or is damaged.
     """
-    if (Path(folder) / ESTIMATOR).is_file():
-        log.warning(
-            "%s was saved by an IIAETransformer, whose model takes standardised rows; "
-            "IIAETransformer.load takes rows as they are",
-            folder,
-        )
+    warn_of_estimator(Path(folder))
     return Run(load_run(folder))

@@ -144,6 +144,7 @@ class Run:
     ) -> Prediction:
         """What the other domain would measure of each sample, with an interval of each value.
 
+        What is drawn for a row depends on the other rows of the call.
         Arguments are those of `translate`, and `level` and `samples` those of
         `iiae.model.prediction.predict`; so are errors.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from torch import Tensor
 from iiae.data.arrays import ArrayPairs
 from iiae.data.base import PairSet
 from iiae.data.context import with_context
-from iiae.data.ranges import check_values, sides_of
+from iiae.data.ranges import check_values, sides_of, warn_of_black
 from iiae.data.registry import check_shapes
 from iiae.errors import DataError, SettingsError
 from iiae.files.cells import is_cells
@@ -23,6 +24,8 @@ from iiae.model.iiae import IIAE
 from iiae.networks.covariates import plain_name
 from iiae.run_folder import TrainedRun, load_features, open_samples
 from iiae.types import DOMAINS, Context, Domain
+
+log = logging.getLogger("iiae")
 
 BATCH = 256  # samples that the model takes at once
 
@@ -96,6 +99,36 @@ def by_name(values: Any) -> Any:
     return {alone: values} if isinstance(alone, str) else values
 
 
+def values_by_name(values: Any) -> dict[str, Any]:
+    """`by_name`, empty for None.
+
+    Raises:
+        SettingsError: They have no names.
+    """
+    found = by_name(values)
+    if not isinstance(found, Mapping | None):
+        raise SettingsError(f"covariates are given by name, {{'batch': array}}; given {values!r}")
+    return dict(found or {})
+
+
+def warn_of_indexes(first: Any, second: Any, names: tuple[str, str]) -> None:
+    """Warns of two data frames or AnnData that are taken row by row though their indexes differ.
+
+    Of columns by name, the index is that of the first one.
+    """
+    if isinstance(second, Mapping):
+        second = next(iter(second.values()), None)
+    indexes: list[Any] = [
+        getattr(one, "index", getattr(one, "obs_names", None)) for one in (first, second)
+    ]
+    if all(hasattr(one, "equals") for one in indexes) and not indexes[0].equals(indexes[1]):
+        a, b = names
+        log.warning(
+            "the indexes of %s and %s differ, and row i of %s is taken as that of row i of %s; "
+            "align them first, as with %s.loc[%s.index]", a, b, b, a, b, a,
+        )  # fmt: skip
+
+
 def named_columns(covariates: Any, sizes: Any) -> dict[str, np.ndarray]:
     """Covariates and library sizes of pairs, a value per pair, by the name of their column.
 
@@ -130,6 +163,8 @@ def given_pairs(
     """
     if x is None or y is None:
         raise SettingsError("evaluate takes x=... and y=..., or neither")
+    warn_of_indexes(x, y, ("x", "y"))
+    warn_of_indexes(x, covariates, ("x", "covariates"))
     columns = named_columns(covariates, sizes)
     pairs = ArrayPairs(_as_taken(run, x, "x"), _as_taken(run, y, "y"), columns=columns)
     check_shapes(pairs.shapes, run.shapes)
@@ -167,7 +202,7 @@ def context_of(model: IIAE, covariates: Any, rows: int, size: Any = None) -> Con
     Raises:
         DataError: Covariates or sizes do not fit the model or the number of samples.
     """
-    mine, given = model.covariates, by_name(covariates) or {}
+    mine, given = model.covariates, values_by_name(covariates)
     columns = mine.encode(given, rows) if given or mine.names else None
     if size is None:
         return Context(None, columns)
@@ -213,5 +248,8 @@ def samples_of(run: TrainedRun, values: Any, domain: Domain) -> Tensor:
         form, right = ("x".join(map(str, s)) for s in (pairs.shapes[0], shape))
         raise DataError(f"{domain} has samples of {form}, the model takes {right}")
     samples = next(iter(pairs.batches(len(pairs)))).x
-    check_values(samples, run.settings.objective.of(domain), domain)
+    likelihood = run.settings.objective.of(domain)
+    check_values(samples, likelihood, domain)
+    if array.dtype.kind == "f":
+        warn_of_black(samples, likelihood, domain)
     return samples

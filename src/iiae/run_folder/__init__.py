@@ -42,6 +42,7 @@ from iiae.run_folder.stored import (
     open_samples,
     place_in_cells,
     save_settings,
+    warn_of_estimator,
 )
 from iiae.run_folder.weights import (
     Shapes,
@@ -92,6 +93,7 @@ __all__ = [
     "save_pairs",
     "save_settings",
     "save_weights",
+    "warn_of_estimator",
     "weights_digest",
     "write_metrics",
 ]

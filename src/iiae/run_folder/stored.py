@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,13 +21,15 @@ from iiae.model.build import build_model
 from iiae.model.folded import folded
 from iiae.model.iiae import IIAE
 from iiae.networks.covariates import Covariates
-from iiae.run_folder.names import CHECKPOINT, FILES, MODEL, REPLACED, SETTINGS
-from iiae.run_folder.records import load_features
+from iiae.run_folder.names import CHECKPOINT, ESTIMATOR, FILES, MODEL, REPLACED, SETTINGS
+from iiae.run_folder.records import load_features, load_history
 from iiae.run_folder.weights import Shapes
 from iiae.settings import Settings, dump_settings, load_settings
 from iiae.types import Domain, PerDomain
 
 LATER = frozenset({"levels"})  # buffers that weights of earlier versions have not
+
+log = logging.getLogger("iiae")
 
 
 class StoredRun(NamedTuple):
@@ -84,12 +87,27 @@ def load_run(folder: str | Path, model: IIAE | None = None) -> StoredRun:
         covariates = Covariates.from_json(notes.get("covariates", "[]"))
         model = model or build_model(settings.model, settings.objective, shapes, covariates)
         _fill(model, path)
+        _warn_of_later_epochs(folder, int(notes.get("epochs", 0)))
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}") from error
     except (SafetensorError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise RunError(f"{path}: damaged, or not of these settings: {reason}") from error
     return StoredRun(folder, settings, model.eval(), shapes)
+
+
+def _warn_of_later_epochs(folder: Path, epochs: int) -> None:
+    """Warns if a run was resumed after its weights were written, and has not finished since."""
+    later = len(load_history(folder))
+    if 0 < epochs < later:
+        log.warning(
+            "%s: training was resumed and has not finished: the weights are those of %d epochs, "
+            "history.csv has %d; iiae train --resume --out %s",
+            folder,
+            epochs,
+            later,
+            folder,
+        )
 
 
 def _fill(model: IIAE, path: Path) -> None:
@@ -137,9 +155,20 @@ def copy_run(run: Path, folder: Path, overwrite: bool = False) -> Path:
 
 def open_samples(run: TrainedRun, inputs: Sequence[str | Path], domain: Domain) -> Source:
     """Samples of one domain in files, as a run takes them; errors as for `open_source`."""
+    warn_of_estimator(run.folder)
     columns, data = load_features(run.folder).of(domain), run.settings.data
     place = place_in_cells(run, domain)
     return open_source(inputs, run.shapes.of(domain), domain, columns, data.pad, place)
+
+
+def warn_of_estimator(folder: Path) -> None:
+    """Warns of a folder that `IIAETransformer.save` wrote: its model takes standardised rows."""
+    if (folder / ESTIMATOR).is_file():
+        log.warning(
+            "%s was saved by an IIAETransformer, whose model takes standardised rows; "
+            "IIAETransformer.load takes rows as they are",
+            folder,
+        )
 
 
 def place_in_cells(run: TrainedRun, domain: Domain) -> str:

@@ -29,8 +29,11 @@ def save_weights(
     weights: Mapping[str, Tensor],
     shapes: tuple[Sequence[int], Sequence[int]],
     covariates: Covariates = Covariates(),
+    epochs: int | None = None,
 ) -> None:
     """Writes a state dict with the data's shapes and covariates, atomically, as safetensors.
+
+    `epochs` is how many the run had been trained for.
 
     Raises:
         RunError: The file cannot be written.
@@ -38,6 +41,8 @@ def save_weights(
     metadata = {"format": "pt", "shapes": json.dumps([list(shape) for shape in shapes])}
     if covariates.names:
         metadata["covariates"] = covariates.to_json()
+    if epochs is not None:
+        metadata["epochs"] = str(epochs)
     # a copy in plain layout: safetensors keeps no strides
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in weights.items()}
 

@@ -74,7 +74,8 @@ def search_files(
     """
     gallery, weights = Gallery.open(where, weights_digest(run.folder), root), read_weights(by)
     domain = domain or other(gallery.info.domain)
-    if weights.alone is None and (vectors or (like is None and domain != gallery.info.domain)):
+    lent = not vectors and (like is not None or domain == gallery.info.domain)
+    if not lent and (weights.alone is None or (weights.alone == "exclusive" and not vectors)):
         raise GalleryError(
             f"by {by}: the exclusive latent is that of domain {gallery.info.domain}, which the "
             "gallery holds; give a sample of it to be like"

@@ -243,7 +243,8 @@ def _finish(learner: Learner, data: Splits, train: PairSet, out: Path) -> None:
         batches = data.train.batches(settings.training.batch, index.sort().values)
         recompute_moments(model, batches, settings.training.seed)
     _calibrate(model, data.validation, settings.training.seed)
-    save_weights(out / MODEL, model.state_dict(), data.train.shapes, model.covariates)
+    given = data.train.shapes, model.covariates, len(learner.history)
+    save_weights(out / MODEL, model.state_dict(), *given)
     summary = {**_summary(learner, data), "latents": _latents(posteriors, active)}
     recorded = load_pairs(out)  # its digest was taken when training began
     save_metrics(out, "training", summary, recorded["train"].digest if recorded else None)
