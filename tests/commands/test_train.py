@@ -43,6 +43,15 @@ def test_columns_of_a_table_of_pairs_are_named(tmp_path, iiae):
     assert "has no column x, only sketch, photo; name yours with --x and --y" in err
 
 
+def test_a_data_set_is_named_without_a_file_and_the_next_step_is_quoted(tmp_path, iiae):
+    code, _, err = iiae(
+        "train", "--set", "data.name=digits-cdcb", "--set", "data.size=16", "--set",
+        "model.width=4", "--set", "training.epochs=1", "--out", tmp_path / "a run",
+    )  # fmt: skip
+    assert code == 0, err
+    assert f"next: iiae evaluate '{tmp_path}/a run'" in err
+
+
 def test_a_run_is_resumed_without_its_file(tmp_path, iiae):
     (tmp_path / "s.toml").write_text(dump_settings(small_settings()))
     assert iiae("train", tmp_path / "s.toml", "--out", tmp_path / "run")[0] == 0

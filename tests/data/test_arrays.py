@@ -239,6 +239,25 @@ def test_tables_with_names_of_rows_are_matched_by_name(tmp_path, ending):
     assert pairs.features == (["a", "b"], ["c"])
 
 
+def test_paths_that_are_the_same_in_both_tables_are_names(tmp_path, caplog):
+    names = [f"cell{i}" for i in range(40)]
+    for side, order in (("x", names), ("y", names[::-1])):
+        rows = [f"{name},{name.removeprefix('cell')},{i}" for i, name in enumerate(order)]
+        (tmp_path / f"{side}.csv").write_text("\n".join(["path,a,b", *rows]) + "\n")
+    settings = data_settings(name="arrays", x=f"{tmp_path}/x.csv", y=f"{tmp_path}/y.csv")
+    pair = next(load(settings).train.batches(8))
+    assert (pair.x[:, 0] == pair.y[:, 0]).all()
+    assert "the same whole numbers" not in caplog.text
+
+
+def test_numbers_of_rows_with_a_heading_are_pointed_out(tmp_path, caplog):
+    for side, order in (("x", range(40)), ("y", range(39, -1, -1))):
+        rows = [f"{i},{2 * i % 7}" for i in order]
+        (tmp_path / f"{side}.csv").write_text("\n".join([f"id{side},a", *rows]) + "\n")
+    load(data_settings(name="arrays", x=f"{tmp_path}/x.csv", y=f"{tmp_path}/y.csv"))
+    assert "columns idx of x and idy of y hold the same whole numbers" in caplog.text
+
+
 def test_a_table_as_r_writes_it_has_names_of_rows(tmp_path):
     (tmp_path / "r.tsv").write_text('"a"\t"b"\n"r1"\t1\t2\n"r2"\t3\t4\n', "utf-8")
     rows = read_rows(tmp_path / "r.tsv", "x")

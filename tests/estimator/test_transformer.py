@@ -18,6 +18,7 @@ from sklearn.utils.estimator_checks import check_estimator
 import iiae
 from iiae.errors import DataError, MissingExtra, RunError, SettingsError
 from iiae.estimator import IIAETransformer
+from iiae.inference.embed import embed_files
 from iiae.model.columns import BLOCKS
 from iiae.run_folder import COMPARISON, ESTIMATOR, load_run
 
@@ -141,6 +142,10 @@ def test_what_cannot_be_saved_or_loaded_is_said(views, fitted, tmp_path, caplog)
     with pytest.raises(RunError, match="holds a run already"):
         fitted.save(tmp_path / "b")
     iiae.load(tmp_path / "b")
+    assert "whose model takes standardised rows" in caplog.text
+    caplog.clear()
+    np.save(tmp_path / "x.npy", np.asarray(views[0], dtype=np.float32))
+    embed_files(tmp_path / "b", tmp_path / "x.npy", tmp_path / "z.npz", "x")
     assert "whose model takes standardised rows" in caplog.text
     (tmp_path / "b" / COMPARISON).touch()  # of a run that was there before
     fitted.save(tmp_path / "b", overwrite=True)

@@ -107,6 +107,18 @@ def test_cells_with_nothing_that_the_run_takes_are_refused(run):
         run.write(other)
 
 
+def test_a_value_that_is_missing_among_measured_ones_is_refused_with_the_cell(run, tmp_path):
+    cells = make_mudata()
+    panel = cells["protein"].X.copy()
+    panel[3, 1] = np.nan
+    cells["protein"].X = panel
+    name = cells["protein"].obs_names[3]
+    with pytest.raises(DataError, match=f"NaN or infinite values.* in {name}"):
+        run.embed(y=cells)
+    with pytest.raises(DataError, match=f"NaN or infinite values.* in {name}"):
+        run.write(cells)
+
+
 def test_files_are_copied_with_latents_and_translations(run, tmp_path, iiae):
     path = write_cells(make_mudata(proteins=70), tmp_path / "a.h5mu")
     before = path.read_bytes()

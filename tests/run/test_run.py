@@ -80,6 +80,10 @@ def test_sizes_pictures_and_settings_given_twice_are_refused_where_they_mean_not
         run.translate(x[:2], size=3)
     with pytest.raises(SettingsError, match="pictures: a folder of images is for runs on features"):
         run.report(images="pictures")
+    with pytest.raises(SettingsError, match=r"data: takes iiae.data.Splits beside settings"):
+        iiae.fit(x, y, data=run.data)
+    with pytest.raises(SettingsError, match=r"covariates are given by name, \{'batch': array\}"):
+        run.translate(x[:2], as_if="v")
     with pytest.raises(SettingsError, match="epochs is given twice"):
         iiae.fit(x, y, epochs=2, settings={"training": {"epochs": 1}})
 
@@ -180,8 +184,43 @@ def test_data_frames_taken_by_position_though_their_indexes_differ_are_named(cap
     iiae.fit(x, y, **given)
     iiae.fit(x[::-1], y[::-1], **given)
     assert said not in caplog.text
-    iiae.fit(x, y[::-1], **given)
+    run = iiae.fit(x, y[::-1], **given)
     assert said in caplog.text
+    caplog.clear()
+    run.evaluate(x=x, y=y[::-1])
+    assert said in caplog.text
+    lane = pandas.DataFrame({"lane": np.arange(60) % 2})
+    run = iiae.fit(x, y, covariates=lane, **given)
+    run.embed(x=x, covariates=lane)
+    assert "and covariates differ" not in caplog.text
+    iiae.fit(x, y, covariates=lane[::-1], **given)
+    run.embed(x=x, covariates={"lane": lane["lane"][::-1]})
+    assert "the indexes of x and covariates differ" in caplog.text
+    assert "the indexes of the samples and covariates differ" in caplog.text
+
+
+def test_images_from_0_to_1_are_warned_of_where_black_is_minus_1(caplog):
+    images = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3)).astype(np.uint8)
+    small = {"model.shared": 2, "model.width": 4, "training.batch": 10}
+    run = iiae.fit(images, images, epochs=1, settings=small, progress=False)
+    scaled = (images / 255).astype(np.float32).transpose(0, 3, 1, 2)
+    run.embed(x=2 * scaled - 1)
+    run.embed(x=images)
+    assert "where black is -1" not in caplog.text
+    run.embed(x=scaled)
+    assert "x: images from 0 to 1, where black is -1 and white 1" in caplog.text
+
+
+def test_a_run_that_was_resumed_and_stopped_says_so(tmp_path, caplog):
+    run = iiae.fit(*arrays(60), tmp_path / "run", settings=SMALL, progress=False)
+    iiae.load(tmp_path / "run")
+    assert "has not finished" not in caplog.text
+    lines = (run.folder / "history.csv").read_text().splitlines()
+    (run.folder / "history.csv").write_text("\n".join([*lines, lines[-1], lines[-1]]) + "\n")
+    iiae.load(tmp_path / "run")
+    assert (
+        "the weights are those of 2 epochs, history.csv has 4; iiae train --resume" in caplog.text
+    )
 
 
 def test_other_pairs_to_evaluate_have_the_forms_of_samples(run):

@@ -57,6 +57,8 @@ def test_features_are_found_by_the_shared_latent_of_the_other_domain(run, tmp_pa
     # the same items by their own domain, by the exclusive latent, and by latents in a file
     again = search_files(run, tmp_path / "g", [tmp_path / "y.npy"], 1, "y", by="exclusive")[1]
     assert [hits[0].path for hits in again.hits] == [f"{tmp_path}/y.npy#{i}" for i in range(20)]
+    with pytest.raises(GalleryError, match="the exclusive latent is that of domain y"):
+        search_files(run, tmp_path / "g", [tmp_path / "x.npy"], 1, by="exclusive")
     np.save(tmp_path / "z.npy", z[1])
     by_vector = search_files(run, tmp_path / "g", [tmp_path / "z.npy"], 1, vectors=True)[1]
     assert [hits[0].distance for hits in by_vector.hits] == [0] * 20

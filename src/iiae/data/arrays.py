@@ -201,7 +201,9 @@ def _named_alike(
 
 
 def _warn_of_numbers(x: Matrix, y: Matrix) -> None:
-    """Warns of tables whose first columns look like numbers of their rows."""
+    """Warns of tables whose first columns look like numbers of their rows, which have no names."""
+    if x.rows and y.rows:
+        return
     if not (x.columns and y.columns) or is_sparse(x.values) or is_sparse(y.values):
         return
     first, second = x.values[:, 0], y.values[:, 0]
