@@ -212,8 +212,8 @@ def _vectors(
     From 1,000 pairs of wide vectors on, retrieval among validation pairs chooses the weights: the
     reconstruction of many columns has more nats than all else in the loss, which stops too early.
 
-    A nat of reconstruction earns 1.2, a nat that both domains tell costs 0.2 in z_s, and one that
-    a domain has alone 0.9 there and 0.7 in z_x or z_y (docs/objective.md).
+    A nat of reconstruction earns 1.3, a nat that both domains tell costs 0.3 in z_s, and one that
+    a domain has alone 1.0 there and 0.8 in z_x or z_y (docs/objective.md).
     """
     likelihood = {side: {"kind": "normal", "weight": "auto"} for side in "xy"}
     few = pairs < FEW_PAIRS
@@ -233,7 +233,7 @@ def _vectors(
             **({"components": components} if any(components) else {}),
             "standardise": True,
         },
-        "objective": {"beta": 0.2, "inter": 0.7, "exclusive": 0.5, "tau": 200.0, **likelihood},
+        "objective": {"beta": 0.3, "inter": 0.7, "exclusive": 0.5, "tau": 200.0, **likelihood},
         "training": {
             "batch": batch,
             "learning_rate": 1e-3,
