@@ -250,6 +250,15 @@ def test_paths_that_are_the_same_in_both_tables_are_names(tmp_path, caplog):
     assert "the same whole numbers" not in caplog.text
 
 
+def test_a_parquet_of_pandas_has_the_index_as_names(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    frame = pandas.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]}, index=["r1", "r2"])
+    frame.to_parquet(tmp_path / "x.parquet")
+    rows = read_rows(tmp_path / "x.parquet", "x")
+    assert (rows.names, rows.columns) == (["r1", "r2"], ["a", "b"])
+
+
 def test_numbers_of_rows_with_a_heading_are_pointed_out(tmp_path, caplog):
     for side, order in (("x", range(40)), ("y", range(39, -1, -1))):
         rows = [f"{i},{2 * i % 7}" for i in order]

@@ -134,6 +134,9 @@ def test_hugging_face_data_sets_are_read_from_local_parquet(tmp_path, monkeypatc
     table.select(range(6, 8)).to_parquet(folder / "test-00000-of-00001.parquet")
     given = settings(tmp_path / "set", x="a", y="b")
     parts = load(given.model_copy(update={"name": "hugging-face"}))
+    table.save_to_disk(tmp_path / "alone")
+    saved = given.model_copy(update={"name": "hugging-face", "root": str(tmp_path / "alone")})
+    assert sum(map(len, load(saved))) == 8
     assert [len(p) for p in parts] == [5, 1, 2]
     assert is_right(parts.test)
 

@@ -80,6 +80,8 @@ def test_sizes_pictures_and_settings_given_twice_are_refused_where_they_mean_not
         run.translate(x[:2], size=3)
     with pytest.raises(SettingsError, match="pictures: a folder of images is for runs on features"):
         run.report(images="pictures")
+    with pytest.raises(SettingsError, match="give one file or folder each; pairs of files"):
+        iiae.fit(["a.png", "b.png"], ["c.png", "d.png"])
     with pytest.raises(SettingsError, match=r"data: takes iiae.data.Splits beside settings"):
         iiae.fit(x, y, data=run.data)
     with pytest.raises(SettingsError, match=r"covariates are given by name, \{'batch': array\}"):

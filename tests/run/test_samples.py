@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from iiae.errors import DataError
 from iiae.run import as_array
@@ -28,5 +29,7 @@ def test_tables_of_mixed_numbers_are_arrays_and_text_is_named():
     np.testing.assert_array_equal(as_array(missing)[:, 3], [np.nan, 3])
     with pytest.raises(DataError, match=r"column 'e' holds text, not numbers"):
         as_array(pandas.DataFrame({**numbers, "e": ["u", "v"]}))
+    with pytest.raises(DataError, match="list: pictures differ in size; give their files"):
+        as_array([Image.new("L", (2, 3)), Image.new("L", (4, 3))])
     with pytest.raises(DataError, match="list: rows differ in length"):
         as_array([[1, 2], [3]])

@@ -108,7 +108,8 @@ def _refuse_columns(columns: Mapping[str, np.ndarray], x: Matrix, y: Matrix) -> 
     if columns:
         raise DataError(
             f"{x.place} and {y.place} are sparse, matched by name or lack partners, and columns "
-            f"({', '.join(columns)}) are by row; give covariates as columns of obs in cells"
+            f"({', '.join(columns)}) are by row; put both into one MuData, or y into obsm of "
+            "an AnnData, with the columns in its obs"
         )
 
 

@@ -70,7 +70,11 @@ def load_hugging_face(settings: DataSettings) -> Splits:
     if settings.root is None:
         raise DataError("data.root is missing: the hub id or folder of the data set")
     try:
-        splits = datasets.load_dataset(settings.root)
+        alone = (Path(settings.root) / "state.json").is_file()  # one part, as `save_to_disk` writes
+        if alone:
+            splits = {"all": datasets.Dataset.load_from_disk(settings.root)}
+        else:
+            splits = datasets.load_dataset(settings.root)
     except Exception as error:  # each backend raises its own
         reason = str(error).strip().splitlines()[0]
         raise DataError(f"data.root = {settings.root}: cannot be loaded: {reason}") from error

@@ -24,6 +24,7 @@ from iiae.types import Domain
 
 ARRAYS = (".npy", ".npz")
 NAMES, LABELS = ("paths", "path"), ("labels", "label")
+PANDAS_INDEX = "__index_level_0__"  # of a data frame without a name, in Parquet
 
 log = logging.getLogger("iiae")
 
@@ -185,6 +186,8 @@ def as_samples(values: np.ndarray, shape: Sequence[int]) -> np.ndarray:
 
 def _of_table(path: Path, name: str) -> Rows:
     columns = read_columns(path, matrix=True)
+    if PANDAS_INDEX in columns:  # which pandas writes last
+        columns = {"": columns.pop(PANDAS_INDEX), **columns}
     if table_ending(path) != ".parquet":
         _report_heading(path, list(columns))
     texts = [_first(columns, names) for names in (NAMES, LABELS)]

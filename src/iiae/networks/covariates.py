@@ -14,6 +14,7 @@ from torch import Tensor
 from iiae.errors import DataError, first_five
 
 KINDS = ("categorical", "continuous")
+ADVICE = ": a value for all samples or one for each; those of cells are columns of their obs"
 
 
 class Covariate(NamedTuple):
@@ -82,7 +83,7 @@ class Covariates(NamedTuple):
         if set(values) != set(self.names):
             raise DataError(
                 f"covariates given: {', '.join(sorted(values)) or 'none'}; the model takes "
-                f"{', '.join(self.names) or 'none'}"
+                f"{', '.join(self.names) or 'none'}{ADVICE if self.names else ''}"
             )
         columns = [one.columns(values[one.name], rows) for one in self.each]
         return torch.from_numpy(np.concatenate(columns, 1).astype(np.float32))

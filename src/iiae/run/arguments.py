@@ -88,6 +88,11 @@ class Request(NamedTuple):
         if self.pairs is not None and not isinstance(self.pairs, str | Path):
             self._check_rows()
             return self._of_arrays(overrides)
+        if any(is_paths(one) and not isinstance(one, str | Path) for one in (self.x, self.y)):
+            raise SettingsError(
+                "x and y: give one file or folder each; pairs of files are given by a table with "
+                "columns x and y, pairs='pairs.csv'"
+            )
         if self.pairs is not None or is_paths(self.x):
             return make_settings(suggest_settings(self.x, self.y, self.pairs), overrides), None
         return self._of_arrays(overrides)

@@ -43,7 +43,9 @@ def as_array(values: Any) -> np.ndarray:
     try:
         array = values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
     except ValueError as error:
-        raise DataError(f"{type(values).__name__}: rows differ in length") from error
+        pictures = any(hasattr(one, "getbands") for one in values)
+        what = "pictures differ in size; give their files" if pictures else "rows differ in length"
+        raise DataError(f"{type(values).__name__}: {what}") from error
     if array.dtype.kind == "O" and hasattr(values, "columns"):
         return _of_frame(values)
     if array.dtype.kind not in "buif":
