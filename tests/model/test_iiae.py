@@ -114,7 +114,7 @@ def test_what_one_domain_alone_knows_is_not_active_in_z_s():
         ),
         ("image-map", ((3, 32, 32), (3, 32, 32)), "from 64 to 512"),
         ("features", ((3, 32, 32), (5,)), "for images; the data is 3x32x32 and 5"),
-        ("small", ((12,), (12,)), "takes images of both domains"),
+        ("small", ((12,), (12,)), "takes images; use 'features' for vectors"),
     ],
 )
 def test_a_family_refuses_data_it_cannot_take(family, shapes, message):
