@@ -58,8 +58,8 @@ def _thinned(batches: Iterable[Tensor], most: int) -> Tensor:
     held: list[Tensor] = []
     seen, step = 0, 1
     for values in batches:
-        held.append(values[-seen % step :: step].cpu())
+        held.append(values[-seen % step :: step].cpu().clone())  # a view would keep the batch
         seen += len(values)
         while sum(map(len, held)) > most:
-            held, step = [torch.cat(held)[::2]], 2 * step
+            held, step = [torch.cat(held)[::2].clone()], 2 * step
     return torch.cat(held)
