@@ -76,7 +76,7 @@ def test_results_that_cannot_be_kept_are_given_all_the_same(run, tmp_path, monke
 
 def test_sizes_pictures_and_settings_given_twice_are_refused_where_they_mean_nothing(run):
     x, y = arrays()
-    with pytest.raises(SettingsError, match=r"size = 3: objective\.y\.size is none"):
+    with pytest.raises(SettingsError, match=r"size: objective\.y\.size is none"):
         run.translate(x[:2], size=3)
     with pytest.raises(SettingsError, match="pictures: a folder of images is for runs on features"):
         run.report(images="pictures")

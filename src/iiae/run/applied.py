@@ -55,7 +55,7 @@ class Given(NamedTuple):
             SettingsError: A size is given, and the likelihood of `to` takes none.
         """
         if size is not None and run.settings.objective.of(to).size == "none":
-            raise SettingsError(f"size = {size}: objective.{to}.size is none, so {to} takes none")
+            raise SettingsError(f"size: objective.{to}.size is none, so {to} takes none")
         values = samples_of(run, source, other(to))
         known = context_of(run.model, covariates, len(values))
         warn_of_indexes(source, covariates, ("the samples", "covariates"))
