@@ -92,6 +92,12 @@ def test_pictures_that_are_seldom_pairs_are_warned_of(tmp_path, caplog):
     assert "16x16 pictures are split into two of 8x16; are these pairs" in caplog.text
 
 
+def test_a_folder_of_shards_is_told_how_it_is_named(tmp_path):
+    (tmp_path / "0.parquet").touch()
+    with pytest.raises(DataError, match=r"holds Parquet files: --set data.name=parquet-shards"):
+        suggest_settings(pairs=tmp_path)
+
+
 def test_columns_of_a_table_of_pairs_are_named(tmp_path):
     table = tmp_path / "pairs.csv"
     table.write_text("sketch,photo\na.png,b.png\n")

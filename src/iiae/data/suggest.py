@@ -54,19 +54,8 @@ def suggest_settings(
         DataError: A file cannot be read, or x and y are not of one kind.
     """
     sides = {name: str(side) for name, side in (("x", x), ("y", y)) if side is not None}
-    if pairs is not None and is_cells(pairs):
-        data = {"name": "omics", "root": str(pairs), **sides}
-        return suggest_settings_of(read_omics(pairs, data_settings(**data)), data)
     if pairs is not None:
-        if is_table(Path(pairs)):
-            return _images({"name": "table", "root": str(pairs), **OF_FILES, **sides}, FOLDER_SIZE)
-        if sides:
-            raise DataError(
-                f"{pairs}: holds x and y; columns are named of a table, places of cells"
-            )
-        size, count = size_of_pictures(pairs, halves=True)
-        data = {"name": "side-by-side", "root": str(pairs), **OF_FILES, "size": size}
-        return _images(data, size, count, in_register=True)
+        return _of_both(pairs, sides)
     folders = [is_url(side) or Path(side).is_dir() for side in sides.values()]
     if any(folders):
         for side, folder in zip(sides.values(), folders, strict=True):
@@ -84,6 +73,26 @@ def suggest_settings(
         return _images({"name": "two-folders", **OF_FILES, "size": size, **sides}, size, count)
     data = {"name": "arrays", **sides}
     return suggest_settings_of(read_arrays(DataSettings.model_validate(data)), data)
+
+
+def _of_both(pairs: str | Path, sides: Mapping[str, str]) -> dict[str, Any]:
+    """Settings for what holds both domains; `sides` are places in cells or columns of a table."""
+    if is_cells(pairs):
+        data = {"name": "omics", "root": str(pairs), **sides}
+        return suggest_settings_of(read_omics(pairs, data_settings(**data)), data)
+    if is_table(Path(pairs)):
+        return _images({"name": "table", "root": str(pairs), **OF_FILES, **sides}, FOLDER_SIZE)
+    if sides:
+        raise DataError(f"{pairs}: holds x and y; columns are named of a table, places of cells")
+    held = [*Path(pairs).iterdir()] if Path(pairs).is_dir() else []
+    if held and all(file.suffix == ".parquet" for file in held):
+        raise DataError(
+            f"{pairs}: holds Parquet files: --set data.name=parquet-shards --set "
+            f"data.root={pairs}, instead of --pairs"
+        )
+    size, count = size_of_pictures(pairs, halves=True)
+    data = {"name": "side-by-side", "root": str(pairs), **OF_FILES, "size": size}
+    return _images(data, size, count, in_register=True)
 
 
 def suggest_settings_named(overrides: Sequence[str]) -> dict[str, Any]:
