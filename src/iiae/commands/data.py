@@ -8,11 +8,7 @@ from typing import Annotated
 
 import typer
 
-from iiae.commands.common import (
-    in_shell,
-    path_of,
-    say_next,
-)
+from iiae.commands.common import in_shell, path_of, say_next
 from iiae.errors import SettingsError
 
 ABOUT = {  # for users; what loads each says more to those who write code

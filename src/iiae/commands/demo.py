@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iiae.commands.common import (
-    Overrides,
-    in_shell,
-    names_of,
-    path_of,
-    say_next,
-    show_verdicts,
-)
+from iiae.commands.common import Overrides, in_shell, names_of, path_of, say_next, show_verdicts
 
 if TYPE_CHECKING:
     from iiae.run import Run

@@ -7,13 +7,7 @@ from typing import Annotated
 
 import typer
 
-from iiae.commands.common import (
-    OnErrorOption,
-    Seed,
-    in_shell,
-    path_of,
-    say_next,
-)
+from iiae.commands.common import OnErrorOption, Seed, in_shell, path_of, say_next
 
 BackboneOption = Annotated[
     str, typer.Option(help="folder or hub name of a transformers vision model")

@@ -7,12 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from iiae.commands.common import (
-    RunFolder,
-    in_shell,
-    path_of,
-    say_next,
-)
+from iiae.commands.common import RunFolder, in_shell, path_of, say_next
 
 
 def push(

@@ -102,7 +102,9 @@ def measured_rows(matrix: Matrix) -> np.ndarray:
         check_finite(matrix)
         return np.ones(values.shape[0], dtype=bool)
     measured = ~np.isnan(values).all(1)
-    check_finite(matrix._replace(values=np.where(measured[:, None], values, 0)))
+    if not measured.all():
+        matrix = matrix._replace(values=np.where(measured[:, None], values, 0))
+    check_finite(matrix)
     return measured
 
 

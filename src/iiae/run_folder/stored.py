@@ -21,8 +21,16 @@ from iiae.model.build import build_model
 from iiae.model.folded import folded
 from iiae.model.iiae import IIAE
 from iiae.networks.covariates import Covariates
-from iiae.run_folder.names import CHECKPOINT, ESTIMATOR, FILES, MODEL, REPLACED, SETTINGS
-from iiae.run_folder.records import load_features, load_history
+from iiae.run_folder.names import (
+    CHECKPOINT,
+    ESTIMATOR,
+    FILES,
+    HISTORY,
+    MODEL,
+    REPLACED,
+    SETTINGS,
+)
+from iiae.run_folder.records import load_features
 from iiae.run_folder.weights import Shapes
 from iiae.settings import Settings, dump_settings, load_settings
 from iiae.types import Domain, PerDomain
@@ -87,18 +95,20 @@ def load_run(folder: str | Path, model: IIAE | None = None) -> StoredRun:
         covariates = Covariates.from_json(notes.get("covariates", "[]"))
         model = model or build_model(settings.model, settings.objective, shapes, covariates)
         _fill(model, path)
-        _warn_of_later_epochs(folder, int(notes.get("epochs", 0)))
+        epochs = int(notes.get("epochs", 0))
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}") from error
     except (SafetensorError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise RunError(f"{path}: damaged, or not of these settings: {reason}") from error
+    _warn_of_later_epochs(folder, epochs)
     return StoredRun(folder, settings, model.eval(), shapes)
 
 
 def _warn_of_later_epochs(folder: Path, epochs: int) -> None:
     """Warns if a run was resumed after its weights were written, and has not finished since."""
-    later = len(load_history(folder))
+    path = folder / HISTORY
+    later = len(path.read_bytes().splitlines()) - 1 if path.is_file() else 0  # below the heading
     if 0 < epochs < later:
         log.warning(
             "%s: training was resumed and has not finished: the weights are those of %d epochs, "
