@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,8 +34,6 @@ from iiae.settings import (
     none_by_default,
     override_text,
 )
-
-log = logging.getLogger("iiae")
 
 
 class Request(NamedTuple):

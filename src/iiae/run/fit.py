@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,8 +13,6 @@ from iiae.model.iiae import IIAE
 from iiae.run.arguments import Request, both_overrides
 from iiae.run.run import Run
 from iiae.run_folder import load_run, warn_of_estimator
-
-log = logging.getLogger("iiae")
 
 
 def fit(
