@@ -11,7 +11,7 @@ from iiae.data.arrays import ArrayPairs
 from iiae.data.missing import drop_partners
 from iiae.data.sampling import make_batches
 from iiae.data.suggest import suggest_settings_for, suggest_settings_of
-from iiae.errors import DataError
+from iiae.errors import DataError, SettingsError
 from iiae.model.build import build_model
 from iiae.settings import make_settings
 
@@ -31,6 +31,33 @@ def test_the_size_is_that_of_the_pictures_and_said(tmp_path, caplog, size, chose
     with caplog.at_level(logging.INFO, "iiae"):
         assert suggest_settings(x, y)["data"]["size"] == chosen
     assert f"trained on at {chosen}x{chosen}" in caplog.text
+
+
+def test_what_a_user_has_chosen_is_gone_with_and_not_talked_about(tmp_path, caplog):
+    x, y = (folder(tmp_path / name, 600, 400) for name in "ab")
+    asked = ["data.size=128", "model.side=8", "data.bands=4"]
+    with caplog.at_level(logging.INFO, "iiae"):
+        chosen = suggest_settings(x, y, overrides=asked)
+    assert not caplog.records
+    assert (chosen["data"]["size"], chosen["model"]["family"]) == (128, "small")
+    assert "degrade" not in chosen["data"]  # which takes RGB alone
+    large = suggest_settings(x, y, overrides=["data.size=256"])
+    assert (large["data"]["degrade"], large["model"]["family"]) == (0.5, "image-map")
+    with pytest.raises(SettingsError, match=r"data\.size = 'big'"):
+        suggest_settings(x, y, overrides=["data.size=big"])
+
+
+def test_the_log_tells_what_is_trained_with_and_not_what_was_replaced(caplog):
+    counts = np.arange(240).reshape(120, 2)
+    pairs = ArrayPairs(counts, counts[::-1].copy())
+    asked = ["objective.x.kind=negative-binomial", "model.size=small", "training.epochs=7"]
+    with caplog.at_level(logging.INFO, "iiae"):
+        suggest_settings_of(pairs, overrides=asked)
+    assert "negative-binomial and normal likelihoods" in caplog.text
+    assert "size small (z_s of 16, z_x and z_y of 8, width 64;" in caplog.text
+    assert "7 epochs" in caplog.text
+    assert "y holds whole numbers from 0" in caplog.text
+    assert "x holds whole numbers from 0" not in caplog.text
 
 
 def test_pictures_in_halves_get_a_finer_map_of_what_is_shared(tmp_path, caplog):
@@ -53,7 +80,8 @@ def test_pictures_in_halves_get_a_finer_map_of_what_is_shared(tmp_path, caplog):
         ((3, 28, 28), (1, 28, 28), "small"),
         ((3, 100, 100), (3, 100, 100), "small"),
         ((3, 64, 64), (3, 64, 100), "small"),
-        ((3, 128, 128), (3, 128, 128), "image-map"),
+        ((3, 128, 128), (3, 128, 128), "small"),
+        ((3, 256, 256), (3, 256, 256), "image-map"),
     ],
 )
 def test_images_in_arrays_get_networks_that_take_them(x, y, family):

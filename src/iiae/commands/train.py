@@ -120,7 +120,7 @@ def _settings(
     if experiment:
         return load_settings(experiment, overrides)
     if x or pairs:
-        return make_settings(suggest_settings(x, y, pairs), overrides)
+        return make_settings(suggest_settings(x, y, pairs, overrides), overrides)
     if not resume and any(text.startswith("data.name=") for text in overrides):
         return make_settings(suggest_settings_named(overrides), overrides)
     if resume and out:

@@ -13,20 +13,23 @@ from iiae.data.arrays import ArrayPairs, read_arrays
 from iiae.data.matched import MatchedPairs
 from iiae.data.missing import PartialPairs
 from iiae.data.omics import read_omics
-from iiae.data.picture_size import FOLDER_SIZE, size_of_pictures
 from iiae.data.ranges import sides_of
 from iiae.data.registry import load
+from iiae.data.suggest_images import (
+    FOLDER_SIZE,
+    lasting,
+    of_files,
+    of_images,
+    size_of_pictures,
+)
 from iiae.errors import DataError
 from iiae.files.cells import is_cells
 from iiae.files.remote import is_url
 from iiae.files.tables import is_table
-from iiae.settings import DataSettings, data_settings, make_settings
-from iiae.settings.sizes import with_sizes
+from iiae.settings import DataSettings, Settings, data_settings, make_settings, nested
+from iiae.types import DOMAINS
 
-# half of the images are degraded mildly: without, copies of another quality lose partners
-OF_FILES = {"size": FOLDER_SIZE, "degrade": 0.5}
 STEPS = 2500  # of training on vectors, about
-STEPS_OF_IMAGES = 3000  # on images, about: ten minutes of one core at 64 pixels
 FEW_PAIRS, FEW_STEPS = 60, 900  # below, validation pairs are too few to choose weights by loss
 FEW_LEVELS = 20  # up to which whole numbers may be grades
 MANY_COLUMNS = 50  # of which one can be dropped and guessed from the others
@@ -39,7 +42,10 @@ log = logging.getLogger("iiae")
 
 
 def suggest_settings(
-    x: str | Path | None = None, y: str | Path | None = None, pairs: str | Path | None = None
+    x: str | Path | None = None,
+    y: str | Path | None = None,
+    pairs: str | Path | None = None,
+    overrides: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Settings that suit the data: feature networks for vectors, image networks for images.
 
@@ -49,13 +55,16 @@ def suggest_settings(
         y: The same of the y side.
         pairs: Instead of both, a folder of images whose left half is x and right half y, or a
             .csv, .tsv or .parquet table; or, with both, a .h5mu or .h5ad.
+        overrides: `section.name=value` that will replace suggestions, which go with them and do
+            not log what they settle.
 
     Raises:
         DataError: A file cannot be read, or x and y are not of one kind.
+        SettingsError: An override is wrong.
     """
     sides = {name: str(side) for name, side in (("x", x), ("y", y)) if side is not None}
     if pairs is not None:
-        return _of_both(pairs, sides)
+        return _of_both(pairs, sides, overrides)
     folders = [is_url(side) or Path(side).is_dir() for side in sides.values()]
     if any(folders):
         for side, folder in zip(sides.values(), folders, strict=True):
@@ -64,24 +73,40 @@ def suggest_settings(
                 raise DataError(f"{side}: {there or 'no such folder'}; give two folders of images")
         if len(sides) == 1:
             raise DataError(f"--x {x}: is a folder of images; give --y, the folder of the partners")
-        size, count = size_of_pictures(sides["x"])
-        if size >= FOLDER_SIZE:
+        asked = _data_asked(overrides)
+        size, count = size_of_pictures(sides["x"], wanted=_size_asked(asked))
+        if size >= FOLDER_SIZE and "side" not in nested(overrides).get("model", {}):
             log.info(
                 "if things stand at the same place in both pictures of a pair, as in a photo and "
                 "its map: --set model.side=8 keeps more of where they are"
             )
-        return _images({"name": "two-folders", **OF_FILES, "size": size, **sides}, size, count)
+        return of_files({"name": "two-folders", **sides}, size, asked.bands, count)
     data = {"name": "arrays", **sides}
-    return suggest_settings_of(read_arrays(DataSettings.model_validate(data)), data)
+    return suggest_settings_of(read_arrays(DataSettings.model_validate(data)), data, overrides)
 
 
-def _of_both(pairs: str | Path, sides: Mapping[str, str]) -> dict[str, Any]:
+def _data_asked(overrides: Sequence[str]) -> DataSettings:
+    """Section `data` as far as overrides say it, checked."""
+    asked = [text for text in overrides if text.startswith("data.")]
+    return make_settings({"data": {"name": "arrays"}}, asked).data
+
+
+def _size_asked(data: DataSettings) -> int | None:
+    return data.size if "size" in data.model_fields_set else None
+
+
+def _of_both(
+    pairs: str | Path, sides: Mapping[str, str], overrides: Sequence[str]
+) -> dict[str, Any]:
     """Settings for what holds both domains; `sides` are places in cells or columns of a table."""
     if is_cells(pairs):
         data = {"name": "omics", "root": str(pairs), **sides}
-        return suggest_settings_of(read_omics(pairs, data_settings(**data)), data)
+        return suggest_settings_of(read_omics(pairs, data_settings(**data)), data, overrides)
+    asked = _data_asked(overrides)
+    size = _size_asked(asked)
     if is_table(Path(pairs)):
-        return _images({"name": "table", "root": str(pairs), **OF_FILES, **sides}, FOLDER_SIZE)
+        data = {"name": "table", "root": str(pairs), **sides}
+        return of_files(data, size or FOLDER_SIZE, asked.bands)
     if sides:
         raise DataError(f"{pairs}: holds x and y; columns are named of a table, places of cells")
     held = [*Path(pairs).iterdir()] if Path(pairs).is_dir() else []
@@ -90,9 +115,9 @@ def _of_both(pairs: str | Path, sides: Mapping[str, str]) -> dict[str, Any]:
             f"{pairs}: holds Parquet files: --set data.name=parquet-shards --set "
             f"data.root={pairs}, instead of --pairs"
         )
-    size, count = size_of_pictures(pairs, halves=True)
-    data = {"name": "side-by-side", "root": str(pairs), **OF_FILES, "size": size}
-    return _images(data, size, count, in_register=True)
+    size, count = size_of_pictures(pairs, halves=True, wanted=size)
+    data = {"name": "side-by-side", "root": str(pairs)}
+    return of_files(data, size, asked.bands, count, in_register=True)
 
 
 def suggest_settings_named(overrides: Sequence[str]) -> dict[str, Any]:
@@ -102,12 +127,14 @@ def suggest_settings_named(overrides: Sequence[str]) -> dict[str, Any]:
         DataError: The data set is missing or damaged.
         SettingsError: There is none of that name, or it does not read a setting.
     """
-    data = make_settings({}, [text for text in overrides if text.startswith("data.")]).data
+    data = _data_asked(overrides)  # its name among them
     train = load(data).train
     return suggest_settings_for(train.shapes, data.model_dump(exclude_unset=True), len(train))
 
 
-def suggest_settings_of(pairs: Pairs, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def suggest_settings_of(
+    pairs: Pairs, data: Mapping[str, Any] | None = None, overrides: Sequence[str] = ()
+) -> dict[str, Any]:
     """Settings for these pairs: as `suggest_settings_for`, and what suits their values.
 
     Vectors of zeros and ones alone get a Bernoulli likelihood.
@@ -115,9 +142,11 @@ def suggest_settings_of(pairs: Pairs, data: Mapping[str, Any] | None = None) -> 
     Args:
         pairs: All of them.
         data: Section `data`; arrays in memory by default.
+        overrides: As of `suggest_settings`.
 
     Raises:
         DataError: All rows of a side are the same vector.
+        SettingsError: An override is wrong.
     """
     chosen = suggest_settings_for(pairs.shapes, data, *_numbers(pairs))
     if len(pairs.shapes[0]) == 1:
@@ -128,7 +157,7 @@ def suggest_settings_of(pairs: Pairs, data: Mapping[str, Any] | None = None) -> 
                 )
             if bool((values == values.square()).all()):
                 chosen["objective"][side] = {"kind": "bernoulli"}
-            elif _are_counts(values):
+            elif _are_counts(values) and "kind" not in _asked(overrides, "objective", side):
                 log.info(
                     "%s holds whole numbers from 0: if these are counts, objective.%s.kind = "
                     "'negative-binomial' takes them as such, or give log1p of them to the "
@@ -136,8 +165,16 @@ def suggest_settings_of(pairs: Pairs, data: Mapping[str, Any] | None = None) -> 
                     side,
                     side,
                 )
-        _say(chosen, pairs)
+        _say(make_settings(chosen, overrides), pairs)
     return chosen
+
+
+def _asked(overrides: Sequence[str], *sections: str) -> Mapping[str, Any]:
+    """What overrides say of a section, or of a section in it."""
+    found: Any = nested(overrides)
+    for section in sections:
+        found = found.get(section, {})
+    return found
 
 
 def _are_counts(values: Tensor) -> bool:
@@ -153,32 +190,34 @@ def _numbers(pairs: Pairs) -> tuple[int, int]:
     return len(pairs), len(pairs.sides) if isinstance(pairs, PartialPairs) else len(pairs)
 
 
-def _say(chosen: Mapping[str, Any], pairs: Pairs) -> None:
-    model, kinds = chosen["model"], [chosen["objective"][side]["kind"] for side in "xy"]
-    sizes = with_sizes(model)
+def _say(settings: Settings, pairs: Pairs) -> None:
+    model, training = settings.model, settings.training
+    kinds = [settings.objective.of(domain).kind for domain in DOMAINS]
     complete, rows = _numbers(pairs)
-    seen = model.get("components", (0, 0))
-    wide = " and ".join(side for side, count in zip("xy", seen, strict=True) if count)
     log.info(
-        "suggested for %d pairs%s of %d and %d columns: standardised%s, %s and %s likelihoods%s, "
-        "size %s (z_s of %d, z_x and z_y of %d, width %d; --set model.size=... is one dial for "
+        "suggested for %d pairs%s of %d and %d columns: %s, %s and %s likelihoods%s, "
+        "size %s (z_s of %s, z_x and z_y of %s, width %s; --set model.size=... is one dial for "
         "all), %d epochs%s; settings.toml of the run lists all",
         complete,
         f" and {rows - complete} samples alone" if rows > complete else "",
-        pairs.shapes[0][0],
-        pairs.shapes[1][0],
-        f", encoders see {COMPONENTS} principal components of {wide}" if wide else "",
+        *(shape[0] for shape in pairs.shapes),
+        _seen(settings),
         *kinds,
         " whose scale is learned" if "normal" in kinds else "",
-        model["size"],
-        sizes["shared"],
-        sizes["exclusive"],
-        sizes["width"],
-        chosen["training"]["epochs"],
-        " at most"
-        if "patience" in chosen["training"]
-        else ", since few pairs cannot say when to stop",
-    )
+        model.size, model.shared, model.exclusive, model.width,
+        training.epochs,
+        " at most" if training.patience
+        else ", since few pairs cannot say when to stop" if complete < FEW_PAIRS
+        else "",
+    )  # fmt: skip
+
+
+def _seen(settings: Settings) -> str:
+    """What encoders see of both domains."""
+    counts = settings.model.component_counts
+    wide = [f"{n} principal components of {d}" for d, n in zip(DOMAINS, counts, strict=True) if n]
+    units = "standardised" if settings.model.standardise else "as they are"
+    return f"{units}, encoders see {' and '.join(wide)}" if wide else units
 
 
 def suggest_settings_for(
@@ -207,7 +246,7 @@ def suggest_settings_for(
         )
     side, *others = {side for shape in shapes for side in shape[1:]}
     published = not others and side.bit_count() == 1  # squares that its networks take
-    return _images(section, side if published else FOLDER_SIZE)
+    return of_images(section, side if published else FOLDER_SIZE)
 
 
 def _vectors(
@@ -227,12 +266,12 @@ def _vectors(
     likelihood = {side: {"kind": "normal", "weight": "auto"} for side in "xy"}
     few = pairs < FEW_PAIRS
     batch = min(100, max(8, rows // 8))
-    lasting = _lasting(FEW_STEPS if few else STEPS, batch, rows)
+    length = lasting(FEW_STEPS if few else STEPS, batch, rows)
     if few:
-        lasting = {"epochs": lasting["epochs"], "keep": "last"}
+        length = {"epochs": length["epochs"], "keep": "last"}
     components = [COMPONENTS if size >= WIDE else 0 for (size,) in shapes]
     if any(components) and pairs >= MANY_PAIRS:
-        lasting["keep"] = "retrieval"
+        length["keep"] = "retrieval"
     return {
         "data": data,
         "model": {
@@ -247,49 +286,6 @@ def _vectors(
             "batch": batch,
             "learning_rate": 1e-3,
             "adam_beta1": 0.5,
-            **lasting,
+            **length,
         },
-    }
-
-
-def _lasting(steps: int, batch: int, rows: int) -> dict[str, Any]:
-    """Epochs of about so many steps, and after how many without a better one training ends."""
-    epochs = min(300, max(20, steps * batch // max(1, rows)))
-    return {"epochs": epochs, "patience": max(10, epochs // 4)}
-
-
-def _images(
-    data: dict[str, Any], size: int, pairs: int | None = None, in_register: bool = False
-) -> dict[str, Any]:
-    """What was chosen on validation pairs of Facades and Maps (docs/studies/facades-maps.md).
-
-    In register, things stand at the same place in both pictures, as in halves of one file: a finer
-    map of z_s then keeps where they are, and windows may be cut out of both.
-    """
-    training: dict[str, Any] = {"precision": "auto", "epochs": 50}
-    if size <= 64:
-        batch = 32
-        if pairs:
-            training |= _lasting(STEPS_OF_IMAGES, batch, pairs)
-        model: dict[str, Any] = {"family": "small", "size": "medium"}
-        objective: dict[str, Any] = {side: {"weight": 8000.0} for side in "xy"}
-        if in_register and size == FOLDER_SIZE:
-            log.info(
-                "pictures in halves of one file: z_s is a map of 8x8, which keeps where things "
-                "stand; --set model.side=4 for pairs that are not in register"
-            )
-            data = data | {"crop": 0.15}
-            model |= {"side": 8, "shared": 16}
-            objective["beta"] = 0.02
-            training["learning_rate"] = 2e-3
-        training["batch"] = batch
-        return {"data": data, "model": model, "objective": objective, "training": training}
-    # as published
-    training |= {"batch": 8, "learning_rate": 2e-4, "adam_beta1": 0.5, "decay_from": 1.0}
-    likelihood = {side: {"weight": 1000.0} for side in "xy"}
-    return {
-        "data": data,
-        "model": {"family": "image-map", "shared": 128},
-        "objective": {"tau": 25_000.0, **likelihood},
-        "training": training,
     }

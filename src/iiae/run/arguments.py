@@ -77,7 +77,7 @@ class Request(NamedTuple):
             DataError: The data is missing, damaged or does not fit.
         """
         if isinstance(self.cells, str | Path):
-            return make_settings(suggest_settings(self.x, self.y, self.cells), overrides), None
+            return _suggested(self.x, self.y, self.cells, overrides), None
         if self.cells is not None:
             return self._of_cells(overrides)
         if isinstance(self.x, Settings) or _is_settings_file(self.x):
@@ -91,7 +91,7 @@ class Request(NamedTuple):
                 "columns x and y, pairs='pairs.csv'"
             )
         if self.pairs is not None or is_paths(self.x):
-            return make_settings(suggest_settings(self.x, self.y, self.pairs), overrides), None
+            return _suggested(self.x, self.y, self.pairs, overrides), None
         return self._of_arrays(overrides)
 
     def _check_rows(self) -> None:
@@ -114,7 +114,7 @@ class Request(NamedTuple):
         places = {"x": self.x, "y": self.y}
         data = {"name": "omics", **{k: place for k, place in places.items() if place is not None}}
         pairs = read_omics(self.cells, make_settings({"data": data}, overrides).data)
-        settings = make_settings(suggest_settings_of(pairs, data), overrides)
+        settings = make_settings(suggest_settings_of(pairs, data, overrides), overrides)
         return settings, split_matched(pairs, settings.data)
 
     def _of_arrays(self, overrides: Sequence[str]) -> tuple[Settings, Splits]:
@@ -129,9 +129,14 @@ class Request(NamedTuple):
         if sides[0].rows == sides[1].rows:  # then row i is the partner of row i
             sides = sides[0]._replace(rows=None), sides[1]._replace(rows=None)
         columns = named_columns(self.covariates, self.sizes)
-        settings = make_settings(suggest_settings_of(make_pairs(*sides)), overrides)
+        suggested = suggest_settings_of(make_pairs(*sides), overrides=overrides)
+        settings = make_settings(suggested, overrides)
         settings_of(find("arrays"), settings.data)  # refuses what arrays do not read
         return settings, split_rows(*sides, settings.data, columns)
+
+
+def _suggested(x: Any, y: Any, pairs: Any, overrides: Sequence[str]) -> Settings:
+    return make_settings(suggest_settings(x, y, pairs, overrides), overrides)
 
 
 def _one(given: Any, named: Any, name: str) -> Any:

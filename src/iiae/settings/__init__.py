@@ -4,7 +4,7 @@ from iiae.settings.base import MOST_SEED
 from iiae.settings.data import DataSettings
 from iiae.settings.listing import describe_settings, dump_settings
 from iiae.settings.names import FAMILIES, LIKELIHOODS, READ_BY, imported, imported_task
-from iiae.settings.overrides import check_overrides, none_by_default, override_text
+from iiae.settings.overrides import check_overrides, nested, none_by_default, override_text
 from iiae.settings.reading import data_settings, explain, load_settings, make_settings
 from iiae.settings.sections import (
     EvaluationSettings,
@@ -36,6 +36,7 @@ __all__ = [
     "imported_task",
     "load_settings",
     "make_settings",
+    "nested",
     "none_by_default",
     "override_text",
 ]

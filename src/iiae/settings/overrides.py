@@ -83,6 +83,18 @@ def overridden(values: Mapping[str, Any], text: str) -> dict[str, Any]:
     return changed
 
 
+def nested(overrides: Sequence[str]) -> dict[str, Any]:
+    """What overrides say, as a nested mapping that holds nothing else.
+
+    >>> nested(["data.size=64", "model.size=small"])
+    {'data': {'size': 64}, 'model': {'size': 'small'}}
+    """
+    values: dict[str, Any] = {}
+    for text in overrides:
+        values = overridden(values, text)
+    return values
+
+
 def _drop_unread(section: dict[str, Any], chooser: str) -> None:
     """Settings that only the kind or family before read go with it."""
     chosen = str(section[chooser])
