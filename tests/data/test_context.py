@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import iiae
-from iiae.data.arrays import ArrayPairs
+from iiae.data.arrays import ArrayPairs, load_arrays
 from iiae.data.base import Splits
 from iiae.data.context import ContextPairs, learn_context
 from iiae.data.missing import PartialPairs, Sides
@@ -162,6 +162,43 @@ def test_an_npz_and_a_table_hold_columns_by_name(tmp_path):
     assert of_npz.model.covariates.names == ("batch",)
     assert of_table.model.covariates.each[1].levels == ("0", "1")
     assert of_table.evaluate().pairs == of_npz.evaluate().pairs
+
+
+def write_rows(path, names, heading, columns, first=""):
+    """A table whose first column names its rows, those of `names` in their order."""
+    rows = [",".join([first, *heading])]
+    rows += [",".join([name, *map(str, columns[int(name[1:])])]) for name in names]
+    path.write_text("\n".join(rows) + "\n")
+    return str(path)
+
+
+def test_columns_of_a_table_are_matched_by_names_of_rows(tmp_path):
+    x, y = counts()
+    names = [f"s{i}" for i in range(ROWS)]
+    settings = {
+        "name": "arrays",
+        "x": write_rows(tmp_path / "x.csv", names, ["g0", "g1"], x[:, :2]),
+        "y": write_rows(tmp_path / "y.csv", names[5:][::-1], ["p0", "p1"], y[:, :2]),
+        "covariates": ["batch"],
+    }
+    turned = names[3:] + names[:3]
+    named = write_rows(tmp_path / "c.csv", turned, ["batch"], BATCH[:, None], "sample")
+    parts = load_arrays(DataSettings(**settings, columns=named))
+    held = zip(parts, (part.annotations["batch"] for part in parts), strict=True)
+    seen = [
+        (*row, b) for part, batch in held for row, b in zip(part_rows(part), batch, strict=True)
+    ]
+    assert sorted(seen) == sorted((*map(float, x[i, :2]), BATCH[i]) for i in range(5, ROWS))
+    few = write_rows(tmp_path / "few.csv", turned[:-8], ["batch"], BATCH[:, None])
+    with pytest.raises(DataError, match=r"few\.csv: no row of s"):
+        load_arrays(DataSettings(**settings, columns=few))
+    (tmp_path / "plain.csv").write_text("\n".join(["batch", *BATCH]) + "\n")
+    with pytest.raises(DataError, match=r"plain\.csv: .*so their columns need names of rows too"):
+        load_arrays(DataSettings(**settings, columns=str(tmp_path / "plain.csv")))
+
+
+def part_rows(part):
+    return next(part.batches(len(part))).x.tolist()
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,22 @@ def test_translations_of_files_have_the_covariates_of_their_rows(
     np.testing.assert_allclose(np.load(out), expected, atol=1e-5)
 
 
+def test_columns_whose_rows_have_names_may_be_in_another_order(run_of_batches, tmp_path):
+    done, x, batch = run_of_batches
+    names = [f"s{i}" for i in range(len(x))]
+    rows = [",".join([name, *map(str, row)]) for name, row in zip(names, x, strict=True)]
+    (tmp_path / "x.csv").write_text("\n".join([",a,b,c,d,e,f", *rows]) + "\n")
+    turned = [f"{name},{lane}" for name, lane in zip(names, batch, strict=True)][::-1]
+    columns = tmp_path / "columns.csv"
+    columns.write_text("\n".join(["sample,batch", *turned, "other,one"]) + "\n")
+    out = translate_array(done, [tmp_path / "x.csv"], "y", tmp_path / "y.npy", columns=columns)
+    expected = done.translate(x, "y", covariates={"batch": batch})
+    np.testing.assert_allclose(np.load(out), expected, atol=1e-5)
+    columns.write_text("\n".join(["sample,batch", *turned[:-2]]) + "\n")
+    with pytest.raises(DataError, match=r"columns\.csv: no row of s0, s1"):
+        translate_array(done, [tmp_path / "x.csv"], "y", tmp_path / "z.npy", columns=columns)
+
+
 def test_translations_as_if_measured_in_another_batch(run_of_batches, file, columns, tmp_path):
     done, x, batch = run_of_batches
     out = translate_array(

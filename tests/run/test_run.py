@@ -169,13 +169,50 @@ def test_data_frames_are_matched_by_their_index_if_it_is_text():
     once = {**SMALL, "training.epochs": 1}
     settings = {"settings": once, "progress": False, "covariates": {"lane": np.arange(60) % 2}}
     assert iiae.fit(x, y, **settings).data.train.annotations  # of one order: by row
-    with pytest.raises(DataError, match="matched by name"):
+    with pytest.raises(DataError, match="matched by name, so their columns need names"):
         iiae.fit(x, y[::-1], **settings)
     train = iiae.fit(x, y[::-1], settings=once, progress=False).data.train
     pair = next(train.batches(len(train)))
     np.testing.assert_array_equal(pair.x[:, :3], pair.y[:, :3])
     with pytest.raises(DataError, match=r"x: 1 names of rows occur more than once \(s1\)"):
         iiae.fit(x.set_axis(["s1", *names[1:]]), y, settings=once, progress=False)
+
+
+def test_covariates_of_data_frames_are_matched_by_names_of_rows():
+    pandas = pytest.importorskip("pandas")
+    names = [f"s{i}" for i in range(60)]
+    x, y = (pandas.DataFrame(side, names) for side in arrays(60))
+    lane = pandas.DataFrame({"lane": np.arange(60) % 2, "number": np.arange(60)}, names)
+    once = {"settings": {**SMALL, "training.epochs": 1}, "progress": False}
+    turned = iiae.fit(x, y[10:][::-1], covariates=lane[["lane"]][::-1], **once)
+    train = turned.data.train
+    numbers = [float(v) for v in next(train.batches(len(train))).x[:, 0]]
+    of_value = dict(zip(np.float32(x[0]).tolist(), lane["lane"], strict=True))
+    assert [of_value[value] for value in numbers] == list(train.annotations["lane"])
+    # of samples too, by each column's own index
+    given = turned.embed(x=x, covariates={"lane": lane["lane"][::-1]}).shared
+    np.testing.assert_array_equal(given, turned.embed(x=x, covariates=lane[["lane"]]).shared)
+    with pytest.raises(DataError, match=r"lane has no row of s0, s1, of the samples"):
+        turned.embed(x=x, covariates=lane[["lane"]][2:])
+    with pytest.raises(DataError, match="no row of s58, s59"):
+        iiae.fit(x, y[::-1], covariates=lane[["lane"]][:58], **once)
+    twice = pandas.concat([lane, lane])[["lane"]]
+    with pytest.raises(DataError, match="lane: names of rows occur more than once"):
+        turned.embed(x=x, covariates=twice)
+    with pytest.raises(DataError, match="names of rows occur more than once"):
+        iiae.fit(x, y[::-1], covariates=twice, **once)
+
+
+def test_covariates_of_samples_without_a_partner_are_those_of_their_row():
+    x, y = (side.copy() for side in arrays(60))
+    y[40:] = np.nan
+    lane = np.arange(60) % 2
+    settings = {**SMALL, "training.epochs": 1}
+    run = iiae.fit(x, y, covariates={"lane": lane}, settings=settings, progress=False)
+    rows = run.data.train.rows
+    of_value = dict(zip(np.float32(x[:, 0]).tolist(), lane, strict=True))
+    values = next(rows.batches(len(rows))).x[:, 0].tolist()
+    assert [of_value[value] for value in values] == list(rows.annotations["lane"])
 
 
 def test_data_frames_taken_by_position_though_their_indexes_differ_are_named(caplog):

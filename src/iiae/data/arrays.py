@@ -17,7 +17,7 @@ from iiae.data.splits import PairKeys, content_names, pair_keys, split_pairs
 from iiae.errors import DataError
 from iiae.files.arrays import read_array
 from iiae.files.cells import find_place, open_cells, read_place, split_place
-from iiae.files.columns import read_named_columns
+from iiae.files.columns import Columns, read_named_columns
 from iiae.files.matrices import Matrix, check_columns, is_sparse
 from iiae.files.rows import read_rows
 from iiae.networks.covariates import plain_name
@@ -85,32 +85,40 @@ def read_arrays(settings: DataSettings) -> ArrayPairs | MatchedPairs:
     Raises:
         DataError: A file is missing, damaged or holds objects, or the pairs do not fit.
     """
-    return make_pairs(*_read(settings), _read_columns(settings))
+    sides = _read(settings)
+    return make_pairs(*sides, _read_columns(settings, sides))
 
 
-def make_pairs(
-    x: Matrix, y: Matrix, columns: Mapping[str, np.ndarray] = {}
-) -> ArrayPairs | MatchedPairs:
+def make_pairs(x: Matrix, y: Matrix, columns: Columns = Columns()) -> ArrayPairs | MatchedPairs:
     """`read_arrays` for arrays in memory."""
-    if _matched(x, y):
-        _refuse_columns(columns, x, y)
-        return make_matched(x, y, keep_lone=_lack(x) or _lack(y))[0]
-    return _every(x, y, columns)
+    return _of_names(x, y, columns) if _matched(x, y) else _every(x, y, columns)
 
 
-def _every(x: Matrix, y: Matrix, columns: Mapping[str, np.ndarray]) -> ArrayPairs:
+def _every(x: Matrix, y: Matrix, columns: Columns) -> ArrayPairs:
     for side in (x, y):
         check_columns(side)
-    return ArrayPairs(x.values, y.values, (x.place, y.place), columns)
+    return ArrayPairs(x.values, y.values, (x.place, y.place), columns.values)
 
 
-def _refuse_columns(columns: Mapping[str, np.ndarray], x: Matrix, y: Matrix) -> None:
-    if columns:
+def _of_names(x: Matrix, y: Matrix, columns: Columns) -> MatchedPairs:
+    """Rows matched by name, sparse or without some partners; columns by name, or of the same row.
+
+    Raises:
+        DataError: As `make_matched`; a column has no value of a pair, or rows in two orders.
+    """
+    pairs, names = make_matched(x, y, keep_lone=_lack(x) or _lack(y))
+    if names and columns.rows is not None:
+        pairs.annotations = columns.of(names)
+    elif columns.values and names and x.rows != y.rows:
         raise DataError(
-            f"{x.place} and {y.place} are sparse, matched by name or lack partners, and columns "
-            f"({', '.join(columns)}) are by row; put both into one MuData, or y into obsm of "
-            "an AnnData, with the columns in its obs"
+            f"{columns.place}: {x.place} and {y.place} are matched by name, so their columns need "
+            "names of rows too: the first column of a table, or the index of a data frame"
         )
+    else:
+        checked = _checked_columns(columns.values, x.values.shape[0])
+        rows = pairs.index.max(1)
+        pairs.annotations = {name: values[rows] for name, values in checked.items()}
+    return pairs
 
 
 def load_arrays(settings: DataSettings) -> Splits:
@@ -123,16 +131,16 @@ def load_arrays(settings: DataSettings) -> Splits:
         DataError: A file is missing, damaged or holds objects; the pairs do not fit or are
             too few.
     """
-    return split_rows(*_read(settings), settings, _read_columns(settings))
+    sides = _read(settings)
+    return split_rows(*sides, settings, _read_columns(settings, sides))
 
 
 def split_rows(
-    x: Matrix, y: Matrix, settings: DataSettings, columns: Mapping[str, np.ndarray] = {}
+    x: Matrix, y: Matrix, settings: DataSettings, columns: Columns = Columns()
 ) -> Splits:
     """`load_arrays` for arrays in memory."""
     if _matched(x, y):
-        _refuse_columns(columns, x, y)
-        return split_matched(make_matched(x, y, keep_lone=_lack(x) or _lack(y))[0], settings)
+        return split_matched(_of_names(x, y, columns), settings)
     everything = _every(x, y, columns)
     names = (content_names([row] for row in side.numpy()) for side in (everything.x, everything.y))
     keys = pair_keys(*names)
@@ -219,18 +227,22 @@ def _warn_of_numbers(x: Matrix, y: Matrix) -> None:
         )
 
 
-def _read_columns(settings: DataSettings) -> dict[str, np.ndarray]:
+def _read_columns(settings: DataSettings, sides: tuple[Matrix, Matrix]) -> Columns:
     """Columns of the file that settings name; of an `.npz` with x and y, the wanted ones.
+
+    Their rows have names if those of both sides have, and the first column holds some.
 
     Raises:
         DataError: As `iiae.files.columns.read_named_columns`.
     """
     if settings.columns is not None:
-        return read_named_columns(Path(settings.columns))
+        found = Columns(read_named_columns(Path(settings.columns)), place=settings.columns)
+        x, y = sides
+        return found.named(x.rows) if x.rows and y.rows else found
     if settings.y is not None or settings.x is None:
-        return {}
+        return Columns()
     wanted = {*map(plain_name, settings.covariates), "size_x", "size_y"}
-    return read_named_columns(Path(settings.x), wanted)
+    return Columns(read_named_columns(Path(settings.x), wanted))
 
 
 def _checked_columns(columns: Mapping[str, np.ndarray], pairs: int) -> dict[str, np.ndarray]:

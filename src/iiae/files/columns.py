@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from iiae.errors import DataError
+from iiae.errors import DataError, first_five
 from iiae.files.arrays import array_names, read_array
 from iiae.files.tables import is_table, read_columns
+
+
+class Columns(NamedTuple):
+    """Columns of samples by name, and the names of their rows, where these have any."""
+
+    values: Mapping[str, np.ndarray] = {}
+    rows: Sequence[str] | None = None
+    place: str = "columns"
+
+    def named(self, names: Sequence[str]) -> Columns:
+        """With the first column as names of the rows, if it holds each of its own once, some of
+        `names` among them."""
+        first, *others = self.values or [""]
+        held = [str(cell) for cell in self.values.get(first, ())]
+        if not set(held) & set(names) or len(set(held)) < len(held):
+            return self
+        return self._replace(values={name: self.values[name] for name in others}, rows=held)
+
+    def of(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Those of samples of these names, in their order.
+
+        Raises:
+            DataError: There is no row of one, or two.
+        """
+        place = {row: i for i, row in enumerate(self.rows or ())}
+        if lacking := [name for name in names if name not in place]:
+            raise DataError(f"{self.place}: no row of {first_five(lacking)}")
+        if len(place) < len(self.rows or ()):
+            raise DataError(f"{self.place}: names of rows occur more than once")
+        numbers = [place[name] for name in names]
+        return {name: values[numbers] for name, values in self.values.items()}
 
 
 def read_named_columns(path: Path, wanted: Collection[str] | None = None) -> dict[str, np.ndarray]:

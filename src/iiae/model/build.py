@@ -10,6 +10,7 @@ from torch import nn
 from iiae.distributions import Head, LearnedScale, LikelihoodKind
 from iiae.errors import SettingsError
 from iiae.model.components import Components
+from iiae.model.effects import CovariateEffects
 from iiae.model.iiae import IIAE, Units
 from iiae.model.units import CountUnits, DataUnits, StandardUnits
 from iiae.networks.covariates import Covariates
@@ -39,7 +40,7 @@ def build_model(
         model: Family and sizes of the networks.
         objective: Its likelihoods become the decoders' heads.
         shapes: Of one x and one y, without the batch axis.
-        covariates: What encoders and decoders take beside.
+        covariates: What decoders take beside latents, and encoders do not see.
 
     Raises:
         SettingsError: The family does not take data of these shapes, or cannot be imported.
@@ -70,9 +71,15 @@ def build_model(
     if any(counts):
         extra["components"] = counts
     networks = family.build(shapes, sizes, model.shared, heads, **extra)
-    units = _units(model, objective, shapes)
-    components = _components(counts, shapes)
-    return IIAE(networks, math.prod(latent), sizes, units, covariates, components)
+    return IIAE(
+        networks,
+        math.prod(latent),
+        sizes,
+        _units(model, objective, shapes),
+        covariates,
+        _effects(covariates.width, shapes),
+        _components(counts, shapes),
+    )
 
 
 def _component_counts(model: ModelSettings, shapes: Shapes) -> tuple[int, ...]:
@@ -81,6 +88,11 @@ def _component_counts(model: ModelSettings, shapes: Shapes) -> tuple[int, ...]:
         count if count < math.prod(shape) else 0
         for count, shape in zip(model.component_counts, shapes, strict=True)
     )
+
+
+def _effects(width: int, shapes: Shapes) -> tuple[nn.Module, nn.Module]:
+    x, y = (CovariateEffects(width, shape) if width else nn.Identity() for shape in shapes)
+    return x, y
 
 
 def _components(counts: Sequence[int], shapes: Shapes) -> tuple[nn.Module, nn.Module]:

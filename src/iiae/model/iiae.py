@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from iiae.distributions import DiagonalNormal, Latents, Likelihood, Likelihoods, Posteriors
 from iiae.errors import DataError
+from iiae.model.effects import CovariateEffects
 from iiae.model.units import CountUnits, DataUnits, StandardUnits
 from iiae.networks.covariates import Covariates
 from iiae.networks.interface import Networks
@@ -33,6 +34,16 @@ class Active(NamedTuple):
 
 
 Units = DataUnits | StandardUnits | CountUnits
+
+
+class BeforeEncoders(NamedTuple):
+    """A domain's units, what is taken off in these for the covariates, components of the rest."""
+
+    units: Units
+    effects: nn.Module
+    components: nn.Module
+
+
 ACTIVE = ("active", "active_x", "active_y")  # buffers of a model
 KEPT = 512  # posteriors of training samples that are kept of each exclusive latent
 LEVELS = 201  # shares of values, 0 to 1, whose levels predictive intervals are looked up in
@@ -51,9 +62,11 @@ class IIAE(nn.Module):
         exclusive_sizes: Dimensions of z_x and of z_y.
         units: Of x and of y: what the encoders take and the decoders' likelihoods are in; by
             default those of the data.
-        covariates: What encoders and decoders take beside samples and latents; by default nothing.
-        components: Of x and of y in those units: what encoders take of wide vectors; by default
-            all of them.
+        covariates: What decoders take beside latents; by default nothing.
+        effects: What covariates tell of x and of y in those units, and encoders do not see; by
+            default nothing.
+        components: Of what is left of x and of y: what encoders take of wide vectors; by default
+            all of it.
     """
 
     active: Tensor
@@ -77,11 +90,13 @@ class IIAE(nn.Module):
         exclusive_sizes: tuple[int, int],
         units: tuple[Units, Units] | None = None,
         covariates: Covariates = Covariates(),
+        effects: tuple[nn.Module, nn.Module] | None = None,
         components: tuple[nn.Module, nn.Module] | None = None,
     ):
         super().__init__()
         self.covariates = covariates
         self.units_x, self.units_y = units or (DataUnits(), DataUnits())
+        self.effects_x, self.effects_y = effects or (nn.Identity(), nn.Identity())
         self.components_x, self.components_y = components or (nn.Identity(), nn.Identity())
         self.exclusive_sizes = PerDomain(*exclusive_sizes)
         for name, network in networks._asdict().items():
@@ -117,13 +132,13 @@ class IIAE(nn.Module):
         """All five posteriors of a batch of pairs."""
         x = self._inputs("x", pair.x, pair.context_x)
         y = self._inputs("y", pair.y, pair.context_y)
-        given_x, given_y = self.shared_given_x(*x), self.shared_given_y(*y)
+        given_x, given_y = self.shared_given_x(x), self.shared_given_y(y)
         return Posteriors(
             shared=self.shared(given_x.hidden, given_y.hidden),
             shared_given_x=given_x.posterior,
             shared_given_y=given_y.posterior,
-            exclusive_x=self.exclusive_x(*x),
-            exclusive_y=self.exclusive_y(*y),
+            exclusive_x=self.exclusive_x(x),
+            exclusive_y=self.exclusive_y(y),
         )
 
     def encode_x(
@@ -135,14 +150,14 @@ class IIAE(nn.Module):
             DataError: The context lacks covariates that the model takes, or has others.
         """
         given = self._inputs("x", x, context)
-        return DomainPosteriors(self.shared_given_x(*given).posterior, self.exclusive_x(*given))
+        return DomainPosteriors(self.shared_given_x(given).posterior, self.exclusive_x(given))
 
     def encode_y(
         self, y: Float[Tensor, "batch *shape_y"], context: Context = Context()
     ) -> DomainPosteriors:
         """r_y(z_s given y) and q(z_y given y): posteriors given y alone; errors as `encode_x`."""
         given = self._inputs("y", y, context)
-        return DomainPosteriors(self.shared_given_y(*given).posterior, self.exclusive_y(*given))
+        return DomainPosteriors(self.shared_given_y(given).posterior, self.exclusive_y(given))
 
     def encoder(self, domain: Domain) -> Callable[..., DomainPosteriors]:
         """`encode_x` or `encode_y`."""
@@ -171,8 +186,8 @@ class IIAE(nn.Module):
         context: Context = Context(),
     ) -> Likelihood:
         """p(x given z_s, z_x); without a size, of the median size. Errors as `encode_x`."""
-        raw = self.decoder_x(shared, exclusive, *self._covariates(context))
-        return self.units_x.likelihood(raw, context)
+        raw = self.decoder_x(shared, exclusive, *self.covariates_of(context))
+        return self.units_x.likelihood(raw, context, self._told(self.effects_x, context))
 
     def decode_y(
         self,
@@ -181,26 +196,32 @@ class IIAE(nn.Module):
         context: Context = Context(),
     ) -> Likelihood:
         """p(y given z_s, z_y); without a size, of the median size. Errors as `encode_x`."""
-        raw = self.decoder_y(shared, exclusive, *self._covariates(context))
-        return self.units_y.likelihood(raw, context)
+        raw = self.decoder_y(shared, exclusive, *self.covariates_of(context))
+        return self.units_y.likelihood(raw, context, self._told(self.effects_y, context))
 
     def decoder(self, domain: Domain) -> Callable[..., Likelihood]:
         """`decode_x` or `decode_y`."""
         return self.decode_x if domain == "x" else self.decode_y
 
-    def _inputs(self, domain: Domain, values: Tensor, context: Context) -> tuple[Tensor, ...]:
-        """What the encoders of a domain take: its samples in their units, and covariates."""
-        units, components = self.before_encoders(domain)
-        return components(units(values)), *self._covariates(context)
+    def _inputs(self, domain: Domain, values: Tensor, context: Context) -> Tensor:
+        """What the encoders of a domain take."""
+        units, effects, components = self.before_encoders(domain)
+        return components(effects(units(values), *self.covariates_of(context)))
 
-    def before_encoders(self, domain: Domain) -> tuple[Units, nn.Module]:
-        """The units of a domain, and the components that its encoders take in these."""
+    def before_encoders(self, domain: Domain) -> BeforeEncoders:
+        """What samples of a domain go through before its encoders."""
         if domain == "x":
-            return self.units_x, self.components_x
-        return self.units_y, self.components_y
+            return BeforeEncoders(self.units_x, self.effects_x, self.components_x)
+        return BeforeEncoders(self.units_y, self.effects_y, self.components_y)
 
-    def _covariates(self, context: Context) -> tuple[Tensor, ...]:
-        """Further inputs of networks: none, or the columns of covariates."""
+    def _told(self, effects: nn.Module, context: Context) -> Tensor | None:
+        """What covariates tell of samples, if the model takes any."""
+        if isinstance(effects, CovariateEffects):
+            return effects.told(*self.covariates_of(context))
+        return None
+
+    def covariates_of(self, context: Context) -> tuple[Tensor, ...]:
+        """The columns of covariates, or nothing."""
         given, width = context.covariates, self.covariates.width
         if given is None and not width:
             return ()
@@ -228,13 +249,13 @@ class IIAE(nn.Module):
         known_y = self.units_y.known(batch.y, batch.context_y)
         x = self._inputs("x", batch.x, known_x)
         y = self._inputs("y", batch.y, known_y)
-        given_x, given_y = self.shared_given_x(*x), self.shared_given_y(*y)
+        given_x, given_y = self.shared_given_x(x), self.shared_given_y(y)
         q = Posteriors(
             shared=self.shared(given_x.hidden[:n], given_y.hidden[:n]),
             shared_given_x=given_x.posterior,
             shared_given_y=given_y.posterior,
-            exclusive_x=self.exclusive_x(*x),
-            exclusive_y=self.exclusive_y(*y),
+            exclusive_x=self.exclusive_x(x),
+            exclusive_y=self.exclusive_y(y),
         )
         z_s = q.shared.rsample()
         z_s_x = torch.cat([z_s, q.shared_given_x.rows(lone).rsample()])

@@ -25,7 +25,9 @@ class DataUnits(nn.Module):
         """What the likelihood needs to know of samples beside the latents."""
         return context
 
-    def likelihood(self, inner: Likelihood, context: Context = Context()) -> Likelihood:
+    def likelihood(
+        self, inner: Likelihood, context: Context = Context(), told: Tensor | None = None
+    ) -> Likelihood:
         """The likelihood of the data, of one in these units."""
         return inner
 
@@ -57,9 +59,18 @@ class StandardUnits(nn.Module):
         """What the likelihood needs to know of samples beside the latents."""
         return context
 
-    def likelihood(self, inner: Likelihood, context: Context = Context()) -> Likelihood:
-        """The likelihood of the data from one in these units: means in the data's, true nats."""
-        return Rescaled(inner, self, self.mean, self.deviation)
+    def likelihood(
+        self, inner: Likelihood, context: Context = Context(), told: Tensor | None = None
+    ) -> Likelihood:
+        """The likelihood of the data from one in these units: means in the data's, true nats.
+
+        `told`, in these units, `(batch, size)`, is what covariates tell, of which `inner` has the
+        rest.
+        """
+        if told is None:
+            return Rescaled(inner, self, self.mean, self.deviation)
+        middle = self.mean + told * self.deviation
+        return Rescaled(inner, lambda values: self(values) - told, middle, self.deviation)
 
     def learn(self, batches: Iterable[tuple[Tensor, Context]]) -> None:
         """Takes the mean and deviation of all rows, `(batch, size)` at a time."""
@@ -100,7 +111,9 @@ class CountUnits(nn.Module):
         """The context with the observed size, where the model takes that."""
         return context._replace(size=values.sum(1)) if self.size == "observed" else context
 
-    def likelihood(self, inner: Counts, context: Context = Context()) -> Counts:
+    def likelihood(
+        self, inner: Counts, context: Context = Context(), told: Tensor | None = None
+    ) -> Counts:
         """The likelihood of the counts, of log-means in these units."""
         factor = self.log_mean
         if self.size != "none" and context.size is not None:

@@ -30,7 +30,8 @@ class Networks(NamedTuple):
     | `shared` | q(z_s given x, y) | hidden layers of x and of y | `DiagonalNormal` |
     | `decoder_x`, `decoder_y` | p(x given z_s, z_x), p(y ..) | z_s, z_x or z_y | `Likelihood` |
 
-    All but `shared` take columns of covariates as one argument more, where the model has any.
+    Decoders take columns of covariates as one argument more, where the model has any. Encoders take
+    samples less what covariates tell of them (`iiae.model.effects`).
     """
 
     exclusive_x: nn.Module

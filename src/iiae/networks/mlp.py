@@ -27,47 +27,31 @@ def stack(size: int, widths: Sequence[int]) -> nn.Sequential:
 
 
 class Encoder(nn.Module):
-    """q(z_x given x): size -> hidden layers -> 2 exclusive; covariates beside x."""
+    """q(z_x given x): size -> hidden layers -> 2 exclusive."""
 
-    def __init__(
-        self,
-        size: int,
-        widths: Sequence[int],
-        exclusive: int,
-        dropout: float = 0.0,
-        covariates: int = 0,
-    ):
+    def __init__(self, size: int, widths: Sequence[int], exclusive: int, dropout: float = 0.0):
         super().__init__()
         self.drop = nn.Dropout(dropout) if dropout else nn.Identity()
-        taken = size + covariates
-        self.net = nn.Sequential(*stack(taken, widths), dense([taken, *widths][-1], 2 * exclusive))
+        self.net = nn.Sequential(*stack(size, widths), dense([size, *widths][-1], 2 * exclusive))
 
-    def forward(self, x: Float[Tensor, "batch size"], *covariates: Tensor) -> DiagonalNormal:
-        return diagonal_normal(self.net(_beside(self.drop(x), *covariates)))
+    def forward(self, x: Float[Tensor, "batch size"]) -> DiagonalNormal:
+        return diagonal_normal(self.net(self.drop(x)))
 
 
 class SharedEncoder(nn.Module):
     """r(z_s given x), as `Encoder`; hands its first hidden layer, or its input, to q_s."""
 
-    def __init__(
-        self,
-        size: int,
-        widths: Sequence[int],
-        shared: int,
-        dropout: float = 0.0,
-        covariates: int = 0,
-    ):
+    def __init__(self, size: int, widths: Sequence[int], shared: int, dropout: float = 0.0):
         super().__init__()
         self.drop = nn.Dropout(dropout) if dropout else nn.Identity()
-        taken = size + covariates
-        self.given = [taken, *widths[:1]][-1]
-        self.first = stack(taken, widths[:1])
+        self.given = [size, *widths[:1]][-1]
+        self.first = stack(size, widths[:1])
         self.rest = nn.Sequential(
-            *stack(self.given, widths[1:]), dense([taken, *widths][-1], 2 * shared)
+            *stack(self.given, widths[1:]), dense([size, *widths][-1], 2 * shared)
         )
 
-    def forward(self, x: Float[Tensor, "batch size"], *covariates: Tensor) -> SharedEncoding:
-        features = self.first(_beside(self.drop(x), *covariates))
+    def forward(self, x: Float[Tensor, "batch size"]) -> SharedEncoding:
+        features = self.first(self.drop(x))
         return SharedEncoding(diagonal_normal(self.rest(features)), features)
 
 
@@ -100,10 +84,6 @@ class Decoder(nn.Module):
         return self.head(self.net(torch.cat([shared, exclusive, *covariates], 1)))
 
 
-def _beside(x: Tensor, *covariates: Tensor) -> Tensor:
-    return torch.cat([x, *covariates], 1) if covariates else x
-
-
 def features(
     shapes: tuple[Sequence[int], Sequence[int]],
     exclusive: tuple[int, int],
@@ -130,18 +110,18 @@ def features(
         depth: Number of hidden layers of the encoders: 2 as published, or 1; 0 makes all networks
             linear, as in probabilistic canonical correlation analysis.
         components: Number of those of x and of y that encoders take instead of columns; 0: columns.
-        covariates: Number of their columns, which every encoder and decoder takes.
+        covariates: Number of their columns, which both decoders take beside latents.
     """
     (size_x,), (size_y,) = shapes
     drop_x, drop_y = dropout if isinstance(dropout, tuple) else (dropout, dropout)
     widths = [2 * width, width][:depth]
     seen_x, seen_y = components[0] or size_x, components[1] or size_y
-    given_x = SharedEncoder(seen_x, widths, shared, drop_x, covariates)
-    given_y = SharedEncoder(seen_y, widths, shared, drop_y, covariates)
+    given_x = SharedEncoder(seen_x, widths, shared, drop_x)
+    given_y = SharedEncoder(seen_y, widths, shared, drop_y)
     latents = shared + exclusive[0] + covariates, shared + exclusive[1] + covariates
     return Networks(
-        exclusive_x=Encoder(seen_x, widths, exclusive[0], drop_x, covariates),
-        exclusive_y=Encoder(seen_y, widths, exclusive[1], drop_y, covariates),
+        exclusive_x=Encoder(seen_x, widths, exclusive[0], drop_x),
+        exclusive_y=Encoder(seen_y, widths, exclusive[1], drop_y),
         shared_given_x=given_x,
         shared_given_y=given_y,
         shared=Fusion(given_x.given + given_y.given, widths[:1], shared),

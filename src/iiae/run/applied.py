@@ -17,9 +17,9 @@ from iiae.run.samples import (
     BATCH,
     batches_of,
     context_of,
+    in_order_of,
     samples_of,
     values_by_name,
-    warn_of_indexes,
 )
 from iiae.run_folder import StoredRun
 from iiae.types import Context, Domain, mapped, other
@@ -57,15 +57,15 @@ class Given(NamedTuple):
         if size is not None and run.settings.objective.of(to).size == "none":
             raise SettingsError(f"size: objective.{to}.size is none, so {to} takes none")
         values = samples_of(run, source, other(to))
+        covariates = in_order_of(source, covariates, ("the samples", "covariates"))
         known = context_of(run.model, covariates, len(values))
-        warn_of_indexes(source, covariates, ("the samples", "covariates"))
         changed = values_by_name(covariates) | values_by_name(as_if)
         return cls(values, known, context_of(run.model, changed, len(values), size))
 
 
 def encoded(run: StoredRun, values: Any, domain: Domain, covariates: Any) -> Latents:
     """Posterior means of samples of a domain; errors as for `batches_of` and `context_of`."""
-    warn_of_indexes(values, covariates, ("the samples", "covariates"))
+    covariates = in_order_of(values, covariates, ("the samples", "covariates"))
     batches, known = batches_of(run, values, domain), Context()
     if covariates is not None or run.model.covariates.names:
         batches = list(batches)

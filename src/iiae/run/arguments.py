@@ -16,14 +16,18 @@ from iiae.data.registry import find, settings_of
 from iiae.data.suggest import suggest_settings, suggest_settings_of
 from iiae.errors import SettingsError
 from iiae.files.cells import find_place, is_cells, open_cells, read_place
+from iiae.files.columns import Columns
 from iiae.files.matrices import Matrix, is_sparse, make_matrix
 from iiae.run.partners import laid_together
 from iiae.run.samples import (
     as_array,
     by_name,
     column_names,
+    in_order_of,
     is_paths,
     named_columns,
+    row_names,
+    values_by_name,
     warn_of_indexes,
 )
 from iiae.settings import (
@@ -104,6 +108,18 @@ class Request(NamedTuple):
                 "instead of giving pairs"
             )
 
+    def _columns(self, matched: bool) -> Columns:
+        """Covariates and library sizes in the order of x, or of pairs that are matched by name."""
+        samples, place = self.x, "covariates"
+        if matched:  # then in the order of the first column, whose names they have
+            listed = [*values_by_name(self.covariates).values(), *self.sizes.values()]
+            samples = next(iter(listed), None)
+        known = named_columns(
+            in_order_of(samples, self.covariates, ("x", place)),
+            in_order_of(samples, self.sizes, ("x", "sizes")),
+        )
+        return Columns(known, row_names(samples) if matched else None, place)
+
     def _of_settings(self, overrides: Sequence[str]) -> Settings:
         if self.y is not None or self.pairs is not None:
             raise SettingsError("settings name the data themselves; give out=... for the folder")
@@ -125,10 +141,9 @@ class Request(NamedTuple):
             sides = laid_together(*sides, self.pairs)
         elif sides[0].rows is None or sides[1].rows is None:
             warn_of_indexes(self.x, self.y, ("x", "y"))
-        warn_of_indexes(self.x, self.covariates, ("x", "covariates"))
         if sides[0].rows == sides[1].rows:  # then row i is the partner of row i
             sides = sides[0]._replace(rows=None), sides[1]._replace(rows=None)
-        columns = named_columns(self.covariates, self.sizes)
+        columns = self._columns(sides[0].rows is not None and sides[1].rows is not None)
         suggested = suggest_settings_of(make_pairs(*sides), overrides=overrides)
         settings = make_settings(suggested, overrides)
         settings_of(find("arrays"), settings.data)  # refuses what arrays do not read
@@ -157,11 +172,8 @@ def _side(values: Any, name: str) -> Matrix:
     if is_sparse(values):
         return make_matrix(values, place=name)
     array, columns = as_array(values), column_names(values)
-    index = getattr(values, "index", None)  # of pandas
-    rows: list[Any] = index.tolist() if index is not None and hasattr(index, "tolist") else []
-    if rows and all(isinstance(one, str) for one in rows):
-        return make_matrix(array, rows, columns, name)
-    return Matrix(array, None, columns, name)
+    rows = row_names(values)
+    return make_matrix(array, rows, columns, name) if rows else Matrix(array, None, columns, name)
 
 
 def override_texts(values: Any) -> list[str]:

@@ -16,7 +16,7 @@ from iiae.data.base import PairSet
 from iiae.data.context import with_context
 from iiae.data.ranges import check_values, sides_of, warn_of_black
 from iiae.data.registry import check_shapes
-from iiae.errors import DataError, SettingsError
+from iiae.errors import DataError, SettingsError, first_five
 from iiae.files.cells import is_cells
 from iiae.files.matrices import Matrix, is_sparse, make_matrix, with_columns
 from iiae.files.sources import read_all
@@ -131,6 +131,50 @@ def warn_of_indexes(first: Any, second: Any, names: tuple[str, str]) -> None:
         )  # fmt: skip
 
 
+def row_names(values: Any) -> list[str] | None:
+    """Names of rows of a data frame, one column or cells, if they are text."""
+    index = getattr(values, "index", getattr(values, "obs_names", None))
+    names: list[Any] = index.tolist() if index is not None and hasattr(index, "tolist") else []
+    return names if names and all(isinstance(name, str) for name in names) else None
+
+
+def in_order_of(samples: Any, columns: Any, names: tuple[str, str]) -> Any:
+    """Columns by name in the order of the samples, where the rows of both have names.
+
+    Else as they are, with a warning if their indexes differ.
+
+    Args:
+        samples: A data frame or cells; anything else has no names.
+        columns: A data frame, or columns by name.
+        names: Of both, for messages.
+
+    Raises:
+        DataError: A sample has no row among the columns, or two.
+    """
+    wanted, found = row_names(samples), by_name(columns)
+    if wanted is None or not isinstance(found, Mapping):
+        warn_of_indexes(samples, columns, names)
+        return found
+    return {name: _reordered(column, wanted, name, names) for name, column in found.items()}
+
+
+def _reordered(column: Any, wanted: list[str], name: str, names: tuple[str, str]) -> Any:
+    held = row_names(column)
+    if held is None or held == wanted:
+        return column
+    place = {row: i for i, row in enumerate(held)}
+    if lacking := [row for row in wanted if row not in place]:
+        raise DataError(f"{names[1]}: {name} has no row of {first_five(lacking)}, of {names[0]}")
+    if len(place) < len(held):
+        raise DataError(f"{names[1]}: {name}: names of rows occur more than once")
+    return as_column(column)[[place[row] for row in wanted]]
+
+
+def as_column(values: Any) -> np.ndarray:
+    """An array of a column of a data frame, or of what one can be made of."""
+    return values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
+
+
 def named_columns(covariates: Any, sizes: Any) -> dict[str, np.ndarray]:
     """Covariates and library sizes of pairs, a value per pair, by the name of their column.
 
@@ -144,10 +188,7 @@ def named_columns(covariates: Any, sizes: Any) -> dict[str, np.ndarray]:
         raise SettingsError(f"sizes are of 'x' and 'y', not of {min(unknown)!r}")
     named = {plain_name(name): values for name, values in (covariates or {}).items()}
     named |= {f"size_{side}": values for side, values in sizes.items()}
-    return {
-        name: values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
-        for name, values in named.items()
-    }
+    return {name: as_column(values) for name, values in named.items()}
 
 
 def given_pairs(
@@ -166,8 +207,8 @@ def given_pairs(
     if x is None or y is None:
         raise SettingsError("evaluate takes x=... and y=..., or neither")
     warn_of_indexes(x, y, ("x", "y"))
-    warn_of_indexes(x, covariates, ("x", "covariates"))
-    columns = named_columns(covariates, sizes)
+    covariates = in_order_of(x, covariates, ("x", "covariates"))
+    columns = named_columns(covariates, in_order_of(x, sizes, ("x", "sizes")))
     pairs = ArrayPairs(_as_taken(run, x, "x"), _as_taken(run, y, "y"), columns=columns)
     check_shapes(pairs.shapes, run.shapes)
     for domain, values in zip(DOMAINS, sides_of(pairs), strict=True):

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from iiae.errors import DataError, SettingsError
-from iiae.files.columns import read_named_columns
+from iiae.files.columns import Columns, read_named_columns
 from iiae.files.interface import Source
+from iiae.files.tables import is_table
 from iiae.networks.covariates import Covariates
 from iiae.types import Context, mapped
 
@@ -46,15 +47,23 @@ def context_of_source(
     if not names:
         return Context()
     held: Mapping[str, Any] | None
-    held = (
-        source.annotations(names) if columns is None else read_named_columns(Path(columns), names)
-    )
+    held = source.annotations(names) if columns is None else _of_file(Path(columns), source, names)
     if held is None:
         raise SettingsError(f"this run takes covariates, {', '.join(names)}; {advice}")
     rows = len(source)
     if short := [name for name, values in held.items() if len(values) != rows]:
         raise DataError(f"{columns}: {short[0]} has {len(held[short[0]])} rows for {rows} samples")
     return Context(None, covariates.encode({**held, **(as_if or {})}, rows))
+
+
+def _of_file(path: Path, source: Source, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Columns of a file, by the names of the samples if the first one holds these."""
+    read = None if is_table(path) else names  # the first column is no covariate
+    found = Columns(read_named_columns(path, read), place=str(path))
+    samples = [source.name(i) for i in range(len(source))]
+    found = found.named(samples)
+    values = found.values if found.rows is None else found.of(samples)
+    return {name: values[name] for name in names if name in values}
 
 
 def rows_of(
