@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from torch import nn
 
@@ -54,11 +55,7 @@ def build_model(
         build_head(likelihood, shape)
         for likelihood, shape in zip((objective.x, objective.y), shapes, strict=True)
     )
-    for name in READ_BY["family"].keys() - family.reads:
-        if getattr(model, name) != type(model).model_fields[name].default:
-            raise SettingsError(f"model.{name} has no effect on '{model.family}'; leave it out")
-    given = {name: getattr(model, name) for name in family.reads - {"components"}}
-    extra = {name: value for name, value in given.items() if value is not None}
+    extra = _own_settings(model, family)
     latent = family.latent(shapes, model.shared, **extra)
     if covariates.width and not family.covariates:
         raise SettingsError(
@@ -67,8 +64,7 @@ def build_model(
     if covariates.width:
         extra["covariates"] = covariates.width
     sizes = model.exclusive_sizes
-    counts = _component_counts(model, shapes)
-    if any(counts):
+    if any(counts := _component_counts(model, shapes)):
         extra["components"] = counts
     networks = family.build(shapes, sizes, model.shared, heads, **extra)
     return IIAE(
@@ -80,6 +76,19 @@ def build_model(
         _effects(covariates.width, shapes),
         _components(counts, shapes),
     )
+
+
+def _own_settings(model: ModelSettings, family: Family) -> dict[str, Any]:
+    """What the family reads of section `model`, as far as it is given; components are counted.
+
+    Raises:
+        SettingsError: A setting is given that the family does not read.
+    """
+    for name in READ_BY["family"].keys() - family.reads:
+        if getattr(model, name) != type(model).model_fields[name].default:
+            raise SettingsError(f"model.{name} has no effect on '{model.family}'; leave it out")
+    given = {name: getattr(model, name) for name in family.reads - {"components"}}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _component_counts(model: ModelSettings, shapes: Shapes) -> tuple[int, ...]:
