@@ -8,6 +8,7 @@ from PIL import Image
 from helpers import write_images
 from iiae.data import load
 from iiae.errors import DataError, MissingExtra
+from iiae.files.tables import image_place
 from iiae.settings import DataSettings
 from iiae.types import Draw
 
@@ -232,3 +233,11 @@ def test_a_missing_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtra, match="extra 'data'"):
         load(settings(tmp_path / "a.parquet"))
+
+
+def test_a_label_is_no_image(tmp_path):
+    with pytest.raises(DataError, match=r"row 1: label holds 0, which is no image and no path"):
+        image_place(0, tmp_path, "set: train row 1: label")
+    for nothing in (None, "", {"bytes": None, "path": None}):
+        with pytest.raises(DataError, match="photo is empty"):
+            image_place(nothing, tmp_path, "set: train row 1: photo")

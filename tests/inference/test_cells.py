@@ -180,3 +180,42 @@ def test_a_saved_run_keeps_the_names_of_features(run, tmp_path):
     run.save(tmp_path / "copy")
     assert load_features(tmp_path / "copy") == (GENE_NAMES, PROTEIN_NAMES)
     assert load(tmp_path / "copy").embed(x=make_mudata()).shared.shape == (CELLS, 3)
+
+
+@pytest.fixture(scope="module")
+def two_assays():
+    """RNA and protein as two AnnData, the latter in another order, with a batch in obs of RNA."""
+    cells = make_mudata()
+    rna, protein = cells["rna"].copy(), cells["protein"][::-1].copy()
+    rna.obs["batch"] = ["one", "two"] * (CELLS // 2)
+    return rna, protein
+
+
+def test_covariates_of_two_anndata_are_columns_of_obs(two_assays, tmp_path):
+    rna, protein = two_assays
+    done = fit(rna, protein, covariates=["batch"], **QUICK)
+    train = done.data.train
+    of_value = dict(zip(map(tuple, rna.X.toarray()), rna.obs["batch"], strict=True))
+    seen = map(tuple, next(train.batches(len(train))).x.numpy())
+    assert [of_value[row] for row in seen] == list(train.annotations["batch"])
+    # an AnnData brings them to what a run does
+    own = done.embed(x=rna).shared
+    batch = rna.obs["batch"].to_numpy()
+    assert np.array_equal(own, done.embed(x=rna.X, covariates={"batch": batch}).shared)
+    assert np.array_equal(own, done.embed(x=rna, covariates=["batch"]).shared)
+    assert not np.array_equal(own, done.embed(x=rna, covariates={"batch": "one"}).shared)
+    assert done.translate(rna[:3], to="y").shape == (3, len(PROTEIN_NAMES))
+    with pytest.raises(DataError, match="sample is no column of obs; these are mt, batch"):
+        fit(rna, protein, covariates=["sample"], **QUICK)
+    rna.write_h5ad(tmp_path / "rna.h5ad")
+    protein.write_h5ad(tmp_path / "protein.h5ad")
+    files = tmp_path / "rna.h5ad", tmp_path / "protein.h5ad"
+    of_files = fit(*files, covariates="batch", **QUICK)
+    assert of_files.model.covariates == done.model.covariates
+    with pytest.raises(DataError, match="has no column sample in obs"):
+        fit(*files, settings={"data.covariates": "sample"}, epochs=1, progress=False)
+
+
+def test_latents_are_written_into_cells_alone(run):
+    with pytest.raises(SettingsError, match="ndarray: latents are written into an AnnData or"):
+        run.write(np.zeros((3, 2)), domain="x")

@@ -11,16 +11,16 @@ import numpy as np
 import torch
 
 from iiae.data.base import Factor, PairSet, Splits, pick
+from iiae.data.columns import columns_beside
 from iiae.data.matched import MatchedPairs, make_matched, split_matched
 from iiae.data.ranges import check_images, to_float32, warn_of_steps
 from iiae.data.splits import PairKeys, content_names, pair_keys, split_pairs
 from iiae.errors import DataError
 from iiae.files.arrays import read_array
 from iiae.files.cells import find_place, open_cells, read_place, split_place
-from iiae.files.columns import Columns, read_named_columns
+from iiae.files.columns import Columns
 from iiae.files.matrices import Matrix, check_columns, is_sparse
 from iiae.files.rows import read_rows
-from iiae.networks.covariates import plain_name
 from iiae.settings import DataSettings
 from iiae.types import Draw, Pair
 
@@ -86,7 +86,7 @@ def read_arrays(settings: DataSettings) -> ArrayPairs | MatchedPairs:
         DataError: A file is missing, damaged or holds objects, or the pairs do not fit.
     """
     sides = _read(settings)
-    return make_pairs(*sides, _read_columns(settings, sides))
+    return make_pairs(*sides, columns_beside(settings, sides))
 
 
 def make_pairs(x: Matrix, y: Matrix, columns: Columns = Columns()) -> ArrayPairs | MatchedPairs:
@@ -132,7 +132,7 @@ def load_arrays(settings: DataSettings) -> Splits:
             too few.
     """
     sides = _read(settings)
-    return split_rows(*sides, settings, _read_columns(settings, sides))
+    return split_rows(*sides, settings, columns_beside(settings, sides))
 
 
 def split_rows(
@@ -225,24 +225,6 @@ def _warn_of_numbers(x: Matrix, y: Matrix) -> None:
             x.columns[0],
             y.columns[0],
         )
-
-
-def _read_columns(settings: DataSettings, sides: tuple[Matrix, Matrix]) -> Columns:
-    """Columns of the file that settings name; of an `.npz` with x and y, the wanted ones.
-
-    Their rows have names if those of both sides have, and the first column holds some.
-
-    Raises:
-        DataError: As `iiae.files.columns.read_named_columns`.
-    """
-    if settings.columns is not None:
-        found = Columns(read_named_columns(Path(settings.columns)), place=settings.columns)
-        x, y = sides
-        return found.named(x.rows) if x.rows and y.rows else found
-    if settings.y is not None or settings.x is None:
-        return Columns()
-    wanted = {*map(plain_name, settings.covariates), "size_x", "size_y"}
-    return Columns(read_named_columns(Path(settings.x), wanted))
 
 
 def _checked_columns(columns: Mapping[str, np.ndarray], pairs: int) -> dict[str, np.ndarray]:

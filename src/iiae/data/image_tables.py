@@ -88,7 +88,7 @@ def load_hugging_face(settings: DataSettings) -> Splits:
         part = parts.setdefault(PARTS.get(str(split), "all"), [])
         for number, row in enumerate(map(dict, rows), start=1):
             where = f"{settings.root}: {split} row {number}"
-            x, y = (image_place(row[n], Path(settings.root), where) for n in columns)
+            x, y = (image_place(row[n], Path(settings.root), f"{where}: {n}") for n in columns)
             part.append(_located(PairFiles(x, y), where))
     return _sets(parts, settings, settings.root, Path(settings.root))
 

@@ -194,18 +194,20 @@ def _say(settings: Settings, pairs: Pairs) -> None:
     model, training = settings.model, settings.training
     kinds = [settings.objective.of(domain).kind for domain in DOMAINS]
     complete, rows = _numbers(pairs)
+    exclusive = dict.fromkeys(model.exclusive_sizes)  # one number where both are the same
     log.info(
         "suggested for %d pairs%s of %d and %d columns: %s, %s and %s likelihoods%s, "
         "size %s (z_s of %s, z_x and z_y of %s, width %s; --set model.size=... is one dial for "
-        "all), %d epochs%s; settings.toml of the run lists all",
+        "all), %d epoch%s%s; settings.toml of the run lists all",
         complete,
         f" and {rows - complete} samples alone" if rows > complete else "",
         *(shape[0] for shape in pairs.shapes),
         _seen(settings),
         *kinds,
         " whose scale is learned" if "normal" in kinds else "",
-        model.size, model.shared, model.exclusive, model.width,
+        model.size, model.shared, " and ".join(map(str, exclusive)), model.width,
         training.epochs,
+        "" if training.epochs == 1 else "s",
         " at most" if training.patience
         else ", since few pairs cannot say when to stop" if complete < FEW_PAIRS
         else "",

@@ -24,7 +24,8 @@ from iiae.metrics.retrieval import partner_ranks
 from iiae.model.columns import block_columns, block_names, check_block
 from iiae.model.iiae import IIAE
 from iiae.model.translation import translate
-from iiae.run.samples import column_names, warn_of_indexes
+from iiae.run.covariates import warn_of_indexes
+from iiae.run.samples import column_names
 from iiae.run_folder import load_history, load_metrics
 from iiae.settings import Settings
 from iiae.types import Domain, other

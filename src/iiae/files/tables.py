@@ -86,14 +86,16 @@ def image_place(cell: Any, folder: Path, where: str) -> Place:
         where: Table, row and column, for messages.
 
     Raises:
-        DataError: The cell is empty.
+        DataError: The cell is empty, or holds neither.
     """
     content = cell.get("bytes") if isinstance(cell, Mapping) else cell
     if isinstance(content, bytes):
         return Encoded(where, content)
     path = cell.get("path") if isinstance(cell, Mapping) else cell
-    if not path:
+    if path is None or path == "":
         raise DataError(f"{where} is empty")
+    if not isinstance(path, str):
+        raise DataError(f"{where} holds {path!r}, which is no image and no path of one")
     if is_url(path):
         base, _, name = str(path).rpartition("/")
         return RemoteFile(base, name)

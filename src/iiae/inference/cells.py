@@ -52,11 +52,17 @@ def write_cells(
         as_if: Covariates of the translation that are not those of the cells, `{"batch": "2"}`.
 
     Raises:
-        SettingsError: Cells of one matrix are given without `domain`, or `as_if` without `to`.
+        SettingsError: They are no AnnData or MuData, or of one matrix and given without `domain`;
+            or `as_if` is given without `to`.
         DataError: The cells have nothing that the run takes, or lack features.
     """
     if as_if and to is None:
         raise SettingsError("as_if: is for a translation; say to which domain")
+    if not hasattr(cells, "obsm"):
+        raise SettingsError(
+            f"{type(cells).__name__}: latents are written into an AnnData or MuData; `embed` and "
+            "`translate` return them"
+        )
     with open_cells(cells) as opened:
         sides = find_sides(run, opened, domain)
     if to is not None and other(to) not in sides:

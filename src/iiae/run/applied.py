@@ -10,19 +10,25 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from iiae.data.arrays import ArrayPairs
+from iiae.data.base import PairSet
+from iiae.data.context import with_context
+from iiae.data.ranges import check_values, sides_of
+from iiae.data.registry import check_shapes
 from iiae.errors import SettingsError
 from iiae.model import translation
 from iiae.model.iiae import IIAE
-from iiae.run.samples import (
-    BATCH,
-    batches_of,
+from iiae.run.covariates import (
     context_of,
+    covariates_of,
     in_order_of,
-    samples_of,
+    named_columns,
     values_by_name,
+    warn_of_indexes,
 )
-from iiae.run_folder import StoredRun
-from iiae.types import Context, Domain, mapped, other
+from iiae.run.samples import BATCH, as_taken, batches_of, samples_of
+from iiae.run_folder import StoredRun, TrainedRun
+from iiae.types import DOMAINS, Context, Domain, mapped, other
 
 
 class Latents(NamedTuple):
@@ -57,7 +63,7 @@ class Given(NamedTuple):
         if size is not None and run.settings.objective.of(to).size == "none":
             raise SettingsError(f"size: objective.{to}.size is none, so {to} takes none")
         values = samples_of(run, source, other(to))
-        covariates = in_order_of(source, covariates, ("the samples", "covariates"))
+        covariates = covariates_of(run, source, other(to), covariates)
         known = context_of(run.model, covariates, len(values))
         changed = values_by_name(covariates) | values_by_name(as_if)
         return cls(values, known, context_of(run.model, changed, len(values), size))
@@ -65,7 +71,7 @@ class Given(NamedTuple):
 
 def encoded(run: StoredRun, values: Any, domain: Domain, covariates: Any) -> Latents:
     """Posterior means of samples of a domain; errors as for `batches_of` and `context_of`."""
-    covariates = in_order_of(values, covariates, ("the samples", "covariates"))
+    covariates = covariates_of(run, values, domain, covariates)
     batches, known = batches_of(run, values, domain), Context()
     if covariates is not None or run.model.covariates.names:
         batches = list(batches)
@@ -110,3 +116,28 @@ def drawn(model: IIAE, given: Given, to: Domain, samples: int, seed: int) -> np.
         each = [translation.render(model, shared, to, one[None], some.target) for one in latents]
         made.append(torch.stack(each))
     return torch.cat(made, 1).numpy()
+
+
+def given_pairs(
+    run: TrainedRun,
+    x: Any,
+    y: Any,
+    covariates: Any,
+    sizes: Any,
+) -> PairSet:
+    """Pairs in memory as the model takes them.
+
+    Raises:
+        SettingsError: A side is missing; or as `named_columns`.
+        DataError: The samples do not fit each other or the model.
+    """
+    if x is None or y is None:
+        raise SettingsError("evaluate takes x=... and y=..., or neither")
+    warn_of_indexes(x, y, ("x", "y"))
+    covariates = covariates_of(run, x, "x", covariates)
+    columns = named_columns(covariates, in_order_of(x, sizes, ("x", "sizes")))
+    pairs = ArrayPairs(as_taken(run, x, "x"), as_taken(run, y, "y"), columns=columns)
+    check_shapes(pairs.shapes, run.shapes)
+    for domain, values in zip(DOMAINS, sides_of(pairs), strict=True):
+        check_values(values, run.settings.objective.of(domain), domain)
+    return with_context(pairs, run.model.covariates, run.settings.objective)

@@ -18,18 +18,17 @@ from iiae.errors import SettingsError
 from iiae.files.cells import find_place, is_cells, open_cells, read_place
 from iiae.files.columns import Columns
 from iiae.files.matrices import Matrix, is_sparse, make_matrix
-from iiae.run.partners import laid_together
-from iiae.run.samples import (
-    as_array,
+from iiae.run.covariates import (
     by_name,
-    column_names,
     in_order_of,
-    is_paths,
     named_columns,
+    of_obs,
     row_names,
     values_by_name,
     warn_of_indexes,
 )
+from iiae.run.partners import laid_together
+from iiae.run.samples import as_array, column_names, is_paths
 from iiae.settings import (
     Settings,
     describe_settings,
@@ -64,7 +63,9 @@ class Request(NamedTuple):
             cells = pairs
         if cells is None:
             x, y = _one(first, x, "x"), _one(second, y, "y")
-        return cls(x, y, pairs, cells, by_name(covariates), by_name(sizes) or {})
+        named = [covariates] if isinstance(covariates, str) else covariates
+        covariates = by_name(of_obs(named, x, y))
+        return cls(x, y, pairs, cells, covariates, by_name(sizes) or {})
 
     def overrides(self) -> list[str]:
         """Settings that follow from the covariates and library sizes."""

@@ -56,8 +56,8 @@ def fit(
             rows are trained on without a partner. Not with `covariates` or `sizes`.
         covariates: Of arrays x and y: what encoders and decoders are given of each pair beside x
             and y, by name, such as `{"batch": array}` or a data frame. Text and whole numbers are
-            categories, other numbers are continuous. Of cells: names of columns of `obs`,
-            `["batch"]`.
+            categories, other numbers are continuous. Of cells, a MuData or two AnnData: names of
+            columns of `obs`, `["batch"]`. Rows of data frames are matched by name.
         sizes: Library sizes of arrays of counts, `{"x": array}`; see `objective.x.size`.
         data: Pairs to train on instead of those that settings name.
         model: Model to train instead of the one that settings describe.

@@ -15,9 +15,9 @@ from iiae.data.names import domain_names
 from iiae.errors import SettingsError
 from iiae.model.iiae import IIAE
 from iiae.model.prediction import Prediction, predict
-from iiae.run.applied import Given, Latents, drawn, encoded, translated
+from iiae.run.applied import Given, Latents, drawn, encoded, given_pairs, translated
 from iiae.run.index import Index
-from iiae.run.samples import given_pairs, paths
+from iiae.run.samples import paths
 from iiae.run_folder import Shapes, StoredRun, copy_run, load_features
 from iiae.settings import Settings
 from iiae.types import Domain

@@ -49,6 +49,11 @@ def one_or_two_shares(value: Any) -> Any:
     return tuple(map(float, shares)) if isinstance(value, (list, tuple)) else float(value)
 
 
+def one_or_more_texts(value: Any) -> Any:
+    """A list of one text, where a text is given alone."""
+    return (value,) if isinstance(value, str) else value
+
+
 def number_or_auto(value: Any) -> Any:
     """Refuses what is neither a finite number above 0 nor "auto"."""
     if value == "auto":

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from iiae.settings.base import MOST_SEED, Section, one_or_two_sizes
+from iiae.settings.base import MOST_SEED, Section, one_or_more_texts, one_or_two_sizes
 
 LONGEST_NAME = 40  # of a domain
 
@@ -49,7 +49,7 @@ class DataSettings(Section):
         description="array file, folder of images, column of a table, or place in cells (rna, "
         "rna:counts, obsm:panel), of the y side",
     )
-    factors: tuple[str, ...] = Field(
+    factors: Annotated[tuple[str, ...], BeforeValidator(one_or_more_texts)] = Field(
         (),
         description="columns of `obs` of cells that latents are probed for, each with the latent "
         'it belongs in if you know, as in "cell_type" or "phase:x"; by default all',
@@ -113,7 +113,7 @@ class DataSettings(Section):
     columns: str | None = Field(
         None, description="file with a row a pair beside array files: covariates and sizes by name"
     )
-    covariates: tuple[str, ...] = Field(
+    covariates: Annotated[tuple[str, ...], BeforeValidator(one_or_more_texts)] = Field(
         (),
         description="columns that encoders and decoders are given, such as the batch; `features` "
         "only. Whole numbers are categories; `age:continuous` says otherwise",

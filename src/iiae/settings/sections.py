@@ -11,6 +11,7 @@ from iiae.settings.base import (
     MOST_SEED,
     Section,
     number_or_auto,
+    one_or_more_texts,
     one_or_two_counts,
     one_or_two_shares,
     one_or_two_sizes,
@@ -222,7 +223,7 @@ class EvaluationSettings(Section):
     backbone: str | None = Field(
         None, description="folder or hub name of a vision model, for perceptual distance and KID"
     )
-    tasks: tuple[str, ...] = Field(
+    tasks: Annotated[tuple[str, ...], BeforeValidator(one_or_more_texts)] = Field(
         (), description="measures of your own: module:function of a run and pairs"
     )
     seed: int = Field(
