@@ -27,7 +27,7 @@ from omics_sets import SETS, Omics
 
 PAIRS = ("foscttm x to y", "foscttm y to x", "recall@10 x to y", "recall@10 y to x", "r of y",
          "in 90%", "seconds", "MiB")  # fmt: skip
-READ = ("ari", "nmi", "type of 10", "batch", "phase", "mitochondrial", "isotypes")
+READ = ("ari", "nmi", "type of 10", "batch", "batch by SVM", "phase", "mitochondrial", "isotypes")
 
 
 def main() -> None:

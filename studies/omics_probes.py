@@ -14,6 +14,7 @@ from sklearn.metrics import (
 )
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
 FEW = 10  # labels that a subtype is told from
 DRAWS = 50  # of these labels
@@ -37,6 +38,7 @@ def probes(
     for name, values in train.items():
         if name in CATEGORIES:
             found[name] = accuracy(latent, values, own[name])
+            found[f"{name} by SVM"] = accuracy(latent, values, own[name], curved=True)
         elif name != "type":
             model = RidgeCV(np.logspace(-2, 4, 13))
             fitted = make_pipeline(StandardScaler(), model).fit(latent.train, values)
@@ -54,9 +56,10 @@ def clusters(latent: np.ndarray, kinds: np.ndarray, seed: int) -> tuple[float, f
     return ari, nmi
 
 
-def accuracy(latent: Latent, train: np.ndarray, test: np.ndarray) -> float:
-    """Balanced accuracy of logistic regression: chance is 1 / classes."""
-    model = LogisticRegression(max_iter=2000, class_weight="balanced")
+def accuracy(latent: Latent, train: np.ndarray, test: np.ndarray, curved: bool = False) -> float:
+    """Balanced accuracy of logistic regression, or an RBF SVM: chance is 1 / classes."""
+    linear = LogisticRegression(max_iter=2000, class_weight="balanced")
+    model = SVC(class_weight="balanced") if curved else linear
     fitted = make_pipeline(StandardScaler(), model).fit(latent.train, train)
     return float(balanced_accuracy_score(test, fitted.predict(latent.test)))
 

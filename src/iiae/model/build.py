@@ -66,16 +66,10 @@ def build_model(
     sizes = model.exclusive_sizes
     if any(counts := _component_counts(model, shapes)):
         extra["components"] = counts
+    units = _units(model, objective, shapes)
+    before = _effects(covariates.width, units, shapes), _components(counts, shapes)
     networks = family.build(shapes, sizes, model.shared, heads, **extra)
-    return IIAE(
-        networks,
-        math.prod(latent),
-        sizes,
-        _units(model, objective, shapes),
-        covariates,
-        _effects(covariates.width, shapes),
-        _components(counts, shapes),
-    )
+    return IIAE(networks, math.prod(latent), sizes, units, covariates, *before)
 
 
 def _own_settings(model: ModelSettings, family: Family) -> dict[str, Any]:
@@ -99,8 +93,14 @@ def _component_counts(model: ModelSettings, shapes: Shapes) -> tuple[int, ...]:
     )
 
 
-def _effects(width: int, shapes: Shapes) -> tuple[nn.Module, nn.Module]:
-    x, y = (CovariateEffects(width, shape) if width else nn.Identity() for shape in shapes)
+def _effects(
+    width: int, units: tuple[Units, Units], shapes: Shapes
+) -> tuple[CovariateEffects | None, CovariateEffects | None]:
+    """Of covariates, where units let a likelihood have them: of columns' deviations, of counts."""
+    x, y = (
+        CovariateEffects(width, shape) if width and not isinstance(unit, DataUnits) else None
+        for unit, shape in zip(units, shapes, strict=True)
+    )
     return x, y
 
 

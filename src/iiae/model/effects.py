@@ -9,15 +9,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-RIDGE = 1.0  # in training rows: a level of few rows has their mean taken off in part
+RATE = 30  # of learning, beside that of the networks: see `CovariateEffects`
+RIDGE = 1.0  # in training rows: a level of few rows begins with their mean in part
 
 
 class CovariateEffects(nn.Module):
-    """Takes off what covariates tell of each column by itself, as a batch's own mean.
+    """A vector for each column of covariates: what it adds to a sample, as a batch its offset.
 
-    Encoders that saw the covariates, or values from which they can be told, would pass them on:
-    both domains know them, so that z_s would hold them at little cost. Effects are those of ridge
-    regression of the training rows on the covariates, stored with the weights.
+    Taken off before the encoders and added to the locations of the likelihood. Encoders that saw
+    the covariates, or values from which they can be told, would pass them on: both domains know
+    them, so that z_s would hold them at little cost.
+
+    They begin as ridge regression of the training rows on the covariates, and are learned further
+    with the networks: means of batches differ by their content too, and encoders that saw all of it
+    taken off could tell the batch from what is missing. They learn `RATE` times as fast, so
+    that they explain an offset before z_s does (docs/studies/omics.md).
 
     Args:
         width: Number of columns of covariates.
@@ -29,7 +35,7 @@ class CovariateEffects(nn.Module):
     def __init__(self, width: int, shape: Sequence[int]):
         super().__init__()
         self.shape = tuple(shape)
-        self.register_buffer("effects", torch.zeros(width, math.prod(shape)))
+        self.effects = nn.Parameter(torch.zeros(width, math.prod(shape)))
 
     def forward(
         self, values: Float[Tensor, "batch *shape"], covariates: Float[Tensor, "batch width"]
@@ -43,7 +49,8 @@ class CovariateEffects(nn.Module):
             told = covariates.float() @ self.effects
         return told.view(-1, *self.shape)
 
-    def learn(self, batches: Iterable[tuple[Tensor, ...]]) -> None:
+    @torch.no_grad()
+    def begin(self, batches: Iterable[tuple[Tensor, ...]]) -> None:
         """Takes the effects on all rows, values with their covariates as `forward` takes them."""
         width, size = self.effects.shape
         gram, cross = RIDGE * torch.eye(width).double(), torch.zeros(width, size).double()

@@ -40,7 +40,7 @@ class BeforeEncoders(NamedTuple):
     """A domain's units, what is taken off in these for the covariates, components of the rest."""
 
     units: Units
-    effects: nn.Module
+    effects: CovariateEffects | None
     components: nn.Module
 
 
@@ -63,8 +63,8 @@ class IIAE(nn.Module):
         units: Of x and of y: what the encoders take and the decoders' likelihoods are in; by
             default those of the data.
         covariates: What decoders take beside latents; by default nothing.
-        effects: What covariates tell of x and of y in those units, and encoders do not see; by
-            default nothing.
+        effects: Of covariates on x and on y in those units, which encoders do not see; by default
+            none.
         components: Of what is left of x and of y: what encoders take of wide vectors; by default
             all of it.
     """
@@ -90,13 +90,13 @@ class IIAE(nn.Module):
         exclusive_sizes: tuple[int, int],
         units: tuple[Units, Units] | None = None,
         covariates: Covariates = Covariates(),
-        effects: tuple[nn.Module, nn.Module] | None = None,
+        effects: tuple[CovariateEffects | None, CovariateEffects | None] = (None, None),
         components: tuple[nn.Module, nn.Module] | None = None,
     ):
         super().__init__()
         self.covariates = covariates
         self.units_x, self.units_y = units or (DataUnits(), DataUnits())
-        self.effects_x, self.effects_y = effects or (nn.Identity(), nn.Identity())
+        self.effects_x, self.effects_y = effects
         self.components_x, self.components_y = components or (nn.Identity(), nn.Identity())
         self.exclusive_sizes = PerDomain(*exclusive_sizes)
         for name, network in networks._asdict().items():
@@ -206,7 +206,8 @@ class IIAE(nn.Module):
     def _inputs(self, domain: Domain, values: Tensor, context: Context) -> Tensor:
         """What the encoders of a domain take."""
         units, effects, components = self.before_encoders(domain)
-        return components(effects(units(values), *self.covariates_of(context)))
+        known = self.covariates_of(context)
+        return components(effects(units(values), *known) if effects else units(values))
 
     def before_encoders(self, domain: Domain) -> BeforeEncoders:
         """What samples of a domain go through before its encoders."""
@@ -214,11 +215,9 @@ class IIAE(nn.Module):
             return BeforeEncoders(self.units_x, self.effects_x, self.components_x)
         return BeforeEncoders(self.units_y, self.effects_y, self.components_y)
 
-    def _told(self, effects: nn.Module, context: Context) -> Tensor | None:
-        """What covariates tell of samples, if the model takes any."""
-        if isinstance(effects, CovariateEffects):
-            return effects.told(*self.covariates_of(context))
-        return None
+    def _told(self, effects: CovariateEffects | None, context: Context) -> Tensor | None:
+        """What covariates add to samples, where the model learns it."""
+        return effects.told(*self.covariates_of(context)) if effects else None
 
     def covariates_of(self, context: Context) -> tuple[Tensor, ...]:
         """The columns of covariates, or nothing."""

@@ -114,8 +114,13 @@ class CountUnits(nn.Module):
     def likelihood(
         self, inner: Counts, context: Context = Context(), told: Tensor | None = None
     ) -> Counts:
-        """The likelihood of the counts, of log-means in these units."""
+        """The likelihood of the counts, of log-means in these units.
+
+        `told` is in units of the deviation of log1p, as what encoders see.
+        """
         factor = self.log_mean
+        if told is not None:
+            factor = factor + told * self.seen.deviation
         if self.size != "none" and context.size is not None:
             factor = factor + (context.size / self.median_size).log()[:, None]
         return inner.times(factor)

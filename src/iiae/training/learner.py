@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from iiae.data import PairSet
 from iiae.data.sampling import OTHER_SEED
+from iiae.model.effects import RATE, CovariateEffects
 from iiae.model.iiae import IIAE
 from iiae.objectives import (
     Terms,
@@ -91,8 +92,8 @@ class Learner:
         if settings.training.compile:
             objective.compile(options={"fallback_random": self.device.type == "cpu"})
         self.loss = plan.group.wrap(objective)
-        # KL warm-up, exclusive weight and learning rate of a step, where its kernels read them
-        self.dials = torch.zeros(3, device=self.device)
+        # KL warm-up, exclusive weight and learning rates of a step, where its kernels read them
+        self.dials = torch.zeros(4, device=self.device)
         self.optimiser = self._make_optimiser()
         self.step = self._step
         recorded = self.device.type == "cuda" and settings.training.cuda_graph
@@ -107,11 +108,16 @@ class Learner:
             torch.manual_seed(settings.training.seed + OTHER_SEED * plan.group.rank)
 
     def _make_optimiser(self) -> torch.optim.Adam:
-        """Adam, which reads the learning rate from `dials` if its steps are recorded on a GPU."""
+        """Adam, which reads the learning rates from `dials` if its steps are recorded on a GPU."""
         training, graphed = self.settings.training, self.device.type == "cuda"
+        parts = [m for m in self.model.modules() if isinstance(m, CovariateEffects)]
+        effects = [parameter for part in parts for parameter in part.parameters()]
+        own = {id(parameter) for parameter in effects}
+        others = [parameter for parameter in self.model.parameters() if id(parameter) not in own]
+        rates = self.dials[2:] if graphed else [training.learning_rate] * 2
+        groups = [{"params": others, "lr": rates[0]}, {"params": effects, "lr": rates[1]}]
         return torch.optim.Adam(
-            self.model.parameters(),
-            lr=self.dials[2] if graphed else training.learning_rate,
+            groups[: 2 if effects else 1],
             betas=(training.adam_beta1, 0.999),
             fused=True,
             capturable=graphed,
@@ -125,9 +131,11 @@ class Learner:
             exclusive_weight(self.steps / self.plan.total, objective.exclusive),
         )
         rate = training.learning_rate * self._rate(self.steps)
-        self.dials.copy_(torch.tensor((*weights, rate)), non_blocking=True)
+        rates = rate, RATE * rate  # of networks, and of effects of covariates
+        self.dials.copy_(torch.tensor((*weights, *rates)), non_blocking=True)
         if self.device.type == "cpu":
-            self.optimiser.param_groups[0]["lr"] = rate
+            for group, own in zip(self.optimiser.param_groups, rates, strict=False):
+                group["lr"] = own
         self.step(pair)
         self.steps += 1
         self.counted += 1
@@ -227,8 +235,9 @@ class Learner:
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.steps, self.history = state["steps"], state["history"]
-        for group in self.optimiser.param_groups if self.device.type == "cuda" else ():
-            group["lr"] = self.dials[2]
+        if self.device.type == "cuda":
+            for group, own in zip(self.optimiser.param_groups, self.dials[2:], strict=False):
+                group["lr"] = own
         self.sums.copy_(state["sums"])
         self.counted = state["counted"]
         self.started = time.perf_counter() - state["seconds"]
