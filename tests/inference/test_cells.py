@@ -219,3 +219,52 @@ def test_covariates_of_two_anndata_are_columns_of_obs(two_assays, tmp_path):
 def test_latents_are_written_into_cells_alone(run):
     with pytest.raises(SettingsError, match="ndarray: latents are written into an AnnData or"):
         run.write(np.zeros((3, 2)), domain="x")
+
+
+def with_obs(proteins=70):
+    """A MuData whose assays each have a dose and a donor, cells beyond `proteins` only in RNA."""
+    cells = make_mudata(proteins)
+    cells["rna"].obs["dose"] = np.linspace(1, 9, CELLS).round(1)
+    cells["protein"].obs["dose"] = cells["rna"].obs["dose"][:proteins]
+    cells["protein"].obs["kit"] = np.arange(proteins) % 2
+    cells.obs["donor"] = np.arange(CELLS) // 5
+    return cells
+
+
+def test_covariates_of_a_mudata_are_its_columns_as_they_are():
+    cells = with_obs()
+    done = fit(cells, x="rna", y="protein", covariates=["dose", "donor"], **QUICK)
+    dose, donor = done.model.covariates.each
+    assert not dose.levels and len(donor.levels) == 16
+    assert done.embed(x=cells).shared.shape == (CELLS, 3)
+    cells.obs["age"] = np.where(np.arange(CELLS) < 70, 30.0 + np.arange(CELLS) % 7, np.nan)
+    with pytest.raises(DataError, match="covariate age: no value in row"):
+        fit(cells, x="rna", y="protein", covariates=["age"], **QUICK)
+
+
+def test_what_one_assay_lacks_of_a_covariate_is_taken_from_the_other():
+    cells = make_mudata(drop=10)  # the first ten cells have proteins alone
+    for name, first in (("rna", 10), ("protein", 0)):
+        cells[name].obs["batch"] = ["one", "two"] * ((CELLS - first) // 2)
+    done = fit(cells, x="rna", y="protein", covariates=["batch"], **QUICK)
+    assert done.embed(y=cells).shared.shape == (CELLS, 3)
+    done.write(cells)
+
+
+def test_covariates_with_values_are_refused_where_they_cannot_be_used(tmp_path):
+    values = {"batch": np.arange(CELLS) % 2}
+    with pytest.raises(SettingsError, match=r"name columns of obs, covariates=\['batch'\]"):
+        fit(make_mudata(), x="rna", y="protein", covariates=values, **QUICK)
+    np.save(tmp_path / "x.npy", np.zeros((CELLS, 3)))
+    with pytest.raises(SettingsError, match=r"data\.columns"):
+        fit(tmp_path / "x.npy", tmp_path / "x.npy", covariates=values, **QUICK)
+    with pytest.raises(SettingsError, match="covariates are given by name"):
+        fit(np.zeros((9, 3)), np.zeros((9, 3)), covariates=np.zeros(9), **QUICK)
+
+
+def test_cells_without_a_covariate_are_told_how_it_is_given(two_assays):
+    rna, protein = two_assays
+    done = fit(rna, protein, covariates=["batch"], **QUICK)
+    with pytest.raises(DataError, match=r"no column batch in obs; give covariates=\{'batch'"):
+        done.embed(y=protein)
+    assert done.embed(y=protein, covariates={"batch": "one"}).shared.shape == (CELLS, 3)

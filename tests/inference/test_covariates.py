@@ -40,6 +40,9 @@ def test_columns_whose_rows_have_names_may_be_in_another_order(run_of_batches, t
     out = translate_array(done, [tmp_path / "x.csv"], "y", tmp_path / "y.npy", columns=columns)
     expected = done.translate(x, "y", covariates={"batch": batch})
     np.testing.assert_allclose(np.load(out), expected, atol=1e-5)
+    columns.write_text("\n".join(["sample,batch", *turned, turned[0]]) + "\n")
+    with pytest.raises(DataError, match=r"columns\.csv: names of rows occur more than once"):
+        translate_array(done, [tmp_path / "x.csv"], "y", tmp_path / "z.npy", columns=columns)
     columns.write_text("\n".join(["sample,batch", *turned[:-2]]) + "\n")
     with pytest.raises(DataError, match=r"columns\.csv: no row of s0, s1"):
         translate_array(done, [tmp_path / "x.csv"], "y", tmp_path / "z.npy", columns=columns)

@@ -203,6 +203,38 @@ def test_covariates_of_data_frames_are_matched_by_names_of_rows():
         iiae.fit(x, y[::-1], covariates=twice, **once)
 
 
+def test_the_order_of_rows_with_names_does_not_choose_the_pairs_held_out():
+    pandas = pytest.importorskip("pandas")
+    names = [f"s{i}" for i in range(60)]
+    x, y = (pandas.DataFrame(side, names) for side in arrays(60))
+    once = {"settings": {**SMALL, "training.epochs": 1}, "progress": False}
+    same, turned = (iiae.fit(x, other, **once).data.test for other in (y, y[::-1]))
+    assert sorted(same.keys) == sorted(turned.keys)
+
+
+def test_what_goes_with_samples_is_taken_by_name(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("lancedb")
+    names = [f"s{i}" for i in range(60)]
+    x, y = (pandas.DataFrame(side, names).add_prefix("g") for side in arrays(60))
+    lane = pandas.DataFrame({"lane": np.arange(60) % 2}, names)
+    settings = {**SMALL, "training.epochs": 1}
+    run = iiae.fit(x, y, covariates=lane, settings=settings, progress=False)
+    moved = run.translate(x, covariates=lane, as_if=1 - lane)
+    np.testing.assert_array_equal(moved, run.translate(x, covariates=lane, as_if=(1 - lane)[::-1]))
+    assert np.abs(moved - run.translate(x, covariates=lane)).max() > 0
+    assert run.evaluate(x=x, y=y, covariates={"lane": 1}).pairs == 60
+    y.to_csv(tmp_path / "y.csv")
+    lane.to_csv(tmp_path / "lane.csv")
+    gallery = run.index(tmp_path / "y.csv", "y", tmp_path / "g", columns=tmp_path / "lane.csv")
+    hits = gallery.search(x, top=1, covariates=lane[::-1])
+    expected = gallery.search(x.to_numpy(), top=1, columns=tmp_path / "lane.csv")
+    found, wanted = ([one[0].path for one in each.results.hits] for each in (hits, expected))
+    assert found == wanted
+    with pytest.raises(DataError, match="covariates given: none"):
+        gallery.search(x, top=1)
+
+
 def test_covariates_of_samples_without_a_partner_are_those_of_their_row():
     x, y = (side.copy() for side in arrays(60))
     y[40:] = np.nan

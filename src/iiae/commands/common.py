@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # what may be set for a run that is trained: how it is measured, and where its data lies
 MEASURING = (
     "evaluation",
-    *(f"data.{name}" for name in ("root", "x", "y", "names", "on_error", "buffer")),
+    *(f"data.{name}" for name in ("root", "x", "y", "names", "columns", "on_error", "buffer")),
 )
 MOST_SEED = 2**32 - 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
@@ -108,7 +109,7 @@ def translate(
     to = domain_of(run, target, "--to")
     opened = load_run(run).for_inference()
     exclusive = ExclusiveSource(tuple(like or ()), samples, interpolate, seed)
-    changed = dict(map(_named_value, as_if or ()))
+    changed = _changed(as_if or ())
     request = _Request(opened, inputs, to, out, exclusive, on_error)
     of_pictures = bool(grid or full_size or spread)
     more = f"iiae serve {in_shell(run)}  # the same in a browser"
@@ -137,6 +138,14 @@ class _Request(NamedTuple):
     out: Path | None
     exclusive: ExclusiveSource
     on_error: OnError
+
+
+def _changed(texts: Sequence[str]) -> dict[str, str]:
+    """Covariates of translations by name."""
+    given = [_named_value(text) for text in texts]
+    if len(dict(given)) < len(given):
+        raise SettingsError("--as-if: a covariate is given twice")
+    return dict(given)
 
 
 def _named_value(text: str) -> tuple[str, str]:

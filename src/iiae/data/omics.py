@@ -11,7 +11,15 @@ import numpy as np
 from iiae.data.base import Factor, Splits
 from iiae.data.matched import NONE, MatchedPairs, make_matched, split_matched
 from iiae.errors import DataError
-from iiae.files.cells import Cells, find_place, open_cells, read_obs, read_place
+from iiae.files.cells import (
+    Cells,
+    find_place,
+    obs_columns,
+    open_cells,
+    read_obs,
+    read_place,
+)
+from iiae.networks.covariates import plain_name
 from iiae.settings import DataSettings
 
 MOST_CATEGORIES = 50  # of a column of obs that is read as a factor without being asked for
@@ -45,10 +53,14 @@ def read_omics(cells: Any, settings: DataSettings) -> MatchedPairs:
         pairs, names = make_matched(x, y, keep_lone=True)
         modalities = [place.modality for place in places]
         blocks = _tables(opened, modalities)
-    assert names is not None  # an AnnData has names of cells
+        assert names is not None  # an AnnData has names of cells
+        covariates = list(map(plain_name, settings.covariates))
+        given = obs_columns(opened, covariates, names, modalities[0])
     complete = (pairs.index != NONE).all(1)
     known = _factors(blocks, names, complete, settings.factors, opened.name)
-    return MatchedPairs(pairs.x, pairs.y, pairs.index, pairs.identity, known)
+    made = MatchedPairs(pairs.x, pairs.y, pairs.index, pairs.identity, known)
+    made.annotations = {**made.annotations, **given}
+    return made
 
 
 def _tables(cells: Cells, modalities: Sequence[str | None]) -> dict[str, Any]:

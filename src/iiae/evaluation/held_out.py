@@ -77,6 +77,12 @@ def _stored_data(run: TrainedRun) -> Splits:
         raise DataError(
             f"{run.folder}: was fitted on arrays in memory, which are not kept with it; give "
             "Run.evaluate(x=..., y=...), or their files: --set data.x=x.npy --set data.y=y.npy"
+            + (", with the covariates: --set data.columns=table.csv" if given.covariates else "")
+        )
+    if given.name == "omics" and given.root is None:
+        raise DataError(
+            f"{run.folder}: was fitted on cells in memory, which are not kept with it; give their "
+            "file: --set data.root=cells.h5mu"
         )
     return load(given)
 

@@ -168,6 +168,8 @@ def obs_columns(
 ) -> dict[str, np.ndarray]:
     """Columns of `obs` for some cells: of a modality, of all cells, or of another modality.
 
+    What one of these tables lacks of a cell is taken from the next one.
+
     Args:
         cells: The cells.
         names: Which columns; by default all of `own` and of all cells.
@@ -187,8 +189,16 @@ def obs_columns(
         holding = [table for table in tables if name in table.columns]
         if not holding:
             raise DataError(f"{cells.name}: has no column {name} in obs")
-        found[name] = holding[0][name].reindex(rows).to_numpy()
+        column, *others = (_plain(table[name]).reindex(rows) for table in holding)
+        for other in others:
+            column = column.where(column.notna(), other)
+        found[name] = column.to_numpy()
     return found
+
+
+def _plain(column: Any) -> Any:
+    """A column of `obs` without its categories."""
+    return column.astype(object) if str(column.dtype) == "category" else column
 
 
 def _is_group(node: Any) -> bool:

@@ -21,11 +21,12 @@ class Columns(NamedTuple):
     place: str = "columns"
 
     def named(self, names: Sequence[str]) -> Columns:
-        """With the first column as names of the rows, if it holds each of its own once, some of
-        `names` among them."""
+        """With the first column as names of the rows, if it holds all of `names`, or some and none
+        twice."""
         first, *others = self.values or [""]
         held = [str(cell) for cell in self.values.get(first, ())]
-        if not set(held) & set(names) or len(set(held)) < len(held):
+        known, once = set(held) & set(names), len(set(held)) == len(held)
+        if not known or not (once or len(known) == len(names)):
             return self
         return self._replace(values={name: self.values[name] for name in others}, rows=held)
 

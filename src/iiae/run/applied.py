@@ -65,6 +65,9 @@ class Given(NamedTuple):
         values = samples_of(run, source, other(to))
         covariates = covariates_of(run, source, other(to), covariates)
         known = context_of(run.model, covariates, len(values))
+        as_if = in_order_of(source, as_if, ("the samples", "as_if"))
+        if size is not None:
+            size = in_order_of(source, {"size": size}, ("the samples", "size"))["size"]
         changed = values_by_name(covariates) | values_by_name(as_if)
         return cls(values, known, context_of(run.model, changed, len(values), size))
 
@@ -136,8 +139,14 @@ def given_pairs(
     warn_of_indexes(x, y, ("x", "y"))
     covariates = covariates_of(run, x, "x", covariates)
     columns = named_columns(covariates, in_order_of(x, sizes, ("x", "sizes")))
+    columns = {name: _of_all(values, len(x)) for name, values in columns.items()}
     pairs = ArrayPairs(as_taken(run, x, "x"), as_taken(run, y, "y"), columns=columns)
     check_shapes(pairs.shapes, run.shapes)
     for domain, values in zip(DOMAINS, sides_of(pairs), strict=True):
         check_values(values, run.settings.objective.of(domain), domain)
     return with_context(pairs, run.model.covariates, run.settings.objective)
+
+
+def _of_all(values: np.ndarray, rows: int) -> np.ndarray:
+    """One value for all samples as one for each."""
+    return np.broadcast_to(values, rows) if values.ndim == 0 else values

@@ -65,7 +65,26 @@ class Request(NamedTuple):
             x, y = _one(first, x, "x"), _one(second, y, "y")
         named = [covariates] if isinstance(covariates, str) else covariates
         covariates = by_name(of_obs(named, x, y))
-        return cls(x, y, pairs, cells, covariates, by_name(sizes) or {})
+        request = cls(x, y, pairs, cells, covariates, by_name(sizes) or {})
+        request.check_columns()
+        return request
+
+    def check_columns(self) -> None:
+        """Refuses covariates and sizes without names, or with values where these cannot be used.
+
+        Raises:
+            SettingsError: They are.
+        """
+        listed = isinstance(self.covariates, list | tuple)
+        if not listed and not isinstance(self.covariates, Mapping | None):
+            raise SettingsError("covariates are given by name, {'batch': array} or a data frame")
+        stored = self.cells is not None or is_paths(self.x) or is_paths(self.pairs)
+        if stored and (isinstance(self.covariates, Mapping) or self.sizes):
+            raise SettingsError(
+                "covariates and sizes with values go with samples in memory, not with files or one "
+                "object of cells: name columns of obs, covariates=['batch'], or give "
+                "settings={'data.columns': 'table.csv'} of arrays and tables"
+            )
 
     def overrides(self) -> list[str]:
         """Settings that follow from the covariates and library sizes."""
@@ -142,8 +161,6 @@ class Request(NamedTuple):
             sides = laid_together(*sides, self.pairs)
         elif sides[0].rows is None or sides[1].rows is None:
             warn_of_indexes(self.x, self.y, ("x", "y"))
-        if sides[0].rows == sides[1].rows:  # then row i is the partner of row i
-            sides = sides[0]._replace(rows=None), sides[1]._replace(rows=None)
         columns = self._columns(sides[0].rows is not None and sides[1].rows is not None)
         suggested = suggest_settings_of(make_pairs(*sides), overrides=overrides)
         settings = make_settings(suggested, overrides)

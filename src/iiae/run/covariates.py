@@ -132,7 +132,10 @@ def covariates_of(run: TrainedRun, samples: Any, domain: Domain, given: Any) -> 
 
     rows = domain_matrix(run, samples, domain).rows
     with open_cells(samples) as cells:
-        return obs_columns(cells, given or names, rows or list(map(str, cells.node.obs_names)))
+        try:
+            return obs_columns(cells, given or names, rows or list(map(str, cells.node.obs_names)))
+        except DataError as error:
+            raise DataError(f"{error}; give covariates={{'{names[0]}': values}}") from error
 
 
 def of_obs(named: Any, x: Any, y: Any) -> Any:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iiae.data.names import domain_names
+from iiae.run.covariates import as_column, covariates_of, values_by_name
 from iiae.run.samples import as_array, is_paths, paths, samples_of
 from iiae.run_folder import TrainedRun
-from iiae.types import other
+from iiae.types import Domain, other
 
 if TYPE_CHECKING:
     from iiae.search.query import Searched
@@ -30,7 +31,12 @@ class Index:
         self.run, self.where = run, where
 
     def search(
-        self, queries: Any, top: int = 10, where: str | None = None, **options: Any
+        self,
+        queries: Any,
+        top: int = 10,
+        where: str | None = None,
+        covariates: Any = None,
+        **options: Any,
     ) -> Searched:
         """The items nearest to each query.
 
@@ -39,6 +45,7 @@ class Index:
                 `Run.embed`, called `query 0` and so on; by default of the domain that the gallery
                 does not hold.
             top: Number of hits per query.
+            covariates: Of samples in memory, as for `Run.embed`.
             where: SQL condition on path, label and metadata, such as `"label = 'cat'"`.
             options: As for `iiae.search.query.search_files`.
         """
@@ -54,15 +61,34 @@ class Index:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "queries.npy"
             np.save(file, self._in_memory(queries, options))
+            if not options.get("vectors") and options.get("columns") is None:
+                options["columns"] = self._columns(queries, covariates, options, Path(folder))
             found = search_files(self.run, self.where, [file], top, **options)
         names = [f"query {name.rpartition('#')[2]}" for name in found.names]
         return found._replace(names=names)
 
     def _in_memory(self, queries: Any, options: Mapping[str, Any]) -> np.ndarray:
         """Queries as the model takes them; latents as they are."""
-        from iiae.search.gallery import Gallery
-
         if options.get("vectors"):
             return as_array(queries)
-        domain = options.get("domain") or other(Gallery.open(self.where).info.domain)
-        return samples_of(self.run, queries, domain).numpy()
+        return samples_of(self.run, queries, self._domain(options)).numpy()
+
+    def _columns(
+        self, queries: Any, covariates: Any, options: Mapping[str, Any], folder: Path
+    ) -> Path | None:
+        """A file with the covariates of queries in memory, if the model takes any."""
+        names = self.run.model.covariates.names
+        if not names and covariates is None:
+            return None
+        known = values_by_name(covariates_of(self.run, queries, self._domain(options), covariates))
+        rows = len(samples_of(self.run, queries, self._domain(options)))
+        self.run.model.covariates.encode(known, rows)
+        values = {name: np.broadcast_to(as_column(known[name]), rows) for name in names}
+        texts = {n: v.astype(str) if v.dtype.kind == "O" else v for n, v in values.items()}
+        np.savez(folder / "columns.npz", allow_pickle=False, **texts)
+        return folder / "columns.npz"
+
+    def _domain(self, options: Mapping[str, Any]) -> Domain:
+        from iiae.search.gallery import Gallery
+
+        return options.get("domain") or other(Gallery.open(self.where).info.domain)

@@ -47,12 +47,16 @@ def check_folder(out: Path, settings: Settings, resume: bool, overwrite: bool) -
     """The checkpoint to resume from, if any; changes nothing.
 
     Raises:
-        RunError: The folder holds a run that nobody asked to resume or to overwrite, nothing to
-            resume, or more epochs than are asked for; or it cannot be written to.
+        RunError: The folder is that of the pairs; it holds a run that nobody asked to resume or to
+            overwrite, nothing to resume, or more epochs than are asked for; or it cannot be written
+            to.
         SettingsError: The run to resume has other settings.
     """
     if out.exists() and not out.is_dir():
         raise RunError(f"{out}: is a file; --out names a folder")
+    places = (settings.data.x, settings.data.y, settings.data.root)
+    if out.is_dir() and out.resolve() in [Path(place).resolve() for place in places if place]:
+        raise RunError(f"{out}: is the folder of the pairs; choose another --out")
     checkpoint = out / CHECKPOINT
     if resume:
         if not checkpoint.is_file():
