@@ -197,6 +197,16 @@ def test_columns_of_a_table_are_matched_by_names_of_rows(tmp_path):
         load_arrays(DataSettings(**settings, columns=str(tmp_path / "plain.csv")))
 
 
+def test_rows_without_a_covariate_are_those_of_the_data():
+    x, y = counts()
+    age = AGE.copy()
+    age[7] = np.nan
+    settings = {**SETTINGS, "data.test": 12, "data.validation": 12}
+    for seed in range(3):  # whether it is trained on or held out
+        with pytest.raises(DataError, match="age: no value in row 7; leave"):
+            iiae.fit(x, y, covariates={"age": age}, settings=settings | {"data.seed": seed})
+
+
 def part_rows(part):
     return next(part.batches(len(part))).x.tolist()
 

@@ -40,7 +40,6 @@ class ArrayPairs(PairSet):
     """
 
     tensor_names = ("x", "y")
-    places: np.ndarray | None = None  # rows of the arrays that these are some rows of
 
     def __init__(
         self,

@@ -59,6 +59,7 @@ class PairSet(ABC):
     of a y, None if they have none. `of_bytes` is true if images have 8 bits per channel.
     `augment` changes a batch to train on, by the seed of its draw. `annotations` are columns of
     numbers or texts by name, one row per pair: covariates, and library sizes `size_x`, `size_y`.
+    `places` are the rows of the data that the pairs are, if they are known.
     """
 
     shapes: tuple[Sequence[int], Sequence[int]]
@@ -68,6 +69,7 @@ class PairSet(ABC):
     of_bytes: bool = True
     augment: Augment | None = None
     annotations: Mapping[str, np.ndarray] = {}
+    places: np.ndarray | None = None
 
     @abstractmethod
     def __len__(self) -> int:

@@ -37,7 +37,7 @@ class ContextPairs(PairSet):
         self.shapes, self.keys, self.annotations = rows.shapes, rows.keys, rows.annotations
         self.features, self.of_bytes = rows.features, rows.of_bytes
         values = {k: v for k, v in rows.annotations.items() if k in covariates.names}
-        known = covariates.encode(values, len(rows)) if covariates.names else None
+        known = covariates.encode(values, len(rows), rows.places) if covariates.names else None
         x, y = (
             _sizes(rows, f"size_{side}") if own else None
             for side, own in zip("xy", sized, strict=True)
@@ -130,5 +130,5 @@ def learn_context(
     train = data.train
     if isinstance(train, PartialPairs | ShuffledPairs):
         train = train.rows
-    covariates = learn_covariates(settings.covariates, train.annotations)
+    covariates = learn_covariates(settings.covariates, train.annotations, train.places)
     return Splits(*(with_context(part, covariates, objective) for part in data)), covariates

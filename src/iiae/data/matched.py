@@ -50,7 +50,7 @@ class MatchedPairs(PairSet):
         known: Mapping[str, Factor] | None = None,
     ):
         self.x, self.y, self.index, self.known = x, y, index, dict(known or {})
-        self.identity, self.keys = identity, identity.own
+        self.identity, self.keys, self.places = identity, identity.own, index.max(1)
         self.shapes = ((x.values.shape[1],), (y.values.shape[1],))
         self.features = (x.columns, y.columns)
         self.annotations = {name: factor.values for name, factor in self.known.items()}

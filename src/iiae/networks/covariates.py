@@ -30,14 +30,14 @@ class Covariate(NamedTuple):
         """Number of columns."""
         return len(self.levels) or 1
 
-    def columns(self, values: Any, rows: int) -> np.ndarray:
+    def columns(self, values: Any, rows: int, places: np.ndarray | None = None) -> np.ndarray:
         """One-hot, or in units of the deviation, `(rows, width)`.
 
         Raises:
             DataError: As `Covariates.encode`.
         """
         kind = "categorical" if self.levels else "continuous"
-        array = _checked(self.name, np.atleast_1d(_array(values)), kind)
+        array = _checked(self.name, np.atleast_1d(_array(values)), kind, places)
         if len(array) not in (1, rows):
             raise DataError(
                 f"covariate {self.name} has {len(array)} values for {rows} samples; give one for "
@@ -69,12 +69,15 @@ class Covariates(NamedTuple):
         """Number of columns of all of them."""
         return sum(one.width for one in self.each)
 
-    def encode(self, values: Mapping[str, Any], rows: int) -> Float[Tensor, "rows columns"]:
+    def encode(
+        self, values: Mapping[str, Any], rows: int, places: np.ndarray | None = None
+    ) -> Float[Tensor, "rows columns"]:
         """Columns for networks: a column a level, or numbers in units of their deviation.
 
         Args:
             values: Of each covariate by name, one for all samples or one for each.
             rows: Number of samples.
+            places: Rows of the data that these are, for messages; by default theirs from 0.
 
         Raises:
             DataError: A covariate is missing, unknown or of another length; a level occurs in no
@@ -85,7 +88,7 @@ class Covariates(NamedTuple):
                 f"covariates given: {', '.join(sorted(values)) or 'none'}; the model takes "
                 f"{', '.join(self.names) or 'none'}{ADVICE if self.names else ''}"
             )
-        columns = [one.columns(values[one.name], rows) for one in self.each]
+        columns = [one.columns(values[one.name], rows, places) for one in self.each]
         return torch.from_numpy(np.concatenate(columns, 1).astype(np.float32))
 
     def to_json(self) -> str:
@@ -99,7 +102,9 @@ class Covariates(NamedTuple):
         return cls(tuple(Covariate(name, tuple(levels), *rest) for name, levels, *rest in rows))
 
 
-def learn_covariates(named: Sequence[str], columns: Mapping[str, np.ndarray]) -> Covariates:
+def learn_covariates(
+    named: Sequence[str], columns: Mapping[str, np.ndarray], rows: np.ndarray | None = None
+) -> Covariates:
     """The covariates of training pairs.
 
     Text, truth values and whole numbers are categories, other numbers are continuous;
@@ -108,11 +113,12 @@ def learn_covariates(named: Sequence[str], columns: Mapping[str, np.ndarray]) ->
     Args:
         named: Names of columns.
         columns: Of the training pairs, a value a pair.
+        rows: Of the data that these pairs are, for messages; by default theirs from 0.
 
     Raises:
         DataError: A column is missing, lacks a value, has one level, or has a level a pair.
     """
-    return Covariates(tuple(_learn(*_split(name), columns) for name in named))
+    return Covariates(tuple(_learn(*_split(name), columns, rows) for name in named))
 
 
 def plain_name(name: str) -> str:
@@ -125,7 +131,9 @@ def _split(name: str) -> tuple[str, str]:
     return (plain, kind) if plain and kind in KINDS else (name, "")
 
 
-def _learn(name: str, kind: str, columns: Mapping[str, np.ndarray]) -> Covariate:
+def _learn(
+    name: str, kind: str, columns: Mapping[str, np.ndarray], rows: np.ndarray | None
+) -> Covariate:
     if name not in columns:
         raise DataError(
             f"data.covariates: {name} is no column of the data; it has "
@@ -133,7 +141,7 @@ def _learn(name: str, kind: str, columns: Mapping[str, np.ndarray]) -> Covariate
         )
     values = _array(columns[name])
     categorical = kind == "categorical" if kind else values.dtype.kind != "f"
-    values = _checked(name, values, "categorical" if categorical else "continuous")
+    values = _checked(name, values, "categorical" if categorical else "continuous", rows)
     levels = np.unique(values)
     if len(levels) == 1:
         raise DataError(f"covariate {name} is {levels[0]} in every training pair; leave it out")
@@ -152,7 +160,9 @@ def _array(values: Any) -> np.ndarray:
     return values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
 
 
-def _checked(name: str, values: np.ndarray, kind: str) -> np.ndarray:
+def _checked(
+    name: str, values: np.ndarray, kind: str, rows: np.ndarray | None = None
+) -> np.ndarray:
     """One value a row: text, or finite numbers.
 
     Raises:
@@ -170,7 +180,8 @@ def _checked(name: str, values: np.ndarray, kind: str) -> np.ndarray:
         missing = np.array([value != value or value is None or value == "" for value in values])
         numbers = np.array([_text(value) for value in values.tolist()], dtype=np.str_)
     if missing.any():
-        some = first_five(np.flatnonzero(missing).tolist())
+        bad = np.flatnonzero(missing)
+        some = first_five((bad if rows is None else np.sort(rows[bad])).tolist())
         raise DataError(f"covariate {name}: no value in row {some}; leave those rows out")
     return numbers
 
