@@ -53,7 +53,8 @@ def test_columns_of_which_nothing_can_be_learned_are_refused(name, message):
         ({"batch": ["c"]}, "batch: c occurs in no training pair; its levels are a, b"),
         ({"batch": ["a", "b", "a"]}, "batch has 3 values for 2 samples"),
         ({}, "covariates given: none; the model takes batch"),
-        ({"batch": "a", "age": 3}, "covariates given: age, batch; the model takes batch"),
+        ({"batch": "a", "age": 3}, "covariates given: age, batch; the model takes batch$"),
+        ({"bach": "a"}, "takes batch; bach is none of them, did you mean batch"),
     ],
 )
 def test_values_that_a_model_cannot_take_are_refused_by_name(values, message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -86,10 +87,18 @@ class Covariates(NamedTuple):
         if set(values) != set(self.names):
             raise DataError(
                 f"covariates given: {', '.join(sorted(values)) or 'none'}; the model takes "
-                f"{', '.join(self.names) or 'none'}{ADVICE if self.names else ''}"
+                f"{', '.join(self.names) or 'none'}{self._difference(values)}"
             )
         columns = [one.columns(values[one.name], rows, places) for one in self.each]
         return torch.from_numpy(np.concatenate(columns, 1).astype(np.float32))
+
+    def _difference(self, given: Mapping[str, Any]) -> str:
+        """What is missing, and what is unknown, of names given."""
+        unknown = [name for name in sorted(given) if name not in self.names]
+        close = [difflib.get_close_matches(name, self.names, 1) for name in unknown]
+        if self.names and unknown and close[0]:
+            return f"; {unknown[0]} is none of them, did you mean {close[0][0]}?"
+        return ADVICE if set(self.names) - set(given) else ""
 
     def to_json(self) -> str:
         """All of them as text."""

@@ -91,7 +91,9 @@ def read_features(
     if not isinstance(known, dict) or set(known) != set(covariates.names):
         form = dict.fromkeys(covariates.names, "...")
         wanted = json.dumps({"features": ["..."], "covariates": form}) if form else "none"
-        raise DataError(f"{name}: covariates of this model: {wanted}")
+        lacking = [c for c in covariates.names if not isinstance(known, dict) or c not in known]
+        missing = f"; {', '.join(lacking)} is missing" if lacking else ""
+        raise DataError(f"{name}: covariates of this model: {wanted}{missing}")
     # by type: true and false count as numbers elsewhere
     if not isinstance(values, list) or any(type(value) not in (int, float) for value in values):
         raise DataError(f"{name}: not a JSON list of {size} numbers")

@@ -266,11 +266,13 @@ class Server:
         whole = "the body must be the file itself: curl --data-binary @FILE"
         if kind.startswith("multipart/form-data"):
             raise DataError(f"the body is a form; {whole}")
+        body = await request.body()
         try:
-            return await self._read(await request.body(), domain, "the body")
+            return await self._read(body, domain, "the body")
         except DataError as error:
             # curl -d, which takes line breaks out of files, calls them so too
-            if kind.startswith("application/x-www-form-urlencoded"):
+            of_json = body.lstrip().startswith((b"{", b"["))
+            if kind.startswith("application/x-www-form-urlencoded") and not of_json:
                 raise DataError(f"{error}; {whole}") from error
             raise
 
