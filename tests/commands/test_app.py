@@ -189,6 +189,24 @@ def test_what_is_no_fault_of_the_user_is_one_line(iiae, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes"),
+        MemoryError("Unable to allocate 728. TiB"),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    ],
+)
+def test_too_little_memory_is_no_fault_of_the_program(iiae, monkeypatch, tmp_path, error):
+    def broken(*_):
+        raise error
+
+    monkeypatch.setattr("iiae.run_folder.load_run", broken)
+    code, _, errors = iiae("evaluate", tmp_path)
+    assert code == 2
+    assert errors.startswith(f"not enough memory: {error}; less of training.batch")
+
+
+@pytest.mark.parametrize(
     ("words", "option"),
     [
         (("train", "--on-error", "z"), "--on-error"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -31,6 +32,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Look up": (data, settings),
 }
 LIGHT = ("settings",)  # commands that start at once
+NO_MEMORY = re.compile("can't allocate memory|out of memory", re.IGNORECASE)  # of torch
 
 
 def _print_version(asked: bool) -> None:
@@ -107,10 +109,22 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("IIAE_TRACEBACK"):
             raise
-        text = " ".join(str(error).split())[:300]
+        sys.exit(_tell(error))
+
+
+def _tell(error: Exception) -> int:
+    """One line about what is no error of `iiae`; the exit code."""
+    text = " ".join(str(error).split())[:300]
+    if isinstance(error, MemoryError) or NO_MEMORY.search(text):
         typer.echo(
-            f"a fault of iiae: {type(error).__name__}: {text}; please report it with the output "
-            "of the same command under IIAE_TRACEBACK=1",
+            f"not enough memory: {text}; less of training.batch, evaluation.batch, data.size or "
+            "model.size needs less",
             err=True,
         )
-        sys.exit(1)
+        return 2
+    typer.echo(
+        f"a fault of iiae: {type(error).__name__}: {text}; please report it with the output of the "
+        "same command under IIAE_TRACEBACK=1",
+        err=True,
+    )
+    return 1
