@@ -55,7 +55,7 @@ def test_labels_of_lone_samples_are_read_where_a_latent_has_them():
     labels = {k: v[parts[0]] for k, v in set_.labels.items()}
     test = {k: np.r_[v[parts[2]], set_.lone.labels[k]] for k, v in set_.labels.items()}
     assert set(probes(found["components of x"], labels, test, 0)) == {
-        "ari", "nmi", "type of 10", "batch", "mitochondrial",
+        "ari", "nmi", "type of 10", "batch", "batch by SVM", "mitochondrial",
     }  # fmt: skip
 
 
