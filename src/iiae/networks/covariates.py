@@ -38,7 +38,7 @@ class Covariate(NamedTuple):
             DataError: As `Covariates.encode`.
         """
         kind = "categorical" if self.levels else "continuous"
-        array = _checked(self.name, np.atleast_1d(_array(values)), kind, places)
+        array = _checked(self.name, np.atleast_1d(as_column(values)), kind, places)
         if len(array) not in (1, rows):
             raise DataError(
                 f"covariate {self.name} has {len(array)} values for {rows} samples; give one for "
@@ -148,7 +148,7 @@ def _learn(
             f"data.covariates: {name} is no column of the data; it has "
             f"{', '.join(sorted(columns)) or 'none'}"
         )
-    values = _array(columns[name])
+    values = as_column(columns[name])
     categorical = kind == "categorical" if kind else values.dtype.kind != "f"
     values = _checked(name, values, "categorical" if categorical else "continuous", rows)
     levels = np.unique(values)
@@ -164,7 +164,7 @@ def _learn(
     return Covariate(name, tuple(levels.tolist()))
 
 
-def _array(values: Any) -> np.ndarray:
+def as_column(values: Any) -> np.ndarray:
     """Values as an array; those of a data frame's column too."""
     return values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
 

@@ -12,7 +12,7 @@ import torch
 from iiae.errors import DataError, SettingsError, first_five
 from iiae.files.cells import is_cells, obs_columns, open_cells
 from iiae.model.iiae import IIAE
-from iiae.networks.covariates import plain_name
+from iiae.networks.covariates import as_column, plain_name
 from iiae.run.samples import as_array, column_names
 from iiae.run_folder import TrainedRun
 from iiae.types import Context, Domain
@@ -95,11 +95,6 @@ def _reordered(column: Any, wanted: list[str], name: str, names: tuple[str, str]
     if len(place) < len(held):
         raise DataError(f"{names[1]}: {name}: names of rows occur more than once")
     return as_column(column)[[place[row] for row in wanted]]
-
-
-def as_column(values: Any) -> np.ndarray:
-    """An array of a column of a data frame, or of what one can be made of."""
-    return values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
 
 
 def named_columns(covariates: Any, sizes: Any) -> dict[str, np.ndarray]:

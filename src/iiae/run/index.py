@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iiae.data.names import domain_names
-from iiae.run.covariates import as_column, covariates_of, values_by_name
+from iiae.networks.covariates import as_column
+from iiae.run.covariates import covariates_of, values_by_name
 from iiae.run.samples import as_array, is_paths, paths, samples_of
 from iiae.run_folder import TrainedRun
 from iiae.types import Domain, other
@@ -60,9 +61,12 @@ class Index:
             return search_files(self.run, self.where, paths(queries), top, **options)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "queries.npy"
-            np.save(file, self._in_memory(queries, options))
+            values = self._in_memory(queries, options)
+            np.save(file, values)
             if not options.get("vectors") and options.get("columns") is None:
-                options["columns"] = self._columns(queries, covariates, options, Path(folder))
+                options["columns"] = self._columns(
+                    queries, len(values), covariates, self._domain(options), Path(folder)
+                )
             found = search_files(self.run, self.where, [file], top, **options)
         names = [f"query {name.rpartition('#')[2]}" for name in found.names]
         return found._replace(names=names)
@@ -74,14 +78,13 @@ class Index:
         return samples_of(self.run, queries, self._domain(options)).numpy()
 
     def _columns(
-        self, queries: Any, covariates: Any, options: Mapping[str, Any], folder: Path
+        self, queries: Any, rows: int, covariates: Any, domain: Domain, folder: Path
     ) -> Path | None:
         """A file with the covariates of queries in memory, if the model takes any."""
         names = self.run.model.covariates.names
         if not names and covariates is None:
             return None
-        known = values_by_name(covariates_of(self.run, queries, self._domain(options), covariates))
-        rows = len(samples_of(self.run, queries, self._domain(options)))
+        known = values_by_name(covariates_of(self.run, queries, domain, covariates))
         self.run.model.covariates.encode(known, rows)
         values = {name: np.broadcast_to(as_column(known[name]), rows) for name in names}
         texts = {n: v.astype(str) if v.dtype.kind == "O" else v for n, v in values.items()}
