@@ -20,6 +20,11 @@ def test_features_are_trained_from_arrays_and_translated(tmp_path, iiae):
     assert code == 0, err
     assert np.load(tmp_path / "t.npy").shape == (80, 4)
     code, _, err = iiae(
+        "train", "--x", tmp_path / "x.npy", "--y", tmp_path / "y.npy", "--out", tmp_path / "run"
+    )
+    assert code == 2
+    assert "with --resume and --set training.epochs=N, or replace it with --overwrite" in err
+    code, _, err = iiae(
         "translate", tmp_path / "run", tmp_path / "y.npy", "--to", "y", "--out", tmp_path / "t.npy"
     )
     assert code == 2

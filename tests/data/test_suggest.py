@@ -69,7 +69,7 @@ def test_pictures_in_halves_get_a_finer_map_of_what_is_shared(tmp_path, caplog):
     with caplog.at_level(logging.INFO, "iiae"):
         apart = make_settings(suggest_settings(x, y))
     assert apart.model.side is None
-    assert "--set model.side=8" in caplog.text
+    assert "settings={'model.side': 8}" in caplog.text
     small = make_settings(suggest_settings(pairs=folder(tmp_path / "small", 32, 16)))
     assert small.model.side is None
 
@@ -122,7 +122,7 @@ def test_pictures_that_are_seldom_pairs_are_warned_of(tmp_path, caplog):
 
 def test_a_folder_of_shards_is_told_how_it_is_named(tmp_path):
     (tmp_path / "0.parquet").touch()
-    with pytest.raises(DataError, match=r"holds Parquet files: --set data.name=parquet-shards"):
+    with pytest.raises(DataError, match=r"holds Parquet files: .*'data.name': 'parquet-shards'"):
         suggest_settings(pairs=tmp_path)
 
 
@@ -142,7 +142,7 @@ def test_the_side_that_is_wrong_is_named(tmp_path):
         suggest_settings(x, tmp_path / "nothing")
     with pytest.raises(DataError, match=r"0\.png: is a file, the other side a folder"):
         suggest_settings(x, x / "0.png")
-    with pytest.raises(DataError, match="give --y"):
+    with pytest.raises(DataError, match="give y="):
         suggest_settings(x)
 
 

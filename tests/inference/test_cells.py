@@ -268,3 +268,42 @@ def test_cells_without_a_covariate_are_told_how_it_is_given(two_assays):
     with pytest.raises(DataError, match=r"no column batch in obs; give covariates=\{'batch'"):
         done.embed(y=protein)
     assert done.embed(y=protein, covariates={"batch": "one"}).shared.shape == (CELLS, 3)
+
+
+def test_covariates_that_are_not_in_obs_are_given_by_name_of_cell(two_assays, tmp_path, iiae):
+    rna, protein = two_assays
+    done = fit(rna, protein, covariates=["batch"], out=tmp_path / "run", **QUICK)
+    batches = rna.obs[["batch"]][::-1]  # matched by name, whatever their order
+    bare = protein.copy()
+    done.write(bare, to="x", domain="y", covariates=batches)
+    named = protein.copy()
+    named.obs["batch"] = batches["batch"]  # pandas aligns by name
+    done.write(named, to="x", domain="y")
+    assert np.array_equal(bare.obsm["X_iiae_shared"], named.obsm["X_iiae_shared"])
+    assert np.array_equal(bare.obsm["iiae_x"], named.obsm["iiae_x"])
+    with pytest.raises(DataError, match="no column batch in obs"):
+        done.write(protein.copy(), domain="y")
+
+    batches.to_csv(tmp_path / "batches.csv", index_label="cell")
+    protein.write_h5ad(tmp_path / "cells.h5ad")
+    given = [tmp_path / name for name in ("run", "cells.h5ad", "batches.csv")]
+    given.insert(2, "--columns")
+    for command in (["embed", *given, "--domain", "y"], ["translate", *given, "--to", "x"]):
+        code, _, err = iiae(*command, "--out", tmp_path / "out.h5ad")
+        assert code == 0, err
+        made = anndata.read_h5ad(tmp_path / "out.h5ad")
+        assert np.allclose(made.obsm["X_iiae_shared"], bare.obsm["X_iiae_shared"], atol=1e-5)
+    batches[1:].to_csv(tmp_path / "batches.csv", index_label="cell")
+    code, _, err = iiae("embed", *given, "--domain", "y", "--out", tmp_path / "o.h5ad")
+    assert code == 2 and "batches.csv: no row of" in err
+
+
+def test_a_run_on_cells_in_memory_is_measured_again_with_them(two_assays, tmp_path):
+    rna, protein = two_assays
+    known = {"covariates": ["batch"], **QUICK}
+    for cells, name in (((rna, protein), "two"), ((with_obs(),), "one")):
+        places = {} if len(cells) == 2 else {"x": "rna", "y": "protein", "covariates": ["donor"]}
+        before = fit(*cells, out=tmp_path / name, **{**known, **places})
+        assert load(tmp_path / name, *cells).evaluate() == before.evaluate()
+    with pytest.raises(SettingsError, match="was fitted on cells in memory"):
+        load(tmp_path / "one", np.zeros((9, 3)), np.zeros((9, 3)))

@@ -64,7 +64,7 @@ def test_what_is_wrong_with_covariates_of_translations_is_said(
     run_of_batches, file, columns, tmp_path
 ):
     done, out = run_of_batches[0], tmp_path / "y.npy"
-    with pytest.raises(SettingsError, match="takes covariates, batch; give --columns FILE"):
+    with pytest.raises(SettingsError, match="takes covariates, batch; give columns=FILE"):
         translate_array(done, [file], "y", out)
     with pytest.raises(DataError, match="three occurs in no training pair"):
         translate_array(done, [file], "y", out, columns=columns, as_if={"batch": "three"})
@@ -80,7 +80,7 @@ def test_what_is_wrong_with_covariates_of_translations_is_said(
 def test_a_run_without_covariates_refuses_them(tmp_path):
     run = save_run(tmp_path / "run", small_settings())
     np.save(tmp_path / "x.npy", np.zeros((2, 32), np.float32))
-    with pytest.raises(SettingsError, match="no covariates; leave --columns and --as-if out"):
+    with pytest.raises(SettingsError, match=r"no covariates; leave columns=... and as_if="):
         translate_array(run, [tmp_path / "x.npy"], "y", tmp_path / "y.npy", as_if={"batch": "two"})
 
 

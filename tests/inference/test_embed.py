@@ -252,7 +252,7 @@ def test_covariates_are_asked_for_where_a_run_takes_them_and_refused_elsewhere(
 ):
     done, _, batch = run_of_batches
     words = (done.folder, done.folder.parent / "x.npy", tmp_path / "z.npz", "x")
-    with pytest.raises(SettingsError, match="takes covariates, batch; give --columns FILE"):
+    with pytest.raises(SettingsError, match="takes covariates, batch; give columns=FILE"):
         embed_files(*words)
     columns = tmp_path / "cells.csv"
     columns.write_text("batch\n" + "\n".join(batch[:50]) + "\n")
@@ -265,5 +265,5 @@ def test_covariates_are_asked_for_where_a_run_takes_them_and_refused_elsewhere(
     with pytest.raises(DataError, match="batch"):
         embed_files(*words, columns=columns)
     np.save(tmp_path / "other.npy", np.ones((4, 32), np.float32))
-    with pytest.raises(SettingsError, match="no covariates; leave --columns"):
+    with pytest.raises(SettingsError, match="no covariates; leave columns="):
         embed_files(features_run, tmp_path / "other.npy", tmp_path / "z.npz", "x", columns=columns)

@@ -127,3 +127,12 @@ def test_shuffled_copies_that_are_as_good_fail_the_run():
     verdicts = verdict(Results(evidence=proved(null=NullRuns(3, worse, [better, better]))))[0]
     assert verdicts.mark == "fail"
     assert "0.10 nats against 0.90 on shuffled pairs (p 1)" in verdicts.sentence
+
+
+def test_three_of_forty_partners_may_be_guessed_and_five_may_not():
+    def partners(hits):
+        found = recalls({1: hits / 40}, {1: 1 / 40})
+        ways = Retrieval(found, found, found, found, None, None)
+        return marks(test=evaluation(40, ways, Readability({}, {})))[0]
+
+    assert [partners(hits) for hits in (1, 3, 5)] == ["fail", "fail", "pass"]

@@ -5,7 +5,7 @@ import pytest
 
 import iiae
 from helpers import small_settings
-from iiae.errors import SettingsError
+from iiae.errors import DataError, RunError, SettingsError
 from iiae.run.arguments import override_texts
 from iiae.settings import dump_settings
 
@@ -58,3 +58,34 @@ def test_none_turns_off_what_is_off_by_default():
     assert run.settings.training.patience
     run = iiae.fit(x, x, epochs=1, patience=None, progress=False)
     assert run.settings.training.patience is None
+
+
+def test_a_section_that_is_given_a_value_and_a_split_that_is_none_are_told_as_python_takes_them():
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    with pytest.raises(SettingsError, match=r"training = 5: training is a section"):
+        iiae.fit(x, x, settings={"training": 5}, epochs=1, progress=False)
+    run = iiae.fit(x, x, epochs=1, progress=False)
+    with pytest.raises(SettingsError, match="split=tset: must be test or validation"):
+        run.evaluate("tset")
+    with pytest.raises(RunError, match=r"resume=True and settings=.*, or replace it with overwr"):
+        iiae.fit(x, x, run.folder, epochs=1, progress=False)
+    with pytest.raises(SettingsError, match="files of both, or samples in memory of both"):
+        iiae.fit("x.npy", x)
+
+
+def test_a_run_on_samples_in_memory_is_measured_again_with_them(tmp_path):
+    rng = np.random.default_rng(0)
+    x, y, batch = rng.normal(size=(200, 4)), rng.normal(size=(200, 3)), rng.integers(0, 2, 200)
+    known = {"batch": batch}
+    before = iiae.fit(x, y, tmp_path / "run", covariates=known, epochs=1, progress=False)
+    evaluation = before.evaluate()
+    with pytest.raises(DataError, match=r"again: iiae.load\(folder, x, y, covariates=...\)"):
+        iiae.load(tmp_path / "run").evidence()
+    again = iiae.load(tmp_path / "run", x, y, covariates=known)
+    assert again.evaluate() == evaluation and again.evidence().pairs == evaluation.pairs
+    with pytest.raises(DataError, match="covariates given: none; the model takes batch"):
+        iiae.load(tmp_path / "run", x, y).evaluate()
+    with pytest.raises(SettingsError, match="give x and y"):
+        iiae.load(tmp_path / "run", x)
+    with pytest.raises(SettingsError, match="a run knows its files itself"):
+        iiae.load(tmp_path / "run", "x.npy", "y.npy")

@@ -56,12 +56,12 @@ def test_rows_whose_covariates_changed_are_indexed_again_and_no_others(run_of_ba
 def test_covariates_are_asked_for_in_one_line(run_of_batches, tmp_path):
     done, _, batch = run_of_batches
     file = done.folder.parent / "x.npy"
-    with pytest.raises(SettingsError, match="takes covariates, batch; give --columns FILE"):
+    with pytest.raises(SettingsError, match="takes covariates, batch; give columns=FILE"):
         index_files(done, tmp_path / "g", [file], "x")
     assert not (tmp_path / "g").exists()
     columns = write_column(tmp_path / "columns.csv", batch)
     index_files(done, tmp_path / "g", [file], "x", columns=columns)
-    with pytest.raises(SettingsError, match="takes covariates, batch; give --columns FILE"):
+    with pytest.raises(SettingsError, match="takes covariates, batch; give columns=FILE"):
         search_files(done, tmp_path / "g", [file], domain="x")
     with pytest.raises(SettingsError, match="batch; a reference of an array brings none"):
         search_files(

@@ -278,7 +278,7 @@ def test_the_best_weights_are_kept(tmp_path):
 def test_an_unwritable_folder_is_said_in_one_line(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
-    with pytest.raises(RunError, match="is a file; --out names a folder"):
+    with pytest.raises(RunError, match=r"is a file; out=... names a folder"):
         fit(small_settings(), blocked, progress=False)
     with pytest.raises(RunError, match="cannot be written to"):
         fit(small_settings(), blocked / "run", progress=False)
@@ -342,7 +342,7 @@ def test_a_start_that_fails_leaves_a_finished_run_as_it_was(tmp_path, overwrite,
 def test_a_run_is_replaced_only_when_asked(tmp_path):
     fit(small_settings(), tmp_path, progress=False)
     before = contents(tmp_path)
-    with pytest.raises(RunError, match=r"holds a finished run; .*--overwrite"):
+    with pytest.raises(RunError, match=r"holds a finished run; .*overwrite=True"):
         fit(small_settings("training.seed=1"), tmp_path, progress=False)
     assert contents(tmp_path) == before
     save_metrics(tmp_path, "test", {"pairs": 60})
@@ -360,7 +360,7 @@ def test_an_unfinished_run_is_not_overwritten_by_accident(tmp_path, monkeypatch)
     with pytest.raises(StopsAt):
         fit(settings, tmp_path, progress=False)
     undo()
-    with pytest.raises(RunError, match="has not finished; resume it with --resume"):
+    with pytest.raises(RunError, match="has not finished; resume it with resume=True"):
         fit(settings, tmp_path, progress=False)
 
 

@@ -21,6 +21,7 @@ from iiae.commands.share import export, pull, push
 from iiae.commands.train import sweep, train
 from iiae.commands.translate import embed, translate
 from iiae.errors import IIAEError, Interrupted, NothingReadable
+from iiae.wording import command_line
 
 PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Learn": (demo, train, sweep),
@@ -69,7 +70,8 @@ class Command(TyperCommand):
             import torch  # noqa: F401
 
             print("\x1b[K", end="", file=sys.stderr, flush=True)
-        return super().invoke(ctx)
+        with command_line():
+            return super().invoke(ctx)
 
 
 def build_app() -> typer.Typer:

@@ -114,8 +114,8 @@ def translate(
     of_pictures = bool(grid or full_size or spread)
     more = f"iiae serve {in_shell(run)}  # the same in a browser"
     if any(map(is_cells, inputs)):
-        optioned = bool(samples or like or interpolate or columns) or of_pictures
-        _translate_cells(request, optioned, changed)
+        optioned = bool(samples or like or interpolate) or of_pictures
+        _translate_cells(request, optioned, changed, columns)
     elif len(opened.shapes.x) == 1:
         _translate_vectors(request, of_pictures or bool(tiles), columns, changed)
         say_next(more)
@@ -155,18 +155,19 @@ def _named_value(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _translate_cells(request: _Request, optioned: bool, as_if: dict[str, str]) -> None:
+def _translate_cells(
+    request: _Request, optioned: bool, as_if: dict[str, str], columns: Path | None
+) -> None:
     from iiae.inference.cells import write_cells_file
     from iiae.types import other
 
     run, inputs, to, out, _, _ = request
     if len(inputs) > 1 or optioned:
         raise SettingsError(
-            "cells are translated one file at a time, without other options than --as-if; "
-            "their covariates are columns of obs"
+            "cells are translated one file at a time, with no options but --as-if and --columns"
         )
     domain = None if run.settings.data.name == "omics" else other(to)
-    typer.echo(f"wrote {write_cells_file(run, inputs[0], out, to, domain, as_if)}")
+    typer.echo(f"wrote {write_cells_file(run, inputs[0], out, to, domain, as_if, columns)}")
 
 
 def _translate_vectors(
@@ -277,12 +278,10 @@ def embed(
         raise SettingsError(f"--workers {workers}: only --engine ray has workers")
     domain = domain_of(run, given, "--domain") if given else None
     if is_cells(source):
-        if block != "shared" or engine == "ray" or on_error == "skip" or columns:
-            raise SettingsError(
-                "--block, --engine, --on-error and --columns are not for cells, whose copy gets "
-                "all latents, and whose covariates are columns of obs"
-            )
-        typer.echo(f"wrote {write_cells_file(load_run(run), source, out, domain=domain)}")
+        if block != "shared" or engine == "ray" or on_error == "skip":
+            raise SettingsError("--block, --engine and --on-error are not for cells")
+        written = write_cells_file(load_run(run), source, out, None, domain, None, columns)
+        typer.echo(f"wrote {written}")
         return
     if out is None or domain is None:
         raise SettingsError(f"{source}: give --out, the file to write, and --domain, x or y")

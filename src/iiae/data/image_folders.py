@@ -12,6 +12,7 @@ from iiae.errors import DataError, first_five
 from iiae.files.folders import image_files, same_name
 from iiae.files.remote import RemoteFile, is_url
 from iiae.settings import DataSettings
+from iiae.wording import argument
 
 
 def load_side_by_side(settings: DataSettings) -> Splits:
@@ -57,7 +58,7 @@ def load_two_folders(settings: DataSettings) -> Splits:
     if alone:
         raise DataError(
             f"no partner of the same name for {first_five(alone)}; rename them, or pair them in a "
-            "table with columns x and y: --pairs pairs.csv"
+            f"table with columns x and y: {argument('pairs', 'pairs.csv')}"
         )
     files = [PairFiles(x[stem], y[stem]) for stem in sorted(x)]
     return split_files(files, settings, f"{left} and {right}", (left, right))

@@ -15,6 +15,7 @@ from iiae.errors import DataError, MissingExtra
 from iiae.files.images import Encoded
 from iiae.files.tables import column_names, image_place, read_columns
 from iiae.settings import DataSettings
+from iiae.wording import argument
 
 log = logging.getLogger("iiae")
 
@@ -127,8 +128,8 @@ def _require(names: Iterable[str], columns: tuple[str, str], where: str) -> None
     for column in columns:
         if column not in names:
             raise DataError(
-                f"{where}: has no column {column}, only {', '.join(names)}; name yours with --x "
-                "and --y, which are data.x and data.y"
+                f"{where}: has no column {column}, only {', '.join(names)}; name yours with "
+                f"{argument('x')} and {argument('y')}, which are data.x and data.y"
             )
 
 

@@ -28,6 +28,7 @@ from iiae.files.remote import is_url
 from iiae.files.tables import is_table
 from iiae.settings import DataSettings, Settings, data_settings, make_settings, nested
 from iiae.types import DOMAINS
+from iiae.wording import argument, setting
 
 STEPS = 2500  # of training on vectors, about
 FEW_PAIRS, FEW_STEPS = 60, 900  # below, validation pairs are too few to choose weights by loss
@@ -72,13 +73,16 @@ def suggest_settings(
                 there = "is a file, the other side a folder" if Path(side).exists() else ""
                 raise DataError(f"{side}: {there or 'no such folder'}; give two folders of images")
         if len(sides) == 1:
-            raise DataError(f"--x {x}: is a folder of images; give --y, the folder of the partners")
+            raise DataError(
+                f"{x}: is a folder of images; give {argument('y')}, the folder of the partners"
+            )
         asked = _data_asked(overrides)
         size, count = size_of_pictures(sides["x"], wanted=_size_asked(asked))
         if size >= FOLDER_SIZE and "side" not in nested(overrides).get("model", {}):
             log.info(
                 "if things stand at the same place in both pictures of a pair, as in a photo and "
-                "its map: --set model.side=8 keeps more of where they are"
+                "its map: %s keeps more of where they are",
+                setting("model.side", 8),
             )
         return of_files({"name": "two-folders", **sides}, size, asked.bands, count)
     data = {"name": "arrays", **sides}
@@ -112,8 +116,8 @@ def _of_both(
     held = [*Path(pairs).iterdir()] if Path(pairs).is_dir() else []
     if held and all(file.suffix == ".parquet" for file in held):
         raise DataError(
-            f"{pairs}: holds Parquet files: --set data.name=parquet-shards --set "
-            f"data.root={pairs}, instead of --pairs"
+            f"{pairs}: holds Parquet files: {setting('data.name', 'parquet-shards')} and "
+            f"{setting('data.root', str(pairs))} instead of {argument('pairs')}"
         )
     size, count = size_of_pictures(pairs, halves=True, wanted=size)
     data = {"name": "side-by-side", "root": str(pairs)}
@@ -197,8 +201,8 @@ def _say(settings: Settings, pairs: Pairs) -> None:
     exclusive = dict.fromkeys(model.exclusive_sizes)  # one number where both are the same
     log.info(
         "suggested for %d pairs%s of %d and %d columns: %s, %s and %s likelihoods%s, "
-        "size %s (z_s of %s, z_x and z_y of %s, width %s; --set model.size=... is one dial for "
-        "all), %d epoch%s%s; settings.toml of the run lists all",
+        "size %s (z_s of %s, z_x and z_y of %s, width %s; model.size is one dial for all), "
+        "%d epoch%s%s; settings.toml of the run lists all",
         complete,
         f" and {rows - complete} samples alone" if rows > complete else "",
         *(shape[0] for shape in pairs.shapes),

@@ -9,6 +9,7 @@ from typing import Any
 from iiae.files.folders import image_files
 from iiae.files.images import open_image
 from iiae.files.remote import is_url
+from iiae.wording import setting
 
 FOLDER_SIZE = 64  # pixels a side, where nothing speaks for less
 MOST_SMALL = 128  # pixels a side up to which networks of a CPU are suggested
@@ -46,8 +47,8 @@ def size_of_pictures(
         return wanted, len(files)
     size = next((s for s in (16, 32) if max(width, height) <= s), FOLDER_SIZE)
     log.info(
-        "first picture: %dx%d; trained on at %dx%d unless --set data.size=... says otherwise",
-        width, height, size, size,
+        "first picture: %dx%d; trained on at %dx%d unless %s says otherwise",
+        width, height, size, size, setting("data.size"),
     )  # fmt: skip
     return size, len(files)
 
@@ -85,7 +86,8 @@ def of_images(
         if in_register and size >= FOLDER_SIZE:
             log.info(
                 "pictures in halves of one file: z_s is a map of 8x8, which keeps where things "
-                "stand; --set model.side=4 for pairs that are not in register"
+                "stand; %s for pairs that are not in register",
+                setting("model.side", 4),
             )
             data = data | {"crop": 0.15}
             model |= {"side": 8, "shared": 16}

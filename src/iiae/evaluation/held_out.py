@@ -13,6 +13,7 @@ from iiae.data.base import ChosenPairs, PairSet
 from iiae.data.context import with_context
 from iiae.errors import DataError, SettingsError
 from iiae.run_folder import ESTIMATOR, PairRecord, TrainedRun, load_pairs
+from iiae.wording import argument, either
 
 log = logging.getLogger("iiae")
 
@@ -43,7 +44,7 @@ def held_out_pairs(run: TrainedRun, split: str, data: Splits | None = None) -> H
         DataError: The data is missing, does not fit the model, or was all trained on.
     """
     if split not in ("test", "validation"):
-        raise SettingsError(f"--split {split}: must be test or validation")
+        raise SettingsError(f"{argument('split', split)}: must be test or validation")
     data = data or _stored_data(run)
     check_shapes(data.train.shapes, run.shapes)
     known = run.model.covariates, run.settings.objective
@@ -74,15 +75,19 @@ def _stored_data(run: TrainedRun) -> Splits:
                 f"{run.folder}: was saved by an IIAETransformer, without data, and its model takes "
                 "standardised rows; IIAETransformer.load(folder).score(x, y) measures it"
             )
+        files = "--set data.x=x.npy --set data.y=y.npy"
+        files += " --set data.columns=table.csv" if given.covariates else ""
+        call = f"iiae.load(folder, x, y{', covariates=...' if given.covariates else ''})"
         raise DataError(
             f"{run.folder}: was fitted on arrays in memory, which are not kept with it; give "
-            "Run.evaluate(x=..., y=...), or their files: --set data.x=x.npy --set data.y=y.npy"
-            + (", with the covariates: --set data.columns=table.csv" if given.covariates else "")
+            + either(f"their files: {files}", f"them again: {call}")
         )
     if given.name == "omics" and given.root is None:
         raise DataError(
-            f"{run.folder}: was fitted on cells in memory, which are not kept with it; give their "
-            "file: --set data.root=cells.h5mu"
+            f"{run.folder}: was fitted on cells in memory, which are not kept with it; give "
+            + either(
+                "their file: --set data.root=cells.h5mu", "them again: iiae.load(folder, cells)"
+            )
         )
     return load(given)
 

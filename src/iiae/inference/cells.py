@@ -21,7 +21,7 @@ from iiae.files.cells import (
 )
 from iiae.inference.cell_sides import Side, find_sides, label, positions
 from iiae.model.translation import content, render
-from iiae.run_folder import TrainedRun, load_features, rows_of, weights_digest
+from iiae.run_folder import TrainedRun, columns_of_file, load_features, rows_of, weights_digest
 from iiae.types import DOMAINS, Context, Domain, Pair, other
 
 BATCH = 1024  # cells that the model takes at once
@@ -34,6 +34,7 @@ def write_cells(
     to: Domain | None = None,
     domain: Domain | None = None,
     as_if: Mapping[str, Any] | None = None,
+    covariates: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes latents of every cell into an AnnData or MuData, in place.
 
@@ -50,6 +51,7 @@ def write_cells(
             `obsm["iiae_protein"]`, named likewise.
         domain: Domain of the cells, if they are of one and the run cannot know which.
         as_if: Covariates of the translation that are not those of the cells, `{"batch": "2"}`.
+        covariates: Instead of columns of `obs`, one value for all cells or one for each, by name.
 
     Raises:
         SettingsError: They are no AnnData or MuData, or of one matrix and given without `domain`;
@@ -68,7 +70,8 @@ def write_cells(
     if to is not None and other(to) not in sides:
         raise DataError(f"{opened.name}: has no {label(run, other(to))} to translate to {to}")
     names = list(map(str, cells.obs_names))
-    known = _covariates(run, cells)
+    given = covariates or {}
+    known = _covariates(run, cells, given)
     latents = _latents(run, sides, len(names), known)
     for key, values in latents.items():
         cells.obsm[key] = values
@@ -83,7 +86,7 @@ def write_cells(
         "weights": weights_digest(run.folder), "x": data.x or "", "y": data.y or "",
     }  # fmt: skip
     if to is not None:
-        wanted = _covariates(run, cells, as_if) if as_if else known
+        wanted = _covariates(run, cells, {**given, **as_if}) if as_if else known
         _write_translation(run, cells, sides, to, known, wanted)
 
 
@@ -94,6 +97,7 @@ def write_cells_file(
     to: Domain | None = None,
     domain: Domain | None = None,
     as_if: Mapping[str, Any] | None = None,
+    columns: Path | None = None,
 ) -> Path:
     """Writes a copy of a `.h5ad` or `.h5mu` with latents; see `write_cells`.
 
@@ -102,6 +106,7 @@ def write_cells_file(
         source: The file.
         out: The copy; by default `cells.iiae.h5mu` beside `cells.h5mu`.
         to, domain, as_if: As for `write_cells`.
+        columns: File of covariates that are not in `obs`, as `iiae.run_folder.columns_of_file`.
 
     Raises:
         SettingsError: `out` has another ending than `source`, or as `write_cells`.
@@ -118,7 +123,11 @@ def write_cells_file(
         pass  # raises if something is wrong with the file
     with _quiet():
         cells = _read(source)
-        write_cells(run, cells, to, domain, as_if)
+        given: Mapping[str, Any] | None = None
+        if columns is not None:
+            names = list(map(str, cells.obs_names))
+            given = columns_of_file(columns, names, run.model.covariates)
+        write_cells(run, cells, to, domain, as_if, given)
         write = cells.write_h5mu if source.suffix.lower() == ".h5mu" else cells.write_h5ad
         try:
             write_atomically(out, lambda path: write(path, compression="gzip"))
@@ -127,20 +136,20 @@ def write_cells_file(
     return out
 
 
-def _covariates(run: TrainedRun, cells: Any, as_if: Mapping[str, Any] | None = None) -> Context:
-    """Columns of `obs` that the run takes as covariates, of every cell; those of `as_if` first.
+def _covariates(run: TrainedRun, cells: Any, given: Mapping[str, Any]) -> Context:
+    """Covariates that the run takes, of every cell: those given, and columns of `obs`.
 
     Raises:
-        DataError: `as_if` has covariates that the run does not take, a column is missing, or
+        DataError: `given` has covariates that the run does not take, a column is missing, or
             holds a level that no training cell had.
     """
-    names, as_if = run.model.covariates.names, as_if or {}
-    if not names and not as_if:
+    names = run.model.covariates.names
+    if not names and not given:
         return Context()
     rows = list(map(str, cells.obs_names))
     with open_cells(cells) as opened:
-        held = obs_columns(opened, [name for name in names if name not in as_if], rows)
-    return Context(None, run.model.covariates.encode({**held, **as_if}, len(rows)))
+        held = obs_columns(opened, [name for name in names if name not in given], rows)
+    return Context(None, run.model.covariates.encode({**held, **given}, len(rows)))
 
 
 @torch.inference_mode()

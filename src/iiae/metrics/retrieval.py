@@ -216,6 +216,20 @@ def _largest(rows: Tensor) -> float:
     return max((float(part.max()) for part in parts), default=0.0)
 
 
+def guessed(hits: int, trials: int, chance: float) -> float:
+    """How likely guessing hits so often or more: the exact tail of the binomial.
+
+    >>> round(guessed(3, 40, 1 / 40), 3), guessed(0, 40, 1 / 40)
+    (0.078, 1.0)
+    """
+    if hits <= trials * chance:
+        return 1.0
+    counts = torch.arange(hits, trials + 1, dtype=torch.float64)
+    probability = torch.tensor(chance, dtype=torch.float64)
+    tail = torch.distributions.Binomial(trials, probability).log_prob(counts)
+    return float(tail.exp().sum())
+
+
 def wilson(hits: int, trials: int, z: float = 1.959964) -> Interval:
     """Wilson's score interval of a rate (95% by default).
 

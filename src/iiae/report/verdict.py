@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from iiae.metrics.ranking import Scores
-from iiae.metrics.retrieval import InstanceRetrieval
+from iiae.metrics.retrieval import InstanceRetrieval, guessed
 from iiae.report.table import number, percent, with_interval
 from iiae.results import (
     Estimate,
@@ -26,7 +26,7 @@ from iiae.results import (
 from iiae.types import DOMAINS, Domain
 
 Mark = Literal["pass", "fail", "unknown"]
-SURE = 0.05  # p-value from which on shuffled pairs are as good
+SURE = 0.05  # p-value from which on guessing or shuffled pairs are as good
 NOTABLE = 0.1  # `Gains.leaks` from which on one counts
 ALIKE = 0.1  # of the error of a draw: draws that differ less are alike
 VIEW = "active means"  # of the latents
@@ -76,9 +76,9 @@ def _partners(results: Results) -> Verdict:
     if not test and not matching:
         return Verdict(claim, "unknown", "Not measured: iiae evaluate looks for partners.")
     held, parts = True, []
-    for text, low, chance in _rates(test) if test else ():
+    for text, above in _rates(test) if test else ():
         parts.append(text)
-        held = held and low > chance
+        held = held and above
     if matching:
         parts.append(_matched(matching))
         held = held and matching.p_value < SURE and matching.excess > 0
@@ -93,9 +93,9 @@ def _partners(results: Results) -> Verdict:
     return Verdict(claim, mark, f"{'; '.join(parts)}.", remedy)
 
 
-def _rates(test: Evaluation) -> list[tuple[str, float, float]]:
-    """Per direction: a phrase, the low end of the rate's interval, and chance."""
-    rates: list[tuple[str, float, float]] = []
+def _rates(test: Evaluation) -> list[tuple[str, bool]]:
+    """Per direction: a phrase, and whether guessing would hardly reach the rate."""
+    rates: list[tuple[str, bool]] = []
     for way in WAYS:
         name = way.replace("_", " ")
         one = _of_way(test, way)
@@ -103,12 +103,13 @@ def _rates(test: Evaluation) -> list[tuple[str, float, float]]:
             mean, (low, high) = one.mean["map@all"], one.interval["map@all"]
             chance = one.chance["map@all"]
             text = f"{name} mAP {with_interval(mean, low, high, 3)}, guessing {chance:.3f}"
-            rates.append((text, low, chance))
+            rates.append((text, low > chance))
         elif one:
             rate, chance = one.recall[1], one.chance[1]
             interval = f"{percent(rate.rate)}% [{percent(rate.low)}, {percent(rate.high)}]"
             text = f"{name} the partner comes first in {interval}, guessing {100 * chance:.3g}%"
-            rates.append((text, rate.low, chance))
+            hits = round(rate.rate * test.pairs)
+            rates.append((text, guessed(hits, test.pairs, chance) < SURE))
     return rates
 
 

@@ -121,6 +121,24 @@ def drawn(model: IIAE, given: Given, to: Domain, samples: int, seed: int) -> np.
     return torch.cat(made, 1).numpy()
 
 
+def write_into(
+    run: StoredRun,
+    cells: Any,
+    to: Domain | None,
+    domain: Domain | None,
+    as_if: Any,
+    covariates: Any,
+) -> None:
+    """Latents, and a translation if asked, into cells in memory; as `write_cells`."""
+    from iiae.inference.cells import write_cells
+
+    changed, known = (
+        values_by_name(in_order_of(cells, values, ("the cells", name)))
+        for values, name in ((as_if, "as_if"), (covariates, "covariates"))
+    )
+    write_cells(run, cells, to, domain, changed, known)
+
+
 def given_pairs(
     run: TrainedRun,
     x: Any,

@@ -30,6 +30,7 @@ from iiae.run.covariates import (
 from iiae.run.partners import laid_together
 from iiae.run.samples import as_array, column_names, is_paths
 from iiae.settings import (
+    DataSettings,
     Settings,
     describe_settings,
     load_settings,
@@ -37,6 +38,8 @@ from iiae.settings import (
     none_by_default,
     override_text,
 )
+
+SECTIONS = [name for name in Settings.model_fields if name != "title"]
 
 
 class Request(NamedTuple):
@@ -114,6 +117,9 @@ class Request(NamedTuple):
                 "x and y: give one file or folder each; pairs of files are given by a table with "
                 "columns x and y, pairs='pairs.csv'"
             )
+        sides = [is_paths(side) for side in (self.x, self.y) if side is not None]
+        if self.pairs is None and any(sides) and not all(sides):
+            raise SettingsError("x and y: give files of both, or samples in memory of both")
         if self.pairs is not None or is_paths(self.x):
             return _suggested(self.x, self.y, self.pairs, overrides), None
         return self._of_arrays(overrides)
@@ -154,18 +160,43 @@ class Request(NamedTuple):
         return settings, split_matched(pairs, settings.data)
 
     def _of_arrays(self, overrides: Sequence[str]) -> tuple[Settings, Splits]:
+        sides = self._sides()
+        suggested = suggest_settings_of(make_pairs(*sides), overrides=overrides)
+        settings = make_settings(suggested, overrides)
+        settings_of(find("arrays"), settings.data)  # refuses what arrays do not read
+        return settings, self._split(sides, settings.data)
+
+    def _sides(self) -> tuple[Matrix, Matrix]:
+        """Arrays in memory, with pairs of rows laid together."""
         if self.x is None or self.y is None:
             raise SettingsError("give x and y, pairs=..., or settings")
         sides = _side(self.x, "x"), _side(self.y, "y")
         if self.pairs is not None:
-            sides = laid_together(*sides, self.pairs)
-        elif sides[0].rows is None or sides[1].rows is None:
+            return laid_together(*sides, self.pairs)
+        if sides[0].rows is None or sides[1].rows is None:
             warn_of_indexes(self.x, self.y, ("x", "y"))
-        columns = self._columns(sides[0].rows is not None and sides[1].rows is not None)
-        suggested = suggest_settings_of(make_pairs(*sides), overrides=overrides)
-        settings = make_settings(suggested, overrides)
-        settings_of(find("arrays"), settings.data)  # refuses what arrays do not read
-        return settings, split_rows(*sides, settings.data, columns)
+        return sides
+
+    def _split(self, sides: tuple[Matrix, Matrix], data: DataSettings) -> Splits:
+        by_rows = sides[0].rows is not None and sides[1].rows is not None
+        return split_rows(*sides, data, self._columns(by_rows))
+
+    def again(self, settings: Settings) -> Splits:
+        """The pairs in memory that a run was fitted on, split as they were.
+
+        Raises:
+            SettingsError: They are files, which settings name; or as `settle`.
+            DataError: They do not fit.
+        """
+        data = settings.data
+        if any(map(is_paths, (self.x, self.y, self.pairs, self.cells))):
+            raise SettingsError("x and y: take samples in memory; a run knows its files itself")
+        if (data.name == "omics") != (self.cells is not None):
+            held = "cells" if data.name == "omics" else "samples x and y"
+            raise SettingsError(f"the run was fitted on {held} in memory; give these")
+        if self.cells is not None:
+            return split_matched(read_omics(self.cells, data), data)
+        return self._split(self._sides(), data)
 
 
 def _suggested(x: Any, y: Any, pairs: Any, overrides: Sequence[str]) -> Settings:
@@ -207,6 +238,8 @@ def override_texts(values: Any) -> list[str]:
         raise SettingsError(f"settings: expected a dictionary, given {values!r}")
     texts: list[str] = []
     for name, value in (values or {}).items():
+        if name in SECTIONS and not isinstance(value, Mapping):
+            raise SettingsError(f"settings: {name} = {value!r}: {name} is a section, not a setting")
         if isinstance(value, Mapping):
             texts += override_texts({f"{name}.{key}": one for key, one in value.items()})
         elif value is not None or name in none_by_default():

@@ -9,6 +9,7 @@ from typing import Any
 
 from iiae.data import Splits
 from iiae.errors import SettingsError
+from iiae.files.cells import is_cells
 from iiae.model.iiae import IIAE
 from iiae.run.arguments import Request, both_overrides
 from iiae.run.run import Run
@@ -54,8 +55,8 @@ def fit(
         pairs: Instead of x and y, a folder of images side by side, or a table of paths; or cells.
             Beside arrays x and y, which row of x belongs to which of y, `(pairs, 2)`; all other
             rows are trained on without a partner. Not with `covariates` or `sizes`.
-        covariates: Of arrays x and y: what encoders and decoders are given of each pair beside x
-            and y, by name, such as `{"batch": array}` or a data frame. Text and whole numbers are
+        covariates: Of arrays x and y: what is known of each pair and is to be taken out of all
+            latents, by name, such as `{"batch": array}` or a data frame. Text and whole numbers are
             categories, other numbers are continuous. Of cells, a MuData or two AnnData: names of
             columns of `obs`, `["batch"]`. Rows of data frames are matched by name.
         sizes: Library sizes of arrays of counts, `{"x": array}`; see `objective.x.size`.
@@ -90,13 +91,34 @@ def fit(
     return Run(stored, data, temporary=out is None)
 
 
-def load(folder: str | Path) -> Run:
+def load(
+    folder: str | Path,
+    x: Any = None,
+    y: Any = None,
+    *,
+    pairs: Any = None,
+    covariates: Any = None,
+    sizes: Any = None,
+) -> Run:
     """The run in a folder.
 
     Warns of a folder that `IIAETransformer.save` wrote: its model takes standardised rows.
 
+    Args:
+        folder: That training wrote.
+        x, y, pairs, covariates, sizes: Of a run fitted on samples in memory, these again, as for
+            `fit`, for what needs held-out pairs: `Run.evaluate`, `evidence`, `features`, `report`.
+
     Raises:
         RunError: The folder is not a finished run, or is damaged.
+        SettingsError: The run was fitted on files, or on samples of another kind.
+        DataError: The samples do not fit each other.
     """
     warn_of_estimator(Path(folder))
-    return Run(load_run(folder))
+    stored = load_run(folder)
+    if all(one is None for one in (x, y, pairs, covariates, sizes)):
+        return Run(stored)
+    if covariates is None and is_cells(x):
+        covariates = stored.settings.data.covariates or None  # names of columns of obs
+    request = Request.of(x, y, None, None, pairs, covariates, sizes)
+    return Run(stored, request.again(stored.settings))

@@ -15,7 +15,8 @@ from iiae.data.names import domain_names
 from iiae.errors import SettingsError
 from iiae.model.iiae import IIAE
 from iiae.model.prediction import Prediction, predict
-from iiae.run.applied import Given, Latents, drawn, encoded, given_pairs, translated
+from iiae.run import applied
+from iiae.run.applied import Latents
 from iiae.run.index import Index
 from iiae.run.samples import paths
 from iiae.run_folder import Shapes, StoredRun, copy_run, load_features
@@ -85,7 +86,7 @@ class Run:
         if (x is None) == (y is None):
             raise SettingsError("embed takes x=... or y=..., one of them")
         values, domain = (x, "x") if y is None else (y, "y")
-        return encoded(self._stored, values, domain, covariates)
+        return applied.encoded(self._stored, values, domain, covariates)
 
     def translate(
         self,
@@ -125,10 +126,10 @@ class Run:
         to = self._domain(to, "to")
         if samples and like is not None:
             raise SettingsError("give like=... or samples=..., not both")
-        given = Given.of(self._stored, source, to, covariates, as_if, size)
+        given = applied.Given.of(self._stored, source, to, covariates, as_if, size)
         if samples:
-            return drawn(self.model, given, to, samples, seed)
-        return translated(self._stored, given, to, like)
+            return applied.drawn(self.model, given, to, samples, seed)
+        return applied.translated(self._stored, given, to, like)
 
     def predict(
         self,
@@ -152,7 +153,7 @@ class Run:
             `mean`, `low` and `high`, `(rows, *shape)` each.
         """
         to = self._domain(to, "to")
-        values, known, target = Given.of(self._stored, source, to, covariates, as_if, size)
+        values, known, target = applied.Given.of(self._stored, source, to, covariates, as_if, size)
         return predict(self.model, values, to, level, samples, seed, known, target)
 
     def evaluate(
@@ -181,7 +182,7 @@ class Run:
         from iiae.run.measured import measured_evaluation
 
         if x is not None or y is not None:
-            pairs = given_pairs(self._stored, x, y, covariates, sizes)
+            pairs = applied.given_pairs(self._stored, x, y, covariates, sizes)
             return evaluate(self._stored, pairs, "given")
         return measured_evaluation(self._stored, self._held_out(split), split)
 
@@ -270,18 +271,17 @@ class Run:
         return Index(self, place)
 
     def write(
-        self, cells: Any, to: str | None = None, domain: str | None = None, **options: Any
-    ) -> None:
+        self, cells: Any, to: str | None = None, domain: str | None = None,
+        as_if: Any = None, covariates: Any = None,
+    ) -> None:  # fmt: skip
         """Writes latents, and a translation if asked, into an AnnData or MuData, in place.
 
         `obsm["X_iiae_shared"]`, `obsm["X_iiae_rna"]` and the like, and `uns["iiae"]`; arguments,
-        keys and errors are those of `iiae.inference.cells.write_cells`.
+        keys and errors are those of `write_cells`. Data frames are matched by name.
         """
-        from iiae.inference.cells import write_cells
-
         target = self._domain(to, "to") if to else None
         known = self._domain(domain, "domain") if domain else None
-        write_cells(self._stored, cells, target, known, **options)
+        applied.write_into(self._stored, cells, target, known, as_if, covariates)
 
     def save(self, folder: str | Path, overwrite: bool = False) -> Path:
         """Copies the run into a folder that `load` and all commands can read.

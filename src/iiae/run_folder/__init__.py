@@ -1,6 +1,11 @@
 """The run folder: settings.toml, model.safetensors, metrics.json, history.csv. No pickles."""
 
-from iiae.run_folder.known import NO_COVARIATES, context_of_source, rows_of
+from iiae.run_folder.known import (
+    NO_COVARIATES,
+    columns_of_file,
+    context_of_source,
+    rows_of,
+)
 from iiae.run_folder.metrics import (
     VERSION,
     current_metrics,
@@ -74,6 +79,7 @@ __all__ = [
     "StoredRun",
     "TrainedRun",
     "clear_run",
+    "columns_of_file",
     "context_of_source",
     "copy_run",
     "current_metrics",

@@ -15,6 +15,7 @@ from iiae.files.interface import Source
 from iiae.files.tables import is_table
 from iiae.networks.covariates import Covariates
 from iiae.types import Context, mapped
+from iiae.wording import argument
 
 NO_COVARIATES = "a reference of an array brings none, but one of cells does"
 
@@ -24,7 +25,7 @@ def context_of_source(
     source: Source,
     columns: str | Path | None,
     as_if: Mapping[str, Any] | None = None,
-    advice: str = "give --columns FILE",
+    advice: str | None = None,
 ) -> Context:
     """Covariates of the samples of a source: a row of a file each, or as the source brings them.
 
@@ -33,7 +34,7 @@ def context_of_source(
         source: The samples; cells bring the columns of their `obs`.
         columns: `.npz`, `.csv`, `.tsv` or `.parquet` of the covariates; it precedes the source.
         as_if: Covariates by name that are to have one value for all samples.
-        advice: What is to be done if there is neither.
+        advice: What is to be done if there is neither; to name a file, by default.
 
     Raises:
         SettingsError: The model takes covariates that nothing holds, or a file is given and it
@@ -43,27 +44,59 @@ def context_of_source(
     """
     names = covariates.names
     if not names and (columns is not None or as_if):
-        raise SettingsError("this run takes no covariates; leave --columns and --as-if out")
+        raise SettingsError(_none_taken())
     if not names:
         return Context()
     held: Mapping[str, Any] | None
-    held = source.annotations(names) if columns is None else _of_file(Path(columns), source, names)
+    if columns is None:
+        held = source.annotations(names)
+    else:
+        held = _of_file(Path(columns), [source.name(i) for i in range(len(source))], names)
     if held is None:
+        advice = advice or f"give {argument('columns', 'FILE')}"
         raise SettingsError(f"this run takes covariates, {', '.join(names)}; {advice}")
     rows = len(source)
-    if short := [name for name, values in held.items() if len(values) != rows]:
-        raise DataError(f"{columns}: {short[0]} has {len(held[short[0]])} rows for {rows} samples")
+    _check_rows(held, rows, columns)
     return Context(None, covariates.encode({**held, **(as_if or {})}, rows))
 
 
-def _of_file(path: Path, source: Source, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Columns of a file, by the names of the samples if the first one holds these."""
+def columns_of_file(
+    path: Path, samples: Sequence[str], covariates: Covariates
+) -> dict[str, np.ndarray]:
+    """Covariates that a file has of samples, by their names if its first column holds these.
+
+    Args:
+        path: `.npz`, `.csv`, `.tsv` or `.parquet`.
+        samples: Their names.
+        covariates: That the model takes.
+
+    Raises:
+        SettingsError: The run takes no covariates.
+        DataError: The file is missing or damaged, or lacks a row.
+    """
+    if not covariates.names:
+        raise SettingsError(_none_taken())
+    held = _of_file(path, samples, covariates.names)
+    _check_rows(held, len(samples), path)
+    return held
+
+
+def _of_file(path: Path, samples: Sequence[str], names: Sequence[str]) -> dict[str, np.ndarray]:
     read = None if is_table(path) else names  # the first column is no covariate
     found = Columns(read_named_columns(path, read), place=str(path))
-    samples = [source.name(i) for i in range(len(source))]
     found = found.named(samples)
     values = found.values if found.rows is None else found.of(samples)
     return {name: values[name] for name in names if name in values}
+
+
+def _check_rows(held: Mapping[str, Any], rows: int, place: object) -> None:
+    if short := [name for name, values in held.items() if len(values) != rows]:
+        raise DataError(f"{place}: {short[0]} has {len(held[short[0]])} rows for {rows} samples")
+
+
+def _none_taken() -> str:
+    left_out = f"{argument('columns')} and {argument('as_if')}"
+    return f"this run takes no covariates; leave {left_out} out"
 
 
 def rows_of(

@@ -12,6 +12,7 @@ from iiae.settings.listing import describe_settings, toml_text
 from iiae.settings.names import READ_BY
 from iiae.settings.sections import Settings
 from iiae.settings.sizes import of_another_size
+from iiae.wording import given_setting
 
 # settings whose effect is part of the weights, beside all of model, objective and training
 CHOSEN_IN_TRAINING = {
@@ -35,12 +36,14 @@ def check_overrides(
     for text in overrides:
         for name in _names(overridden({}, text)):
             if name in CHOSEN_IN_TRAINING:
-                raise SettingsError(f"--set {text}: has no effect: {CHOSEN_IN_TRAINING[name]}")
+                raise SettingsError(
+                    f"{given_setting(text)}: has no effect: {CHOSEN_IN_TRAINING[name]}"
+                )
             parts = name.split(".")
             above = {".".join(parts[:i]) for i in range(1, len(parts) + 1)}
             if parts[0] in Settings.model_fields and not above & set(allowed):
                 raise SettingsError(
-                    f"--set {text}: has no effect on a run that is trained already, only "
+                    f"{given_setting(text)}: has no effect on a run that is trained already, only "
                     f"{', '.join(allowed)} have; train again to change it"
                 )
 
@@ -64,14 +67,16 @@ def overridden(values: Mapping[str, Any], text: str) -> dict[str, Any]:
     """
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise SettingsError(f"--set {text}: write section.name=value, as in training.epochs=3")
+        raise SettingsError(
+            f"{given_setting(text)}: write section.name=value, as in training.epochs=3"
+        )
     *sections, last = name.strip().split(".")
     changed = dict(values)
     inner = changed
     for section in sections:
         below = inner.get(section, {})
         if not isinstance(below, Mapping):
-            raise SettingsError(f"--set {text}: {section} is not a section")
+            raise SettingsError(f"{given_setting(text)}: {section} is not a section")
         inner[section] = dict(below)
         inner = inner[section]
     absent = value.strip() == "none" and name.strip() in none_by_default()

@@ -22,6 +22,7 @@ from iiae.run_folder import (
 from iiae.settings import Settings, load_settings
 from iiae.training.checkpoints import saved_state
 from iiae.training.validation import out_of_patience
+from iiae.wording import argument, setting
 
 MAY_CHANGE = (
     *(
@@ -53,10 +54,10 @@ def check_folder(out: Path, settings: Settings, resume: bool, overwrite: bool) -
         SettingsError: The run to resume has other settings.
     """
     if out.exists() and not out.is_dir():
-        raise RunError(f"{out}: is a file; --out names a folder")
+        raise RunError(f"{out}: is a file; {argument('out')} names a folder")
     places = (settings.data.x, settings.data.y, settings.data.root)
     if out.is_dir() and out.resolve() in [Path(place).resolve() for place in places if place]:
-        raise RunError(f"{out}: is the folder of the pairs; choose another --out")
+        raise RunError(f"{out}: is the folder of the pairs; choose another {argument('out')}")
     checkpoint = out / CHECKPOINT
     if resume:
         if not checkpoint.is_file():
@@ -66,13 +67,15 @@ def check_folder(out: Path, settings: Settings, resume: bool, overwrite: bool) -
         return checkpoint
     if not overwrite and (out / MODEL).is_file():
         raise RunError(
-            f"{out}: holds a finished run; choose another --out, train it further with --resume "
-            "--set training.epochs=N, or replace it with --overwrite"
+            f"{out}: holds a finished run; choose another {argument('out')}, train it further with "
+            f"{argument('resume', 'True')} and {setting('training.epochs', 'N')}, or replace it "
+            f"with {argument('overwrite', 'True')}"
         )
     if not overwrite and checkpoint.is_file():
         raise RunError(
-            f"{out}: holds a run that has not finished; resume it with --resume, choose another "
-            "--out, or replace it with --overwrite"
+            f"{out}: holds a run that has not finished; resume it with "
+            f"{argument('resume', 'True')}, choose another {argument('out')}, or replace it with "
+            f"{argument('overwrite', 'True')}"
         )
     make_folder(out)
     return None
@@ -113,7 +116,7 @@ def check_same_pairs(out: Path, data: Splits) -> None:
             raise RunError(
                 f"{out}: the data has changed since training began: the {name} set had "
                 f"{record.pairs:,} pairs and has {len(pairs):,}{_same_number(record, pairs)}; "
-                "restore the data, or train anew in another --out"
+                f"restore the data, or train anew in another {argument('out')}"
             )
 
 
@@ -125,8 +128,8 @@ def _check_epochs(checkpoint: Path, settings: Settings, out: Path) -> None:
     history, training = saved_state(checkpoint)["history"], settings.training
     if len(history) > training.epochs:
         raise RunError(
-            f"{out}: {len(history)} epochs are done; give at least so many, as in --set "
-            f"training.epochs={2 * len(history)}"
+            f"{out}: {len(history)} epochs are done; give at least so many, as in "
+            f"{setting('training.epochs', 2 * len(history))}"
         )
     stopped = out_of_patience(history, training) and len(history) < training.epochs
     if stopped and (out / MODEL).is_file():
@@ -142,7 +145,7 @@ def _check_same(before: Settings, now: Settings, out: Path) -> None:
         if name != "title" and name not in MAY_CHANGE and old.get(name) != new.get(name):
             raise SettingsError(
                 f"{out} was trained with {name} = {old.get(name)}, not {new.get(name)}; resume it "
-                "with its own settings (leave the file out), or choose another --out"
+                f"with its own settings (leave the file out), or choose another {argument('out')}"
             )
 
 

@@ -10,6 +10,7 @@ from iiae.data.base import Splits
 from iiae.data.classes.pairs import ClassPairs
 from iiae.data.names import domain_names
 from iiae.training.learner import Learner
+from iiae.wording import either
 
 LINES = 10  # of epochs, at most, that stay on the terminal
 WARM_STEPS = 3  # that are slower than the rest, so that the length is not estimated from them
@@ -78,7 +79,8 @@ class Progress:
             seconds = now - self.begun + spent / steps * left
             most = "at most" if self.learner.settings.training.patience else "in all"
             self.console.print(
-                f"about {_duration(seconds)} {most}; Ctrl-C stops, iiae train --resume continues"
+                f"about {_duration(seconds)} {most}; Ctrl-C stops, "
+                f"{either('iiae train --resume', 'resume=True')} continues"
             )
 
     def epoch(self, row: dict[str, float]) -> None:
