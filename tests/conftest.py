@@ -98,3 +98,18 @@ def run_of_batches(tmp_path_factory):
     done = fit(x, x[:, :4], folder / "run", covariates={"batch": batch}, epochs=1, progress=False)
     np.save(folder / "x.npy", x)
     return done, x, batch
+
+
+@pytest.fixture(scope="session")
+def banded_run(tmp_path_factory):
+    """A run on images of five bands and of two, and their folder."""
+    folder = tmp_path_factory.mktemp("bands")
+    rng = np.random.default_rng(0)
+    for name, bands in (("x", 5), ("y", 2)):
+        (folder / name).mkdir()
+        for i in range(40):
+            image = rng.integers(65536, size=(16, 16, bands), dtype=np.uint16)
+            np.save(folder / name / f"{i}.npy", image)
+    given = {"data.bands": [5, 2], "data.size": 16, "model.width": 4, "training.batch": 8}
+    done = fit(folder / "x", folder / "y", folder / "run", epochs=1, progress=False, settings=given)
+    return done, folder

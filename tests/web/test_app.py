@@ -21,6 +21,7 @@ from starlette.testclient import TestClient
 from helpers import save_run, small_settings, write_images
 from iiae.data import load
 from iiae.errors import GalleryError, SettingsError
+from iiae.files.bands import encode_bands
 from iiae.model.latents import embed
 from iiae.run_folder.examples import save_examples
 from iiae.search.gallery import Gallery
@@ -505,7 +506,12 @@ def test_covariates_are_sent_with_the_features(run_of_batches, tmp_path):
             assert answer.status_code == 400
             assert message in answer.json()["detail"]
         looks = client.post("/translate", data={"to": "y", "looks": 3}, files=sent)
-        assert looks.json()["detail"].startswith("looks: ")  # of which the page then draws some
+        assert len(looks.json()["features"]) == 3
+        examples = client.get("/examples?domain=x").json()
+        of_row = {tuple(row): level for row, level in zip(x.tolist(), batch, strict=True)}
+        known = [{"batch": of_row[tuple(row)]} for row in examples["features"]]
+        assert examples["covariates"] == known
+        assert len(known) > 3
 
 
 def test_results_that_are_not_finite_are_refused_in_one_line(tmp_path):
@@ -540,3 +546,34 @@ def test_a_gallery_of_another_model_is_refused(place, tmp_path):
 def test_an_address_that_others_reach_needs_a_token(place):
     with pytest.raises(SettingsError, match="give it a --token"):
         serve(place[1], host="0.0.0.0")
+
+
+def test_images_of_many_bands_are_searched_translated_and_shown(banded_run, tmp_path):
+    run, folder = banded_run
+    index_files(run, tmp_path / "g", [folder / "y"], "y", progress=False)
+    with TestClient(create_app(run, Gallery.open(tmp_path / "g"))) as client:
+        file = folder / "x" / "3.npy"
+        z = client.post("/embed?domain=x", content=file.read_bytes()).json()
+        np.testing.assert_allclose(z["shared"], run.embed(x=file).shared[0], atol=1e-5)
+        examples = client.get("/examples?domain=x").json()
+        assert examples["images"][0].startswith("data:image/png")
+        own = base64.b64decode(examples["files"][0].partition(",")[2])
+        assert np.load(io.BytesIO(own)).shape == (16, 16, 5)
+        found = client.post("/search?domain=x", content=own).json()["hits"]
+        shown = client.get(f"/items/{found[0]['id']}/image")
+        assert shown.headers["content-type"] == "image/png"
+        item = {"to": "x", "source_item": found[0]["id"], "draws": 2}
+        made = client.post("/translate", data=item).json()
+        assert len(made["images"]) == 2
+        assert np.load(io.BytesIO(base64.b64decode(made["files"][0].partition(",")[2]))).ndim == 3
+        tiff, rgb = encode_bands(torch.zeros(5, 16, 16), ".tif"), io.BytesIO()
+        Image.new("RGB", (16, 16)).save(rgb, "PNG")
+        assert client.post("/embed?domain=x", content=tiff).status_code == 200
+        for wrong, message in {
+            rgb.getvalue(): "has 3 bands; 5 are wanted",
+            encode_bands(torch.zeros(6, 16, 16), ".tif"): "6 x 16 x 16 pixels; at most 5 pages",
+            b"\x93NUMPY": "damaged or cut off",
+            b"nothing": "not an image",
+        }.items():
+            answer = client.post("/embed?domain=x", content=wrong)
+            assert (answer.status_code, message in answer.text) == (400, True), answer.text

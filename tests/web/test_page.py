@@ -196,6 +196,27 @@ def test_a_stroke_is_taken_back_and_so_is_clear(page):
     api.expect(hits(page)).to_have_count(0)
 
 
+def test_a_drawing_that_comes_back_under_an_example_is_shown_in_its_place(page):
+    blank(page)
+    draw(page, 60, 100)
+    page.get_by_role("button", name="Example 2").click()
+    api.expect(page.locator("#card-name")).to_have_text("Example 2")
+    page.get_by_role("button", name="Undo").click()
+    api.expect(page.locator("#card")).to_be_hidden()
+    api.expect(page.locator("#pad")).to_be_visible()
+
+
+def test_a_reload_keeps_the_query_its_domain_and_the_tab(page):
+    page.get_by_text("Options").click()
+    page.get_by_label("The query is of").select_option("y")
+    page.get_by_role("button", name="Example 3").click()
+    tab(page, "Translate")
+    page.reload()
+    api.expect(page.locator("#card-name")).to_have_text("Example 3")
+    api.expect(page.locator("#domain")).to_have_value("y")
+    api.expect(page.locator("#translate")).to_be_visible()
+
+
 def test_more_like_this_shows_the_query_and_back_returns_to_the_drawing(page):
     blank(page)
     draw(page)
@@ -261,7 +282,7 @@ def test_a_hit_lends_its_look_to_a_query_of_the_other_domain(page):
 
 def test_an_uploaded_item_finds_itself_and_metadata_is_text(page, place):
     page.get_by_text("Options").click()
-    page.get_by_label("The query is a").select_option("y")
+    page.get_by_label("The query is of").select_option("y")
     page.get_by_label("Upload a picture").set_input_files(place[0] / "c" / "cat" / "1.png")
     api.expect(hits(page).first).to_have_attribute("title", re.compile(r"cat/1\.png$"))
     api.expect(page.locator("#shared .bar").first).to_have_attribute(
@@ -279,7 +300,9 @@ def test_a_file_that_is_no_picture_is_named_and_the_last_query_stays(page):
     page.get_by_label("Upload a picture").set_input_files(
         {"name": "note.txt", "mimeType": "text/plain", "buffer": b"not an image"}
     )
-    api.expect(page.locator("#wrong")).to_contain_text("note.txt is not a picture. JPEG, PNG")
+    api.expect(page.locator("#wrong")).to_contain_text(
+        "note.txt cannot be read as a picture. JPEG, PNG"
+    )
     api.expect(page.locator("#card-name")).to_have_text("Example 1")
     assert names(page) == before
 
@@ -423,9 +446,55 @@ def test_the_map_leads_to_items(page):
     points.press("ArrowRight")
     api.expect(status(page, "map")).to_contain_text(".png")
     api.expect(page.locator("#legend li")).to_have_count(2)
+    names = set()
+    for key in ("ArrowRight", "ArrowDown", "ArrowLeft", "ArrowUp"):
+        points.press(key)
+        names.add(status(page, "map").text_content())
+    assert len(names) > 2
     shot(page, "map")
     points.press("Enter")
     api.expect(page.locator("#card-name")).to_contain_text("Like ")
+
+
+def test_a_tap_on_the_map_leads_to_an_item(browser, address):
+    with opened(browser, address, has_touch=True, viewport={"width": 390, "height": 800}) as page:
+        enter(page)
+        tab(page, "Map")
+        api.expect(page.locator("#map-note")).to_contain_text("20 items")
+        points = page.locator("#points")
+        points.press("ArrowRight")
+        place = page.evaluate(
+            """import("./page/map.js").then((map) => {
+                const box = document.getElementById("points").getBoundingClientRect();
+                const [x, y] = map.placeOf(0);
+                return [box.left + (x * box.width) / 1200, box.top + (y * box.height) / 900];
+            })"""
+        )
+        page.touchscreen.tap(*place)
+        api.expect(page.locator("#card-name")).to_contain_text("Like ")
+        assert page.locator("#search").is_visible()
+
+
+def test_images_of_many_bands_are_tried_without_drawing(browser, banded_run, tmp_path):
+    run, folder = banded_run
+    index_files(run, tmp_path / "g", [folder / "y"], "y", progress=False)
+    with (
+        served(create_app(run, Gallery.open(tmp_path / "g"))) as address,
+        opened(browser, address) as page,
+    ):
+        api.expect(status(page)).to_have_text("12 of 40 items")
+        api.expect(page.locator("#bands")).to_contain_text("A file of 5 bands")
+        for name in ("pad", "undo", "close"):
+            assert not page.locator(f"#{name}").is_visible()
+        page.get_by_label("Upload a picture").set_input_files(folder / "x" / "7.npy")
+        api.expect(page.locator("#card-name")).to_have_text("7.npy")
+        api.expect(status(page)).to_have_text("12 of 40 items")
+        tab(page, "Translate")
+        api.expect(page.locator("#results li").first).to_be_visible()
+        shot(page, "bands")
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Save").first.click()
+        assert np.load(download.value.path()).shape == (16, 16, 2)
 
 
 @pytest.fixture(scope="module")
@@ -451,7 +520,7 @@ def test_a_domain_is_chosen_only_once_the_gallery_is_known(browser, feature_addr
     api.expect(page.locator("#domain")).to_be_disabled()
     held[0].continue_()
     page.get_by_text("Options").click()
-    domain = page.get_by_label("The query is a")
+    domain = page.get_by_label("The query is of")
     domain.select_option("y")  # waits until it can be chosen
     api.expect(page.locator("#expected")).to_contain_text("32 numbers")
     api.expect(domain).to_have_value("y")
@@ -467,17 +536,28 @@ def test_features_are_searched_in_a_table_and_translated(browser, feature_addres
         api.expect(table).to_have_count(13)  # of the first example, and the heading
         page.get_by_role("button", name="Example 2").click()
         page.get_by_text("Options").click()
-        page.get_by_label("The query is a").select_option("y")
+        page.get_by_label("The query is of").select_option("y")
         page.get_by_label("Features from a text file").set_input_files(tmp_path / "row.csv")
         api.expect(table.nth(1)).to_contain_text("cell 3")
         api.expect(table.nth(1).locator(".bar")).to_have_attribute(
             "title", re.compile("distance 0.000")
         )
         shot(page, f"rows-{width}")
+        (tmp_path / "named.csv").write_text(
+            ",".join(["cell", *(f"c{i}" for i in range(32))]) + "\n"
+            + "".join(f"{i}," + ",".join(map(str, rows[i])) + "\n" for i in (5, 6))
+        )  # fmt: skip
+        page.get_by_label("Features from a text file").set_input_files(tmp_path / "named.csv")
+        api.expect(page.locator("#expected")).to_have_text("the first of 2 rows of named.csv")
+        api.expect(table.nth(1)).to_contain_text("cell 5")
+        page.get_by_label("Features from a text file").set_input_files(
+            {"name": "y.npz", "mimeType": "", "buffer": b"PK\0"}
+        )
+        api.expect(page.locator("#wrong")).to_contain_text("a table of numbers is wanted")
         page.get_by_label("Paste 32 numbers").fill("1 2 three")
         page.get_by_role("button", name="Use", exact=True).click()
         api.expect(page.locator("#wrong")).to_contain_text("Features are finite numbers")
-        page.get_by_label("The query is a").select_option("x")
+        page.get_by_label("The query is of").select_option("x")
         page.get_by_label("Paste 32 numbers").fill(" ".join(["0.5"] * 32))
         page.get_by_role("button", name="Use", exact=True).click()
         tab(page, "Translate")
@@ -517,7 +597,7 @@ def test_covariates_of_the_query_are_chosen_beside_its_numbers(browser, run_of_b
         opened(browser, address) as page,
     ):
         page.get_by_text("Options").click()
-        page.get_by_label("The query is a").select_option("x")
+        page.get_by_label("The query is of").select_option("x")
         page.get_by_label("Paste 6 numbers").fill(", ".join(map(str, x[7])))
         page.get_by_label("batch").select_option("two")
         page.get_by_role("button", name="Use", exact=True).click()
@@ -527,8 +607,12 @@ def test_covariates_of_the_query_are_chosen_beside_its_numbers(browser, run_of_b
         api.expect(nearest).to_have_attribute("title", re.compile("distance 0.000"))
         page.get_by_label("batch").select_option("one")  # searched again at once
         api.expect(nearest).not_to_have_attribute("title", re.compile("distance 0.000"))
+        page.get_by_role("button", name="Example 3").click()  # with the batch that it is of
+        given = [float(one) for one in page.locator("#values").input_value().split(",")]
+        row = np.abs(x - np.array(given)).sum(1).argmin()
+        api.expect(page.get_by_label("batch")).to_have_value(batch[row])
         tab(page, "Translate")
-        api.expect(page.locator("#results li")).to_have_count(6)
+        api.expect(page.locator("#results li")).to_have_count(5)  # in looks of examples
         shot(page, "covariates")
 
 

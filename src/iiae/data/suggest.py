@@ -77,7 +77,9 @@ def suggest_settings(
                 f"{x}: is a folder of images; give {argument('y')}, the folder of the partners"
             )
         asked = _data_asked(overrides)
-        size, count = size_of_pictures(sides["x"], wanted=_size_asked(asked))
+        size, count = size_of_pictures(
+            sides["x"], wanted=_size_asked(asked), bands=asked.bands_of_sides[0]
+        )
         if size >= FOLDER_SIZE and "side" not in nested(overrides).get("model", {}):
             log.info(
                 "if things stand at the same place in both pictures of a pair, as in a photo and "
@@ -119,7 +121,7 @@ def _of_both(
             f"{pairs}: holds Parquet files: {setting('data.name', 'parquet-shards')} and "
             f"{setting('data.root', str(pairs))} instead of {argument('pairs')}"
         )
-    size, count = size_of_pictures(pairs, halves=True, wanted=size)
+    size, count = size_of_pictures(pairs, True, size, asked.bands_of_sides[0])
     data = {"name": "side-by-side", "root": str(pairs)}
     return of_files(data, size, asked.bands, count, in_register=True)
 

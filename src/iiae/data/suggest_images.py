@@ -6,9 +6,11 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from iiae.files.folders import image_files
-from iiae.files.images import open_image
-from iiae.files.remote import is_url
+import numpy as np
+
+from iiae.files.folders import ARRAY, image_files
+from iiae.files.images import named_errors, open_image
+from iiae.files.remote import RemoteFile, is_url
 from iiae.wording import setting
 
 FOLDER_SIZE = 64  # pixels a side, where nothing speaks for less
@@ -20,22 +22,22 @@ log = logging.getLogger("iiae")
 
 
 def size_of_pictures(
-    folder: str | Path, halves: bool = False, wanted: int | None = None
+    folder: str | Path, halves: bool = False, wanted: int | None = None, bands: int = 3
 ) -> tuple[int, int | None]:
     """The side that suits the first picture of a folder, which the log names; their number.
 
     Of a folder with a folder `train`, the pictures there. `wanted`, where the user said so, is the
-    side, and nothing is logged of it.
+    side, and nothing is logged of it. Pictures of other `bands` than three may be `.npy`.
 
     Warns of pictures in halves that are no wider than high: those are seldom pairs.
     """
     if is_url(str(folder)):
         return wanted or FOLDER_SIZE, None
     folder = Path(folder) / "train" if (Path(folder) / "train").is_dir() else Path(folder)
-    files = image_files(folder) if folder.is_dir() else {}
+    files = image_files(folder, arrays=bands != 3) if folder.is_dir() else {}
     if not files:
         return wanted or FOLDER_SIZE, None
-    width, height = open_image(next(iter(files.values()))).size
+    width, height = _width_and_height(next(iter(files.values())))
     if halves:
         if width < 1.2 * height:
             log.warning(
@@ -51,6 +53,14 @@ def size_of_pictures(
         width, height, size, size, setting("data.size"),
     )  # fmt: skip
     return size, len(files)
+
+
+def _width_and_height(file: Path | RemoteFile) -> tuple[int, int]:
+    if not str(file).lower().endswith(ARRAY) or isinstance(file, RemoteFile):
+        return open_image(file).size
+    with named_errors(str(file)):
+        height, width, *_ = np.load(file, mmap_mode="r", allow_pickle=False).shape
+    return width, height
 
 
 def of_files(

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from iiae.errors import DataError
 from iiae.files.folders import ARRAY
-from iiae.files.images import ROUNDING, Encoded, fit_image, named_errors, on_white
+from iiae.files.images import FORMATS, ROUNDING, Encoded, fit_image, named_errors, on_white
 from iiae.files.remote import RemoteFile
 
 TOPS = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
@@ -36,7 +36,8 @@ def read_bands(
     name = str(place)
     with named_errors(name):
         given = BytesIO(place.read_bytes()) if not isinstance(place, Path) else place
-        array = name.lower().endswith(ARRAY)
+        encoded = isinstance(place, Encoded) and place.content.startswith(b"\x93NUMPY")
+        array = encoded or name.lower().endswith(ARRAY)
         pages = [np.load(given, allow_pickle=False)] if array else _pages(given, bands)
     if any(page.ndim not in (2, 3) or page.shape[:2] != pages[0].shape[:2] for page in pages):
         shapes = " and ".join(str(page.shape) for page in pages)
@@ -49,6 +50,32 @@ def read_bands(
             "(data.bands of the run)"
         )
     return np.ascontiguousarray(values)
+
+
+def decode_bands(
+    data: bytes, shape: Sequence[int], name: str, most_pixels: int, pad: bool = False
+) -> Float[Tensor, "bands rows columns"]:
+    """`read_bands` of a file's bytes, as they come from elsewhere, made to fit a model.
+
+    Args:
+        data: The whole file, an image or a `.npy`.
+        shape: (bands, height, width) wanted.
+        name: For messages.
+        most_pixels: Larger images are refused before they are decoded.
+        pad: As for `iiae.files.images.fit_image`.
+
+    Raises:
+        DataError: As `read_bands`, or it is too large.
+    """
+    if not data.startswith(b"\x93NUMPY"):
+        with named_errors(name), Image.open(BytesIO(data), formats=FORMATS) as file:
+            pages = getattr(file, "n_frames", 1)
+            if pages > shape[0] or file.width * file.height * pages > most_pixels:
+                raise DataError(
+                    f"{name}: {pages} x {file.width} x {file.height} pixels; at most {shape[0]} "
+                    f"pages, and {most_pixels:,} pixels in all"
+                )
+    return band_tensor(read_bands(Encoded(name, data), shape[0]), shape, pad)
 
 
 def fit_bands(

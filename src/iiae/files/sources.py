@@ -18,7 +18,7 @@ from torch import Tensor
 from iiae.errors import DataError
 from iiae.files.cell_rows import CellRows
 from iiae.files.cells import split_place
-from iiae.files.folders import shown
+from iiae.files.folders import ARRAY, shown
 from iiae.files.image_source import Images, open_images
 from iiae.files.interface import Sample, Source, absolute
 from iiae.files.remote import is_url
@@ -158,6 +158,18 @@ def _open(
             f"{given}: the model takes rows of {shape[0]} values; give an .npy, .npz, .csv, .tsv "
             "or .parquet of them, on this machine"
         )
-    if len(shape) == 1 or (is_rows(path) and not is_table(path) and not url):
+    rows = not url and is_rows(path) and not is_table(path) and not _is_image(path, shape)
+    if len(shape) == 1 or rows:
         return ArrayRows(path, shape, domain, columns)
     return open_images(given, shape, domain, pad)
+
+
+def _is_image(path: Path, shape: Sequence[int]) -> bool:
+    """Whether a `.npy` is one image of as many bands as the model takes, not rows of samples."""
+    if path.suffix.lower() != ARRAY or len(shape) != 3 or shape[0] in (1, 3):
+        return False
+    try:
+        given = np.load(path, mmap_mode="r", allow_pickle=False).shape
+    except (OSError, ValueError, EOFError):
+        return False  # whoever reads it says so
+    return len(given) == 3 and given[2] == shape[0]

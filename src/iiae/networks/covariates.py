@@ -92,6 +92,19 @@ class Covariates(NamedTuple):
         columns = [one.columns(values[one.name], rows, places) for one in self.each]
         return torch.from_numpy(np.concatenate(columns, 1).astype(np.float32))
 
+    def decode(self, columns: Float[Tensor, "rows columns"]) -> list[dict[str, str | float]]:
+        """What `encode` was given, of each row; numbers to six digits."""
+        rows: list[dict[str, str | float]] = [{} for _ in columns]
+        first = 0
+        for one in self.each:
+            part = columns[:, first : first + one.width]
+            first += one.width
+            for row, values in zip(rows, part, strict=True):
+                number = one.mean + one.deviation * float(values[0])
+                known = one.levels[int(values.argmax())] if one.levels else float(f"{number:.6g}")
+                row[one.name] = known
+        return rows
+
     def _difference(self, given: Mapping[str, Any]) -> str:
         """What is missing, and what is unknown, of names given."""
         unknown = [name for name in sorted(given) if name not in self.names]

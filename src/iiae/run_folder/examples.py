@@ -29,11 +29,13 @@ class Examples(NamedTuple):
 
     `samples` are a few pairs of different content, by domain; `shared` and `exclusive` are the
     means of r and of the exclusive posteriors of more pairs, row i of x and of y of one pair.
+    `covariates` are columns of the samples, as networks take them, of models that take any.
     """
 
     samples: dict[Domain, Tensor]
     shared: dict[Domain, Tensor]
     exclusive: dict[Domain, Tensor]
+    covariates: Tensor | None = None
 
 
 def save_examples(folder: Path, pairs: PairSet, index: Tensor, held: Embeddings) -> None:
@@ -56,6 +58,8 @@ def save_examples(folder: Path, pairs: PairSet, index: Tensor, held: Embeddings)
     for domain, values in zip(DOMAINS, (pair.x, pair.y), strict=True):
         values = values.detach().cpu()
         arrays[domain] = image_bytes(values) if values.ndim == 4 else values.float().numpy()
+    if (known := pair.context_x.covariates) is not None:
+        arrays["covariates"] = known.float().cpu().numpy()
     for domain, shared, exclusive in (
         ("x", held.shared_given_x, held.exclusive_x),
         ("y", held.shared_given_y, held.exclusive_y),
@@ -77,7 +81,9 @@ def load_examples(folder: str | Path) -> Examples | None:
 
 def _read(path: Path) -> Examples:
     held = read_npz(path)
-    return Examples(*(_both(held, name) for name in ("", "shared_", "exclusive_")))
+    known = torch.from_numpy(held["covariates"]) if "covariates" in held else None
+    samples, shared, exclusive = (_both(held, name) for name in ("", "shared_", "exclusive_"))
+    return Examples(samples, shared, exclusive, known)
 
 
 def _both(held: Mapping[str, np.ndarray], name: str) -> dict[Domain, Tensor]:

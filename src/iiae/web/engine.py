@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from iiae.errors import DataError, GalleryError
+from iiae.files.bands import decode_bands
 from iiae.files.images import decode_image
 from iiae.model.columns import NO_LATENT
 from iiae.model.translation import (
@@ -34,7 +35,7 @@ from iiae.web.jobs import (
     other_hits,
     read_features,
 )
-from iiae.web.pictures import picture
+from iiae.web.pictures import is_banded, own_file, picture
 
 
 class Engine:
@@ -65,6 +66,8 @@ class Engine:
         shape = self.shape(domain)
         if len(shape) == 3:
             pad = self.run.settings.data.pad
+            if is_banded(shape):
+                return Sample(decode_bands(data, shape, name, self.most_pixels, pad), domain)
             return Sample(decode_image(data, shape, name, self.most_pixels, pad), domain)
         values, covariates = read_features(data, shape[0], name, self.run.model.covariates)
         return Sample(values, domain, covariates)
@@ -181,9 +184,12 @@ class Engine:
             GalleryError: There is no such item, or it is no image.
         """
         gallery = self.open_gallery()
-        data = picture(gallery, item)
+        if is_banded(self.shape(gallery.info.domain)):
+            data = own_file(gallery, item)
+        else:
+            data = picture(gallery, item)
         if data is None:
-            raise GalleryError("the item is no image; send its features as the source")
+            raise GalleryError("the item is no image, or its file is gone; send it as the source")
         return self.read(data, gallery.info.domain, "the item")
 
     def open_gallery(self) -> Gallery:

@@ -19,7 +19,7 @@ from iiae.run_folder.examples import Examples, load_examples
 from iiae.search.encoding import Space
 from iiae.search.gallery import Gallery
 from iiae.search.items import VECTORS, Latent
-from iiae.types import Domain, other
+from iiae.types import Context, Domain, mapped, other
 from iiae.web.pictures import ink_extent, pen_and_paper
 
 LEVELS = (0.05, 0.25, 0.5, 0.95)
@@ -115,6 +115,8 @@ class Guide:
         if self.gallery is None or self.space is None or self.examples is None:
             return {}
         domain = self.gallery.info.domain
+        if len(self.examples.shared[domain]) < 2:  # no strangers
+            return {}
         queries = self.space.vectors(self.examples.shared[other(domain)], other(domain), "query")
         items = self.space.vectors(self.examples.shared[domain], domain, "item")
         far = self._distances(queries.numpy(), items.numpy())
@@ -164,16 +166,15 @@ class Guide:
         return {"labels": labels[:LABELS], "gone": gone, "looked_for": len(local)}
 
     def looks(self, to: Domain) -> list[Look]:
-        """Exclusive latents far apart: of items if the gallery is of domain `to`, or examples.
-
-        Examples are kept without covariates, so that a model that takes any has none of them.
-        """
+        """Exclusive latents far apart: of items if the gallery is of domain `to`, or examples."""
         if self.gallery is not None and self.gallery.info.domain == to:
             self._renew()
             return self._looks_of_items
-        if self.examples is None or self.run.model.covariates.names:
+        model, examples = self.run.model, self.examples
+        if examples is None or (model.covariates.names and examples.covariates is None):
             return []
-        z = exclusive_means(self.run.model, self.examples.samples[to].to(self._device), to).cpu()
+        known = mapped(Context(None, examples.covariates), lambda v: v.to(self._device))
+        z = exclusive_means(model, examples.samples[to].to(self._device), to, known).cpu()
         chosen = spread_out(z, LOOKS).tolist()
         return [Look(z[i], None, None, f"example {i + 1}", i) for i in chosen]
 

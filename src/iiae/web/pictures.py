@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -13,6 +15,8 @@ from PIL import Image
 from torch import Tensor
 
 from iiae.errors import DataError
+from iiae.files.bands import encode_bands
+from iiae.files.folders import ARRAY
 from iiae.files.images import in_colours, open_image, to_image
 from iiae.search.gallery import Gallery
 
@@ -23,6 +27,31 @@ def data_urls(images: Tensor) -> list[str]:
         "data:image/png;base64," + base64.b64encode(png(to_image(image))).decode()
         for image in images
     ]
+
+
+def is_banded(shape: Sequence[int]) -> bool:
+    """Whether images are of bands that no PNG holds as they are: neither grey nor RGB."""
+    return len(shape) == 3 and shape[0] not in (1, 3)
+
+
+def band_urls(images: Tensor) -> list[str]:
+    """Images in [-1, 1] with all their bands, as `.npy` in data URLs."""
+    files = (encode_bands(image, ARRAY) for image in images)
+    start = "data:application/octet-stream;base64,"
+    return [start + base64.b64encode(file).decode() for file in files]
+
+
+def own_file(gallery: Gallery, item: str) -> bytes | None:
+    """The file of an item as it is; None if it is gone.
+
+    Raises:
+        GalleryError: There is no such item.
+    """
+    row = gallery.item(item, ["thumbnail"])
+    try:
+        return Path(row["path"]).read_bytes()
+    except OSError:
+        return None
 
 
 def pen_and_paper(images: Tensor) -> tuple[str, str]:
@@ -47,16 +76,17 @@ def _colour(channels: Tensor) -> str:
     return "#" + bytes(((channels.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).tolist()).hex()
 
 
-def picture(gallery: Gallery, item: str) -> bytes | None:
+def picture(gallery: Gallery, item: str, kept: bool = False) -> bytes | None:
     """An image file of an item, at most 256 pixels per side: of its own file, or else the thumbnail
-    that the gallery keeps; None of an item that is no image.
+    that the gallery keeps, which is taken of images of many bands; None of an item that is no
+    image.
 
     Raises:
         GalleryError: There is no such item.
     """
     row = gallery.item(item, ["thumbnail"])
-    if row["thumbnail"] is None:
-        return None
+    if row["thumbnail"] is None or kept:
+        return row["thumbnail"]
     try:
         with open(row["path"], "rb") as file:
             image = open_image(file, "item")

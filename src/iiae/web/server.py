@@ -31,7 +31,7 @@ from iiae.web.counting import Counts
 from iiae.web.engine import Engine
 from iiae.web.guard import Limits
 from iiae.web.jobs import Query, Sample, Translation, body_schema
-from iiae.web.pictures import data_urls, picture
+from iiae.web.pictures import band_urls, data_urls, is_banded, picture
 
 SEED = 2**31 - 1
 ItemField = Annotated[str | None, Form(description="instead: id or path of an item")]
@@ -165,7 +165,7 @@ class Server:
         names = [{"id": look.id, "name": look.name, "example": look.example} for look in chosen]
         if translated.ndim == 2:
             return _json({"features": translated, "looks": names})
-        return _json({"images": await _run_in(self.readers, data_urls, translated), "looks": names})
+        return _json({**await self._pictures(translated), "looks": names})
 
     async def _source(self, file: UploadFile | None, item: str | None, domain: Domain) -> Sample:
         if file is not None:
@@ -180,7 +180,8 @@ class Server:
         """An item's picture, at most 256 pixels per side."""
         gallery = self.engine.open_gallery()
         try:
-            data = await _run_in(self.readers, picture, gallery, item)
+            banded = is_banded(self.engine.shape(gallery.info.domain))
+            data = await _run_in(self.readers, picture, gallery, item, banded)
         except GalleryError as error:
             raise HTTPException(404, str(error)) from error
         if data is None:
@@ -195,8 +196,17 @@ class Server:
             return _json({"features" if self.features else "images": []})
         samples = examples.samples[domain]
         if self.features:
-            return _json({"features": samples})
-        return _json({"images": await _run_in(self.readers, data_urls, samples)})
+            known = examples.covariates
+            each = [] if known is None else self.run.model.covariates.decode(known)
+            return _json({"features": samples, "covariates": each})
+        return _json(await self._pictures(samples))
+
+    async def _pictures(self, images: torch.Tensor) -> dict[str, list[str]]:
+        """Images to look at, and, of bands that no PNG holds, as they are."""
+        shown = {"images": await _run_in(self.readers, data_urls, images)}
+        if is_banded(images.shape[1:]):
+            shown["files"] = await _run_in(self.readers, band_urls, images)
+        return shown
 
     async def get_map(self, by: Latent = "shared") -> Response:
         """Items of the gallery on the plane of the main directions of a latent (PCA)."""

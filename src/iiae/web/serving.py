@@ -42,10 +42,13 @@ def serve(
     Raises:
         GalleryError: There is no such gallery, or it is of another model.
         RunError: The examples of the run are damaged.
-        SettingsError: The host is not loopback and there is no token; the port is taken.
+        SettingsError: The host is not loopback and there is no token, the token has letters that
+            browsers do not send, or the port is taken.
     """
     if not token and not _loopback(host):
         raise SettingsError(f"--host {host}: others could reach the server; give it a --token")
+    if token and not (token.isascii() and token.isprintable()):
+        raise SettingsError("--token: letters, digits and signs of ASCII: browsers send no others")
     load_examples(run.folder)  # refuses damaged ones before the server starts
     opened = None if gallery is None else Gallery.open(gallery, root=root)
     hosts = LOCAL if _loopback(host) else ("*",)

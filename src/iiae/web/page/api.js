@@ -11,8 +11,10 @@ export const other = (domain) => (domain === "y" ? "x" : "y");
 export const named = (domain) => state.about.names[domain];
 export function one(domain) { // "a sketch", "an image"
   const name = named(domain);
-  return name.length < 2 ? `sample of ${name}` : `${/^[aeiou]/i.test(name) ? "an" : "a"} ${name}`;
+  return name.length < 4 ? `a sample of ${name}` : `${/^[aeiou]/i.test(name) ? "an" : "a"} ${name}`;
 }
+// images of two bands, or of more than three, are not drawn, and shown in part
+export const banded = (domain) => !flat() && ![1, 3].includes(state.about.shapes[domain][0]);
 export const flat = () => state.about.shapes.x.length === 1;
 
 export class Locked extends Error {}
@@ -59,21 +61,32 @@ export function blobOf(address) { // of a data URL; fetch would be against the p
   return new Blob([Uint8Array.from(atob(data), (c) => c.charCodeAt(0))], { type: head.slice(5).split(";")[0] });
 }
 
+// calls `work` soon, and again while calls go on, as while someone draws
+export function throttled(work, ms = 150) {
+  let timer = null;
+  return () => (timer ??= setTimeout(() => {
+    timer = null;
+    work();
+  }, ms));
+}
+
 // one job at a time: a newer one makes older answers count for nothing
 export function latest(place, dimmed) {
   let newest = 0;
+  let slow = null;
   return async (work, done, failed) => {
     const mine = ++newest;
     for (const node of dimmed()) {
       node.classList.add("waiting");
       node.setAttribute("aria-busy", "true");
     }
-    const slow = setTimeout(() => {
+    clearTimeout(slow); // of an older job
+    const timer = (slow = setTimeout(() => {
       for (const node of dimmed()) node.replaceChildren();
       say(place, "Working ...");
-    }, 150);
+    }, 150));
     const over = () => {
-      clearTimeout(slow);
+      clearTimeout(timer);
       if (mine !== newest) return false;
       for (const node of dimmed()) {
         node.classList.remove("waiting");

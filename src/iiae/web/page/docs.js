@@ -14,6 +14,12 @@ fetch("openapi.json", { headers: token ? { Authorization: `Bearer ${token}` } : 
   .then((answer) => answer.json())
   .then((api) => {
     const main = document.getElementById("routes");
+    const example = document.getElementById("try"); // of this server, and of what it takes
+    const own = location.href.replace(/\/docs.*$/, "");
+    const numbers = "application/json" in (api.paths?.["/embed"]?.post.requestBody?.content ?? {});
+    example.textContent = example.textContent.replaceAll("http://127.0.0.1:8000", own)
+      .replaceAll("picture.png", numbers ? "numbers.json" : "picture.png")
+      .replaceAll("curl ", token ? "curl -H 'Authorization: Bearer TOKEN' " : "curl ");
     if (!api.paths) return add(main, "p", `${api.detail}: open the page and give it there first`);
     for (const [path, methods] of Object.entries(api.paths)) {
       for (const [method, route] of Object.entries(methods)) {

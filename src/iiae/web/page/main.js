@@ -6,6 +6,7 @@ import * as search from "./search.js";
 import * as translate from "./translate.js";
 
 const TABS = ["search", "translate", "map"];
+let tabs = TABS; // that are shown
 let tab = "search";
 const work = { search: search.soon, translate: translate.soon, map: () => map.load() };
 
@@ -35,12 +36,13 @@ async function start() {
     $("label-row").hidden = true;
     $("moved").hidden = false;
     $("moved").textContent = "To search too, index a collection: iiae index RUN GALLERY IMAGES --domain y, then iiae serve RUN --gallery GALLERY.";
-    open("translate");
+    tabs = ["translate"];
   }
   $("domain").disabled = false; // before, the choice above would undo the user's
   $("main").hidden = document.querySelector("[role=tablist]").hidden = false;
   query.ask();
-  query.supply();
+  const asked = location.hash.slice(1); // a tab
+  open(tabs.includes(asked) ? asked : tabs[0]);
   query.onChange(() => work[tab]());
   await query.opening(false);
 }
@@ -61,6 +63,8 @@ $("login").addEventListener("submit", (event) => {
 
 function open(name) {
   tab = name;
+  const hash = name === tabs[0] ? "" : `#${name}`;
+  history.replaceState(history.state, "", location.pathname + location.search + hash);
   for (const one of TABS) {
     $(one).hidden = one !== name;
     $(`tab-${one}`).setAttribute("aria-selected", one === name);

@@ -8,7 +8,9 @@ let plane = null;
 let places = [];
 let at = -1;
 let loaded = null;
-const COLOURS = ["#4477aa", "#ee6677", "#228833", "#aa8800", "#66ccee", "#aa3377", "#999999", "#ee7733", "#009988", "#cc3311"];
+const OTHERS = "#99999988";
+export const placeOf = (i) => places[i];
+const COLOURS = ["#4477aa", "#ee6677", "#228833", "#aa8800", "#66ccee", "#aa3377", "#882255", "#ee7733", "#009988", "#cc3311"];
 
 export async function load() {
   const by = $("map-by").value;
@@ -29,7 +31,8 @@ export async function load() {
 }
 function columns() {
   const before = $("map-colour").value;
-  const names = ["label", ...state.about.gallery.columns];
+  const labelled = plane.items.some((item) => item.label !== null);
+  const names = [...(labelled ? ["label"] : []), ...state.about.gallery.columns.filter((name) => plane.items[0] && name in plane.items[0].metadata)];
   $("map-colour").replaceChildren(...names.map((name) => make("option", name)));
   if (names.includes(before)) $("map-colour").value = before;
 }
@@ -37,17 +40,20 @@ const value = (item) => ($("map-colour").value === "label" ? item.label : item.m
 function colouring() {
   const values = plane.items.map(value);
   const some = values.filter((one) => one !== null && one !== undefined);
-  const different = [...new Set(some)].sort();
+  const count = new Map();
+  for (const one of some) count.set(one, (count.get(one) ?? 0) + 1);
+  const different = [...count.keys()].sort((a, b) => count.get(b) - count.get(a)); // the most frequent have colours
   const numeric = some.every((one) => typeof one === "number") && different.length > COLOURS.length;
   if (numeric) {
     const [low, high] = [Math.min(...some), Math.max(...some)];
     const shade = (one) => `hsl(${240 - (240 * (one - low)) / (high - low || 1)} 70% 50%)`;
-    return { of: (one) => (typeof one === "number" ? shade(one) : "#9999"), legend: [[low, shade(low)], [high, shade(high)]] };
+    const steps = [0, 0.25, 0.5, 0.75, 1].map((part) => low + part * (high - low));
+    return { of: (one) => (typeof one === "number" ? shade(one) : OTHERS), legend: steps.map((one) => [Number(one.toPrecision(3)), shade(one)]) };
   }
-  const index = new Map(different.map((one, i) => [one, COLOURS[Math.min(i, COLOURS.length - 1)]]));
-  const legend = [...index].slice(0, COLOURS.length - 1);
-  if (different.length >= COLOURS.length) legend.push(["others", COLOURS.at(-1)]);
-  return { of: (one) => index.get(one) ?? "#9999", legend };
+  const index = new Map(different.slice(0, COLOURS.length).map((one, i) => [one, COLOURS[i]]));
+  const legend = [...index].sort(([a], [b]) => (a < b ? -1 : 1));
+  if (different.length > COLOURS.length || some.length < values.length) legend.push(["others", OTHERS]);
+  return { of: (one) => index.get(one) ?? OTHERS, legend };
 }
 function paint() {
   const [xs, ys] = [0, 1].map((i) => plane.points.map((point) => point[i]));
@@ -63,9 +69,16 @@ function paint() {
   plane.items.forEach((item, i) => {
     brush.fillStyle = colours.of(value(item));
     brush.beginPath();
-    brush.arc(...places[i], i === at ? 16 : 7, 0, 7);
+    brush.arc(...places[i], i === at ? 12 : 7, 0, 7);
     brush.fill();
   });
+  if (at >= 0) {
+    brush.strokeStyle = getComputedStyle(document.body).getPropertyValue("--ink");
+    brush.lineWidth = 4;
+    brush.beginPath();
+    brush.arc(...places[at], 16, 0, 7);
+    brush.stroke();
+  }
   $("legend").replaceChildren(...colours.legend.map(([text, colour]) => {
     const [item, dot] = [make("li"), make("i")];
     dot.style.background = colour;
@@ -79,15 +92,26 @@ function go(to) {
   at = to;
   paint();
   const item = plane.items[at];
-  say("map-status", item ? [item.name, item.label, ...Object.entries(item.metadata).map(([k, v]) => `${k}: ${v}`)].filter(Boolean).join(" · ") : "");
+  say("map-status", item ? [item.name, item.label, ...Object.entries(item.metadata).filter((pair) => pair[1] !== null).map(([k, v]) => `${k}: ${v}`)].filter(Boolean).join(" · ") : "");
 }
-canvas.addEventListener("pointermove", (event) => {
+function point(event) { // a tap moves no pointer before it
   const box = canvas.getBoundingClientRect();
   const [x, y] = [((event.clientX - box.left) * canvas.width) / box.width, ((event.clientY - box.top) * canvas.height) / box.height];
   const far = places.map((place) => Math.hypot(place[0] - x, place[1] - y));
   const nearest = far.indexOf(Math.min(...far));
   go(far[nearest] < 30 ? nearest : -1);
-});
+}
+for (const kind of ["pointermove", "pointerdown"]) canvas.addEventListener(kind, point);
+function beside([x, y], [right, down]) { // the nearest item in a direction, or of all
+  const cost = places.map(([px, py], i) => {
+    const [dx, dy] = [px - x, py - y];
+    const along = dx * right + dy * down;
+    if (i === at || ((right || down) && along <= 0)) return Infinity;
+    return Math.hypot(dx, dy) + (right || down ? 2 * Math.abs(dx * down) + 2 * Math.abs(dy * right) : 0);
+  });
+  const best = Math.min(...cost);
+  return best === Infinity ? at : cost.indexOf(best);
+}
 function open() {
   const item = plane?.items[at];
   if (item) $("tab-search").click();
@@ -95,11 +119,11 @@ function open() {
 }
 canvas.addEventListener("click", open);
 canvas.addEventListener("keydown", (event) => {
-  const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+  const way = { ArrowRight: [1, 0], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowUp: [0, -1] }[event.key];
   if (event.key === "Enter") open();
-  if (!step || !plane) return;
+  if (!way || !plane?.items.length) return;
   event.preventDefault();
-  go((at + step + plane.items.length) % plane.items.length);
+  go(beside(at < 0 ? [canvas.width / 2, canvas.height / 2] : places[at], at < 0 ? [0, 0] : way));
 });
 $("map-by").addEventListener("change", load);
 $("map-colour").addEventListener("change", paint);

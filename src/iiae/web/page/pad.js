@@ -13,6 +13,7 @@ const key = { x: 256, y: 256, down: false };
 export const isEmpty = () => !drawing.strokes.length;
 export const snapshot = () => structuredClone(drawing);
 export function restore(kept) {
+  key.down = false; // the stroke under the pen may be gone
   drawing = structuredClone(kept);
   $("ground").value = drawing.ground;
   paint();
@@ -98,6 +99,7 @@ const place = (event) => {
 };
 let down = false;
 pad.addEventListener("pointerdown", (event) => {
+  if (event.button) return;
   pad.setPointerCapture(event.pointerId);
   down = true;
   begin(place(event));
@@ -131,6 +133,7 @@ pad.addEventListener("blur", () => cursor(false));
 $("undo").addEventListener("click", () => {
   restore(past.pop());
   changed();
+  if ($("undo").disabled) pad.focus(); // or the focus would be nowhere
 });
 function emptied() {
   keep();

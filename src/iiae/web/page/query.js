@@ -1,17 +1,21 @@
 // What is asked: a drawing, a picture, an example, an item of the gallery, or numbers.
-import { $, blobOf, flat, json, make, named, one, picture, show, state } from "./api.js";
+import { $, banded, blobOf, flat, json, make, named, one, picture, show, state } from "./api.js";
 import * as pad from "./pad.js";
-import { askCovariates, numbers, withCovariates } from "./vectors.js";
+import { askCovariates, numbers, readNumbers, setCovariates, withCovariates } from "./vectors.js";
 
 let query = { kind: "drawing" };
 let changed = () => {};
 const kept = []; // queries by their place in the history
 const examples = { x: [], y: [] };
+const files = { x: [], y: [] }; // the examples as they are sent
+const covariates = { x: [], y: [] }; // theirs
 
 export const current = () => query;
 export const isEmpty = () => query.kind === "drawing" && (flat() ? !$("values").value.trim() : pad.isEmpty());
 export const domain = () => (query.kind === "item" ? state.about.gallery.domain : $("domain").value);
 export const example = (side, i) => examples[side][i];
+export const exampleFile = (side, i) => blobOf(files[side][i]);
+export const covariatesOf = (side, i) => covariates[side][i];
 export function onChange(call) {
   changed = call;
 }
@@ -27,10 +31,9 @@ function remember(push) {
   const n = push ? kept.length : (history.state?.n ?? 0);
   kept[n] = { ...query, pad: flat() ? $("values").value : pad.snapshot(), domain: $("domain").value };
   const words = new URLSearchParams();
-  if (query.kind === "item") words.set("item", query.item);
-  if (query.kind === "example") words.set("example", query.example);
-  const address = words.size ? `?${words}` : location.pathname;
-  history[push ? "pushState" : "replaceState"]({ n }, "", address);
+  if (query.kind === "item") [["item", query.item], ["name", query.name]].forEach((pair) => words.set(...pair));
+  if (query.kind === "example") [["example", query.example], ["domain", $("domain").value]].forEach((pair) => words.set(...pair));
+  history[push ? "pushState" : "replaceState"]({ n }, "", location.pathname + (words.size ? `?${words}` : "") + location.hash);
 }
 window.addEventListener("popstate", async (event) => {
   const before = kept[event.state?.n ?? 0];
@@ -52,14 +55,18 @@ function shown() {
   $("wrong").textContent = "";
   if (flat()) {
     $("like-item").hidden = query.kind !== "item";
+    $("given").hidden = query.kind === "item"; // whose numbers the gallery does not keep
     if (query.kind === "item") $("like-name").textContent = query.name;
   } else {
-    for (const id of ["pad", "ghost"]) $(id).hidden = card;
+    const closed = banded($("domain").value);
+    for (const id of ["pad", "ghost"]) $(id).hidden = card || closed;
+    for (const id of ["undo", "clear", "pen", "close"]) $(id).hidden = closed;
     $("card").hidden = !card;
     if (card) {
       $("card-name").textContent = query.kind === "item" ? `Like ${query.name}` : query.name;
       if (query.kind === "item") picture($("card-image"), query.item);
-      else show($("card-image"), query.shown);
+      else if (query.shown) show($("card-image"), query.shown);
+      $("card-image").hidden = query.kind !== "item" && !query.shown;
       $("card-image").alt = `The query: ${query.name}`;
     }
   }
@@ -83,6 +90,8 @@ export async function supplyExamples() {
     if (examples[side].length) continue;
     const answer = await json(`examples?domain=${side}`);
     examples[side] = answer.images ?? answer.features;
+    files[side] = answer.files ?? answer.images;
+    covariates[side] = answer.covariates ?? [];
   }
   const side = $("domain").value;
   $("examples").replaceChildren(...examples[side].slice(0, 5).map((value, i) => {
@@ -98,20 +107,28 @@ export async function supplyExamples() {
     button.addEventListener("click", () => choose(i));
     return button;
   }));
-  const what = flat() ? `Numbers of ${one(side)}, or try:` : `Draw ${one(side)}, drop a picture, or try:`;
+  const drop = banded(side) ? `Drop ${one(side)}` : `Draw ${one(side)}, drop a picture`;
+  const what = flat() ? `Numbers of ${one(side)}, or try:` : `${drop}, or try:`;
+  $("bands").hidden = !banded(side);
+  $("bands").textContent = `A file of ${state.about.shapes[side][0]} bands, TIFF or .npy; one or three of them are shown.`;
   $("invite").textContent = examples[side].length ? what : what.replace(", or try:", flat() ? "" : " or upload one");
 }
 function choose(i, push = true) {
   const value = examples[$("domain").value][i];
   if (flat()) {
+    setCovariates(covariates[$("domain").value][i]);
     $("values").value = value.map((number) => Number(number.toPrecision(6))).join(", ");
     return put({ kind: "example", example: i, name: `row ${i + 1}`, body: JSON.stringify(value) }, push);
   }
-  put({ kind: "example", example: i, name: `Example ${i + 1}`, body: blobOf(value), shown: value }, push);
+  put({ kind: "example", example: i, name: `Example ${i + 1}`, body: exampleFile($("domain").value, i), shown: value }, push);
 }
 export async function opening(push) { // what the address names, or the first example
   const words = new URLSearchParams(location.search);
+  if (["x", "y"].includes(words.get("domain"))) $("domain").value = words.get("domain");
+  supply();
+  const before = query;
   await supplyExamples();
+  if (query !== before) return; // the visitor was faster
   const item = words.get("item");
   if (item && state.about.gallery) return put({ kind: "item", item, name: words.get("name") ?? "an item of the gallery" }, push);
   const wanted = Number(words.get("example") ?? 0);
@@ -124,19 +141,21 @@ pad.onChange(() => {
   const push = query.kind !== "drawing";
   query = { kind: "drawing" };
   remember(push);
-  changed();
+  if (push) shown();
+  else changed();
 });
 
 // files: chosen, dropped or pasted
 const MOST = 1024; // pixels of a side of a picture that is made smaller here
-export async function readFile(file) {
+export async function readFile(file, side) {
   const { bytes, pixels } = state.about.limits;
   const image = await createImageBitmap(file).catch(() => null);
+  if (banded(side)) return { body: file, shown: image ? URL.createObjectURL(file) : null };
   if (!image && file.size > bytes) throw new Error(`${file.name}: ${(file.size / 1e6).toFixed(1)} MB; at most ${Math.round(bytes / 1e6)} MB.`);
   if (!image) {
     const known = /\.tiff?$|\.bmp$|\.p[pgn]m$/i.test(file.name); // the server reads more than browsers do
-    if (!known) throw new Error(`${file.name} is not a picture. JPEG, PNG, WebP and GIF work.`);
-    return { body: file, shown: "data:," };
+    if (!known) throw new Error(`${file.name} cannot be read as a picture. JPEG, PNG, WebP, GIF, TIFF, BMP and PPM work.`);
+    return { body: file, shown: null };
   }
   if (file.size <= bytes && image.width * image.height <= pixels) return { body: file, shown: URL.createObjectURL(file) };
   const scale = Math.min(1, MOST / Math.max(image.width, image.height));
@@ -150,10 +169,14 @@ async function take(file) {
   if (!file) return;
   try {
     if (flat()) {
-      $("values").value = await file.text();
-      return put({ kind: "drawing" });
+      const { values, covariates, rows } = await readNumbers(file, domain());
+      $("values").value = values.join(", ");
+      setCovariates(covariates);
+      put({ kind: "drawing" });
+      if (rows > 1) $("expected").textContent = `the first of ${rows} rows of ${file.name}`;
+      return;
     }
-    put({ kind: "file", name: file.name || "Pasted picture", ...(await readFile(file)) });
+    put({ kind: "file", name: file.name || "Pasted picture", ...(await readFile(file, $("domain").value)) });
   } catch (error) {
     $("wrong").textContent = error.message; // the last query stays
   }
@@ -171,7 +194,10 @@ window.addEventListener("paste", (event) => {
   if (event.target.closest?.("textarea, input")) return;
   take(event.clipboardData.files[0]);
 });
-$("find").addEventListener("click", () => put({ kind: "drawing" }));
+$("find").addEventListener("click", () => {
+  expect();
+  put({ kind: "drawing" });
+});
 $("values").addEventListener("input", () => (query = { kind: "drawing" }));
 
 // options

@@ -1,9 +1,8 @@
 // Hits of the query: by content, by look, and by both.
-import { $, flat, json, latest, make, named, one, picture, say, state } from "./api.js";
+import { $, flat, json, latest, make, named, one, picture, say, state, throttled } from "./api.js";
 import * as query from "./query.js";
 
 let look = null; // an item whose look is asked for
-let timer = null;
 const hits = { shared: [], exclusive: [] };
 const run = latest("search-status", () => [$("shared"), $("exclusive")]);
 
@@ -13,10 +12,7 @@ const compares = () => ownDomain() || look; // the exclusive latents are of one 
 const weight = () => (compares() ? Number($("weight").value) / 100 : 0);
 const controlShown = () => $("control").getAttribute("aria-expanded") === "true";
 
-export function soon() {
-  clearTimeout(timer);
-  timer = setTimeout(search, 80);
-}
+export const soon = throttled(() => search());
 function address(by) {
   const words = new URLSearchParams({ by, top: 12 });
   if ($("label").value) words.set("label", $("label").value);
@@ -34,7 +30,7 @@ function arrange() {
   $("exclusive").hidden = !both && !controlShown();
   const w = weight();
   $("shared-title").textContent = w === 0 ? "Same content" : w === 1 ? "Same look" : "Content and look together";
-  $("shared-note").textContent = w === 0 ? "Nearest by the shared latent." : `Shared latent ${Math.round(100 - 100 * w)}%, exclusive latent ${Math.round(100 * w)}%.`;
+  $("shared-note").textContent = w === 0 ? `Nearest by the shared latent, z_s.${scale("shared") ? " A full bar: as near as true partners; an empty one: as far as strangers." : ""}` : `Shared latent ${Math.round(100 - 100 * w)}%, exclusive latent ${Math.round(100 * w)}%.`;
   $("own-title").textContent = both ? (look ? `Same look as ${look.name}` : "Same look") : "Control:";
   $("own-note").textContent = both
     ? "Nearest by the exclusive latent, whatever the content."
@@ -51,11 +47,13 @@ function arrange() {
   }
 }
 export async function search() {
-  clearTimeout(timer);
   if (!state.about?.gallery) return;
   arrange();
   $("far").hidden = true;
-  if (query.isEmpty()) return run(async () => [[], []], empty, () => {});
+  if (query.isEmpty()) return run(async () => [[], []], () => {
+    empty();
+    say("search-status", flat() ? "Give numbers or choose an example first." : "Draw, drop a picture or choose an example first.");
+  }, () => {});
   const w = weight();
   const by = w ? `shared=${(1 - w).toFixed(2)},exclusive=${w.toFixed(2)}` : "shared";
   let sent;
@@ -70,6 +68,7 @@ export async function search() {
   await run(
     () => Promise.all([json(address(by), sent), second]),
     ([first, own]) => {
+      $("wrong").textContent = "";
       fill("shared", first.hits, w ? null : "shared");
       fill("exclusive", own?.hits ?? [], compares() ? "exclusive" : null);
       report(first, performance.now() - started, w);
@@ -94,7 +93,7 @@ function report(answer, ms, w) {
   $("search-status").title = `${answer.method} search, ${Math.round(ms)} ms`;
   const levels = scale("shared");
   const nearest = answer.hits[0]?.distance;
-  $("far").hidden = w > 0 || !levels || !answer.hits.length || nearest < Math.max(levels.strangers[0], levels.partners?.[3] ?? 0);
+  $("far").hidden = w > 0 || !levels || !answer.hits.length || nearest < Math.max(levels.strangers[0], Math.min(levels.partners?.[3] ?? 0, levels.strangers[1]));
   const advice = query.current().kind === "drawing" && !flat() ? "Draw larger and simpler, or try an example." : "Try an example.";
   $("far").textContent = `Nothing near: the closest is as far as two unrelated items. ${advice}`;
 }
@@ -116,9 +115,10 @@ function nearness(distance, by) {
 function words(distance, by) {
   const levels = scale(by);
   if (!levels) return `distance ${distance.toFixed(3)}`;
-  if (levels.partners && distance <= levels.partners[3]) return "as near as true partners";
+  // 19 of 20 partners are as near; where strangers often are too, that says little
+  if (levels.partners && distance <= Math.min(levels.partners[3], levels.strangers[0])) return "as near as true partners";
   if (distance >= levels.strangers[1]) return "as far as strangers";
-  return distance < levels.strangers[0] ? "near" : "between";
+  return distance < levels.strangers[0] ? "nearer than most strangers" : "hardly nearer than strangers";
 }
 function bar(distance, by) {
   const node = make("span", undefined, "bar");
@@ -135,7 +135,8 @@ function titles(hit) { // what tells hits apart comes first
   if (hit.label === null) return [hit.name];
   return state.about.gallery.labels.length < 2 ? [hit.name] : [hit.label, hit.name];
 }
-const facts = (hit) => Object.entries(hit.metadata).filter((pair) => pair[1] !== null);
+const short = (value) => (typeof value === "number" ? Number(value.toPrecision(4)) : value);
+const facts = (hit) => Object.entries(hit.metadata).filter((pair) => pair[1] !== null).map(([name, value]) => [name, short(value)]);
 function use(hit) {
   look = hit;
   if (Number($("weight").value) === 0) $("weight").value = 50;
@@ -176,17 +177,19 @@ function lookButton(hit) {
 function table(some, scaled) {
   const names = [...new Set(some.flatMap((hit) => Object.keys(hit.metadata)))];
   const [frame, all, head] = [make("div", undefined, "scroll"), make("table"), make("tr")];
-  for (const name of ["item", "label", "distance", ...names, ""]) head.append(make("th", name));
+  const labels = some.some((hit) => hit.label !== null) ? ["label"] : [];
+  for (const name of ["item", ...labels, "distance", ...names, ""]) head.append(make("th", name));
   all.append(head, ...some.map((hit) => {
     const row = make("tr");
     const button = make("button", hit.name, "small");
     button.setAttribute("aria-label", `${hit.name}, ${words(hit.distance, scaled)}. More like this`);
     button.addEventListener("click", () => query.like(hit.id, hit.name));
-    const cells = [button, hit.label ?? "", bar(hit.distance, scaled), ...names.map((name) => hit.metadata[name] ?? ""), lookButton(hit)];
+    const near = bar(hit.distance, scaled);
+    const cells = [button, ...labels.map(() => hit.label ?? ""), near, ...names.map((name) => short(hit.metadata[name]) ?? ""), lookButton(hit)];
     for (const cell of cells) {
       const place = make("td");
       place.append(cell);
-      if (cell === cells[2]) place.append(make("small", words(hit.distance, scaled)));
+      if (cell === near) place.append(make("small", words(hit.distance, scaled)));
       row.append(place);
     }
     return row;

@@ -1,27 +1,24 @@
 // The query in the other domain, live: in looks of samples, of one or two chosen, or by chance.
-import { $, blobOf, flat, json, latest, make, named, one, other, picture, say, show, state } from "./api.js";
+import { $, banded, flat, json, latest, make, named, one, other, picture, say, show, state, throttled } from "./api.js";
 import * as query from "./query.js";
-import { card, numbers, withCovariates } from "./vectors.js";
+import { card, readNumbers, withCovariates } from "./vectors.js";
 
 const names = { like: "Look", like2: "Second look, to blend" };
 const slots = { like: null, like2: null };
 let picked = []; // looks to choose from, as { id } or { example }
 let frames = [];
-let timer = null;
+let files = []; // the frames with all their bands
 const run = latest("translate-status", () => [$("results")]);
 const to = () => other(query.domain());
 
-export function soon() {
-  clearTimeout(timer);
-  timer = setTimeout(translate, 80);
-}
+export const soon = throttled(() => translate());
 function request() {
   const form = new FormData();
   form.set("to", to());
   const asked = query.current();
   if (asked.kind === "item" && !flat()) form.set("source_item", asked.item);
   else {
-    if (asked.kind === "item") throw new Error("An item of numbers cannot be translated from its name; paste its numbers.");
+    if (asked.kind === "item") throw new Error("The gallery does not keep the numbers of its items: choose or paste numbers to translate.");
     const body = query.body();
     form.set("source", typeof body === "string" ? new Blob([body]) : body, "source");
   }
@@ -44,7 +41,6 @@ function request() {
   return form;
 }
 export async function translate() {
-  clearTimeout(timer);
   if (!state.about) return;
   arrange();
   if (query.isEmpty()) return run(async () => null, () => {
@@ -60,7 +56,11 @@ export async function translate() {
   }
   await run(
     () => json("translate", { method: "POST", body: form }),
-    (answer) => finished(answer.images ?? answer.features, answer.looks),
+    (answer) => {
+      $("wrong").textContent = "";
+      files = answer.files ?? answer.images;
+      finished(answer.images ?? answer.features, answer.looks);
+    },
     (error) => {
       $("between").hidden = $("save").hidden = true;
       if (error.message.startsWith("looks:")) {
@@ -112,8 +112,8 @@ function result(value, i, look) {
     text.append(small);
   }
   text.append(make("span", name));
-  link.href = value;
-  link.download = `translation-${i + 1}.png`;
+  link.href = files[i];
+  link.download = `translation-${i + 1}.${banded(to()) ? "npy" : "png"}`;
   link.setAttribute("aria-label", `Save ${name.toLowerCase()}`);
   text.append(link);
   figure.append(image, text);
@@ -133,7 +133,7 @@ function save() { // vectors as one table; pictures have a link each
   URL.revokeObjectURL($("save").href);
   $("save").textContent = "Save as CSV";
   $("save").download = "translations.csv";
-  $("save").href = URL.createObjectURL(new Blob([frames.map((row) => row.join(",")).join("\n") + "\n"], { type: "text/csv" }));
+  $("save").href = URL.createObjectURL(new Blob([[state.about.features[to()] ?? [], ...frames].filter((row) => row.length).map((row) => row.join(",")).join("\n") + "\n"], { type: "text/csv" }));
 }
 function frame() {
   const step = Number($("step").value);
@@ -145,8 +145,10 @@ $("step").addEventListener("input", frame);
 
 // looks to choose
 function pickable() {
+  $("picks").classList.toggle("wide", flat());
   $("picks").replaceChildren(...picked.map((look) => {
     const [item, button] = [make("li"), make("button")];
+    button.title = look.name;
     if (flat()) button.textContent = look.name;
     else {
       const image = make("img", undefined, "shot");
@@ -163,7 +165,7 @@ function choose(look) {
   const value = { ...look };
   if (!look.id) {
     const kept = query.example(to(), look.example);
-    value.body = flat() ? new Blob([JSON.stringify(kept)]) : blobOf(kept);
+    value.body = flat() ? new Blob([withCovariates(JSON.stringify(kept), query.covariatesOf(to(), look.example))]) : query.exampleFile(to(), look.example);
   }
   slots[slots.like ? "like2" : "like"] = value;
   translate();
@@ -203,8 +205,8 @@ export function build() {
 async function put(slot, file) {
   if (!file) return;
   try {
-    if (flat()) slots[slot] = { name: file.name, body: new Blob([withCovariates(numbers(await file.text(), to()))]) };
-    else slots[slot] = { name: file.name, ...(await query.readFile(file)) };
+    if (flat()) slots[slot] = { name: file.name, body: new Blob([withCovariates(JSON.stringify((await readNumbers(file, to())).values))]) };
+    else slots[slot] = { name: file.name, ...(await query.readFile(file, to())) };
     translate();
   } catch (error) {
     say("translate-status", error.message, true); // what was there stays
