@@ -371,3 +371,24 @@ def test_the_elbo_of_x_alone_is_at_most_its_log_evidence():
     closed = -0.5 * (residual / noise + math.log(2 * math.pi * noise)) - 2 * kl
     assert abs(bound.mean() - closed) < 4 * bound.std() / n**0.5
     assert closed < evidence
+
+
+def test_samples_alone_teach_the_encoders_of_what_is_shared_a_share_of_their_gradient():
+    def gradients(alone):
+        torch.manual_seed(0)
+        model, _, batch = part_paired_inputs()
+        q, p = model.eval().forward_partial(batch, alone)
+        terms = Terms(*(term[6:] for term in partial_terms(batch, q, p)))
+        loss = iiae_loss(terms, 0.2, 1.0)
+        loss.backward()
+        return loss.item(), dict(model.named_parameters())
+
+    (whole, full), (same, tenth), (_, none) = (gradients(share) for share in (1.0, 0.1, 0.0))
+    assert whole == same  # the loss is what it was
+    for name, parameter in full.items():
+        if parameter.grad is None:
+            continue
+        share = 0.1 if name.startswith("shared_given") else 1.0
+        torch.testing.assert_close(tenth[name].grad, share * parameter.grad)
+        if share < 1:
+            assert not none[name].grad.any()

@@ -12,6 +12,7 @@ from iiae.settings import DataSettings
 from iiae.types import DOMAINS, Domain, PerDomain
 
 COLUMNS = ("table", "hugging-face", "parquet-shards")  # whose x and y are names of columns
+TABLES, CELLS = (".npy", ".npz", ".csv", ".tsv", ".parquet"), (".h5ad", ".h5mu")
 # x or y as a word: not in z_x, I(X;Z_x), p(x | z), |x - x'|, objective.x.weight or x.npy
 WORD = re.compile(r"(?<![\w.(|,;/'])[xy](?![\w|(]|'(?!s\b)|\.\w)")
 
@@ -78,4 +79,8 @@ def domain_names(data: DataSettings) -> Names:
 def _last(place: str) -> str:
     """The last part of a path or URL, without the ending of a file."""
     path = PurePosixPath(place.partition("?")[0] if is_url(place) else place.replace("\\", "/"))
-    return path.stem if path.suffix in (".npy", ".npz", ".csv", ".tsv", ".parquet") else path.name
+    name = path.name.removesuffix(".gz")
+    if ":" in name and PurePosixPath(name.partition(":")[0]).suffix in CELLS:
+        return name.rpartition(":")[2]  # a place in cells
+    stem, dot, ending = name.rpartition(".")
+    return stem if dot + ending in (*TABLES, *CELLS) and stem else path.name

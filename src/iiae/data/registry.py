@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -16,7 +17,7 @@ from iiae.data.cars import load_cars
 from iiae.data.classes.pairs import ClassPairs
 from iiae.data.classes.zero_shot import load_classes
 from iiae.data.degrade import Degrade, check_bytes
-from iiae.data.digits import fetch_mnist, load_digits, load_mnist, mnist_folders
+from iiae.data.digits import fetch_mnist, find_mnist, load_digits, load_mnist, mnist_folders
 from iiae.data.image_folders import load_side_by_side, load_two_folders
 from iiae.data.image_tables import load_hugging_face, load_table
 from iiae.data.missing import PartialPairs, drop_partners
@@ -183,6 +184,9 @@ def fetch(name: str, root: Path | None) -> str:
     if name != "mnist-cdcb":
         own = " and ".join(f"data.{setting}" for setting in sorted(data_set.paths))
         return f"{name} takes files of yours: {own}" if own else f"{name} needs no files of its own"
+    if root is None:
+        with suppress(DataError):
+            return f"{name}: four files in {find_mnist(None)}"
     folder = fetch_mnist(root or mnist_folders(None)[-1])
     return f"{name}: four files in {folder}, checksums right"
 

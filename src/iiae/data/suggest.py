@@ -36,6 +36,7 @@ FEW_LEVELS = 20  # up to which whole numbers may be grades
 MANY_COLUMNS = 50  # of which one can be dropped and guessed from the others
 WIDE, COMPONENTS = 500, 100  # columns from which encoders see components, and how many
 MANY_PAIRS = 1000  # from which retrieval among validation pairs chooses weights
+ALONE = 0.1  # `objective.alone`
 
 Pairs = ArrayPairs | MatchedPairs | PartialPairs
 
@@ -268,10 +269,14 @@ def _vectors(
     From 1,000 pairs of wide vectors on, retrieval among validation pairs chooses the weights: the
     reconstruction of many columns has more nats than all else in the loss, which stops too early.
 
+    Samples alone pay no inter-KL, so they teach the encoders of z_s little (few_pairs.md).
+
     A nat of reconstruction earns 1.3, a nat that both domains tell costs 0.3 in z_s, and one that
     a domain has alone 1.0 there and 0.8 in z_x or z_y (docs/objective.md).
     """
-    likelihood = {side: {"kind": "normal", "weight": "auto"} for side in "xy"}
+    likelihood: dict[str, Any] = {s: {"kind": "normal", "weight": "auto"} for s in "xy"}
+    if rows > pairs:
+        likelihood["alone"] = ALONE
     few = pairs < FEW_PAIRS
     batch = min(100, max(8, rows // 8))
     length = lasting(FEW_STEPS if few else STEPS, batch, rows)
@@ -290,10 +295,5 @@ def _vectors(
             "standardise": True,
         },
         "objective": {"beta": 0.3, "inter": 0.7, "exclusive": 0.5, "tau": 200.0, **likelihood},
-        "training": {
-            "batch": batch,
-            "learning_rate": 1e-3,
-            "adam_beta1": 0.5,
-            **length,
-        },
+        "training": {"batch": batch, "learning_rate": 1e-3, "adam_beta1": 0.5, **length},
     }

@@ -31,6 +31,16 @@ class DiagonalNormal(NamedTuple):
         """The distributions of some samples."""
         return DiagonalNormal(self.loc[which], self.log_variance[which])
 
+    def damped(self, first: int, share: float) -> DiagonalNormal:
+        """The same distributions; gradients through rows from `first` on are this share."""
+        factor = torch.ones(len(self.loc), 1).to(self.loc)
+        factor[first:] = share
+        loc, spread = (
+            value.detach() + factor * (value - value.detach())
+            for value in (self.loc, self.log_variance)
+        )
+        return DiagonalNormal(loc, spread)
+
     def sample(self, generator: torch.Generator) -> Float[Tensor, "batch size"]:
         """One sample drawn with a generator, on the CPU; torch's own is left alone."""
         noise = torch.randn(self.loc.shape, generator=generator)

@@ -206,6 +206,20 @@ def _plain(image: Image.Image, name: str) -> Image.Image:
     return on_white(image)
 
 
+def plain_image(image: Image.Image, name: str) -> Image.Image:
+    """A picture as its file would be read: 8 bits of greys or RGB, no transparency.
+
+    Raises:
+        DataError: Its values are in no known range.
+    """
+    if image.mode in ("L", "RGB") and not image.has_transparency_data:
+        return image
+    plain = _plain(image, name)
+    if plain.mode in ("L", "RGB"):
+        return plain
+    return plain.convert("L" if image.mode == "1" else "RGB")
+
+
 def on_white(image: Image.Image) -> Image.Image:
     """An image of 8 bits with its transparency, if it has any, laid on white."""
     if not image.has_transparency_data:

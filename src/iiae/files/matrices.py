@@ -141,6 +141,13 @@ def with_columns(matrix: Matrix, wanted: Sequence[str] | None) -> Matrix:
     if wanted is None or matrix.columns is None or matrix.columns == list(wanted):
         return matrix
     place = {name: i for i, name in enumerate(matrix.columns)}
+    several = [name for name, count in Counter((*wanted,)).items() if count > 1]
+    several += [n for n, count in Counter(matrix.columns).items() if count > 1 and n in wanted]
+    if several:
+        raise DataError(
+            f"{matrix.place}: several columns are named {first_five([*dict.fromkeys(several)])}: "
+            "give columns in the order of training, or names that differ"
+        )
     missing = [name for name in wanted if name not in place]
     if missing:
         raise DataError(

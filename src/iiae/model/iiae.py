@@ -238,10 +238,13 @@ class IIAE(nn.Module):
         q = self.encode(pair)
         return q, self.decode(q.rsample(), self.known(pair))
 
-    def forward_partial(self, batch: PartialBatch) -> tuple[Posteriors, Likelihoods]:
+    def forward_partial(
+        self, batch: PartialBatch, alone: float = 1.0
+    ) -> tuple[Posteriors, Likelihoods]:
         """As `forward`; z_s of a sample alone is drawn from r_x or r_y.
 
-        `shared` has one row per pair, the others one row per x or y.
+        `shared` has one row per pair, the others one row per x or y. Gradients through r of
+        samples alone are the share `alone` of what they would be.
         """
         n, lone = batch.pairs, slice(batch.pairs, None)
         known_x = self.units_x.known(batch.x, batch.context_x)
@@ -251,8 +254,8 @@ class IIAE(nn.Module):
         given_x, given_y = self.shared_given_x(x), self.shared_given_y(y)
         q = Posteriors(
             shared=self.shared(given_x.hidden[:n], given_y.hidden[:n]),
-            shared_given_x=given_x.posterior,
-            shared_given_y=given_y.posterior,
+            shared_given_x=given_x.posterior.damped(n, alone),
+            shared_given_y=given_y.posterior.damped(n, alone),
             exclusive_x=self.exclusive_x(x),
             exclusive_y=self.exclusive_y(y),
         )

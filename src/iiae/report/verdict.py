@@ -24,6 +24,7 @@ from iiae.results import (
     load_results,
 )
 from iiae.types import DOMAINS, Domain
+from iiae.wording import either
 
 Mark = Literal["pass", "fail", "unknown"]
 SURE = 0.05  # p-value from which on guessing or shuffled pairs are as good
@@ -74,7 +75,11 @@ def _partners(results: Results) -> Verdict:
     test, evidence = results.test or results.validation, results.evidence
     matching = evidence and evidence.matching
     if not test and not matching:
-        return Verdict(claim, "unknown", "Not measured: iiae evaluate looks for partners.")
+        return Verdict(
+            claim,
+            "unknown",
+            f"Not measured: {either('iiae evaluate', 'run.evaluate()')} looks for partners.",
+        )
     held, parts = True, []
     for text, above in _rates(test) if test else ():
         parts.append(text)
@@ -149,7 +154,7 @@ def _only_shared(results: Results) -> Verdict:
     claim = "nothing exclusive in z_s"
     gains = _gains(results)
     if gains is None:
-        return Verdict(claim, "unknown", "Not measured: iiae disentangle does.")
+        return Verdict(claim, "unknown", f"Not measured: {_measuring()} does.")
     each = {
         "exclusive_in_z_s_x": "z_s given x adds {} to the R2 of x",
         "exclusive_in_z_s_y": "z_s given y adds {} to the R2 of y",
@@ -174,12 +179,14 @@ def _only_exclusive(results: Results) -> Verdict:
     claim = "nothing shared in z_x, z_y"
     gains = _gains(results)
     if gains is None:
-        return Verdict(claim, "unknown", "Not measured: iiae disentangle does.")
+        return Verdict(claim, "unknown", f"Not measured: {_measuring()} does.")
     each = {
         "shared_in_z_x": "z_x tells {} of the variance of y",
         "shared_in_z_y": "z_y tells {} of the variance of x",
     }
     leaks = _leaks(claim, gains, each, "where it should tell nothing")
+    if leaks.mark == "pass" and (told := _read_elsewhere(results.evidence)):
+        leaks = leaks._replace(mark="unknown", sentence=f"{leaks.sentence} But {told}.")
     remedy = (
         "A smaller model.exclusive leaves no room for it: from 8 to 2 leaks of 0.12 to 0.88 on "
         "five sets became 0.00 to 0.36; below what a domain has of its own, z_s takes that up. "
@@ -194,7 +201,8 @@ def _gains(results: Results) -> Gains | None:
 
 
 def _leaks(claim: str, gains: Gains, each: dict[str, str], beyond: str) -> Verdict:
-    """Fails if a leak is both sure and notable; unknown if a latent holds nothing."""
+    """Fails if a leak is both sure and notable; unknown if a latent holds nothing, or if all
+    latents together tell nothing either."""
     known = {name: getattr(gains, name) for name in each}
     sentences = [
         text.format(_amount(known[name])) if known[name] else f"{text.split()[0]} holds nothing"
@@ -204,7 +212,8 @@ def _leaks(claim: str, gains: Gains, each: dict[str, str], beyond: str) -> Verdi
         one and gains.leaks[name] >= NOTABLE and one.low > 0 and one.p_value < SURE
         for name, one in known.items()
     )
-    mark: Mark = "fail" if leaking else "pass" if all(known.values()) else "unknown"
+    told = all(one and one.possible > 0 for one in known.values())  # else nothing could be found
+    mark: Mark = "fail" if leaking else "pass" if told else "unknown"
     return Verdict(claim, mark, f"{'; '.join(sentences)}, {beyond}.")
 
 
@@ -215,11 +224,34 @@ def _amount(gain: Gain) -> str:
     )
 
 
+def _read_elsewhere(evidence: Evidence | None) -> str:
+    """Which known factor of z_s a probe reads from z_x or z_y, surely and well, if any."""
+    probes = (evidence and evidence.probes) or {}
+    matrix = probes.get(VIEW) or next(iter(probes.values()), None)
+    for factor in matrix.cells if matrix else ():
+        if matrix is None or matrix.home[factor] != "z_s":
+            continue
+        for latent, cell in matrix.sides(factor)[1].items():
+            best = cell.best
+            if best and best.above_chance >= NOTABLE and best.low > best.chance:
+                score = with_interval(best.score, best.low, best.high, 3)
+                return (
+                    f"a probe reads the {factor} from {latent} ({matrix.measure[factor]} {score}, "
+                    f"chance {best.chance:.3f}), which z_s should hold alone, unless only one "
+                    "domain shows it"
+                )
+    return ""
+
+
+def _measuring() -> str:
+    return either("iiae disentangle", "run.evidence()")
+
+
 def _styles(results: Results) -> Verdict:
     claim = "styles differ"
     ratios = _ratios(results)
     if not ratios:
-        return Verdict(claim, "unknown", "Not measured: iiae disentangle draws exclusive latents.")
+        return Verdict(claim, "unknown", f"Not measured: {_measuring()} draws exclusive latents.")
     parts = [
         f"draws of {to} differ by {with_interval(ratio, low, high, 2)} of a draw's error"
         for to, (ratio, low, high) in ratios.items()

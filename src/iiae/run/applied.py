@@ -23,8 +23,8 @@ from iiae.run.covariates import (
     covariates_of,
     in_order_of,
     named_columns,
+    partners_of,
     values_by_name,
-    warn_of_indexes,
 )
 from iiae.run.samples import BATCH, as_taken, batches_of, samples_of
 from iiae.run_folder import StoredRun, TrainedRun
@@ -79,6 +79,7 @@ def encoded(run: StoredRun, values: Any, domain: Domain, covariates: Any) -> Lat
     if covariates is not None or run.model.covariates.names:
         batches = list(batches)
         known = context_of(run.model, covariates, sum(map(len, batches)))
+    run.model.eval()
     encode = run.model.encoder(domain)
     parts, first = [], 0
     for samples in batches:
@@ -154,15 +155,20 @@ def given_pairs(
     """
     if x is None or y is None:
         raise SettingsError("evaluate takes x=... and y=..., or neither")
-    warn_of_indexes(x, y, ("x", "y"))
+    y = partners_of(x, y)
     covariates = covariates_of(run, x, "x", covariates)
     columns = named_columns(covariates, in_order_of(x, sizes, ("x", "sizes")))
-    columns = {name: _of_all(values, len(x)) for name, values in columns.items()}
+    columns = {name: _of_all(values, as_count(x)) for name, values in columns.items()}
     pairs = ArrayPairs(as_taken(run, x, "x"), as_taken(run, y, "y"), columns=columns)
     check_shapes(pairs.shapes, run.shapes)
     for domain, values in zip(DOMAINS, sides_of(pairs), strict=True):
         check_values(values, run.settings.objective.of(domain), domain)
     return with_context(pairs, run.model.covariates, run.settings.objective)
+
+
+def as_count(samples: Any) -> int:
+    """Number of samples in memory; sparse ones have no length."""
+    return samples.shape[0] if hasattr(samples, "shape") else len(samples)
 
 
 def _of_all(values: np.ndarray, rows: int) -> np.ndarray:

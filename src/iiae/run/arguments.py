@@ -23,12 +23,11 @@ from iiae.run.covariates import (
     in_order_of,
     named_columns,
     of_obs,
-    row_names,
     values_by_name,
     warn_of_indexes,
 )
 from iiae.run.partners import laid_together
-from iiae.run.samples import as_array, column_names, is_paths
+from iiae.run.samples import as_array, column_names, is_paths, row_names
 from iiae.settings import (
     DataSettings,
     Settings,
@@ -245,6 +244,14 @@ def override_texts(values: Any) -> list[str]:
         elif value is not None or name in none_by_default():
             texts.append(override_text(name, _plain(value)))
     return texts
+
+
+def settings_elsewhere(settings: Settings) -> dict[str, Any]:
+    """Those of a run that were set, for other data: without the data and its columns."""
+    known = settings.model_dump(exclude_unset=True)
+    own = {"name", "x", "y", "root", "columns", "covariates", "names"}
+    known["data"] = {k: v for k, v in known.get("data", {}).items() if k not in own}
+    return known
 
 
 def both_overrides(settings: Mapping[str, Any] | None, named: Mapping[str, Any]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from iiae.errors import DataError, SettingsError, first_five
 from iiae.files.cells import is_cells, obs_columns, open_cells
 from iiae.model.iiae import IIAE
 from iiae.networks.covariates import as_column, plain_name
-from iiae.run.samples import as_array, column_names
+from iiae.run.samples import as_array, column_names, row_names
 from iiae.run_folder import TrainedRun
 from iiae.types import Context, Domain
 
@@ -58,11 +58,27 @@ def warn_of_indexes(first: Any, second: Any, names: tuple[str, str]) -> None:
         )  # fmt: skip
 
 
-def row_names(values: Any) -> list[str] | None:
-    """Names of rows of a data frame, one column or cells, if they are text."""
-    index = getattr(values, "index", getattr(values, "obs_names", None))
-    names: list[Any] = index.tolist() if index is not None and hasattr(index, "tolist") else []
-    return names if names and all(isinstance(name, str) for name in names) else None
+def partners_of(x: Any, y: Any) -> Any:
+    """y in the order of x, where rows of both have names; else as it is, warned of if they differ.
+
+    Raises:
+        DataError: A row of x has no partner, or two.
+    """
+    wanted, held = row_names(x), row_names(y)
+    if wanted is None or held is None or wanted == held:
+        warn_of_indexes(x, y, ("x", "y"))
+        return y
+    order = _positions(held, wanted, "y", "x")
+    return y.iloc[order] if hasattr(y, "iloc") else y[order]
+
+
+def _positions(held: Sequence[str], wanted: Sequence[str], place: str, of: str) -> list[int]:
+    rows = {row: i for i, row in enumerate(held)}
+    if lacking := [row for row in wanted if row not in rows]:
+        raise DataError(f"{place} has no row of {first_five(lacking)}, of {of}")
+    if len(rows) < len(held):
+        raise DataError(f"{place}: names of rows occur more than once")
+    return [rows[row] for row in wanted]
 
 
 def in_order_of(samples: Any, columns: Any, names: tuple[str, str]) -> Any:
@@ -89,12 +105,7 @@ def _reordered(column: Any, wanted: list[str], name: str, names: tuple[str, str]
     held = row_names(column)
     if held is None or held == wanted:
         return column
-    place = {row: i for i, row in enumerate(held)}
-    if lacking := [row for row in wanted if row not in place]:
-        raise DataError(f"{names[1]}: {name} has no row of {first_five(lacking)}, of {names[0]}")
-    if len(place) < len(held):
-        raise DataError(f"{names[1]}: {name}: names of rows occur more than once")
-    return as_column(column)[[place[row] for row in wanted]]
+    return as_column(column)[_positions(held, wanted, f"{names[1]}: {name}", names[0])]
 
 
 def named_columns(covariates: Any, sizes: Any) -> dict[str, np.ndarray]:

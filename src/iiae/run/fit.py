@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from iiae.data import Splits
-from iiae.errors import SettingsError
+from iiae.errors import Interrupted, SettingsError
 from iiae.files.cells import is_cells
 from iiae.model.iiae import IIAE
-from iiae.run.arguments import Request, both_overrides
+from iiae.run.arguments import Request, both_overrides, settings_elsewhere
 from iiae.run.run import Run
 from iiae.run_folder import load_run, warn_of_estimator
+from iiae.settings import Settings
 
 
 def fit(
@@ -32,7 +34,7 @@ def fit(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | Settings | None = None,
     **named: Any,
 ) -> Run:
     """Learns what two domains share and what is exclusive to each.
@@ -66,7 +68,8 @@ def fit(
         overwrite: Replace a run in `out`.
         progress: Show a progress bar.
         settings: Settings by full name, `{"training.epochs": 40}`, or by section,
-            `{"training": {"epochs": 40}}`.
+            `{"training": {"epochs": 40}}`; or those of another run, `other.settings`, whose data
+            these are not.
         named: Settings by the last part of their name, if it is theirs alone or one of training:
             `epochs=40`, `batch=64`, `seed=1`. None turns off what is off by default:
             `patience=None`.
@@ -80,6 +83,8 @@ def fit(
 
     if resume and overwrite:
         raise SettingsError("resume=True continues the run in out, overwrite=True replaces it")
+    if isinstance(settings, Settings):
+        settings = settings_elsewhere(settings)
     request = Request.of(first, second, x, y, pairs, covariates, sizes)
     overrides = [*request.overrides(), *both_overrides(settings, named)]
     chosen, made = request.settle(overrides)
@@ -87,7 +92,14 @@ def fit(
         raise SettingsError("data: takes iiae.data.Splits beside settings, instead of x and y")
     folder = tempfile.mkdtemp(prefix="iiae-") if out is None else out
     data = data if made is None else made
-    stored = training.fit(chosen, folder, data, model, resume, progress, overwrite)
+    try:
+        stored = training.fit(chosen, folder, data, model, resume, progress, overwrite)
+    except Interrupted:
+        raise  # its state is saved there
+    except BaseException:
+        if out is None:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
     return Run(stored, data, temporary=out is None)
 
 

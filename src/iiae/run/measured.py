@@ -11,7 +11,7 @@ from iiae.evaluation.held_out import HeldOut
 from iiae.evidence.collect import evidence_of_run
 from iiae.results import Evaluation, Evidence
 from iiae.run.shuffled import train_shuffled
-from iiae.run_folder import StoredRun, save_metrics
+from iiae.run_folder import StoredRun, is_changed, save_metrics
 
 T = TypeVar("T", Evaluation, Evidence)
 
@@ -38,9 +38,14 @@ def measured_evidence(
 def _kept(run: StoredRun, section: str, results: T, held: HeldOut) -> T:
     """The same results; in the folder too, if of the very pairs that training held out.
 
-    Warns if the folder cannot be written to.
+    Warns if the folder cannot be written to, or has other weights than the model.
     """
-    if held.recorded:
+    if held.recorded and is_changed(run):
+        log.warning(
+            "%s: the model has other weights than its file, as after training it further; the "
+            "results are not kept with it (run.save keeps the model)", run.folder,
+        )  # fmt: skip
+    elif held.recorded:
         try:
             save_metrics(run.folder, section, results, held.digest)
         except RunError as error:

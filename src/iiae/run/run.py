@@ -19,7 +19,7 @@ from iiae.run import applied
 from iiae.run.applied import Latents
 from iiae.run.index import Index
 from iiae.run.samples import paths
-from iiae.run_folder import Shapes, StoredRun, copy_run, load_features
+from iiae.run_folder import Shapes, StoredRun, keep_run, load_features
 from iiae.settings import Settings
 from iiae.types import Domain
 
@@ -284,12 +284,12 @@ class Run:
         applied.write_into(self._stored, cells, target, known, as_if, covariates)
 
     def save(self, folder: str | Path, overwrite: bool = False) -> Path:
-        """Copies the run into a folder that `load` and all commands can read.
+        """Copies the run, with the weights that it has now, into a folder that `load` can read.
 
         Raises:
             RunError: The folder holds a run already, or cannot be written to.
         """
-        return copy_run(self.folder, Path(folder), overwrite)
+        return keep_run(self._stored, Path(folder), overwrite)
 
     def _domain(self, given: str, option: str) -> Domain:
         return domain_names(self.settings.data).domain(given, option)

@@ -15,6 +15,7 @@ from iiae.data.arrays import ArrayPairs
 from iiae.data.ranges import check_values, warn_of_black
 from iiae.errors import DataError
 from iiae.files.cells import is_cells
+from iiae.files.images import plain_image
 from iiae.files.matrices import Matrix, is_sparse, make_matrix, with_columns
 from iiae.files.sources import read_all
 from iiae.run_folder import TrainedRun, load_features, open_samples
@@ -32,13 +33,19 @@ def as_array(values: Any) -> np.ndarray:
         DataError: It is none of these.
     """
     if isinstance(values, Tensor):
-        return values.detach().cpu().numpy()
+        values = values.detach().cpu().to_dense()
+        return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+    if isinstance(values, np.ma.MaskedArray):
+        return np.ma.filled(values.astype(np.float64), np.nan) if values.mask.any() else values.data
+    if hasattr(values, "collect") and hasattr(values, "columns"):  # a LazyFrame of polars
+        values = values.collect()
+    values = _pictures(values)
     if hasattr(values, "to_pandas") and not hasattr(values, "to_numpy"):
         values = values.to_pandas()
     try:
         array = values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
     except ValueError as error:
-        pictures = any(hasattr(one, "getbands") for one in values)
+        pictures = any(getattr(one, "ndim", 1) > 1 for one in values)
         what = "pictures differ in size; give their files" if pictures else "rows differ in length"
         raise DataError(f"{type(values).__name__}: {what}") from error
     if array.dtype.kind == "O" and hasattr(values, "columns"):
@@ -48,9 +55,25 @@ def as_array(values: Any) -> np.ndarray:
     return array
 
 
+def _pictures(values: Any) -> Any:
+    """A Pillow image, or several, as arrays of greys or RGB, as their files are read."""
+    if hasattr(values, "getbands"):
+        return np.asarray(plain_image(values, "the picture"))
+    if isinstance(values, list | tuple) and values and hasattr(values[0], "getbands"):
+        return [np.asarray(plain_image(one, f"picture {i}")) for i, one in enumerate(values)]
+    return values
+
+
 def column_names(table: Any) -> list[str] | None:
     """Names of a table's columns, if it has them and all are text."""
     names: list[Any] = list(getattr(table, "column_names", getattr(table, "columns", ())))
+    return names if names and all(isinstance(name, str) for name in names) else None
+
+
+def row_names(values: Any) -> list[str] | None:
+    """Names of rows of a data frame, one column or cells, if they are text."""
+    index = getattr(values, "index", getattr(values, "obs_names", None))
+    names: list[Any] = index.tolist() if index is not None and hasattr(index, "tolist") else []
     return names if names and all(isinstance(name, str) for name in names) else None
 
 
@@ -92,9 +115,14 @@ def as_taken(run: TrainedRun, values: Any, domain: Domain) -> np.ndarray:
     """Samples as an array; columns of a data frame are taken by name if the run knows names."""
     if is_cells(values) or is_sparse(values) or is_paths(values):
         return samples_of(run, values, domain).numpy()
+    wanted = load_features(run.folder).of(domain)
+    if hasattr(values, "to_frame") and set(row_names(values) or ()) >= set(wanted or [""]):
+        values = values.to_frame().T  # one sample, by the names of its values
     named = column_names(values)
-    matrix = Matrix(as_array(values), None, named, domain)
-    return with_columns(matrix, load_features(run.folder).of(domain) if named else None).values
+    if named and wanted and hasattr(values, "columns") and set(named) > set(wanted):
+        values = values[[name for name in named if name in wanted]]  # others may hold no numbers
+        named = column_names(values)
+    return with_columns(Matrix(as_array(values), None, named, domain), named and wanted).values
 
 
 def _forms_of_one(array: np.ndarray, shape: tuple[int, ...]) -> list[tuple[int, ...]]:

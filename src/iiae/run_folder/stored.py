@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
+import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_model
+from safetensors.torch import load_file, load_model
 
 from iiae.errors import RunError
 from iiae.files.atomic import folder_errors, write_text
@@ -24,14 +25,16 @@ from iiae.networks.covariates import Covariates
 from iiae.run_folder.names import (
     CHECKPOINT,
     ESTIMATOR,
+    EXAMPLES,
     FILES,
     HISTORY,
+    METRICS,
     MODEL,
     REPLACED,
     SETTINGS,
 )
 from iiae.run_folder.records import load_features
-from iiae.run_folder.weights import Shapes
+from iiae.run_folder.weights import Shapes, save_weights
 from iiae.settings import Settings, dump_settings, load_settings
 from iiae.types import Domain, PerDomain
 
@@ -154,6 +157,8 @@ def copy_run(run: Path, folder: Path, overwrite: bool = False) -> Path:
     """
     if folder.resolve() == run.resolve():
         raise RunError(f"{folder}: is the run's own folder; choose another")
+    if not (run / MODEL).is_file():
+        raise RunError(f"{run}: its files are gone; there is nothing to copy")
     clear_run(folder, overwrite)
     with folder_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -161,6 +166,27 @@ def copy_run(run: Path, folder: Path, overwrite: bool = False) -> Path:
             if (run / name).is_file():
                 shutil.copyfile(run / name, folder / name)
     return folder
+
+
+def keep_run(run: TrainedRun, folder: Path, overwrite: bool = False) -> Path:
+    """`copy_run`, with the weights that the model has now; errors as there.
+
+    Of a model that was trained further, results, examples and report are of other weights and are
+    left out.
+    """
+    copy_run(run.folder, folder, overwrite)
+    if is_changed(run):
+        with folder_errors(folder):
+            for name in (METRICS, EXAMPLES):
+                (folder / name).unlink(missing_ok=True)
+        save_weights(folder / MODEL, run.model.state_dict(), run.shapes, run.model.covariates)
+    return folder
+
+
+def is_changed(run: TrainedRun) -> bool:
+    """Whether the model in memory has other weights than its file, as after training it further."""
+    held, state = load_file(run.folder / MODEL), run.model.state_dict()
+    return any(not torch.equal(state[name].cpu(), held[name]) for name in held)
 
 
 def open_samples(run: TrainedRun, inputs: Sequence[str | Path], domain: Domain) -> Source:

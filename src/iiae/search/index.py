@@ -77,7 +77,7 @@ def index_files(
         GalleryError: The gallery is of another model, domain or distance, or cannot be written.
     """
     source = open_samples(run, inputs, domain)
-    known = source_metadata(source) if metadata is None else read_metadata(metadata)
+    known = source_metadata(source) if metadata is None else read_metadata(Path(metadata))
     context = context_of_source(run.model.covariates, source, columns)
     gallery = _gallery(run, where, inputs, domain, distance, active_only)
     skipped = Skipped(on_error)

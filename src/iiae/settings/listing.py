@@ -40,7 +40,8 @@ def describe_settings(
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    return "none" if field.default is None else toml_text(field.default)
+    text = "none" if field.default is None else toml_text(field.default)
+    return " ".join(text.split()).replace(", ]", "]").replace("[ ", "[")
 
 
 def toml_text(value: Any) -> str:

@@ -11,7 +11,7 @@ from iiae.errors import SettingsError
 from iiae.settings.listing import describe_settings, toml_text
 from iiae.settings.names import READ_BY
 from iiae.settings.sections import Settings
-from iiae.settings.sizes import of_another_size
+from iiae.settings.sizes import SIZES, of_another_size
 from iiae.wording import given_setting
 
 # settings whose effect is part of the weights, beside all of model, objective and training
@@ -85,6 +85,8 @@ def overridden(values: Mapping[str, Any], text: str) -> dict[str, Any]:
         changed["model"] = of_another_size(values.get("model", {}), inner[last])
     if last in READ_BY:
         _drop_unread(inner, last)
+    if name.strip() == "model.family" and inner[last] not in SIZES:
+        inner.pop("size", None)  # which no other family has
     return changed
 
 

@@ -139,6 +139,13 @@ class ObjectiveSettings(Section):
         description="weight of KL_x and KL_y in the bound at the end of training, 1 as published; "
         "more: less of what is shared in z_x and z_y",
     )
+    alone: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="share of their gradient by which samples without a partner teach the encoders "
+        "of z_s; less: less of what is exclusive in z_s",
+    )
     tau: float = Field(2000.0, ge=0, description="KL warm-up, in steps; 0 for none")
     x: LikelihoodSettings = Field(LikelihoodSettings(), description="likelihood of x")  # pyright: ignore[reportCallIssue]
     y: LikelihoodSettings = Field(LikelihoodSettings(), description="likelihood of y")  # pyright: ignore[reportCallIssue]

@@ -26,6 +26,7 @@ from iiae.training.loggers import Logger, open_logger
 from iiae.training.processes import any_process
 from iiae.training.signals import StopRequest
 from iiae.training.validation import out_of_patience
+from iiae.wording import either
 
 VECTOR_STEPS, IMAGE_STEPS = 16, 1  # optimiser steps between two looks at clock, signals and terms
 STATE = ("model", "optimiser", "bf16", "steps", "history", "sums", "counted", "seconds",
@@ -127,7 +128,10 @@ class Keeper:
         if self.stop.asked:
             raise Interrupted(
                 f"stopped at step {self.learner.steps} of {self.learner.plan.total}; resume with: "
-                f"iiae train --resume --out {self.out}"
+                + either(
+                    f"iiae train --resume --out {self.out}",
+                    f"iiae.fit(..., out={str(self.out)!r}, resume=True)",
+                )
             )
 
 

@@ -61,12 +61,12 @@ class Objective(nn.Module):
         if self.images:
             x, y = (v.contiguous(memory_format=torch.channels_last) for v in pair[:2])
             pair = pair._replace(x=x, y=y)
+        s = self.settings
         whole = isinstance(pair, Pair)
         with torch.autocast(pair.x.device.type, torch.bfloat16, enabled=self.bf16):
-            q, p = self.model(pair) if whole else self.model.forward_partial(pair)
+            q, p = self.model(pair) if whole else self.model.forward_partial(pair, s.alone)
         terms = iiae_terms(pair, q, p) if whole else partial_terms(pair, q, p)
         anneal, exclusive = weights
-        s = self.settings
         loss = iiae_loss(terms, s.beta, s.lam, anneal, s.inter, exclusive)
         return loss, torch.stack([term.detach().mean() for term in terms])
 
