@@ -27,7 +27,7 @@ from iiae.data import Splits, load
 from iiae.data.digits import ColouredDigits
 from iiae.model.build import build_head
 from iiae.model.iiae import IIAE
-from iiae.networks import conv
+from iiae.networks.small import small
 from iiae.rivals.baselines import canonical_axes
 from iiae.run_folder import MODEL, StoredRun, load_run
 from iiae.settings import Settings, load_settings
@@ -96,9 +96,10 @@ def _joint(settings: Settings, data: Splits, out: Path, weights: dict[str, float
     side = 4  # of the map of `small`
     total = settings.model.shared * side**2 + sum(settings.model.exclusive_sizes)
     channels = -(-total // side**2)
-    heads = tuple(build_head(one, True) for one in (settings.objective.x, settings.objective.y))
+    likelihoods = settings.objective.x, settings.objective.y
+    heads = tuple(build_head(*one) for one in zip(likelihoods, data.train.shapes, strict=True))
     torch.manual_seed(settings.training.seed)
-    networks = conv.small(data.train.shapes, (1, 1), channels, heads, settings.model.width or 24)  # pyright: ignore[reportArgumentType]
+    networks = small(data.train.shapes, (1, 1), channels, heads, settings.model.width or 24)  # pyright: ignore[reportArgumentType]
     model = JointVAE(networks, channels * side**2, (1, 1))
     bare = settings.objective.model_copy(update=weights)
     return _fitted(settings.model_copy(update={"objective": bare}), data, out, model).model

@@ -1,11 +1,12 @@
 """What the targets of separation come to by the threshold of active dimensions, over runs.
 
     python benchmarks/separation.py RUN RUN RUN --split validation --plot thresholds.png
-    python benchmarks/separation.py RUN RUN RUN --thresholds 0.8
+    python benchmarks/separation.py RUN RUN RUN --thresholds 0.1
 
 The runs are of one experiment and differ in their seeds; every figure is a mean ± sd over them.
-Active dimensions are chosen anew on training pairs for each threshold; 0 keeps all means, and the
-row *samples* has one sample of each posterior. Nothing is written into the runs.
+Active dimensions are chosen anew for each threshold in nats, `evaluation.active_nats`; the row
+*all* keeps all means, and *samples* has one sample of each posterior. Nothing is written into the
+runs.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ from iiae.metrics.retrieval import instance_retrieval
 from iiae.model.active import select_active
 from iiae.model.latents import embed
 from iiae.run_folder import load_run
-from iiae.training import ACTIVE_PAIRS
+from iiae.training.fit import ACTIVE_PAIRS
 
-THRESHOLDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.99)
+THRESHOLDS = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0)
 DIMENSIONS = ("dimensions z_s", "z_x", "z_y")
 
 
@@ -63,15 +64,14 @@ def measure(folder: Path, split: str, thresholds: Sequence[float]) -> dict[str, 
     run = load_run(folder)
     data, batch = load(run.settings.data), run.settings.evaluation.batch
     train = embed(run.model, islice(data.train.batches(batch), max(1, ACTIVE_PAIRS // batch)))
-    pairs = getattr(data, split)
+    pairs, seed = getattr(data, split), run.settings.evaluation.seed
+    kept = embed(run.model, data.validation.batches(batch))
     held, factors = embed(run.model, pairs.batches(batch)), pairs.factors()
     by_view: dict[str, Blocks] = {}
     for threshold in thresholds:
-        seen = views(held, select_active(train, threshold), run.settings.evaluation.seed)
+        seen = views(held, select_active(train, kept, threshold), seed)
         by_view[f"{threshold:g}"] = seen["active means"]
-    by_view["samples"] = views(held, select_active(train, 0), run.settings.evaluation.seed)[
-        "samples"
-    ]
+        by_view |= {"all": seen["means"], "samples": seen["samples"]}
     found: dict[str, dict[str, float]] = {}
     for name, view in by_view.items():
         found[name] = _figures(view, factors)
@@ -188,7 +188,7 @@ def _draw(path: Path, found: Sequence[Mapping[str, Mapping[str, float]]]) -> Non
     ):
         for colour, name in enumerate(shown):
             _lines(axes, found, name, f"C{colour}")
-        axes.set(title=title, xlabel="threshold of the signal share", ylabel=unit)
+        axes.set(title=title, xlabel="threshold, nats", ylabel=unit)
         axes.grid(alpha=0.3)
         if shown:
             axes.legend(fontsize=8)
@@ -196,7 +196,7 @@ def _draw(path: Path, found: Sequence[Mapping[str, Mapping[str, float]]]) -> Non
 
 
 def _lines(axes: Any, found: Sequence[Mapping[str, Mapping[str, float]]], name: str, colour: str):
-    keys = [key for key in found[0] if key != "samples"]
+    keys = [key for key in found[0] if key not in ("all", "samples")]
     for i, run in enumerate(found):
         values = [run[key][name] for key in keys]
         label = name if i == 0 else None

@@ -140,7 +140,7 @@ def test_without_evidence_the_linear_readings_stand_in():
         (TEST, EVIDENCE._replace(leakage={"means": leakage(None, 0.0, ("z_y",))}),
          "How sure", "z_y is collapsed"),
         (TEST._replace(retrieval=TEST.retrieval._replace(exclusive_x_to_y=rate(0.4))), EVIDENCE,
-         "What is exclusive", "which is not what guessing (1%) gives"),
+         "What is exclusive", "more often than by guessing (1%)"),
         (TEST, EVIDENCE._replace(swap={"digit": [SwapResult("x", "R2", "shared", 0.9, 0.95, 1.0)]}),
          "What leaked", "the digit in x follows the wrong latent"),
         (TEST._replace(largest_nats=0.03), EVIDENCE,

@@ -1,7 +1,10 @@
+import shutil
+import tempfile
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
+import torch
 
 import iiae
 from helpers import write_images
@@ -9,7 +12,8 @@ from iiae.errors import DataError, RunError, SettingsError
 from iiae.inference.embed import embed_files
 from iiae.run.arguments import override_texts
 from iiae.run.samples import samples_of
-from iiae.run_folder import load_metrics
+from iiae.run_folder import METRICS, load_metrics
+from iiae.settings import make_settings
 
 SMALL = {
     "model.shared": 4,
@@ -432,3 +436,80 @@ def test_every_public_name_is_there_and_completes():
         assert getattr(iiae, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         iiae.nothing  # noqa: B018
+
+
+def test_one_sample_and_more_columns_are_taken_by_name_and_names_given_twice_refused():
+    pandas = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    x = pandas.DataFrame(rng.normal(size=(60, 4)), columns=list("abcd"))
+    y = rng.normal(size=(60, 3))
+    run = iiae.fit(x, y, epochs=1, progress=False)
+    whole = run.embed(x=x).shared
+    np.testing.assert_allclose(run.embed(x=x.iloc[3][::-1]).shared[0], whole[3], atol=1e-6)
+    assert np.array_equal(run.embed(x=x.assign(note="text")).shared, whole)
+    twice = x.set_axis(list("aabc"), axis=1)
+    run = iiae.fit(twice, y, epochs=1, progress=False)
+    assert run.embed(x=twice).shared.shape == (60, 32)
+    with pytest.raises(DataError, match="several columns are named a"):
+        run.embed(x=twice[["b", "a", "c"]])
+
+
+def test_pairs_to_evaluate_are_matched_by_names_of_rows_as_in_training():
+    pandas = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    x = pandas.DataFrame(rng.normal(size=(60, 4)), index=[f"r{i}" for i in range(60)])
+    y = pandas.DataFrame(rng.normal(size=(60, 3)), index=x.index)
+    run = iiae.fit(x.set_axis(list("abcd"), axis=1), y, epochs=1, progress=False)
+    assert run.evaluate(x=x, y=y) == run.evaluate(x=x, y=y[::-1])
+    with pytest.raises(DataError, match="y has no row of r0, of x"):
+        run.evaluate(x=x, y=y[1:])
+
+
+def test_a_model_that_was_trained_further_is_kept_as_it_is(tmp_path, caplog):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(200, 4)), rng.normal(size=(200, 3))
+    run = iiae.fit(x, y, tmp_path / "run", epochs=1, progress=False)
+    run.evaluate()
+    before = (run.folder / METRICS).read_bytes()
+    with torch.no_grad():
+        for parameter in run.model.parameters():
+            parameter.mul_(1.1)
+    changed = run.evaluate()
+    assert "has other weights than its file" in caplog.text
+    assert (run.folder / METRICS).read_bytes() == before
+    again = iiae.load(run.save(tmp_path / "copy"), x, y)
+    assert again.evaluate() == changed
+    run.model.train()
+    assert np.array_equal(run.embed(x=x).shared, again.embed(x=x).shared)
+    shutil.rmtree(run.folder)
+    with pytest.raises(RunError, match="its files are gone"):
+        run.save(tmp_path / "copy", overwrite=True)
+    assert iiae.load(tmp_path / "copy", x, y).evaluate() == changed
+
+
+def test_settings_of_a_run_are_taken_for_other_data():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(60, 4)), rng.normal(size=(60, 3))
+    first = iiae.fit(x, y, epochs=1, batch=7, progress=False, covariates={"b": [*"ab"] * 30})
+    second = iiae.fit(y, x, settings=first.settings, progress=False)
+    assert (second.settings.training.batch, second.settings.training.epochs) == (7, 1)
+    assert second.settings.data.covariates == ()
+
+
+def test_a_fit_that_fails_leaves_no_folder_behind(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    x = np.random.default_rng(0).normal(size=(60, 4))
+    with pytest.raises(RunError, match="nothing to resume"):
+        iiae.fit(x, x, resume=True, progress=False)
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_family_of_your_own_goes_with_suggested_settings():
+    x, y = np.random.default_rng(0).normal(size=(2, 60, 4))
+    given = {"model.family": "iiae.networks.mlp:FEATURES", "model.shared": 4, "model.exclusive": 2}
+    run = iiae.fit(x, y, settings=given, epochs=1, progress=False)
+    assert run.embed(x=x[:2]).shared.shape == (2, 4)
+    (size,) = (one for one in override_texts({"model.family": "image-flat"}))
+    before = {"family": "small", "size": "medium", "shared": 4}
+    settings = make_settings({"data": {"name": "digits-cdcb"}, "model": before}, [size])
+    assert (settings.model.family, settings.model.size) == ("image-flat", "auto")

@@ -171,7 +171,7 @@ def test_ctrl_c_and_sigterm_save_and_say_how_to_resume(tmp_path, number):
     _, errors = process.communicate(timeout=60)
     assert process.returncode != 0
     assert "Interrupted: stopped at step" in errors
-    assert f"iiae train --resume --out {out}" in errors
+    assert f"iiae.fit(..., out={str(out)!r}, resume=True)" in errors
     state = torch.load(out / CHECKPOINT, weights_only=True)
     assert state["iiae"]["steps"] > 0
 

@@ -38,7 +38,7 @@ from iiae.settings import (
     override_text,
 )
 
-SECTIONS = [name for name in Settings.model_fields if name != "title"]
+SECTIONS = [n for n, f in Settings.model_fields.items() if hasattr(f.annotation, "model_fields")]
 
 
 class Request(NamedTuple):
@@ -251,7 +251,7 @@ def settings_elsewhere(settings: Settings) -> dict[str, Any]:
     known = settings.model_dump(exclude_unset=True)
     own = {"name", "x", "y", "root", "columns", "covariates", "names"}
     known["data"] = {k: v for k, v in known.get("data", {}).items() if k not in own}
-    return known
+    return {name: value for name, value in known.items() if name in SECTIONS}
 
 
 def both_overrides(settings: Mapping[str, Any] | None, named: Mapping[str, Any]) -> list[str]:
