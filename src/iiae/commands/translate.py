@@ -200,6 +200,7 @@ def _translate_tiles(request: _Request, tiles: str, of_pictures: bool) -> None:
 
 
 def _translate_images(request: _Request, grid: Path | None, full_size: bool, spread: bool) -> None:
+    from iiae.inference.picture_files import GRID_COLUMNS
     from iiae.inference.translate import TranslationOutputs, translate_files
 
     run, inputs, to, out, exclusive, on_error = request
@@ -210,7 +211,8 @@ def _translate_images(request: _Request, grid: Path | None, full_size: bool, spr
     outputs = TranslationOutputs(None if alone else out, out if alone else grid, full_size, spread)
     done = translate_files(run, inputs, to, outputs, exclusive, on_error)
     written = " and ".join(str(path) for path in (outputs.folder, outputs.grid) if path)
-    typer.echo(f"wrote {done} translation{'s' * (done != 1)} to {written}")
+    first = f"the first {GRID_COLUMNS} of " if alone and done > GRID_COLUMNS else ""
+    typer.echo(f"wrote {first}{done} translation{'s' * (done != 1)} to {written}")
 
 
 def _is_picture(out: Path) -> bool:

@@ -59,6 +59,8 @@ def domain_names(data: DataSettings) -> Names:
 
     >>> domain_names(DataSettings(name="two-folders", x="pairs/sketches", y="pairs/photos"))
     Names(x='sketches', y='photos')
+    >>> domain_names(DataSettings(name="arrays", x="a/rna.h5ad:counts", y="protein.tsv.gz"))
+    Names(x='rna', y='protein')
 
     Args:
         data: Section `data` of a run's settings.
@@ -80,7 +82,8 @@ def _last(place: str) -> str:
     """The last part of a path or URL, without the ending of a file."""
     path = PurePosixPath(place.partition("?")[0] if is_url(place) else place.replace("\\", "/"))
     name = path.name.removesuffix(".gz")
-    if ":" in name and PurePosixPath(name.partition(":")[0]).suffix in CELLS:
-        return name.rpartition(":")[2]  # a place in cells
+    file, colon, held = name.partition(":")
+    if colon and file.endswith(CELLS):  # a modality of .h5mu, a layer of .h5ad
+        return held.partition(":")[0] if file.endswith(".h5mu") else PurePosixPath(file).stem
     stem, dot, ending = name.rpartition(".")
     return stem if dot + ending in (*TABLES, *CELLS) and stem else path.name

@@ -62,15 +62,16 @@ def hit_tables(
     queries: Sequence[str], hits: Sequence[Sequence[tuple[float, str, str]]], method: str
 ) -> list[Table]:
     """A table a query; `hits` are its (distance, label, path), nearest first."""
-    return [
-        Table(
-            query,
-            ["", "distance", "label", "path"],
-            [[str(i + 1), f"{d:.4f}", label, path] for i, (d, label, path) in enumerate(some)],
-            f"{method} search",
-        )
-        for query, some in zip(queries, hits, strict=True)
-    ]
+    labelled = any(label for some in hits for _, label, _ in some)
+    heading = ["", "distance", *(["label"] if labelled else []), "path"]
+    tables: list[Table] = []
+    for query, some in zip(queries, hits, strict=True):
+        rows = [
+            [str(i + 1), f"{d:.4f}", *([label] if labelled else []), path]
+            for i, (d, label, path) in enumerate(some)
+        ]
+        tables.append(Table(query, heading, rows, f"{method} search" if rows else "no item found"))
+    return tables
 
 
 def score_tables(scores: Scores) -> list[Table]:
