@@ -312,6 +312,8 @@ def test_translations_take_references_and_samples(run):
     x, y = arrays()
     assert run.translate(x[:5]).shape == (5, 7)
     assert run.translate(y[:5], to="x").shape == (5, 5)
+    with pytest.raises(DataError, match="model takes 7; these look like samples of x"):
+        run.translate(x[:5], to="x")
     assert run.translate(x[:5], samples=3).shape == (3, 5, 7)
     of_one = run.translate(x[:5], like=y[:1])
     np.testing.assert_allclose(of_one[0], run.translate(x[0], like=y[:1])[0], rtol=1e-5)

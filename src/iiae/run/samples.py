@@ -19,7 +19,7 @@ from iiae.files.images import plain_image
 from iiae.files.matrices import Matrix, is_sparse, make_matrix, with_columns
 from iiae.files.sources import read_all
 from iiae.run_folder import TrainedRun, load_features, open_samples
-from iiae.types import Domain
+from iiae.types import Domain, other
 
 log = logging.getLogger("iiae")
 
@@ -167,7 +167,9 @@ def samples_of(run: TrainedRun, values: Any, domain: Domain) -> Tensor:
     pairs = ArrayPairs(array, array, (domain, domain))
     if tuple(pairs.shapes[0]) != shape:
         form, right = ("x".join(map(str, s)) for s in (pairs.shapes[0], shape))
-        raise DataError(f"{domain} has samples of {form}, the model takes {right}")
+        mixed = tuple(pairs.shapes[0]) == tuple(run.shapes.of(other(domain)))
+        hint = f"; these look like samples of {other(domain)}" if mixed else ""
+        raise DataError(f"{domain} has samples of {form}, the model takes {right}{hint}")
     samples = next(iter(pairs.batches(len(pairs)))).x
     likelihood = run.settings.objective.of(domain)
     check_values(samples, likelihood, domain)
