@@ -542,6 +542,7 @@ def test_features_are_searched_in_a_table_and_translated(browser, feature_addres
         api.expect(table.nth(1).locator(".bar")).to_have_attribute(
             "title", re.compile("distance 0.000")
         )
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
         shot(page, f"rows-{width}")
         (tmp_path / "named.csv").write_text(
             ",".join(["cell", *(f"c{i}" for i in range(32))]) + "\n"
