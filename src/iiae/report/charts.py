@@ -13,6 +13,7 @@ from iiae.metrics.probe_matrix import Cell, ProbeMatrix
 from iiae.report.pictures import Figure
 
 COLOURS = ("#3b82f6", "#f59e0b", "#10b981", "#a855f7")  # readable on white and on black
+ACROSS = 3  # panels in a row
 LABELS = {
     "train_loss": "training",
     "validation_loss": "held out",
@@ -38,21 +39,27 @@ def reading_figures(probes: Mapping[str, ProbeMatrix]) -> list[Figure]:
         return []
     first = next(iter(probes.values()))  # every view has the same factors and latents
     factors = first.home
-    canvas = _canvas(3.4 * len(factors) + 0.6, 3.0)
-    panels = canvas.subplots(1, len(factors), squeeze=False, sharey=True)[0]
-    for axes, (factor, home) in zip(panels, factors.items(), strict=True):
+    across = min(len(factors), ACROSS)
+    down = -(-len(factors) // across)
+    canvas = _canvas(3.4 * across + 0.6, 3.0 * down)
+    every = canvas.subplots(down, across, squeeze=False, sharey=True)
+    panels = list(every.flat)
+    for axes in panels[len(factors) :]:
+        axes.set_axis_off()
+    for axes, (factor, home) in zip(panels, factors.items(), strict=False):
         for i, (view, matrix) in enumerate(probes.items()):
             _bars(axes, matrix.cells[factor], i, view, len(probes))
         latents = list(first.cells[factor])
         axes.set(title=f"{factor} (belongs to {home})", ylim=(-0.05, 1.05))
         axes.set_xticks(range(len(latents)), [name.replace(" given ", "\n") for name in latents])
         axes.grid(alpha=0.3, axis="y")
-    panels[0].set_ylabel("R2 or accuracy")
-    panels[-1].legend(fontsize=8, frameon=False)
+    for row in every:
+        row[0].set_ylabel("R2 or accuracy")
+    panels[0].legend(fontsize=8, frameon=False)
     note = (
         "Held-out score of the better of the linear and the nonlinear probe, with its 95% CI; the "
-        "dark line is the 95th percentile of chance. Bars should rise above it where the factor "
-        "belongs, and nowhere else."
+        "short line across is the 95th percentile of chance. Bars should rise above it where the "
+        "factor belongs, and nowhere else."
     )
     return [Figure("What each latent predicts", note, svg=_drawn(canvas, "reading"))]
 
