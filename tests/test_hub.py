@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+import iiae
 from helpers import small_settings
 from iiae import hub as sharing
 from iiae.data import load
@@ -58,6 +59,12 @@ def test_a_pushed_run_is_pulled_and_answers_the_same(folder, tmp_path):
     x = torch.randn(5, 32)
     before = load_run(folder).model.encode_x(x)
     assert torch.equal(pulled.model.encode_x(x).shared.mean, before.shared.mean)
+    with torch.no_grad():
+        next(pulled.model.parameters()).add_(1)  # as if trained further
+    push(pulled, tmp_path / "further")
+    assert np.array_equal(
+        iiae.load(tmp_path / "further").embed(x=x).shared, pulled.embed(x=x).shared
+    )
     (tmp_path / "shared" / FEATURES).write_text('{"x": ["a"], "y": null}')
     push(folder, tmp_path / "shared")  # again, over one with names of features
     assert not (tmp_path / "shared" / FEATURES).exists()

@@ -16,6 +16,7 @@ from iiae.files.atomic import write_atomically, write_text
 from iiae.report.result_tables import result_tables
 from iiae.report.table import Table
 from iiae.results import Evaluation, Results, Training, read_results
+from iiae.run import Run
 from iiae.run_folder import (
     COMPARISON,
     ESTIMATOR,
@@ -39,13 +40,13 @@ CARD = "README.md"
 FILES = (SETTINGS, MODEL, COMPARISON, FEATURES, METRICS, HISTORY, PAIRS, CARD, ESTIMATOR)
 
 
-def push(run: str | Path, target: str | Path, private: bool = False) -> str:
+def push(run: str | Path | Run, target: str | Path, private: bool = False) -> str:
     """Copies a run with a model card to a folder, or to a repository on the Hub.
 
     Paths of this machine are shortened to their last part in what is copied.
 
     Args:
-        run: Run folder.
+        run: A run, with the weights that it has now, or its folder.
         target: A folder, or `hf://owner/name`.
         private: Make a new repository on the Hub private.
 
@@ -56,6 +57,9 @@ def push(run: str | Path, target: str | Path, private: bool = False) -> str:
         RunError: The folder is no run, the target holds something else, or the Hub refused.
         MissingExtra: `hf://` without the extra `hub`.
     """
+    if isinstance(run, Run):
+        with tempfile.TemporaryDirectory() as kept:
+            return push(run.save(Path(kept) / run.folder.name), target, private)
     opened = load_run(run)
     if not str(target).startswith(HUB):
         folder = Path(target)
@@ -81,7 +85,7 @@ def push(run: str | Path, target: str | Path, private: bool = False) -> str:
         )
 
 
-def pull(source: str | Path, out: str | Path) -> TrainedRun:
+def pull(source: str | Path, out: str | Path) -> Run:
     """Fetches a run from a folder or from the Hub into a folder, and opens it.
 
     Args:
@@ -101,7 +105,7 @@ def pull(source: str | Path, out: str | Path) -> TrainedRun:
     for name in FILES:
         if (folder / name).is_file():
             write_atomically(out / name, lambda path, f=folder / name: shutil.copyfile(f, path))
-    return load_run(out)
+    return Run(load_run(out))
 
 
 def model_card(settings: Settings, results: Results, shapes: Any) -> str:

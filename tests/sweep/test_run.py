@@ -49,7 +49,7 @@ def swept(experiment, tmp_path_factory):
 )
 def test_wrong_settings_are_refused_before_anything_is_written(experiment, tmp_path, over, message):
     with pytest.raises(SettingsError, match=message):
-        sweep(experiment, [over], tmp_path / "out")
+        sweep(str(experiment), over, str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 

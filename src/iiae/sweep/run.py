@@ -35,9 +35,9 @@ class Sweep(NamedTuple):
 
 
 def sweep(
-    experiment: Path,
-    over: Sequence[str],
-    out: Path,
+    experiment: str | Path,
+    over: str | Sequence[str],
+    out: str | Path,
     seeds: Sequence[int] = (),
     processes: int = 1,
     progress: Progress | None = None,
@@ -48,7 +48,7 @@ def sweep(
 
     Args:
         experiment: Settings file that all runs start from.
-        over: `section.name=value,value`: settings and the values that each takes.
+        over: `section.name=value,value`: a setting and the values that it takes, or several.
         out: Folder to write: a run folder for each combination, sweep.csv and pareto.png.
         seeds: Values of `training.seed`; that of the experiment by default.
         processes: Number of runs at a time; each has its part of the CPU's threads.
@@ -61,7 +61,8 @@ def sweep(
         Interrupted: Ctrl-C; runs under way were saved.
     """
     _check_extras()
-    combinations = plan(over, seeds)
+    experiment, out = Path(experiment), Path(out)
+    combinations = plan([over] if isinstance(over, str) else over, seeds)
     wanted = {
         one.name: load_settings(experiment, [f"{k}={v}" for k, v in one.values.items()])
         for one in combinations
