@@ -2,6 +2,8 @@ import math
 
 import pytest
 
+from iiae.metrics.probe_matrix import Cell, ProbeMatrix
+from iiae.metrics.readings import Reading
 from iiae.report.verdict import Verdict, as_text, verdict
 from iiae.results import (
     Bound,
@@ -136,3 +138,22 @@ def test_three_of_forty_partners_may_be_guessed_and_five_may_not():
         return marks(test=evaluation(40, ways, Readability({}, {})))[0]
 
     assert [partners(hits) for hits in (1, 3, 5)] == ["fail", "fail", "pass"]
+
+
+def test_where_nothing_could_be_found_or_a_probe_finds_more_nothing_is_praised():
+    idle = NONE._replace(possible=-0.1)
+    assert marks(evidence=proved(gains=(idle, NONE, NONE, NONE)))[2] == "unknown"
+
+    def read(score, home="z_s"):
+        reading = Reading(score, score - 0.05, score + 0.05, 0.3, 0.35)
+        cells = {"type": {"z_s": Cell(reading, None), "z_y": Cell(reading, None)}}
+        probes = {"means": ProbeMatrix(cells, {"type": home}, {"type": "accuracy"}, (), 100)}
+        return verdict(Results(evidence=proved()._replace(probes=probes)))[2]
+
+    told = read(0.6)
+    assert told.mark == "unknown"
+    assert "a probe reads the type from z_y (accuracy 0.600 [0.550, 0.650], chance 0.300)" in (
+        told.sentence
+    )
+    assert read(0.38).mark == "pass"  # little above chance
+    assert read(0.6, home="z_y").mark == "pass"

@@ -75,11 +75,8 @@ def _partners(results: Results) -> Verdict:
     test, evidence = results.test or results.validation, results.evidence
     matching = evidence and evidence.matching
     if not test and not matching:
-        return Verdict(
-            claim,
-            "unknown",
-            f"Not measured: {either('iiae evaluate', 'run.evaluate()')} looks for partners.",
-        )
+        means = either("iiae evaluate", "run.evaluate()")
+        return Verdict(claim, "unknown", f"Not measured: {means} looks for partners.")
     held, parts = True, []
     for text, above in _rates(test) if test else ():
         parts.append(text)
@@ -228,9 +225,9 @@ def _read_elsewhere(evidence: Evidence | None) -> str:
     """Which known factor of z_s a probe reads from z_x or z_y, surely and well, if any."""
     probes = (evidence and evidence.probes) or {}
     matrix = probes.get(VIEW) or next(iter(probes.values()), None)
-    for factor in matrix.cells if matrix else ():
-        if matrix is None or matrix.home[factor] != "z_s":
-            continue
+    if matrix is None:
+        return ""
+    for factor in [name for name, home in matrix.home.items() if home == "z_s"]:
         for latent, cell in matrix.sides(factor)[1].items():
             best = cell.best
             if best and best.above_chance >= NOTABLE and best.low > best.chance:

@@ -158,7 +158,7 @@ def given_pairs(
     y = partners_of(x, y)
     covariates = covariates_of(run, x, "x", covariates)
     columns = named_columns(covariates, in_order_of(x, sizes, ("x", "sizes")))
-    columns = {name: _of_all(values, as_count(x)) for name, values in columns.items()}
+    columns = {name: _of_all(values, _count(x)) for name, values in columns.items()}
     pairs = ArrayPairs(as_taken(run, x, "x"), as_taken(run, y, "y"), columns=columns)
     check_shapes(pairs.shapes, run.shapes)
     for domain, values in zip(DOMAINS, sides_of(pairs), strict=True):
@@ -166,7 +166,7 @@ def given_pairs(
     return with_context(pairs, run.model.covariates, run.settings.objective)
 
 
-def as_count(samples: Any) -> int:
+def _count(samples: Any) -> int:
     """Number of samples in memory; sparse ones have no length."""
     return samples.shape[0] if hasattr(samples, "shape") else len(samples)
 
