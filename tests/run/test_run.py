@@ -479,6 +479,10 @@ def test_a_model_that_was_trained_further_is_kept_as_it_is(tmp_path, caplog):
     changed = run.evaluate()
     assert "has other weights than its file" in caplog.text
     assert (run.folder / METRICS).read_bytes() == before
+    if find_spec("lancedb"):
+        np.save(tmp_path / "x.npy", x)
+        with pytest.raises(RunError, match="other weights than its file"):
+            run.index(tmp_path / "x.npy", "x")
     again = iiae.load(run.save(tmp_path / "copy"), x, y)
     assert again.evaluate() == changed
     run.model.train()

@@ -16,10 +16,9 @@ from iiae.errors import SettingsError
 from iiae.model.iiae import IIAE
 from iiae.model.prediction import Prediction, predict
 from iiae.run import applied
-from iiae.run.applied import Latents
 from iiae.run.index import Index
 from iiae.run.samples import paths
-from iiae.run_folder import Shapes, StoredRun, keep_run, load_features
+from iiae.run_folder import Shapes, StoredRun, check_unchanged, keep_run, load_features
 from iiae.settings import Settings
 from iiae.types import Domain
 
@@ -68,7 +67,7 @@ class Run:
         return f"Run({str(self.folder)!r}, x and y of {form}, z_s of {len(self.model.active)})"
 
     @torch.inference_mode()
-    def embed(self, x: Any = None, y: Any = None, covariates: Any = None) -> Latents:
+    def embed(self, x: Any = None, y: Any = None, covariates: Any = None) -> applied.Latents:
         """Posterior means of samples of one domain.
 
         Args:
@@ -261,13 +260,14 @@ class Run:
         Raises:
             DataError: A sample cannot be read or does not fit the model.
             GalleryError: The gallery is of another model or domain, or cannot be written.
+            RunError: The model was trained further; save it first.
             MissingExtra: LanceDB is not installed.
         """
         from iiae.search.index import index_files
 
-        place = self.folder / "gallery" if where is None else where
-        known = self._domain(domain, "domain")
-        index_files(self, place, paths(inputs), known, **{"progress": False, **options})
+        check_unchanged(self._stored)
+        place, options = where or self.folder / "gallery", {"progress": False, **options}
+        index_files(self, place, paths(inputs), self._domain(domain, "domain"), **options)
         return Index(self, place)
 
     def write(

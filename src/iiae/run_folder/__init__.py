@@ -41,6 +41,7 @@ from iiae.run_folder.records import (
 from iiae.run_folder.stored import (
     StoredRun,
     TrainedRun,
+    check_unchanged,
     clear_run,
     copy_run,
     is_changed,
@@ -80,6 +81,7 @@ __all__ = [
     "Shapes",
     "StoredRun",
     "TrainedRun",
+    "check_unchanged",
     "clear_run",
     "columns_of_file",
     "context_of_source",

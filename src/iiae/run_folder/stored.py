@@ -189,6 +189,19 @@ def is_changed(run: TrainedRun) -> bool:
     return any(not torch.equal(state[name].cpu(), held[name]) for name in held)
 
 
+def check_unchanged(run: TrainedRun) -> None:
+    """Refuses a model that has other weights than its file, for what others read with the file.
+
+    Raises:
+        RunError: It has.
+    """
+    if is_changed(run):
+        raise RunError(
+            f"{run.folder}: the model has other weights than its file, as after training it "
+            "further; iiae.load(run.save(FOLDER)) goes on with these"
+        )
+
+
 def open_samples(run: TrainedRun, inputs: Sequence[str | Path], domain: Domain) -> Source:
     """Samples of one domain in files, as a run takes them; errors as for `open_source`."""
     warn_of_estimator(run.folder)
