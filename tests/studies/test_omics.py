@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 import omics
+import omics_methods
+from iiae.data.suggest import suggest_settings_of
 from omics_methods import Made
 from omics_probes import Latent, accuracy, clusters, few_labels, probes
 from omics_sets import Lone, Omics
@@ -92,6 +94,11 @@ def test_rivals_give_a_row_that_the_tables_take(method, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["iiae", "iiae, batch", "iiae, counts"])
 def test_iiae_gives_every_measure(method, monkeypatch):
+    def shorter(pairs):  # a quarter of the epochs is enough for four genes
+        settings = suggest_settings_of(pairs)
+        return settings | {"training": settings["training"] | {"epochs": 75}}
+
+    monkeypatch.setattr(omics_methods, "suggest_settings_of", shorter)
     monkeypatch.setitem(omics.SETS, "bmmc_cite_starter", lambda data: made(300))
     assert omics.applies(method, "bmmc_cite_starter")
     row = omics.row("bmmc_cite_starter", method, 0, None)
