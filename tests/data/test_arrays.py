@@ -58,6 +58,7 @@ def test_byte_images_become_floats_channels_first():
         (np.zeros(9), np.zeros((9, 2)), r"shape \(9,\); .* one column is reshape\(-1, 1\)"),
         (np.full((9, 2), [np.nan, 1]), np.zeros((9, 2)), "x.npy: no number in column 0; leave it"),
         (np.zeros((9, 4, 4, 7), np.uint8), np.zeros((9, 2)), "7 channels last"),
+        (np.zeros((9, 8, 8, 3)), np.zeros((9, 2)), r"channels last, .*transpose\(0, 3, 1, 2\)"),
     ],
 )
 def test_pairs_that_do_not_fit_are_refused(tmp_path, x, y, message):

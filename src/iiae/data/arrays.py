@@ -246,6 +246,11 @@ def _check_shape(array: np.ndarray, name: str) -> None:
         )
     if 0 in array.shape[1:]:
         raise DataError(f"{name}: shape {array.shape}: its rows hold no values")
+    if array.ndim == 4 and not bytes_ and array.shape[3] <= 4 < min(array.shape[1:3]):
+        raise DataError(
+            f"{name}: shape {array.shape} has channels last, as bytes have; of other numbers they "
+            "come first: array.transpose(0, 3, 1, 2)"
+        )
     if array.ndim == 4 and bytes_ and array.shape[-1] not in (1, 3, 4):
         raise DataError(
             f"{name}: {array.shape[-1]} channels last in shape {array.shape}; byte images have 1, "
