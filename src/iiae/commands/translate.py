@@ -282,7 +282,7 @@ def embed(
     if is_cells(source):
         if block != "shared" or engine == "ray" or on_error == "skip":
             raise SettingsError("--block, --engine and --on-error are not for cells")
-        written = write_cells_file(load_run(run), source, out, None, domain, None, columns)
+        written = write_cells_file(load_run(run), source, out, domain=domain, columns=columns)
         typer.echo(f"wrote {written}")
         return
     if out is None or domain is None:

@@ -7,12 +7,13 @@ from pathlib import PurePosixPath
 
 from iiae.data.classes.zero_shot import domains
 from iiae.errors import SettingsError
+from iiae.files.cells import ENDINGS, split_place
 from iiae.files.remote import is_url
 from iiae.settings import DataSettings
 from iiae.types import DOMAINS, Domain, PerDomain
 
 COLUMNS = ("table", "hugging-face", "parquet-shards")  # whose x and y are names of columns
-TABLES, CELLS = (".npy", ".npz", ".csv", ".tsv", ".parquet"), (".h5ad", ".h5mu")
+FILES = (".npy", ".npz", ".csv", ".tsv", ".parquet", *ENDINGS)
 # x or y as a word: not in z_x, I(X;Z_x), p(x | z), |x - x'|, objective.x.weight or x.npy
 WORD = re.compile(r"(?<![\w.(|,;/'])[xy](?![\w|(]|'(?!s\b)|\.\w)")
 
@@ -81,9 +82,8 @@ def domain_names(data: DataSettings) -> Names:
 def _last(place: str) -> str:
     """The last part of a path or URL, without the ending of a file."""
     path = PurePosixPath(place.partition("?")[0] if is_url(place) else place.replace("\\", "/"))
-    name = path.name.removesuffix(".gz")
-    file, colon, held = name.partition(":")
-    if colon and file.endswith(CELLS):  # a modality of .h5mu, a layer of .h5ad
-        return held.partition(":")[0] if file.endswith(".h5mu") else PurePosixPath(file).stem
-    stem, dot, ending = name.rpartition(".")
-    return stem if dot + ending in (*TABLES, *CELLS) and stem else path.name
+    file, held = split_place(path.name)
+    if held and file.endswith(".h5mu"):  # else a layer of .h5ad
+        return held.partition(":")[0]
+    stem, dot, ending = file.removesuffix(".gz").rpartition(".")
+    return stem if dot + ending in FILES and stem else path.name

@@ -17,6 +17,7 @@ from iiae.files.folders import ARRAY
 from iiae.files.images import FORMATS, ROUNDING, Encoded, fit_image, named_errors, on_white
 from iiae.files.remote import RemoteFile
 
+NPY = b"\x93NUMPY"  # how a .npy begins
 TOPS = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
 
 
@@ -36,7 +37,7 @@ def read_bands(
     name = str(place)
     with named_errors(name):
         given = BytesIO(place.read_bytes()) if not isinstance(place, Path) else place
-        encoded = isinstance(place, Encoded) and place.content.startswith(b"\x93NUMPY")
+        encoded = isinstance(place, Encoded) and place.content.startswith(NPY)
         array = encoded or name.lower().endswith(ARRAY)
         pages = [np.load(given, allow_pickle=False)] if array else _pages(given, bands)
     if any(page.ndim not in (2, 3) or page.shape[:2] != pages[0].shape[:2] for page in pages):
@@ -67,7 +68,7 @@ def decode_bands(
     Raises:
         DataError: As `read_bands`, or it is too large.
     """
-    if not data.startswith(b"\x93NUMPY"):
+    if not data.startswith(NPY):
         with named_errors(name), Image.open(BytesIO(data), formats=FORMATS) as file:
             pages = getattr(file, "n_frames", 1)
             if pages > shape[0] or file.width * file.height * pages > most_pixels:

@@ -115,6 +115,8 @@ def as_taken(run: TrainedRun, values: Any, domain: Domain) -> np.ndarray:
     """Samples as an array; columns of a data frame are taken by name if the run knows names."""
     if is_cells(values) or is_sparse(values) or is_paths(values):
         return samples_of(run, values, domain).numpy()
+    if not column_names(values) and not row_names(values):
+        return as_array(values)
     wanted = load_features(run.folder).of(domain)
     if hasattr(values, "to_frame") and set(row_names(values) or ()) >= set(wanted or [""]):
         values = values.to_frame().T  # one sample, by the names of its values

@@ -51,7 +51,8 @@ def context_of_source(
     if columns is None:
         held = source.annotations(names)
     else:
-        held = _of_file(Path(columns), [source.name(i) for i in range(len(source))], names)
+        samples = [source.name(i) for i in range(len(source))]
+        held = columns_of_file(Path(columns), samples, covariates)
     if held is None:
         advice = advice or f"give {argument('columns', 'FILE')}"
         raise SettingsError(f"this run takes covariates, {', '.join(names)}; {advice}")
@@ -76,17 +77,12 @@ def columns_of_file(
     """
     if not covariates.names:
         raise SettingsError(_none_taken())
-    held = _of_file(path, samples, covariates.names)
+    read = None if is_table(path) else covariates.names  # the first column is no covariate
+    found = Columns(read_named_columns(path, read), place=str(path)).named(samples)
+    values = found.values if found.rows is None else found.of(samples)
+    held = {name: values[name] for name in covariates.names if name in values}
     _check_rows(held, len(samples), path)
     return held
-
-
-def _of_file(path: Path, samples: Sequence[str], names: Sequence[str]) -> dict[str, np.ndarray]:
-    read = None if is_table(path) else names  # the first column is no covariate
-    found = Columns(read_named_columns(path, read), place=str(path))
-    found = found.named(samples)
-    values = found.values if found.rows is None else found.of(samples)
-    return {name: values[name] for name in names if name in values}
 
 
 def _check_rows(held: Mapping[str, Any], rows: int, place: object) -> None:

@@ -47,7 +47,7 @@ def own_file(gallery: Gallery, item: str) -> bytes | None:
     Raises:
         GalleryError: There is no such item.
     """
-    row = gallery.item(item, ["thumbnail"])
+    row = gallery.item(item)
     try:
         return Path(row["path"]).read_bytes()
     except OSError:

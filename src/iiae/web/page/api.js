@@ -81,13 +81,13 @@ export function latest(place, dimmed) {
       node.setAttribute("aria-busy", "true");
     }
     clearTimeout(slow); // of an older job
-    const timer = (slow = setTimeout(() => {
+    slow = setTimeout(() => {
       for (const node of dimmed()) node.replaceChildren();
       say(place, "Working ...");
-    }, 150));
+    }, 150);
     const over = () => {
-      clearTimeout(timer);
       if (mine !== newest) return false;
+      clearTimeout(slow);
       for (const node of dimmed()) {
         node.classList.remove("waiting");
         node.removeAttribute("aria-busy");

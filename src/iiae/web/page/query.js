@@ -118,7 +118,7 @@ function choose(i, push = true) {
   if (flat()) {
     setCovariates(covariates[$("domain").value][i]);
     $("values").value = value.map((number) => Number(number.toPrecision(6))).join(", ");
-    return put({ kind: "example", example: i, name: `row ${i + 1}`, body: JSON.stringify(value) }, push);
+    return put({ kind: "example", example: i, name: `row ${i + 1}`, body: value }, push);
   }
   put({ kind: "example", example: i, name: `Example ${i + 1}`, body: exampleFile($("domain").value, i), shown: value }, push);
 }

@@ -165,7 +165,7 @@ function choose(look) {
   const value = { ...look };
   if (!look.id) {
     const kept = query.example(to(), look.example);
-    value.body = flat() ? new Blob([withCovariates(JSON.stringify(kept), query.covariatesOf(to(), look.example))]) : query.exampleFile(to(), look.example);
+    value.body = flat() ? new Blob([withCovariates(kept, query.covariatesOf(to(), look.example))]) : query.exampleFile(to(), look.example);
   }
   slots[slots.like ? "like2" : "like"] = value;
   translate();
@@ -205,7 +205,7 @@ export function build() {
 async function put(slot, file) {
   if (!file) return;
   try {
-    if (flat()) slots[slot] = { name: file.name, body: new Blob([withCovariates(JSON.stringify((await readNumbers(file, to())).values))]) };
+    if (flat()) slots[slot] = { name: file.name, body: new Blob([withCovariates((await readNumbers(file, to())).values)]) };
     else slots[slot] = { name: file.name, ...(await query.readFile(file, to())) };
     translate();
   } catch (error) {

@@ -1,13 +1,13 @@
 // Features: read from text, shown as bars.
 import { $, make, one, state } from "./api.js";
 
-export function numbers(text, domain) {
+export function numbers(text, domain) { // an array
   if (/;/.test(text) && !/\./.test(text)) text = text.replaceAll(",", "."); // 1,5; 2,5
   const values = text.replace(/[[\]]/g, " ").trim().split(/[\s,;]+/).filter(Boolean).map(Number);
   const size = state.about.shapes[domain][0];
   if (!values.every(Number.isFinite)) throw new Error("Features are finite numbers, separated by commas or spaces.");
   if (values.length !== size) throw new Error(`${values.length} numbers given; ${one(domain)} has ${size}.`);
-  return JSON.stringify(values);
+  return values;
 }
 // the first sample of a file: numbers, JSON as the server takes it, or a table with named columns
 export async function readNumbers(file, domain) {
@@ -15,18 +15,18 @@ export async function readNumbers(file, domain) {
   if (text.includes("\0") || /\.(npy|npz|parquet|h5ad|h5mu)$/i.test(file.name)) throw new Error(`${file.name}: a table of numbers is wanted: CSV, TSV, JSON or text.`);
   if (/^\s*\{/.test(text)) {
     const { features, covariates } = JSON.parse(text);
-    return { values: JSON.parse(numbers((features ?? []).join(" "), domain)), covariates, rows: 1 };
+    return { values: numbers((features ?? []).join(" "), domain), covariates, rows: 1 };
   }
   const lines = text.trim().split(/\r?\n/).map((line) => line.split(/[,;\t]/).map((cell) => cell.trim().replace(/^"|"$/g, "")));
   const named = lines.length > 1 && lines[0].some((cell) => cell && !Number.isFinite(Number(cell)));
   const whole = lines.length > 1 && lines[0].length === state.about.shapes[domain][0]; // a row is a sample
-  if (!named) return { values: JSON.parse(numbers(whole ? lines[0].join(" ") : text, domain)), rows: whole ? lines.length : 1 };
+  if (!named) return { values: numbers(whole ? lines[0].join(" ") : text, domain), rows: whole ? lines.length : 1 };
   const [head, row] = lines;
   let names = state.about.features[domain] ?? head.filter((name, i) => name && Number.isFinite(Number(row[i])));
   if (names.length === state.about.shapes[domain][0] + 1) names = names.slice(1); // of rows with numbers for names
   const lacking = names.filter((name) => !head.includes(name));
   if (lacking.length) throw new Error(`${file.name} lacks column${lacking.length > 1 ? "s" : ""} ${lacking.slice(0, 3).join(", ")}${lacking.length > 3 ? ` and ${lacking.length - 3} more` : ""}.`);
-  return { values: JSON.parse(numbers(names.map((name) => row[head.indexOf(name)]).join(" "), domain)), rows: lines.length - 1 };
+  return { values: numbers(names.map((name) => row[head.indexOf(name)]).join(" "), domain), rows: lines.length - 1 };
 }
 // covariates of the sample: a choice of levels, or a number
 export function askCovariates(changed) {
@@ -44,14 +44,14 @@ export function setCovariates(known) { // as an example or a file has them
   for (const [i, { name }] of state.about.covariates.entries())
     if (known?.[name] !== undefined) $(`covariate-${i}`).value = known[name];
 }
-export function withCovariates(body, own) { // the JSON of numbers as the server takes it; covariates as chosen, or its own
+export function withCovariates(features, own) { // JSON of numbers as the server takes it; covariates as chosen, or its own
   const known = state.about.covariates.map(({ name, levels }, i) => {
     if (own?.[name] !== undefined) return [name, own[name]];
     const value = $(`covariate-${i}`).value;
     if (value === "") throw new Error(`${name}: give a number.`);
     return [name, levels.length ? value : Number(value)];
   });
-  return known.length ? JSON.stringify({ features: JSON.parse(body), covariates: Object.fromEntries(known) }) : body;
+  return JSON.stringify(known.length ? { features, covariates: Object.fromEntries(known) } : features);
 }
 export function chart(canvas, values) {
   const [low, high] = [Math.min(0, ...values), Math.max(0, ...values)];
